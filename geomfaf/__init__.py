@@ -1,0 +1,1 @@
+"""geomfaf: from stream sediments, geology, faults and deposits to an honest target map."""

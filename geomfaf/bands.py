@@ -1,0 +1,88 @@
+"""What a raster band is, and how bands, a grid and their numbers travel as one DataArray."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import rioxarray  # noqa: F401  (registers the .rio accessor)
+import xarray as xr
+from pyproj import CRS
+
+from .errors import DataError
+from .grid import Grid
+
+KINDS = ("element", "class", "distance", "density", "presence", "score")
+
+
+@dataclass(frozen=True)
+class Band:
+    """Name, kind, unit, description and, for a class band, the legend of one band.
+
+    ``kind`` decides how a model scales the band: ``element`` (logarithm), ``class`` (one-hot by
+    ``legend``, id -> name), ``distance`` and ``density`` (metres, km per km2), ``presence`` (0 or 1).
+    """
+
+    name: str
+    kind: str = "element"
+    unit: str = ""
+    description: str = ""
+    legend: Mapping[int, str] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """What a person reads in a layer list: the description, else name and unit."""
+        return self.description or (f"{self.name} ({self.unit})" if self.unit else self.name)
+
+
+def as_dataarray(values: np.ndarray, grid: Grid, bands: Sequence[Band]) -> xr.DataArray:
+    """Join (band, y, x) values, their grid and their bands.
+
+    Returns
+    -------
+    xarray.DataArray
+        float32 (band, y, x), NaN = nodata, coordinates at the cell centres; ``kind``, ``unit`` and
+        ``description`` are coordinates along ``band``; ``attrs["legends"]`` maps class bands to legends.
+    """
+    values = np.asarray(values, np.float32)
+    if values.shape != (len(bands), *grid.shape):
+        raise DataError(f"an array of shape {values.shape} does not hold {len(bands)} bands of {grid.shape} cells.")
+    names = [band.name for band in bands]
+    if len(set(names)) < len(names):
+        raise DataError(f"two bands share a name: {', '.join(names)}. Every band needs its own.")
+    array = xr.DataArray(
+        values,
+        dims=("band", "y", "x"),
+        coords={
+            "band": names,
+            "y": grid.y,
+            "x": grid.x,
+            "kind": ("band", [band.kind for band in bands]),
+            "unit": ("band", [band.unit for band in bands]),
+            "description": ("band", [band.label for band in bands]),
+        },
+        attrs={"legends": {band.name: dict(band.legend) for band in bands if band.legend}},
+    )
+    return array.rio.write_crs(grid.crs.to_wkt()).rio.write_transform(grid.transform).rio.write_nodata(np.nan)
+
+
+def grid_of(array: xr.DataArray) -> Grid:
+    """Return the grid of a DataArray made here or by rioxarray."""
+    if array.rio.crs is None:
+        raise DataError("the raster has no CRS: assign one, for instance array.rio.write_crs(32633).")
+    height, width = array.sizes["y"], array.sizes["x"]
+    return Grid(CRS.from_user_input(array.rio.crs.to_wkt()), array.rio.transform(), (height, width))
+
+
+def bands_of(array: xr.DataArray) -> list[Band]:
+    """Return the bands of a DataArray; what it does not say gets the defaults."""
+    names = [str(name) for name in array["band"].values]
+    columns = {}
+    for key, default in (("kind", "element"), ("unit", ""), ("description", "")):
+        columns[key] = [str(v) for v in array[key].values] if key in array.coords else [default] * len(names)
+    legends = array.attrs.get("legends", {})
+    return [
+        Band(name, kind, unit, description, legends.get(name, {}))
+        for name, kind, unit, description in zip(names, *columns.values(), strict=True)
+    ]

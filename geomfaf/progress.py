@@ -1,0 +1,108 @@
+"""Progress of long work: a bar on a terminal, plain lines elsewhere, JSON lines by name.
+
+Library functions call :func:`track`; nothing is shown until a command (or a notebook) chooses a
+style with :func:`show_progress`. Everything goes to stderr: stdout is for data.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
+
+Item = TypeVar("Item")
+STYLES = ("auto", "bar", "plain", "json", "none")
+_style = "none"
+_silent_depth = 0
+
+
+def show_progress(style: str = "auto") -> None:
+    """Choose how progress is shown: ``auto`` is a bar on a terminal and plain lines elsewhere."""
+    global _style
+    _style = ("bar" if sys.stderr.isatty() else "plain") if style == "auto" else style
+
+
+def say(message: str) -> None:
+    """Write one line of log to stderr (a JSON object in JSON style, nothing in ``none``)."""
+    if _style == "json":
+        _line({"event": "message", "text": message})
+    elif _style != "none":
+        print(message, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Hide the progress of inner steps whose outer loop already reports."""
+    global _silent_depth
+    _silent_depth += 1
+    try:
+        yield
+    finally:
+        _silent_depth -= 1
+
+
+def track(
+    items: Sequence[Item], label: str, *, unit: str = "", weights: Sequence[float] | None = None
+) -> Iterable[Item]:
+    """Yield the items and report how far the loop is, at which rate and how long it still takes.
+
+    ``weights`` (one an item, in ``unit``) says how much work an item is; one each by default.
+    """
+    if _style == "none" or _silent_depth or not len(items):
+        return items
+    steps = [1.0] * len(items) if weights is None else [float(w) for w in weights]
+    return _bar(items, label, unit, steps) if _style == "bar" else _lines(items, label, unit, steps)
+
+
+def _bar(items: Sequence[Item], label: str, unit: str, steps: list[float]) -> Iterator[Item]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description:<28}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    started = time.monotonic()
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(label, total=sum(steps), rate="")
+        for item, step in zip(items, steps, strict=True):
+            yield item
+            progress.update(task, advance=step)
+            done = progress.tasks[0].completed
+            progress.update(task, rate=_rate(done, time.monotonic() - started, unit))
+
+
+def _lines(items: Sequence[Item], label: str, unit: str, steps: list[float]) -> Iterator[Item]:
+    """Report at the start, then at most every five seconds, and at the end."""
+    total, done, started = sum(steps), 0.0, time.monotonic()
+    last = started
+    for item, step in zip(items, steps, strict=True):
+        yield item
+        done += step
+        now = time.monotonic()
+        if now - last < 5 and done < total:
+            continue
+        last, spent = now, now - started
+        left = spent / done * (total - done)
+        if _style == "json":
+            event = {"event": "progress", "stage": label, "done": done, "total": total, "unit": unit}
+            _line({**event, "seconds": round(spent, 2), "seconds_left": round(left, 2)})
+        else:
+            share = f"{100 * done / total:3.0f} %"
+            ending = f"{left:.0f} s left" if done < total else f"{spent:.1f} s"
+            print(f"{label}: {share}, {_rate(done, spent, unit)}, {ending}", file=sys.stderr, flush=True)
+
+
+def _rate(done: float, seconds: float, unit: str) -> str:
+    rate = done / max(seconds, 1e-6)
+    return f"{rate:,.0f} {unit}/s".replace(" /s", "/s") if rate >= 10 else f"{rate:.2g} {unit}/s".replace(" /s", "/s")
+
+
+def _line(event: dict) -> None:
+    print(json.dumps(event), file=sys.stderr, flush=True)
