@@ -6,28 +6,39 @@ nearest samples (Shepard 1968, doi 10.1145/800186.810616). Three rules make the 
 * samples at one place (to the millimetre) are averaged first and count once;
 * **ties**: every sample no farther than the k-th nearest distance counts, to one part in 10**9, so
   that the result does not depend on the order of the samples;
-* at a sample's own place the estimate is the sample.
+* at a sample's own place (to the micrometre) the estimate is the sample.
+
+Three engines give the same answer (to 1e-6, mostly 1e-7): scipy's tree for small jobs, compiled
+k-nearest tiles (:mod:`geomfaf.idw_kernels`) and the compiled far field for all samples
+(:mod:`geomfaf.idw_far`). Which one runs depends on the job's size only, so that a job repeats to the bit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
 import xarray as xr
-from scipy.spatial import cKDTree
 
 from .bands import Band, as_dataarray
 from .errors import DataError, UsageError, nearest_name
 from .grid import Grid, require_metres
-from .progress import track
+from .idw_plan import (
+    IdwOptions,
+    IdwPlan,
+    bands_by_missing,
+    check_samples,
+    make_rule,
+    merge_places,
+    metric,
+    point_search,
+    run_blocks,
+)
+from .idw_scipy import TIE
 
-TIE = 1e-9
-"""Relative difference below which two distances are the same distance."""
-
-CHUNK = 65_536
-"""Points estimated at a time: bounds the memory of the neighbour tables."""
+__all__ = ["TIE", "IdwOptions", "idw", "idw_grid", "idw_points", "merge_places"]
 
 
 def idw_grid(
@@ -40,6 +51,7 @@ def idw_grid(
     radius: float | None = None,
     scale: str = "linear",
     units: dict[str, str] | None = None,
+    options: IdwOptions | None = None,
 ) -> xr.DataArray:
     """Grid element columns of a sample layer by inverse-distance weighting.
 
@@ -62,11 +74,13 @@ def idw_grid(
         unit: one rich sample then no longer paints a bull's-eye. Values must be positive.
     units : dict, optional
         Unit of each element, written to its band.
+    options : IdwOptions, optional
+        Minimum count, farthest distance, anisotropy, barriers, extra bands, tolerance, engine.
 
     Returns
     -------
     xarray.DataArray
-        float32 (band, y, x).
+        float32 (band, y, x); the extra bands ``nearest_sample`` (m) and ``samples_used`` come last.
 
     Examples
     --------
@@ -75,11 +89,62 @@ def idw_grid(
     >>> idw_grid(layer, ["Au"], Grid.from_bounds((0, 0, 300, 100), 100, 32633)).values.tolist()
     [[[1.0, 2.0, 3.0]]]
     """
+    plan, bands = plan_grid(
+        samples,
+        elements,
+        grid,
+        power=power,
+        neighbours=neighbours,
+        radius=radius,
+        scale=scale,
+        units=units,
+        options=options,
+    )
+    result = np.empty((plan.bands, *grid.shape), np.float32)
+    run_blocks(plan, result)
+    return as_dataarray(result, grid, bands)
+
+
+def plan_grid(
+    samples: gpd.GeoDataFrame,
+    elements: Sequence[str],
+    grid: Grid,
+    *,
+    scale: str = "linear",
+    units: dict[str, str] | None = None,
+    **search: Any,
+) -> tuple[IdwPlan, list[Band]]:
+    """Check a sample layer and return the prepared interpolation with the bands it gives.
+
+    Takes what :func:`idw_grid` takes.
+    """
+    xy, values = sample_values(samples, elements, scale)
+    if samples.crs != grid.crs:
+        raise DataError(f"the samples are in {samples.crs.name}, the grid in {grid.crs.name}: reproject one of them.")
+    barriers = getattr(search.get("options"), "barriers", None)
+    if getattr(barriers, "crs", None) not in (None, grid.crs):
+        raise DataError(f"the barriers are in {barriers.crs.name}, the grid in {grid.crs.name}: reproject one of them.")
+    plan = IdwPlan(xy, values, grid, antilog=scale == "log", **search)
+    how = "IDW of log10" if scale == "log" else "IDW"
+    units = units or {}
+    bands = []
+    for name in elements:
+        unit = units.get(name, "")
+        bands.append(Band(name, "element", unit, f"{name} ({unit}), {how}" if unit else f"{name}, {how}"))
+    return plan, bands + [EXTRA_BANDS[name] for name in plan.options.extras]
+
+
+EXTRA_BANDS = {
+    "distance": Band("nearest_sample", "distance", "m", "Distance to the nearest sample (m)"),
+    "count": Band("samples_used", "density", "", "Number of samples used"),
+}
+
+
+def sample_values(samples: gpd.GeoDataFrame, elements: Sequence[str], scale: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return (samples, 2) metres and (bands, samples) values, log10 of them when ``scale`` is "log"."""
     if samples.crs is None:
         raise DataError("the samples have no CRS: set one, for instance samples.set_crs(32633).")
     require_metres(samples.crs)
-    if samples.crs != grid.crs:
-        raise DataError(f"the samples are in {samples.crs.name}, the grid in {grid.crs.name}: reproject one of them.")
     missing = [name for name in elements if name not in samples.columns]
     if missing:
         raise UsageError(f'the samples have no column "{missing[0]}".{nearest_name(missing[0], samples.columns)}')
@@ -89,17 +154,7 @@ def idw_grid(
         values = np.log10(values)
     elif scale != "linear":
         raise UsageError(f'scale "{scale}" is unknown: use "linear" or "log".')
-    xy = np.column_stack([samples.geometry.x, samples.geometry.y])
-    result = idw(xy, values, grid, power=power, neighbours=neighbours, radius=radius)
-    if scale == "log":
-        np.power(10.0, result, out=result)
-    how = "IDW of log10" if scale == "log" else "IDW"
-    units = units or {}
-    bands = []
-    for name in elements:
-        unit = units.get(name, "")
-        bands.append(Band(name, "element", unit, f"{name} ({unit}), {how}" if unit else f"{name}, {how}"))
-    return as_dataarray(result, grid, bands)
+    return np.column_stack([samples.geometry.x, samples.geometry.y]), values
 
 
 def idw(
@@ -110,6 +165,7 @@ def idw(
     power: float = 2.0,
     neighbours: int | None = 12,
     radius: float | None = None,
+    options: IdwOptions | None = None,
 ) -> np.ndarray:
     """Estimate values at the cell centres of a grid.
 
@@ -125,17 +181,10 @@ def idw(
     ndarray
         float32 (band, y, x), NaN where no sample counts.
     """
-    result = np.empty((len(values), grid.size), np.float32)
-    starts = range(0, grid.size, CHUNK)
-    plan = list(_bands_by_missing(np.asarray(xy, float), np.asarray(values, float)))
-    if not plan:
-        result[:] = np.nan
-    for start in track(starts, "gridding", unit="cells", weights=[min(CHUNK, grid.size - s) for s in starts]):
-        cells = np.arange(start, min(start + CHUNK, grid.size))
-        targets = np.column_stack(grid.xy(*np.divmod(cells, grid.width)))
-        for bands, (tree, known) in plan:
-            result[bands, start : start + len(cells)] = _estimate(tree, known, targets, power, neighbours, radius)
-    return result.reshape(len(values), *grid.shape)
+    plan = IdwPlan(xy, values, grid, power=power, neighbours=neighbours, radius=radius, options=options)
+    result = np.empty((plan.bands, *grid.shape), np.float32)
+    run_blocks(plan, result)
+    return result
 
 
 def idw_points(
@@ -146,110 +195,22 @@ def idw_points(
     power: float = 2.0,
     neighbours: int | None = 12,
     radius: float | None = None,
+    options: IdwOptions | None = None,
 ) -> np.ndarray:
     """Estimate values at any points; float64 (bands, points). See :func:`idw`.
 
     >>> idw_points([[0, 0], [3, 0]], [[1.0, 4.0]], [[0, 0], [1, 0]]).round(6).tolist()
     [[1.0, 1.6]]
     """
-    values = np.asarray(values, float)
+    options = options or IdwOptions()
+    rule = make_rule(power, neighbours, radius, options)
+    places, values = merge_places(*check_samples(xy, values))
+    targets, transform = np.asarray(targets, float), metric(options.anisotropy, places)
     result = np.full((len(values), len(targets)), np.nan)
-    for bands, (tree, known) in _bands_by_missing(np.asarray(xy, float), values):
-        result[bands] = _estimate(tree, known, np.asarray(targets, float), power, neighbours, radius)
+    for bands, mask in bands_by_missing(values):
+        search = point_search(places[mask], values[np.ix_(bands, mask)], rule, transform, options.barriers)
+        result[bands] = search.estimate(transform(targets)).values
     return result
-
-
-def merge_places(xy: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Average the samples of one place (to the millimetre): (places, 2) and (bands, places).
-
-    >>> [a.tolist() for a in merge_places(np.array([[0, 0], [5, 0], [0, 0]]), np.array([[1.0, 9.0, 3.0]]))]
-    [[[0.0, 0.0], [5.0, 0.0]], [[2.0, 9.0]]]
-    """
-    _, first, place = np.unique(np.round(xy, 3), axis=0, return_index=True, return_inverse=True)
-    place = place.ravel()
-    counts = np.bincount(place)
-    means = np.stack([np.bincount(place, weights=row) / counts for row in values])
-    return np.asarray(xy, float)[first], means
-
-
-def _bands_by_missing(xy: np.ndarray, values: np.ndarray) -> Iterator[tuple[np.ndarray, tuple[cKDTree, np.ndarray]]]:
-    """Yield (band indices, (tree, values)) for the bands that share the same missing samples."""
-    if xy.ndim != 2 or xy.shape[1] != 2 or values.ndim != 2 or values.shape[1] != len(xy):
-        raise UsageError(f"coordinates {xy.shape} and values {values.shape} are not (samples, 2) and (bands, samples).")
-    if not np.isfinite(xy).all():
-        raise DataError(f"{int((~np.isfinite(xy)).any(axis=1).sum())} samples have no finite coordinates: remove them.")
-    known = np.isfinite(values)
-    patterns, pattern = np.unique(known, axis=0, return_inverse=True)
-    for number, mask in enumerate(patterns):
-        if mask.any():
-            bands = np.flatnonzero(pattern.ravel() == number)
-            places, means = merge_places(xy[mask], values[np.ix_(bands, mask)])
-            yield bands, (cKDTree(places), means)
-
-
-def _estimate(
-    tree: cKDTree, known: np.ndarray, targets: np.ndarray, power: float, neighbours: int | None, radius: float | None
-) -> np.ndarray:
-    """Return float64 (bands, targets)."""
-    _check_options(power, neighbours, radius)
-    bound = np.inf if radius is None else radius * (1 + TIE)
-    if neighbours is None or neighbours >= tree.n:
-        return _estimate_all(tree.data, known, targets, power, bound)
-    result = np.empty((len(known), len(targets)))
-    pending = np.arange(len(targets))
-    wanted = min(neighbours + 4, tree.n)
-    while len(pending):
-        distance, index = tree.query(targets[pending], k=wanted, distance_upper_bound=bound, workers=-1)
-        limit = distance[:, neighbours - 1] * (1 + TIE)
-        # A tie that reaches the last neighbour asked for may go on: those points are asked again.
-        open_tie = np.isfinite(distance[:, -1]) & (distance[:, -1] <= limit) & (wanted < tree.n)
-        distance = np.where(distance <= limit[:, None], distance, np.inf)
-        index = np.where(np.isfinite(distance), index, 0)
-        done = ~open_tie
-        result[:, pending[done]] = _weighted_mean(distance[done], known[:, index[done]], power)
-        pending, wanted = pending[open_tie], min(wanted * 4, tree.n)
-    return result
-
-
-def _estimate_all(places: np.ndarray, known: np.ndarray, targets: np.ndarray, power: float, bound: float) -> np.ndarray:
-    """Weight every sample within the bound, some targets at a time."""
-    step = max(1, 4_000_000 // max(len(places), 1))
-    parts = []
-    for start in range(0, len(targets), step):
-        part = targets[start : start + step]
-        distance = np.hypot(*(part[:, None, axis] - places[None, :, axis] for axis in (0, 1)))
-        distance[distance > bound] = np.inf
-        weight = _weights(distance, power)
-        total = weight.sum(axis=1)
-        with np.errstate(invalid="ignore"):
-            parts.append((known @ weight.T) / np.where(total > 0, total, np.nan))
-    return np.concatenate(parts, axis=1)
-
-
-def _weighted_mean(distance: np.ndarray, known: np.ndarray, power: float) -> np.ndarray:
-    """Weight (bands, targets, k) values by (targets, k) distances; NaN where none is finite."""
-    weight = _weights(distance, power)
-    total = weight.sum(axis=1)
-    return np.einsum("btk,tk->bt", known, weight) / np.where(total > 0, total, np.nan)
-
-
-def _weights(distance: np.ndarray, power: float) -> np.ndarray:
-    """Return weights scaled to 1 at the nearest sample, so that no power overflows."""
-    nearest = distance.min(axis=1, keepdims=True, initial=np.inf)
-    at_sample = nearest == 0
-    with np.errstate(divide="ignore", invalid="ignore"):
-        weight = (nearest / distance) ** power
-    weight[~np.isfinite(distance)] = 0.0
-    return np.where(at_sample, (distance == 0).astype(float), weight)
-
-
-def _check_options(power: float, neighbours: int | None, radius: float | None) -> None:
-    if not (np.isfinite(power) and power > 0):
-        raise UsageError(f"power {power} must be a positive number; 2 is usual.")
-    if neighbours is not None and neighbours < 1:
-        raise UsageError(f"neighbours {neighbours} must be at least 1; 12 is usual.")
-    if radius is not None and not (np.isfinite(radius) and radius > 0):
-        raise UsageError(f"radius {radius} must be a positive number of metres.")
 
 
 def _require_positive(values: np.ndarray, elements: Sequence[str]) -> None:

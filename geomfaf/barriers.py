@@ -1,0 +1,99 @@
+"""Faults as barriers: a sample does not count where a barrier stands between it and the point.
+
+A sample is hidden when the straight line of sight crosses a barrier from one side to the other;
+touching a barrier, or lying on it, hides nothing. Around the end of a barrier one can look.
+"""
+
+from __future__ import annotations
+
+import geopandas as gpd
+import numpy as np
+import shapely
+from numba import njit
+
+from .errors import DataError
+from .idw_scipy import Rule, TreeSearch
+
+
+def barrier_segments(lines: gpd.GeoDataFrame | gpd.GeoSeries | np.ndarray) -> np.ndarray:
+    """Return the straight pieces of lines as (segments, 4): x1, y1, x2, y2.
+
+    >>> from shapely import LineString
+    >>> barrier_segments(gpd.GeoSeries([LineString([(0, 0), (1, 0), (1, 2)])])).tolist()
+    [[0.0, 0.0, 1.0, 0.0], [1.0, 0.0, 1.0, 2.0]]
+    """
+    if isinstance(lines, (gpd.GeoDataFrame, gpd.GeoSeries)):
+        parts = shapely.get_parts(lines.geometry.dropna().to_numpy())
+        kinds = set(shapely.get_type_id(parts)) - {int(shapely.GeometryType.LINESTRING)}
+        if kinds:
+            names = ", ".join(sorted(shapely.GeometryType(kind).name for kind in kinds))
+            raise DataError(f"barriers are lines, not {names}: take the boundary of polygons first.")
+        xy, line = shapely.get_coordinates(parts, return_index=True)
+        same = line[1:] == line[:-1]
+        return np.hstack([xy[:-1][same], xy[1:][same]])
+    segments = np.asarray(lines, float)
+    if segments.ndim != 2 or segments.shape[1] != 4 or not np.isfinite(segments).all():
+        raise DataError(f"barrier segments of shape {segments.shape} are not finite (segments, 4): x1, y1, x2, y2.")
+    return segments
+
+
+class BarrierSearch(TreeSearch):
+    """Estimates at points from the samples that are in sight.
+
+    Slower than the other engines: sight lines are tested one by one, against the segments near them.
+    """
+
+    def __init__(self, places: np.ndarray, known: np.ndarray, rule: Rule, segments: np.ndarray):
+        super().__init__(places, known, rule)
+        self.segments = np.ascontiguousarray(segments, dtype=np.float64)
+
+    def leave_out(self, targets: np.ndarray, distance: np.ndarray, index: np.ndarray, own: np.ndarray | None) -> None:
+        """Set the distances of hidden samples to infinity."""
+        super().leave_out(targets, distance, index, own)
+        finite = np.isfinite(distance)
+        if not len(self.segments) or not finite.any():
+            return
+        reach = np.where(finite, distance, 0).max(axis=1)
+        low, high = (targets - reach[:, None]).min(axis=0), (targets + reach[:, None]).max(axis=0)
+        begin, end = self.segments[:, :2], self.segments[:, 2:]
+        close = (np.minimum(begin, end) <= high).all(axis=1) & (np.maximum(begin, end) >= low).all(axis=1)
+        if close.any():
+            samples = np.ascontiguousarray(self.tree.data)
+            _hide(targets, reach, samples, np.ascontiguousarray(index), self.segments[close], distance)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _side(ax, ay, bx, by, x, y):
+    """Return twice the signed area of a triangle: which side of the line a-b a point lies on."""
+    return (bx - ax) * (y - ay) - (by - ay) * (x - ax)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _crosses(x, y, sx, sy, segment):
+    """Say whether a line of sight crosses a segment from one side to the other."""
+    ax, ay, bx, by = segment[0], segment[1], segment[2], segment[3]
+    here, there = _side(ax, ay, bx, by, x, y), _side(ax, ay, bx, by, sx, sy)
+    if not (here < 0.0 < there or there < 0.0 < here):
+        return False
+    # Half-open, so that a sight line through the vertex of two segments meets one of them.
+    return (_side(x, y, sx, sy, ax, ay) > 0.0) != (_side(x, y, sx, sy, bx, by) > 0.0)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _hide(targets, reach, samples, index, segments, distance):
+    local = np.empty(segments.shape[0], np.int64)
+    for t in range(targets.shape[0]):
+        x, y, count = targets[t, 0], targets[t, 1], 0
+        for s in range(segments.shape[0]):
+            ax, ay, bx, by = segments[s, 0], segments[s, 1], segments[s, 2], segments[s, 3]
+            aside = min(ax, bx) > x + reach[t] or max(ax, bx) < x - reach[t]
+            if not (aside or min(ay, by) > y + reach[t] or max(ay, by) < y - reach[t]):
+                local[count] = s
+                count += 1
+        for k in range(index.shape[1]):
+            if distance[t, k] < np.inf:
+                sx, sy = samples[index[t, k], 0], samples[index[t, k], 1]
+                for c in range(count):
+                    if _crosses(x, y, sx, sy, segments[local[c]]):
+                        distance[t, k] = np.inf
+                        break

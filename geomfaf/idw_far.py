@@ -1,0 +1,160 @@
+"""Inverse-distance weighting with all samples: near ones exactly, far ones by interpolation.
+
+Seen from a square, what samples beyond its neighbour squares contribute is a smooth function of the
+place. It is evaluated at q x q Chebyshev nodes and interpolated (a tensor of one-dimensional
+barycentric formulas, Berrut and Trefethen 2004, doi 10.1137/S0036144502417715), level by level down
+a quadtree over the *cells*, as in the target half of Greengard and Rokhlin's (1987) fast multipole
+method. The cost per sample grows with the number of levels instead of the number of cells.
+
+**Error bound.** Every weight is positive and interpolated with a relative error of at most
+``separation_error(q, power)``, the worst case over samples at the smallest separation; so are the
+sums of weights and of weighted values, and their ratio errs by twice that. Values are shifted to
+their minimum first, which makes signed ones positive: the error is relative to (estimate - minimum).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from functools import lru_cache
+
+import numpy as np
+
+from .errors import UsageError
+from .grid import Grid
+from .idw_quadtree import DEPTH, TOP, Target, Tree, cell_field, far_cell
+
+BLOCK = 512
+"""Cells of the grid along a square of the level at which blocks begin."""
+
+MOST_POWER = 8.0
+"""Steeper weights are no longer smooth enough, nor within the range of floating point."""
+
+
+@lru_cache(maxsize=64)
+def separation_error(q: int, power: float) -> float:
+    """Return the worst relative error of interpolating ``d ** -power`` over one square.
+
+    The square is [-1, 1] x [-1, 1]; the samples stand on the nearest places that are not in it or its
+    neighbours, a side of [-3, 3] x [-3, 3].
+
+    >>> [f"{separation_error(q, 2.0):.0e}" for q in (6, 10, 14)]
+    ['6e-04', '1e-06', '4e-09']
+    """
+    nodes, places = chebyshev_nodes(q), np.linspace(-1, 1, 41)
+    basis = np.ones((len(places), q))
+    for i in range(q):
+        for j in range(q):
+            if i != j:
+                basis[:, i] *= (places - nodes[j]) / (nodes[i] - nodes[j])
+    worst = 0.0
+    for aside in np.linspace(0, 3, 25):
+        at_nodes = np.hypot(nodes[:, None] - 3, nodes[None, :] - aside) ** -power
+        exact = np.hypot(places[:, None] - 3, places[None, :] - aside) ** -power
+        worst = max(worst, float(np.abs(basis @ at_nodes @ basis.T / exact - 1).max()))
+    return worst
+
+
+def chebyshev_nodes(q: int) -> np.ndarray:
+    """Return the q zeros of the Chebyshev polynomial of degree q."""
+    return np.cos(np.pi * (2 * np.arange(q) + 1) / (2 * q))
+
+
+def nodes_for(tolerance: float, power: float) -> int:
+    """Return the fewest nodes a side whose error bound, doubled for the quotient, meets the tolerance."""
+    for q in range(4, 31):
+        if 2.0 * separation_error(q, power) <= tolerance:
+            return q
+    raise UsageError(f"a tolerance of {tolerance:g} is below what interpolation reaches: use 0 for direct sums.")
+
+
+class FarField:
+    """All-samples estimates over a grid, block by block; safe to share between threads and to pickle.
+
+    Parameters
+    ----------
+    xy : ndarray
+        (places, 2) metres.
+    values : ndarray
+        (bands, places); NaN where a band has no value.
+    grid : Grid
+        The whole grid.
+    power : float
+        At most :data:`MOST_POWER`.
+    tolerance : float
+        Relative error allowed; see the module.
+    """
+
+    def __init__(self, xy: np.ndarray, values: np.ndarray, grid: Grid, power: float, tolerance: float = 1e-6):
+        known = np.isfinite(values)
+        patterns, pattern = np.unique(known, axis=0, return_inverse=True)
+        # A column that is all zero keeps a band without any value apart: 0 / 0 becomes NaN.
+        shift = np.where(known.any(axis=1), np.nanmin(np.where(known, values, np.inf), axis=1), 0.0)
+        columns = np.vstack([np.where(known, values - shift[:, None], 0.0), patterns])
+        self.target = Target(grid.x, -grid.y, shift, (len(values) + pattern.ravel()).astype(np.int64))
+        west, south, east, north = grid.bounds
+        extent, base = max(east - west, north - south), BLOCK * max(grid.transform.a, -grid.transform.e)
+        below = max(0, math.ceil(math.log2(extent / base) - 1e-12))
+        side = base * 2.0**below if below else extent
+        q = nodes_for(tolerance, power)
+        self.level = TOP + below
+        self.tree = _make_tree(xy, columns.T, (west - side, north - 2 * side, 4 * side), chebyshev_nodes(q), power)
+        self.fields: dict[tuple[int, int], np.ndarray] = {}
+
+    def build(self, pool: Executor | None = None) -> FarField:
+        """Compute the fields of the cells down to the level where blocks begin, a level's cells in parallel."""
+        run = map if pool is None else pool.map
+        shape = (self.tree.columns.shape[1], len(self.tree.nodes) ** 2)
+        above = {(0, 0): np.zeros(shape)}
+        for level in range(TOP, self.level + 1):
+            cells = list(self._cells(level, (0, 0), (len(self.target.down), len(self.target.x))))
+
+            def field(cell, level=level, above=above):
+                out = np.empty(shape)
+                column, row = cell
+                cell_field(self.tree, level, column, row, above[column >> 1, row >> 1], out)
+                return out
+
+            above = dict(zip(cells, run(field, cells), strict=True))
+        self.fields = above
+        return self
+
+    def block(self, row: int, column: int, height: int, width: int) -> np.ndarray:
+        """Return float32 (bands, height, width) of a window of the grid."""
+        out = np.empty((len(self.target.shift), height, width), np.float32)
+        fields = np.empty((DEPTH + 1, self.tree.columns.shape[1], len(self.tree.nodes) ** 2))
+        for cell in self._cells(self.level, (row, column), (row + height, column + width)):
+            fields[self.level] = self.fields[cell]
+            far_cell(self.tree, self.target, (self.level, *cell), fields, (row, column), out)
+        return out
+
+    def _cells(self, level: int, begin: tuple[int, int], end: tuple[int, int]) -> Iterator[tuple[int, int]]:
+        """Yield (column, row) of the quadtree cells that hold the centres of a window's grid cells."""
+        scale = (1 << level) / self.tree.size
+        x, y = self.target.x[[begin[1], end[1] - 1]], -self.target.down[[end[0] - 1, begin[0]]]
+        # One more on each side where rounding may have moved an edge; a cell without centres costs nothing.
+        columns = (np.floor((x - self.tree.west) * scale + [-1e-6, 1e-6])).astype(int)
+        rows = (np.floor((y - self.tree.south) * scale + [-1e-6, 1e-6])).astype(int)
+        for row in range(rows[0], rows[1] + 1):
+            for column in range(columns[0], columns[1] + 1):
+                yield int(column), int(row)
+
+
+def _make_tree(xy, columns, square, nodes, power) -> Tree:
+    west, south, size = square
+    place = (xy - (west, south)) / size * 2.0**DEPTH
+    inside = ((place >= 0) & (place < 2.0**DEPTH)).all(axis=1)
+    column, row = np.where(inside[:, None], place, 0).astype(np.int64).T
+    codes = np.where(inside, _spread_bits(column) | (_spread_bits(row) << 1), np.int64(1) << 2 * DEPTH)
+    order = np.argsort(codes, kind="stable")
+    x, y = (np.ascontiguousarray(xy[order, axis], dtype=np.float64) for axis in (0, 1))
+    columns = np.ascontiguousarray(columns[order], dtype=np.float64)
+    return Tree(codes[order][: inside.sum()], x, y, columns, west, south, size, nodes, float(power))
+
+
+def _spread_bits(number: np.ndarray) -> np.ndarray:
+    """Put the bits of 16-bit numbers on the even places."""
+    for shift, mask in ((8, 0x00FF00FF), (4, 0x0F0F0F0F), (2, 0x33333333), (1, 0x55555555)):
+        number = (number | (number << shift)) & mask
+    return number

@@ -1,0 +1,357 @@
+"""A prepared interpolation: everything that is decided once, and the function that estimates one block.
+
+Blocks are the unit of work. :meth:`IdwPlan.block` runs in threads, in processes and on a Dask cluster
+alike, and its result does not depend on which blocks ran before it.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from .errors import DataError, UsageError
+from .grid import Grid
+from .idw_scipy import FAR, TIE, Rule, TreeSearch
+from .progress import track
+
+BLOCK = 512
+"""Cells along a block's side: eight bands of it are 8 MB, and the compiled engines fill it in 0.1 s or less."""
+
+Window = tuple[int, int, int, int]
+Found = tuple[np.ndarray, np.ndarray]
+BlockSearch = Callable[[Window], Found]
+"""Takes (row, column, height, width); returns values (bands, height, width) and (2, height, width) extras."""
+
+Transform = Callable[[np.ndarray], np.ndarray]
+
+EXTRAS = ("distance", "count")
+ENGINES = ("auto", "scipy", "numba")
+
+
+@dataclass(frozen=True)
+class IdwOptions:
+    """What an inverse-distance estimate may need beside power, neighbours and radius.
+
+    Parameters
+    ----------
+    minimum : int
+        Cells with fewer samples within the radius are NaN.
+    max_distance : float, optional
+        Metres; cells whose nearest sample is farther away are NaN, however many samples there are.
+    anisotropy : (float, float), optional
+        Ratio and azimuth (degrees clockwise from north): along the azimuth values are alike ``ratio``
+        times farther than across it. Distances, the radius too, are then metres along the azimuth;
+        those across it count ``ratio`` times.
+    barriers : GeoDataFrame or ndarray, optional
+        Fault lines, or (segments, 4) of x1, y1, x2, y2. A sample behind a barrier does not count.
+    extras : sequence of {"distance", "count"}
+        Further bands: metres to the nearest sample that counts, number of samples that count.
+    tolerance : float
+        Relative error allowed when all samples count; 0 sums directly.
+    engine : {"auto", "scipy", "numba"}
+        ``"auto"`` compiles unless the job is so small that scipy is done sooner.
+    """
+
+    minimum: int = 1
+    max_distance: float | None = None
+    anisotropy: tuple[float, float] | None = None
+    barriers: Any = None
+    extras: tuple[str, ...] = ()
+    tolerance: float = 1e-6
+    engine: str = "auto"
+
+    def check(self) -> None:
+        """Refuse values that cannot be used."""
+        if self.minimum < 1:
+            raise UsageError(f"minimum {self.minimum} must be at least 1 sample.")
+        if self.max_distance is not None and not self.max_distance > 0:
+            raise UsageError(f"max_distance {self.max_distance} must be a positive number of metres.")
+        if self.anisotropy is not None and not (
+            len(self.anisotropy) == 2 and 0 < self.anisotropy[0] < math.inf and math.isfinite(self.anisotropy[1])
+        ):
+            raise UsageError(f"anisotropy {self.anisotropy} is not (ratio, azimuth), for instance (3, 45).")
+        if set(self.extras) - set(EXTRAS):
+            raise UsageError(f"extras {tuple(self.extras)} are unknown: use {', '.join(EXTRAS)}.")
+        if not 0 <= self.tolerance < 0.1:
+            raise UsageError(f"tolerance {self.tolerance} must be between 0 (direct sums) and 0.1; 1e-6 is usual.")
+        if self.engine not in ENGINES:
+            raise UsageError(f'engine "{self.engine}" is unknown: use {", ".join(ENGINES)}.')
+
+
+class IdwPlan:
+    """Samples made ready to estimate any block of one grid.
+
+    Parameters
+    ----------
+    xy : ndarray
+        (samples, 2) metres.
+    values : ndarray
+        (bands, samples), NaN where missing.
+    grid : Grid
+        The whole grid.
+    power, neighbours, radius, options
+        See :func:`geomfaf.idw.idw_grid`.
+    antilog : bool
+        The values are log10 of what is wanted.
+    """
+
+    def __init__(
+        self,
+        xy: np.ndarray,
+        values: np.ndarray,
+        grid: Grid,
+        *,
+        power: float = 2.0,
+        neighbours: int | None = 12,
+        radius: float | None = None,
+        options: IdwOptions | None = None,
+        antilog: bool = False,
+    ):
+        self.options = options or IdwOptions()
+        self.rule = make_rule(power, neighbours, radius, self.options)
+        self.grid, self.antilog = grid, antilog
+        self.places, self.values = merge_places(*check_samples(xy, values))
+        self.metric = metric(self.options.anisotropy, self.places)
+        self.engine = self._choose_engine()
+        self.searches: list[tuple[np.ndarray, BlockSearch]] = []
+        self.extra_search: BlockSearch | None = None
+
+    @property
+    def bands(self) -> int:
+        """Number of bands of a block: values, then extras in the order asked for."""
+        return len(self.values) + len(self.options.extras)
+
+    def prepare(self, pool: Executor | None = None) -> IdwPlan:
+        """Build the search structures; returns itself."""
+        groups = bands_by_missing(self.values)
+        extras = bool(self.options.extras)
+        if self.engine == "far":
+            self.searches = [(np.arange(len(self.values)), self._far_search(pool))]
+        else:
+            shared = extras and len(groups) == 1
+            self.searches = [(bands, self._search(mask, self.values[bands], shared)) for bands, mask in groups]
+        if extras and not (len(groups) == 1 and self.engine != "far"):
+            anywhere = np.isfinite(self.values).any(axis=0)
+            self.extra_search = self._search(anywhere, self.values[:0], True) if anywhere.any() else None
+        elif extras:
+            self.extra_search = self.searches[0][1]
+        return self
+
+    def block(self, row: int, column: int, height: int, width: int) -> np.ndarray:
+        """Return float32 (bands, height, width) of a window of the grid."""
+        window = (row, column, height, width)
+        out = np.full((self.bands, height, width), np.nan, np.float32)
+        extra = None
+        for bands, search in self.searches:
+            values, found = search(window)
+            out[bands] = np.power(np.float32(10), values) if self.antilog else values
+            extra = found if search is self.extra_search else extra
+        if self.options.extras:
+            if extra is None and self.extra_search is not None:
+                extra = self.extra_search(window)[1]
+            for number, name in enumerate(self.options.extras):
+                empty = np.nan if name == "distance" else 0.0
+                out[len(self.values) + number] = empty if extra is None else extra[EXTRAS.index(name)]
+        return out
+
+    def _search(self, mask: np.ndarray, known: np.ndarray, extras: bool) -> BlockSearch:
+        """Return the search for bands that share their samples."""
+        places, known = self.places[mask], known[:, mask]
+        rule = self.rule._replace(neighbours=0) if self.rule.neighbours >= len(places) else self.rule
+        if self.engine == "scipy":
+            search = point_search(places, known, rule, self.metric, self.options.barriers)
+            return partial(_search_points, search, self.grid, self.metric)
+        return _compiled_search(self.metric, places, known, rule, self.grid, extras)
+
+    def _far_search(self, pool: Executor | None) -> BlockSearch:
+        from .idw_far import FarField
+
+        field = FarField(self.places, self.values, self.grid, self.rule.power, self.options.tolerance).build(pool)
+        masks = []
+        if self.rule.farthest < FAR or self.rule.minimum > 1:
+            nearest = self.rule._replace(neighbours=1, minimum=1, farthest=FAR)
+            for bands, mask in bands_by_missing(self.values):
+                enough = mask.sum() >= self.rule.minimum
+                places, none = self.places[mask], self.values[:0, mask]
+                search = _compiled_search(self.metric, places, none, nearest, self.grid, True)
+                masks.append((bands, search, self.rule.farthest * (1 + TIE) if enough else -1.0))
+        return partial(_search_far, field, masks)
+
+    def _choose_engine(self) -> str:
+        """Return "scipy", "knn" or "far"."""
+        far = self.rule.neighbours == 0 and self.rule.radius == FAR and self.options.anisotropy is None
+        far = far and self.options.tolerance > 0
+        steep = far and self.rule.power > 8
+        if self.options.barriers is not None or steep or self.options.engine == "scipy":
+            return "scipy"
+        if self.options.engine == "auto" and self.scipy_seconds() < 1.5:
+            return "scipy"
+        return "far" if far else "knn"
+
+    def scipy_seconds(self) -> float:
+        """Return roughly how long the scipy engine would take on one core.
+
+        Two microseconds a point for the search and 0.15 a neighbour; 5 ns a pair and band without one.
+        The compiled engines take a second to load, and five once to compile.
+        """
+        groups, bands = len(bands_by_missing(self.values)), len(self.values)
+        if self.rule.neighbours == 0:
+            return self.grid.size * len(self.places) * (groups * 3e-8 + bands * 1e-9)
+        return self.grid.size * (groups * (2e-6 + 1.5e-7 * self.rule.neighbours) + bands * 5e-8)
+
+
+def run_blocks(plan: IdwPlan, out: np.ndarray) -> None:
+    """Fill (bands, y, x) block by block, one thread a core."""
+    with ThreadPoolExecutor(cores()) as pool:
+        plan.prepare(pool)
+        blocks = [(row, column, part.height, part.width) for row, column, part in plan.grid.blocks(BLOCK)]
+        futures = [pool.submit(plan.block, *block) for block in blocks]
+        steps = list(zip(blocks, futures, strict=True))
+        for (row, column, height, width), future in track(
+            steps, "gridding", unit="cells", weights=[block[2] * block[3] for block in blocks]
+        ):
+            out[:, row : row + height, column : column + width] = future.result()
+
+
+def cores() -> int:
+    """Return the number of cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def make_rule(power: float, neighbours: int | None, radius: float | None, options: IdwOptions) -> Rule:
+    """Check the numbers and return the rule of which samples count."""
+    if not (np.isfinite(power) and power > 0):
+        raise UsageError(f"power {power} must be a positive number; 2 is usual.")
+    if neighbours is not None and neighbours < 1:
+        raise UsageError(f"neighbours {neighbours} must be at least 1; 12 is usual.")
+    if radius is not None and not (np.isfinite(radius) and radius > 0):
+        raise UsageError(f"radius {radius} must be a positive number of metres.")
+    options.check()
+    farthest = FAR if options.max_distance is None else float(options.max_distance)
+    return Rule(neighbours or 0, FAR if radius is None else float(radius), float(power), options.minimum, farthest)
+
+
+def check_samples(xy: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return float coordinates (samples, 2) and values (bands, samples), or say what is wrong with them."""
+    xy, values = np.asarray(xy, float), np.asarray(values, float)
+    if xy.ndim != 2 or xy.shape[1] != 2 or values.ndim != 2 or values.shape[1] != len(xy):
+        raise UsageError(f"coordinates {xy.shape} and values {values.shape} are not (samples, 2) and (bands, samples).")
+    if not np.isfinite(xy).all():
+        raise DataError(f"{int((~np.isfinite(xy)).any(axis=1).sum())} samples have no finite coordinates: remove them.")
+    return xy, np.where(np.isfinite(values), values, np.nan)
+
+
+def merge_places(xy: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Average the samples of one place (to the millimetre): (places, 2) and (bands, places).
+
+    >>> [a.tolist() for a in merge_places(np.array([[0, 0], [5, 0], [0, 0]]), np.array([[1.0, 9.0, 3.0]]))]
+    [[[0.0, 0.0], [5.0, 0.0]], [[2.0, 9.0]]]
+    """
+    _, first, place = np.unique(np.round(xy, 3), axis=0, return_index=True, return_inverse=True)
+    places = np.asarray(xy, float)[first]
+    if len(first) == len(xy):
+        return places, values[:, first]
+    place, known = place.ravel(), np.isfinite(values)
+    means = np.empty((len(values), len(first)))
+    for band, (row, valid) in enumerate(zip(values, known, strict=True)):
+        counts = np.bincount(place[valid], minlength=len(first))
+        with np.errstate(invalid="ignore"):
+            means[band] = np.bincount(place[valid], weights=row[valid], minlength=len(first)) / counts
+    return places, means
+
+
+def bands_by_missing(values: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return (band indices, mask of their samples) for the bands that miss the same samples.
+
+    >>> bands_by_missing(np.array([[1.0, np.nan], [2.0, 3.0], [4.0, np.nan]]))[0]
+    (array([0, 2]), array([ True, False]))
+    """
+    patterns, pattern = np.unique(np.isfinite(values), axis=0, return_inverse=True)
+    groups = [(np.flatnonzero(pattern.ravel() == number), mask) for number, mask in enumerate(patterns)]
+    return [(bands, mask) for bands, mask in groups if mask.any()]
+
+
+class Metric:
+    """The linear transform after which distances are isotropic.
+
+    >>> Metric(2.0, 90.0, np.zeros(2))(np.array([[100.0, 25.0], [0.0, 100.0]])).round(6).tolist()
+    [[100.0, 50.0], [0.0, 200.0]]
+    """
+
+    def __init__(self, ratio: float, azimuth: float, centre: np.ndarray):
+        sine, cosine = math.sin(math.radians(azimuth)), math.cos(math.radians(azimuth))
+        self.matrix = np.array([[sine, cosine], [-ratio * cosine, ratio * sine]])
+        self.centre = centre
+
+    def __call__(self, xy: np.ndarray) -> np.ndarray:
+        """Transform (points, 2) coordinates."""
+        return (np.asarray(xy, float) - self.centre) @ self.matrix.T
+
+
+def metric(anisotropy: tuple[float, float] | None, places: np.ndarray) -> Transform:
+    """Return the transform of coordinates; without anisotropy they stay as they are."""
+    if anisotropy is None or anisotropy[0] == 1:
+        return np.asarray
+    return Metric(*anisotropy, places.mean(axis=0))
+
+
+def point_search(
+    places: np.ndarray, known: np.ndarray, rule: Rule, transform: Transform, barriers: object = None
+) -> TreeSearch:
+    """Return the search for estimates at any points, which are asked for in transformed coordinates."""
+    if barriers is None:
+        return TreeSearch(transform(places), known, rule)
+    from .barriers import BarrierSearch, barrier_segments
+
+    # A linear transform keeps what crosses what.
+    ends = barrier_segments(barriers).reshape(-1, 2)
+    return BarrierSearch(transform(places), known, rule, transform(ends).reshape(-1, 4))
+
+
+def _compiled_search(
+    metric: Transform, places: np.ndarray, known: np.ndarray, rule: Rule, grid: Grid, extras: bool
+) -> BlockSearch:
+    from . import idw_kernels as kernels
+
+    rule = rule._replace(neighbours=0) if rule.neighbours >= len(places) else rule
+    # Counting costs a tenth of the time: only where a count is asked for.
+    rule = rule if extras or rule.minimum > 1 else rule._replace(minimum=0)
+    # Steps from cells far apart: the rounding of neighbours' difference would add up over the grid.
+    apart = 2**20
+    origin, along, down = (metric(np.column_stack(grid.xy(*cell)))[0] for cell in ((0, 0), (0, apart), (apart, 0)))
+    lattice = kernels.Lattice(*map(float, (*origin, *((along - origin) / apart), *((down - origin) / apart))))
+    buckets = kernels.make_buckets(metric(places), known)
+    return partial(_search_lattice, lattice, buckets, rule, kernels.tile_size(buckets, rule, lattice), extras)
+
+
+def _search_lattice(lattice, buckets, rule, side, extras, window: Window) -> Found:
+    from .idw_kernels import knn_block
+
+    row, column, height, width = window
+    out = np.empty((buckets.values.shape[1], height, width), np.float32)
+    extra = np.empty((2, height, width) if extras else (0, 0, 0), np.float32)
+    knn_block(lattice, (row, column), buckets, rule, side, out, extra)
+    return out, extra
+
+
+def _search_points(search: TreeSearch, grid: Grid, transform: Transform, window: Window) -> Found:
+    row, column, height, width = window
+    rows, columns = np.divmod(np.arange(height * width), width)
+    found = search.estimate(transform(np.column_stack(grid.xy(row + rows, column + columns))), workers=1)
+    nearest = np.where(np.isfinite(found.nearest), found.nearest, np.nan)
+    return found.values.reshape(-1, height, width), np.stack([nearest, found.used]).reshape(2, height, width)
+
+
+def _search_far(field, masks, window: Window) -> Found:
+    out = field.block(*window)
+    for bands, search, farthest in masks:
+        nearest = search(window)[1][0]
+        out[bands] = np.where(nearest <= farthest, out[bands], np.nan)
+    return out, np.empty((0, 0, 0), np.float32)

@@ -1,0 +1,291 @@
+"""Compiled kernels of the far field: quadtree cells, Chebyshev nodes, tensor interpolation, leaves.
+
+What they compute and how far it can be off is told in :mod:`geomfaf.idw_far`. They release the GIL
+and hold no state.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from .idw_weights import FAST, powers_to_weights, squared_distances
+
+DEPTH = 16
+"""Finest level of the quadtree: 65,536 cells a side."""
+
+TOP = 2
+"""Level whose cell (1, 1) is the square of the grid; one ring of neighbours of that size is around it."""
+
+SUB = 16
+"""Grid cells along a side of the tiles in which leaves are evaluated: sums stay in the first cache."""
+
+
+class Tree(NamedTuple):
+    """Samples sorted along a Morton curve, then those outside the root square."""
+
+    codes: np.ndarray
+    """(samples inside) Morton codes at level DEPTH, ascending."""
+    x: np.ndarray
+    y: np.ndarray
+    columns: np.ndarray
+    """(samples, columns) shifted values, 0 where missing, then one 0/1 column per missing pattern."""
+    west: float
+    south: float
+    size: float
+    nodes: np.ndarray
+    """(q) Chebyshev nodes of [-1, 1]."""
+    power: float
+
+
+class Target(NamedTuple):
+    """Where to estimate, and how columns of sums become bands."""
+
+    x: np.ndarray
+    """(columns) easting of the cell centres, ascending."""
+    down: np.ndarray
+    """(rows) negated northing of the cell centres, ascending."""
+    shift: np.ndarray
+    """(bands) what was subtracted from the values."""
+    pattern: np.ndarray
+    """(bands) column that holds the weights of the band's samples."""
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _first_at_least(ascending, value):
+    low, high = 0, ascending.size
+    while low < high:
+        middle = (low + high) // 2
+        if ascending[middle] < value:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _cell_samples(codes, level, column, row):
+    """Return the first sample of a quadtree cell and the end of them: two binary searches."""
+    code = 0
+    for bit in range(level):
+        code |= ((column >> bit) & 1) << (2 * bit)
+        code |= ((row >> bit) & 1) << (2 * bit + 1)
+    shift = 2 * (DEPTH - level)
+    return _first_at_least(codes, code << shift), _first_at_least(codes, (code + 1) << shift)
+
+
+@njit(nogil=True, cache=True, error_model="numpy", fastmath=FAST)
+def _add_four(weights, columns, first, sums):
+    """Add four samples' weighted columns to the sums (columns, points) in one sweep."""
+    for c in range(sums.shape[0]):
+        z0, z1, z2, z3 = columns[first, c], columns[first + 1, c], columns[first + 2, c], columns[first + 3, c]
+        for p in range(weights.shape[1]):
+            sums[c, p] += (weights[0, p] * z0 + weights[1, p] * z1) + (weights[2, p] * z2 + weights[3, p] * z3)
+
+
+@njit(nogil=True, cache=True, error_model="numpy", fastmath=FAST)
+def _add_one(weights, row, sums):
+    for c in range(sums.shape[0]):
+        for p in range(weights.size):
+            sums[c, p] += weights[p] * row[c]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def direct_sums(px, py, tree, begin, end, weights, sums):
+    """Add the weighted columns of samples begin..end to the sums (columns, points) at points px, py."""
+    s = begin
+    while s < end:
+        batch = 4 if s + 4 <= end else 1
+        for i in range(batch):
+            squared_distances(px, py, tree.x[s + i], tree.y[s + i], weights[i])
+            powers_to_weights(weights[i], tree.power)
+        if batch == 4:
+            _add_four(weights, tree.columns, s, sums)
+        else:
+            _add_one(weights[0], tree.columns[s], sums)
+        s += batch
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _basis(place, nodes, row):
+    """Fill the values of the Lagrange polynomials of the nodes at one place of [-1, 1]."""
+    q, total = nodes.size, 0.0
+    for i in range(q):
+        gap = place - nodes[i]
+        if abs(gap) < 1e-14:
+            for j in range(q):
+                row[j] = 1.0 if j == i else 0.0
+            return
+        weight = math.sin(math.pi * (2 * i + 1) / (2 * q)) / gap
+        row[i] = -weight if i % 2 else weight
+        total += row[i]
+    for i in range(q):
+        row[i] /= total
+
+
+@njit(nogil=True, cache=True, error_model="numpy", fastmath=FAST)
+def _add_interpolated(field, x, y, centre, half, nodes, sums):
+    """Add a square's field (columns, q * q) at the points of the axes y and x to the sums."""
+    q = nodes.size
+    row, across, down = np.empty(q), np.empty((q, x.size)), np.empty((y.size, q))
+    for i in range(x.size):
+        _basis((x[i] - centre[0]) / half, nodes, row)
+        for m in range(q):
+            across[m, i] = row[m]
+    for j in range(y.size):
+        _basis((y[j] - centre[1]) / half, nodes, down[j])
+    line = np.empty((q, x.size))
+    for c in range(sums.shape[0]):
+        for m in range(q):
+            for i in range(x.size):
+                line[m, i] = 0.0
+            for n in range(q):
+                for i in range(x.size):
+                    line[m, i] += field[c, m * q + n] * across[n, i]
+        for j in range(y.size):
+            for m in range(q):
+                for i in range(x.size):
+                    sums[c, j * x.size + i] += down[j, m] * line[m, i]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _frame(tree, level, column, row):
+    """Return the centre and half the side of a quadtree cell."""
+    side = tree.size / (1 << level)
+    return (tree.west + (column + 0.5) * side, tree.south + (row + 0.5) * side), 0.5 * side
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _clear(table):
+    for c in range(table.shape[0]):
+        for p in range(table.shape[1]):
+            table[c, p] = 0.0
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _points(x, y, px, py):
+    """Fill the coordinates of the points of two axes, row by row."""
+    for j in range(y.size):
+        for i in range(x.size):
+            px[j * x.size + i] = x[i]
+            py[j * x.size + i] = y[j]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def cell_field(tree, level, column, row, parent, field):
+    """Fill the node field of a quadtree cell: its parent's, and the samples that just became far."""
+    nodes = tree.nodes
+    centre, half = _frame(tree, level, column, row)
+    x, y = np.empty(nodes.size), np.empty(nodes.size)
+    for i in range(nodes.size):
+        x[i], y[i] = centre[0] + half * nodes[i], centre[1] + half * nodes[i]
+    px, py = np.empty(x.size * y.size), np.empty(x.size * y.size)
+    _points(x, y, px, py)
+    weights = np.empty((4, px.size))
+    _clear(field)
+    if level == TOP:
+        direct_sums(px, py, tree, tree.codes.size, tree.x.size, weights, field)
+    else:
+        above, half_above = _frame(tree, level - 1, column >> 1, row >> 1)
+        _add_interpolated(parent, x, y, above, half_above, nodes, field)
+    last = (1 << level) - 1
+    for r in range(max(0, 2 * (row >> 1) - 2), min(last, 2 * (row >> 1) + 3) + 1):
+        for c in range(max(0, 2 * (column >> 1) - 2), min(last, 2 * (column >> 1) + 3) + 1):
+            if abs(r - row) > 1 or abs(c - column) > 1:
+                begin, end = _cell_samples(tree.codes, level, c, r)
+                direct_sums(px, py, tree, begin, end, weights, field)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _near_samples(tree, level, column, row, spans):
+    """Fill the sample ranges of a cell and its eight neighbours; return how many samples they hold."""
+    total = 0
+    for i in range(9):
+        c, r = column + i % 3 - 1, row + i // 3 - 1
+        spans[i, 0], spans[i, 1] = _cell_samples(tree.codes, level, c, r)
+        total += spans[i, 1] - spans[i, 0]
+    return total
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _store(sums, target, corner, columns, out):
+    """Write the estimates of a tile of grid cells whose first cell is ``corner`` of ``out``."""
+    for b in range(out.shape[0]):
+        weights = sums[target.pattern[b]]
+        for p in range(weights.size):
+            value = sums[b, p] / weights[p] + target.shift[b] if weights[p] > 0.0 else np.nan
+            out[b, corner[0] + p // columns, corner[1] + p % columns] = value
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _leaf(tree, target, frame, field, spans, box, corner, out):
+    """Estimate the grid cells of a box (first row, end row, first column, end column), tile by tile."""
+    count = tree.columns.shape[1]
+    px, py, y = np.empty(SUB * SUB), np.empty(SUB * SUB), np.empty(SUB)
+    weights, sums = np.empty(4 * SUB * SUB), np.empty(count * SUB * SUB)
+    for r in range(box[0], box[1], SUB):
+        rows = min(SUB, box[1] - r)
+        for j in range(rows):
+            y[j] = -target.down[r + j]
+        for c in range(box[2], box[3], SUB):
+            x = target.x[c : min(c + SUB, box[3])]
+            cells = rows * x.size
+            _points(x, y[:rows], px, py)
+            part = sums[: count * cells].reshape((count, cells))
+            _clear(part)
+            _add_interpolated(field, x, y[:rows], frame[0], frame[1], tree.nodes, part)
+            four = weights[: 4 * cells].reshape((4, cells))
+            for i in range(9):
+                direct_sums(px[:cells], py[:cells], tree, spans[i, 0], spans[i, 1], four, part)
+            _store(part, target, (r - corner[0], c - corner[1]), x.size, out)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _box(tree, target, cell, window):
+    """Return the grid cells whose centres lie in a quadtree cell, within the window."""
+    level, column, row = cell
+    side = tree.size / (1 << level)
+    # The same expression gives the shared edge of two cells: no centre falls between them or into both.
+    west, east = tree.west + column * side, tree.west + (column + 1) * side
+    south, north = tree.south + row * side, tree.south + (row + 1) * side
+    r0, r1 = _first_at_least(target.down, -north), _first_at_least(target.down, -south)
+    c0, c1 = _first_at_least(target.x, west), _first_at_least(target.x, east)
+    return max(r0, window[0]), min(r1, window[1]), max(c0, window[2]), min(c1, window[3])
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def far_cell(tree, target, start, fields, corner, out):
+    """Estimate the part of a window that lies in the quadtree cell ``start`` (level, column, row), depth first.
+
+    ``fields`` (levels, columns, q * q) holds the start cell's field and is overwritten below it;
+    ``out`` is float32 (bands, rows, columns) and begins at the grid cell ``corner``.
+
+    A cell is split when the near samples its grid cells are spared outweigh the fields of its four
+    children: three quarters of them, against new interactions with about three times as many nodes
+    and two tensor interpolations.
+    """
+    window = (corner[0], corner[0] + out.shape[1], corner[1], corner[1] + out.shape[2])
+    q, spans = tree.nodes.size, np.empty((9, 2), np.int64)
+    stack, height = np.empty((4 * DEPTH, 3), np.int64), 1
+    stack[0, 0], stack[0, 1], stack[0, 2] = start
+    while height > 0:
+        height -= 1
+        level, column, row = stack[height, 0], stack[height, 1], stack[height, 2]
+        box = _box(tree, target, (level, column, row), window)
+        cells = max(box[1] - box[0], 0) * max(box[3] - box[2], 0)
+        if cells == 0:
+            continue
+        if level > start[0]:
+            cell_field(tree, level, column, row, fields[level - 1], fields[level])
+        near = _near_samples(tree, level, column, row, spans)
+        if level < DEPTH and 0.75 * cells * near > 3.0 * q * q * near + 8.0 * q * q * q:
+            for child in range(4):
+                stack[height, 0] = level + 1
+                stack[height, 1] = 2 * column + (child & 1)
+                stack[height, 2] = 2 * row + (child >> 1)
+                height += 1
+        else:
+            _leaf(tree, target, _frame(tree, level, column, row), fields[level], spans, box, corner, out)
