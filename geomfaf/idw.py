@@ -122,8 +122,8 @@ def plan_grid(
     if samples.crs != grid.crs:
         raise DataError(f"the samples are in {samples.crs.name}, the grid in {grid.crs.name}: reproject one of them.")
     barriers = getattr(search.get("options"), "barriers", None)
-    if getattr(barriers, "crs", None) not in (None, grid.crs):
-        raise DataError(f"the barriers are in {barriers.crs.name}, the grid in {grid.crs.name}: reproject one of them.")
+    if isinstance(barriers, gpd.GeoDataFrame) and barriers.crs != grid.crs:
+        raise DataError(f"the barriers are in {barriers.crs and barriers.crs.name}, the grid in {grid.crs.name}: reproject one of them.")
     plan = IdwPlan(xy, values, grid, antilog=scale == "log", **search)
     how = "IDW of log10" if scale == "log" else "IDW"
     units = units or {}

@@ -147,11 +147,14 @@ class IdwPlan:
     def block(self, row: int, column: int, height: int, width: int) -> np.ndarray:
         """Return float32 (bands, height, width) of a window of the grid."""
         window = (row, column, height, width)
+        if len(self.searches) == 1 and len(self.searches[0][0]) == self.bands:
+            values = self.searches[0][1](window)[0]
+            return self._finish(values)
         out = np.full((self.bands, height, width), np.nan, np.float32)
         extra = None
         for bands, search in self.searches:
             values, found = search(window)
-            out[bands] = np.power(np.float32(10), values) if self.antilog else values
+            out[bands] = self._finish(values)
             extra = found if search is self.extra_search else extra
         if self.options.extras:
             if extra is None and self.extra_search is not None:
@@ -160,6 +163,10 @@ class IdwPlan:
                 empty = np.nan if name == "distance" else 0.0
                 out[len(self.values) + number] = empty if extra is None else extra[EXTRAS.index(name)]
         return out
+
+    def _finish(self, values: np.ndarray) -> np.ndarray:
+        values = np.asarray(values, np.float32)
+        return np.power(np.float32(10), values) if self.antilog else values
 
     def _search(self, mask: np.ndarray, known: np.ndarray, extras: bool) -> BlockSearch:
         """Return the search for bands that share their samples."""
