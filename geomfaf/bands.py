@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import rasterio.crs
 import rioxarray  # noqa: F401  (registers the .rio accessor)
 import xarray as xr
 from pyproj import CRS
@@ -64,7 +65,16 @@ def as_dataarray(values: np.ndarray, grid: Grid, bands: Sequence[Band]) -> xr.Da
         },
         attrs={"legends": {band.name: dict(band.legend) for band in bands if band.legend}},
     )
-    return array.rio.write_crs(grid.crs.to_wkt()).rio.write_transform(grid.transform).rio.write_nodata(np.nan)
+    # The authority's code, where there is one, is the same text before and after a round trip; WKT is not.
+    code = grid.crs.to_authority(min_confidence=70)
+    crs = ":".join(code) if code and CRS.from_authority(*code) == grid.crs else grid.crs.to_wkt()
+    return array.rio.write_crs(crs).rio.write_transform(grid.transform).rio.write_nodata(np.nan)
+
+
+def from_rasterio(crs: rasterio.crs.CRS) -> CRS:
+    """Return rasterio's CRS as pyproj's: by its code, because rasterio's WKT loses the order of the axes."""
+    code = crs.to_authority(confidence_threshold=70)
+    return CRS.from_authority(*code) if code else CRS.from_wkt(crs.to_wkt())
 
 
 def grid_of(array: xr.DataArray) -> Grid:
@@ -72,7 +82,7 @@ def grid_of(array: xr.DataArray) -> Grid:
     if array.rio.crs is None:
         raise DataError("the raster has no CRS: assign one, for instance array.rio.write_crs(32633).")
     height, width = array.sizes["y"], array.sizes["x"]
-    return Grid(CRS.from_user_input(array.rio.crs.to_wkt()), array.rio.transform(), (height, width))
+    return Grid(from_rasterio(array.rio.crs), array.rio.transform(), (height, width))
 
 
 def bands_of(array: xr.DataArray) -> list[Band]:

@@ -2,9 +2,59 @@
 
 from __future__ import annotations
 
+import csv
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import geopandas as gpd
+import pandas as pd
+import pyogrio
+from pyproj import CRS
+from pyproj.exceptions import CRSError
+
+from .elements import element_columns
+from .errors import DataError, UsageError, nearest_name
+
+ROLES = ("samples", "deposits", "geology", "faults", "study_area")
+
+_CLASS_NAMES = r"lith|strat|rock|unit|formation|geol|class|code|name|地层|岩性|代号"
+X_NAMES = (
+    "x",
+    "easting",
+    "east",
+    "x_m",
+    "xcoord",
+    "x_coord",
+    "coord_x",
+    "point_x",
+    "utm_e",
+    "lon",
+    "long",
+    "longitude",
+)
+Y_NAMES = ("y", "northing", "north", "y_m", "ycoord", "y_coord", "coord_y", "point_y", "utm_n", "lat", "latitude")
+XY_UNITS = {"m": 1.0, "km": 1000.0, "deg": 1.0}
+TABLES = (".csv", ".tsv", ".txt")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the table that says what was found in the data and what was done about it.
+
+    ``severity`` is ``refused`` (the run stops), ``fixed`` (the data were changed, as ``done`` says) or
+    ``noticed``; ``rows`` are a few source rows (0 = first) as examples.
+    """
+
+    severity: str
+    layer: str
+    column: str
+    rule: str
+    count: int
+    done: str
+    advice: str = ""
+    rows: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -25,6 +75,8 @@ class Survey:
         Column of ``samples`` -> unit ("ppm", "ppb", "%", "" when unknown).
     geology_column : str or None
         Column of ``geology`` with the class names.
+    findings : tuple of Finding
+        What reading had to change, for the table of :func:`geomfaf.check_survey`.
     """
 
     samples: gpd.GeoDataFrame
@@ -34,3 +86,288 @@ class Survey:
     study_area: gpd.GeoDataFrame | None = None
     elements: dict[str, str] = field(default_factory=dict)
     geology_column: str | None = None
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def crs(self) -> CRS:
+        """The one CRS of all layers."""
+        return CRS.from_user_input(self.samples.crs)
+
+    def layers(self) -> dict[str, gpd.GeoDataFrame]:
+        """Return the layers that are there, by role."""
+        return {role: frame for role in ROLES if (frame := getattr(self, role)) is not None}
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a layer comes from. ``x``, ``y``, ``crs`` and ``xy_unit`` are for tables and files without a CRS.
+
+    ``where`` keeps only the features that meet an SQL condition, such as ``commodity LIKE '%Cu%'``.
+    """
+
+    path: Path
+    layer: str | None = None
+    x: str | None = None
+    y: str | None = None
+    crs: str | None = None
+    xy_unit: str | None = None
+    where: str | None = None
+
+
+def find_class_column(columns: Sequence[str], text_columns: Sequence[str]) -> str | None:
+    """Return the column of a geology layer that most likely holds the class names.
+
+    >>> find_class_column(["id", "AGE", "Lithology"], ["AGE", "Lithology"])
+    'Lithology'
+    """
+    texts = list(text_columns) or [c for c in columns if re.search(_CLASS_NAMES, str(c).casefold())]
+    named = [c for word in _CLASS_NAMES.split("|") for c in texts if re.search(word, str(c).casefold())]
+    return next(iter([*named, *texts]), None)
+
+
+def read_layer(source: Source | str | Path) -> gpd.GeoDataFrame:
+    """Read one layer of any vector file or table, with its CRS; rows keep the order of the file.
+
+    Raises
+    ------
+    UsageError
+        When the file, layer, column or filter does not exist.
+    DataError
+        When there is no CRS, or the coordinates are no numbers.
+    """
+    source = source if isinstance(source, Source) else Source(Path(source))
+    path = existing_path(source.path)
+    if path.suffix.lower() in TABLES:
+        return _points_of_table(path, source)
+    layer = _layer_name(path, source.layer)
+    try:
+        frame = gpd.read_file(path, layer=layer, where=source.where)
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, ValueError) as error:
+        condition = f' with where = "{source.where}"' if source.where else ""
+        raise UsageError(f'layer "{layer}" of {path.name} cannot be read{condition}: {error}') from error
+    if not isinstance(frame, gpd.GeoDataFrame):
+        raise DataError(f'layer "{layer}" of {path.name} is a table without geometry: name a layer with places.')
+    if frame.crs is None:
+        if not source.crs:
+            raise DataError(_no_crs(f'layer "{layer}" of {path.name}'))
+        frame = frame.set_crs(parse_crs(source.crs))
+    return frame
+
+
+def read_survey(
+    sources: dict[str, Source],
+    *,
+    elements: Sequence[str] | None = None,
+    units: dict[str, str] | None = None,
+    geology_column: str | None = None,
+    crs: str | None = None,
+) -> Survey:
+    """Read the layers of a survey and bring them into one metric CRS.
+
+    Parameters
+    ----------
+    sources : dict
+        Role (``samples``, ``deposits``, ``geology``, ``faults``, ``study_area``) -> :class:`Source`.
+        Samples and deposits are required.
+    elements : sequence of str, optional
+        Element columns of the samples; found by their names when omitted.
+    units : dict, optional
+        Column -> unit, for what the column names do not say.
+    geology_column : str, optional
+        Column of the geology that holds the classes.
+    crs : str, optional
+        Target CRS; else that of the samples when it is metric, else their UTM zone.
+    """
+    for role in ("samples", "deposits"):
+        if role not in sources:
+            raise DataError(
+                f"the survey has no {role}: samples and deposits are required. Name the layer of the {role}."
+            )
+    frames = {role: read_layer(source) for role, source in sources.items()}
+    for role, frame in frames.items():
+        if not len(frame):
+            raise DataError(f"the {role} layer of {sources[role].path.name} is empty: name another layer.")
+    target, finding = _target_crs(frames["samples"], crs)
+    findings = [] if finding is None else [finding]
+    for role, frame in frames.items():
+        if CRS(frame.crs) != target:
+            note = f"reprojected from {CRS(frame.crs).name} to {target.name}"
+            if role != "samples" or finding is None:
+                findings.append(Finding("noticed", role, "", "another CRS", len(frame), note))
+            frames[role] = frame.to_crs(target)
+    samples = frames["samples"]
+    found = _element_units(samples, elements, units or {})
+    column = _class_column(frames.get("geology"), geology_column)
+    return Survey(**frames, elements=found, geology_column=column, findings=tuple(findings))
+
+
+def parse_crs(text: object) -> CRS:
+    """Return a CRS from an EPSG code, name or WKT, with a plain message when it is none."""
+    try:
+        return CRS.from_user_input(int(str(text)) if str(text).isdigit() else text)
+    except (CRSError, ValueError) as error:
+        raise UsageError(
+            f'"{text}" is not a coordinate reference system: give an EPSG code such as EPSG:32650.'
+        ) from error
+
+
+def existing_path(path: str | Path) -> Path:
+    """Return the path, or say which file of the folder was probably meant."""
+    path = Path(path)
+    if path.exists():
+        return path
+    siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+    raise UsageError(f"{path} does not exist.{nearest_name(path.name, siblings)}")
+
+
+def layer_names(path: Path) -> list[tuple[str, str]]:
+    """Return (name, geometry type) of the layers of a vector file."""
+    try:
+        return [(str(name), str(kind)) for name, kind in pyogrio.list_layers(path) if name != "layer_styles"]
+    except pyogrio.errors.DataSourceError as error:
+        raise UsageError(
+            f"{path.name} is no vector file that can be read. GeoPackage, shapefile, GeoJSON, FlatGeobuf and CSV are."
+        ) from error
+
+
+def _layer_name(path: Path, wanted: str | None) -> str:
+    names = [name for name, _ in layer_names(path)]
+    if wanted is None:
+        if len(names) == 1:
+            return names[0]
+        raise UsageError(f"{path.name} has {len(names)} layers, name one of them: {', '.join(names)}.")
+    by_case = {name.casefold(): name for name in names}
+    if wanted in names or wanted.casefold() in by_case:
+        return wanted if wanted in names else by_case[wanted.casefold()]
+    raise UsageError(f'{path.name} has no layer "{wanted}".{nearest_name(wanted, names)} It has: {", ".join(names)}.')
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a delimited text table as pandas sees it: delimiter and encoding found, nothing converted silently."""
+    raw = path.read_bytes()
+    try:
+        encoding = "utf-8-sig"
+        raw.decode(encoding)
+    except UnicodeDecodeError:
+        encoding = "cp1252"
+    header = raw.decode(encoding, errors="replace").split("\n", 1)[0]
+    try:
+        delimiter = csv.Sniffer().sniff(header, delimiters=",;\t|").delimiter
+    except csv.Error:
+        delimiter = ","
+    try:
+        return pd.read_csv(path, sep=delimiter, encoding=encoding, low_memory=False)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise DataError(f"{path.name} is not a table that can be read: {error}") from error
+
+
+def find_column(columns: Iterable[str], names: Sequence[str]) -> str | None:
+    """Return the first of the (lower-case) names that a table has, as the table spells it."""
+    folded = {str(column).strip().casefold(): str(column) for column in columns}
+    return next((folded[name] for name in names if name in folded), None)
+
+
+def _points_of_table(path: Path, source: Source) -> gpd.GeoDataFrame:
+    if source.where:
+        raise UsageError(f"where = {source.where!r} needs a vector layer: save {path.name} as a GeoPackage first.")
+    table = read_table(path)
+    columns = []
+    for axis, wanted, names in (("x", source.x, X_NAMES), ("y", source.y, Y_NAMES)):
+        column = find_column(table.columns, [wanted.casefold()] if wanted else names)
+        if column is None:
+            asked = (
+                f'no column "{wanted}"' if wanted else f"no {axis} column among {', '.join(map(str, table.columns))}"
+            )
+            hint = nearest_name(wanted, table.columns) if wanted else ""
+            raise UsageError(f"{path.name} has {asked}.{hint} Name it with --{axis} (or {axis} = in the project file).")
+        columns.append(column)
+    unit = source.xy_unit or "m"
+    if unit not in XY_UNITS:
+        raise UsageError(f'xy_unit "{unit}" is unknown: use one of {", ".join(XY_UNITS)}.')
+    crs = parse_crs(source.crs) if source.crs else CRS.from_epsg(4326) if unit == "deg" else None
+    if crs is None:
+        raise DataError(_no_crs(path.name))
+    xy = []
+    for column in columns:
+        text = table[column].astype(str).str.strip().str.replace(",", ".", regex=False)
+        numbers = pd.to_numeric(text, errors="coerce")
+        bad = numbers.isna() & table[column].notna()
+        if bad.any():
+            row = int(bad.to_numpy().argmax())
+            raise DataError(
+                f'{path.name}, row {row}: coordinate "{table[column].iloc[row]}" in column {column} is not a number.'
+            )
+        xy.append(numbers * XY_UNITS[unit])
+    points = gpd.points_from_xy(*xy, crs=crs)
+    missing = xy[0].isna() | xy[1].isna()
+    frame = gpd.GeoDataFrame(table.drop(columns=columns), geometry=points)
+    frame.loc[missing.to_numpy(), "geometry"] = None
+    return frame
+
+
+def _no_crs(what: str) -> str:
+    return (
+        f"{what} has no coordinate reference system, so nobody can tell where it lies. "
+        "Say it with --crs EPSG:32650 (the code of your data), or crs = in the project file."
+    )
+
+
+def _target_crs(samples: gpd.GeoDataFrame, wanted: str | None) -> tuple[CRS, Finding | None]:
+    """Return the run's CRS and, where it is not simply the samples', a finding that says so."""
+    own = CRS(samples.crs)
+    if wanted:
+        target = parse_crs(wanted)
+        metric = target.is_projected and all(axis.unit_name in ("metre", "meter") for axis in target.axis_info)
+        if not metric:
+            raise DataError(
+                f"crs = {wanted} is not a projected CRS in metres: name one, such as the UTM zone of the area."
+            )
+        if target == own:
+            return target, None
+        note = f"reprojected from {own.name} to {target.name}, as asked"
+        return target, Finding("noticed", "samples", "", "another CRS", len(samples), note)
+    if own.is_projected and all(axis.unit_name in ("metre", "meter") for axis in own.axis_info):
+        return own, None
+    target = CRS(samples.estimate_utm_crs())
+    unit = "degrees" if own.is_geographic else own.axis_info[0].unit_name
+    note = f"coordinates in {unit} ({own.name}) were reprojected to {target.name} (EPSG:{target.to_epsg()})"
+    return target, Finding("fixed", "samples", "", "CRS is not metric", len(samples), note, "set crs to choose another")
+
+
+def _element_units(samples: gpd.GeoDataFrame, wanted: Sequence[str] | None, units: dict[str, str]) -> dict[str, str]:
+    columns = [str(column) for column in samples.columns if column != samples.geometry.name]
+    for column in units:
+        if column not in columns:
+            raise UsageError(f'units name a column "{column}" that the samples lack.{nearest_name(column, columns)}')
+    if wanted is None:
+        named = {c: u for c, u in element_columns(columns).items() if not pd.api.types.is_bool_dtype(samples[c])}
+        if not named:
+            raise DataError(
+                "no column of the samples is named like a chemical element (Au, Cu_ppm, ...): "
+                f"name them with elements = [...]. The columns are: {', '.join(columns)}."
+            )
+        return {column: units.get(column, unit) for column, unit in named.items()}
+    folded = {column.casefold(): column for column in columns}
+    found: dict[str, str] = {}
+    for name in wanted:
+        column = name if name in columns else folded.get(str(name).casefold(), "")
+        if not column:
+            raise UsageError(f'the samples have no element column "{name}".{nearest_name(name, columns)}')
+        found[column] = units.get(column, element_columns([column]).get(column, ""))
+    return found
+
+
+def _class_column(geology: gpd.GeoDataFrame | None, wanted: str | None) -> str | None:
+    if geology is None:
+        return None
+    columns = [str(column) for column in geology.columns if column != geology.geometry.name]
+    if wanted is not None:
+        folded = {column.casefold(): column for column in columns}
+        if wanted not in columns and wanted.casefold() not in folded:
+            raise UsageError(f'the geology has no column "{wanted}".{nearest_name(wanted, columns)}')
+        return wanted if wanted in columns else folded[wanted.casefold()]
+    text = [c for c in columns if not pd.api.types.is_numeric_dtype(geology[c])]
+    column = find_class_column(columns, text)
+    if column is None:
+        raise DataError(f"the geology has no text column with class names: name one of {', '.join(columns)} as column.")
+    return column

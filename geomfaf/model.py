@@ -1,0 +1,248 @@
+"""A trained model: the networks of all folds, what they were trained on, and how it is kept on disk.
+
+``weights.safetensors`` holds the weights, ``model.json`` everything else in words and numbers. Nothing is pickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import torch
+import xarray as xr
+from pyproj import CRS
+
+from .bands import Band, bands_of, grid_of
+from .encode import Channel, Encoder, fit_encoder
+from .errors import DataError, ModelMismatchError, UsageError
+from .folds import Folds, shared_cells
+from .grid import Grid
+from .progress import quiet, track
+from .train import MFAFClassifier, Training, restore_classifier
+from .windows import read_windows
+from .write import finished_file, write_json
+
+FORMAT = 1
+"""Version of the files; a reader refuses what it does not know."""
+
+
+@dataclass(frozen=True)
+class FoldModel:
+    """The network of one fold with the input layer it learned."""
+
+    fold: int
+    encoder: Encoder
+    classifier: MFAFClassifier
+
+
+@dataclass(frozen=True)
+class Model:
+    """Networks of all folds and everything needed to use them on a stack.
+
+    Attributes
+    ----------
+    members : list of FoldModel
+        One for each fold; a place is judged honestly only by the member whose fold it is in.
+    bands : list of Band
+        The stack's bands at training.
+    size : int
+        Cells along a window.
+    folds : Folds
+        Which ground tests which member, and the grid of the training stack.
+    options : Training
+    seed : int
+    """
+
+    members: list[FoldModel]
+    bands: list[Band]
+    size: int
+    folds: Folds
+    options: Training
+    seed: int
+
+    def require_stack(self, stack: xr.DataArray) -> None:
+        """Raise :class:`ModelMismatchError` that says in what a stack differs from the training stack."""
+        used = {channel.band for member in self.members for channel in member.encoder.channels}
+        there = {band.name: band for band in bands_of(stack)}
+        for band in self.bands:
+            if band.name not in used:
+                continue
+            other = there.get(band.name)
+            if other is None:
+                raise ModelMismatchError(f'the model needs band "{band.name}"; the stack has {", ".join(there)}.')
+            for what in ("kind", "unit", "legend"):
+                mine, theirs = getattr(band, what), getattr(other, what)
+                if mine != theirs:
+                    raise ModelMismatchError(
+                        f'{what} of band "{band.name}" is {theirs!r} in the stack, {mine!r} in the model: '
+                        "build the stack as for the training."
+                    )
+        grid = grid_of(stack)
+        if not np.isclose(grid.cell, self.folds.grid.cell, rtol=1e-6):
+            raise ModelMismatchError(
+                f"the stack has cells of {grid.cell:g} m, the model was trained on {self.folds.grid.cell:g} m."
+            )
+
+
+def train_model(
+    stack: xr.DataArray,
+    windows: gpd.GeoDataFrame,
+    folds: Folds,
+    *,
+    options: Training | None = None,
+    bands: Sequence[Sequence[str]] | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    checkpoints: Path | None = None,
+) -> Model:
+    """Train one network a fold.
+
+    Parameters
+    ----------
+    stack : DataArray
+        (band, y, x), see :func:`geomfaf.build_stack`.
+    windows : GeoDataFrame
+        Labelled windows of one size, see :func:`geomfaf.centred_windows`.
+    folds : Folds
+        See :func:`geomfaf.spatial_folds`. No training window of a fold shares a cell with its test windows; that is
+        checked here again, window by window.
+    bands : sequence of sequences of str, optional
+        Names of the bands that each fold may use (screening is learned, so it belongs inside the fold).
+    checkpoints : Path, optional
+        Folder that keeps the state of the training; an interrupted one continues from it.
+    """
+    options = options or Training()
+    grid, named = grid_of(stack), bands_of(stack)
+    grid.require_same(folds.grid, "the folds' grid")
+    size = int(windows["size"].iloc[0])
+    members = []
+    for fold in track(range(folds.count), "training", unit="folds"):
+        names = list(bands[fold]) if bands is not None else [band.name for band in named]
+        train, test = folds.training(windows, fold), folds.of_windows(windows) == fold
+        if shared_cells(windows, train, test):
+            raise DataError(
+                f"training and test windows of fold {fold + 1} share cells: the split leaks. This is a bug."
+            )
+        x, labels, encoder = training_data(stack, windows[train], names)
+        places = windows.loc[train, ["row", "col"]].to_numpy(float)
+        checkpoint = None if checkpoints is None else checkpoints / f"fold_{fold + 1}.safetensors"
+        classifier = MFAFClassifier(options, seed=seed + fold, device=device)
+        label = f"fold {fold + 1} of {folds.count}"
+        if options.epochs * len(x) * size**2 < 5_000_000:  # a few seconds: a bar of its own would only flicker
+            with quiet():
+                classifier.fit(x, labels, places=places, checkpoint=checkpoint, label=label)
+        else:
+            classifier.fit(x, labels, places=places, checkpoint=checkpoint, label=label)
+        members.append(FoldModel(fold, encoder, classifier))
+    return Model(members, named, size, folds, options, seed)
+
+
+def training_data(
+    stack: xr.DataArray, windows: gpd.GeoDataFrame, names: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray, Encoder]:
+    """Return encoded windows, labels and the encoder learned from exactly these windows."""
+    chosen = stack.sel(band=list(names))
+    size = int(windows["size"].iloc[0])
+    raw = read_windows(chosen.values, windows["row"].to_numpy(), windows["col"].to_numpy(), size)
+    by_band = raw.swapaxes(0, 1)
+    encoder = fit_encoder(by_band.reshape(len(names), -1), bands_of(chosen))
+    x = encoder.transform(by_band, names).swapaxes(0, 1)
+    return np.ascontiguousarray(x), windows["label"].to_numpy(np.int64), encoder
+
+
+def save_model(model: Model, folder: str | Path, *, overwrite: bool = False) -> Path:
+    """Write ``weights.safetensors`` and ``model.json`` into a folder."""
+    from safetensors.torch import save_file
+
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {
+        f"fold_{member.fold + 1}.{name}": tensor.cpu().contiguous()
+        for member in model.members
+        for name, tensor in member.classifier.net_.state_dict().items()
+    }
+    with finished_file(folder / "weights.safetensors", overwrite=overwrite) as path:
+        save_file(tensors, path)
+    grid = model.folds.grid
+    content: dict[str, Any] = {
+        "format": FORMAT,
+        "bands": [{**asdict(band), "legend": {str(k): v for k, v in band.legend.items()}} for band in model.bands],
+        "window": model.size,
+        "grid": {"crs": grid.crs.to_wkt(), "transform": list(grid.transform)[:6], "shape": list(grid.shape)},
+        "folds": {"block": model.folds.block, "margin": model.folds.margin, "table": model.folds.table.tolist()},
+        "training": asdict(model.options),
+        "seed": model.seed,
+        "members": [
+            {
+                "fold": member.fold + 1,
+                "channels": [asdict(channel) for channel in member.encoder.channels],
+                "history": member.classifier.history_,
+            }
+            for member in model.members
+        ],
+        "weights_sha256": file_hash(folder / "weights.safetensors"),
+        "versions": library_versions(),
+    }
+    write_json(content, folder / "model.json", overwrite=overwrite)
+    return folder
+
+
+def load_model(folder: str | Path, *, device: str = "auto") -> Model:
+    """Read a model written by :func:`save_model`; only tensors and JSON are read, nothing is executed."""
+    from safetensors.torch import load_file
+
+    folder = Path(folder)
+    if not (folder / "model.json").exists():
+        raise UsageError(f"{folder} holds no model: model.json is missing. Train one with `geomfaf train`.")
+    content = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    if content.get("format") != FORMAT:
+        raise ModelMismatchError(
+            f"{folder}/model.json has format {content.get('format')}; this version reads {FORMAT}."
+        )
+    if file_hash(folder / "weights.safetensors") != content["weights_sha256"]:
+        raise ModelMismatchError(f"{folder}/weights.safetensors is not the file that model.json describes.")
+    weights = load_file(folder / "weights.safetensors")
+    values = {**content["training"]}
+    values["dilations"] = tuple(values["dilations"]) if values["dilations"] else None
+    options = Training(**values)
+    from affine import Affine
+
+    at = content["grid"]
+    grid = Grid(CRS.from_wkt(at["crs"]), Affine(*at["transform"]), (at["shape"][0], at["shape"][1]))
+    part = content["folds"]
+    folds = Folds(grid, part["block"], np.array(part["table"]), part["margin"])
+    members = [_restore_member(member, weights, options, content["window"], device) for member in content["members"]]
+    bands = [Band(**{**band, "legend": {int(k): v for k, v in band["legend"].items()}}) for band in content["bands"]]
+    return Model(members, bands, content["window"], folds, options, content["seed"])
+
+
+def file_hash(path: str | Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def library_versions() -> dict[str, str]:
+    """Return the versions of what the numbers depend on."""
+    import platform
+
+    names = ("geomfaf", "torch", "torchvision", "numpy", "scipy", "scikit-learn", "rasterio", "geopandas", "shapely")
+    return {"python": platform.python_version(), **{name: version(name) for name in names}}
+
+
+def _restore_member(
+    entry: dict, weights: dict[str, torch.Tensor], options: Training, size: int, device: str
+) -> FoldModel:
+    prefix = f"fold_{entry['fold']}."
+    own = {name.removeprefix(prefix): tensor for name, tensor in weights.items() if name.startswith(prefix)}
+    encoder = Encoder(tuple(Channel(**channel) for channel in entry["channels"]))
+    classifier = restore_classifier(options, own, len(encoder.channels), size, device)
+    classifier.history_ = entry["history"]
+    return FoldModel(entry["fold"] - 1, encoder, classifier)

@@ -1,0 +1,177 @@
+"""Dense prediction: windows centred on a lattice over the whole map, blended into smooth score bands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import xarray as xr
+from scipy.ndimage import maximum_filter
+from scipy.sparse import csr_array
+
+from .bands import Band, as_dataarray, grid_of
+from .encode import Encoder
+from .errors import UsageError
+from .model import Model
+from .progress import track
+from .stack import valid_cells
+from .windows import read_windows
+
+STRIP = 8
+"""Lattice rows read at a time: bounds the memory of a prediction by the width of the map."""
+
+SCORE_BANDS = (
+    Band("score", "score", "", "Prospectivity score (mean of all fold models)"),
+    Band("heldout_score", "score", "", "Held-out score (by the model that never saw the place)"),
+    Band("spread", "score", "", "Spread of the score (standard deviation over branches and fold models)"),
+    Band("vote_share", "score", "", "Share of branches that vote ore"),
+)
+
+
+class Lattice:
+    """Window centres every ``stride`` cells and the weights that blend their scores over the cells between.
+
+    A cell's score is the average of the windows centred within ``stride`` cells of it, weighted by a tent that falls
+    from 1 at the centre to 0 one stride away along each axis (bilinear interpolation between the centres). A wider
+    blend would smear the score of a window's centre over ground that it was not asked about.
+
+    Parameters
+    ----------
+    valid : ndarray
+        (y, x) bool; centres with no valid cell within a stride are left out.
+    stride : int
+        Cells.
+    """
+
+    def __init__(self, valid: np.ndarray, stride: int) -> None:
+        if stride < 1:
+            raise UsageError(f"stride = {stride} must be at least 1 cell.")
+        self.valid = valid
+        self.rows, self.cols = (_centres(length, stride) for length in valid.shape)
+        self.down, self.across = (
+            _tent(length, centres, stride) for length, centres in zip(valid.shape, (self.rows, self.cols), strict=True)
+        )
+        self.stride = stride
+        self.wanted = self.near(valid)
+
+    def near(self, cells: np.ndarray) -> np.ndarray:
+        """Return which centres lie within a stride of any of the cells, (lattice rows, lattice columns) bool."""
+        reach = 2 * self.stride + 1
+        return maximum_filter(cells, size=reach, mode="constant", cval=0)[np.ix_(self.rows, self.cols)]
+
+    def blend(self, values: np.ndarray) -> np.ndarray:
+        """Return (..., y, x) float32 from (..., lattice rows, lattice columns); NaN centres do not count."""
+        flat = values.reshape(-1, *values.shape[-2:])
+        result = np.empty((len(flat), *self.valid.shape), np.float32)
+        for number, layer in enumerate(flat):
+            known = np.isfinite(layer)
+            total = self.down @ np.where(known, layer, 0.0) @ self.across.T
+            weight = self.down @ known.astype(float) @ self.across.T
+            with np.errstate(invalid="ignore", divide="ignore"):
+                result[number] = np.where(self.valid & (weight > 1e-9), total / weight, np.nan)
+        return result.reshape(*values.shape[:-2], *self.valid.shape)
+
+
+def lattice_scores(
+    stack: xr.DataArray,
+    lattice: Lattice,
+    wanted: np.ndarray,
+    encoder: Encoder,
+    predict: Callable[[np.ndarray], np.ndarray],
+    size: int,
+) -> np.ndarray:
+    """Score the windows centred on the wanted lattice points.
+
+    Parameters
+    ----------
+    wanted : ndarray
+        (lattice rows, lattice columns) bool.
+    predict : callable
+        Encoded windows (n, channels, size, size) -> (outputs, n).
+
+    Returns
+    -------
+    ndarray
+        float32 (outputs, lattice rows, lattice columns), NaN where not wanted.
+    """
+    names = [str(name) for name in stack["band"].values]
+    used = [name for name in names if name in {channel.band for channel in encoder.channels}]
+    values = stack.sel(band=used).values
+    half, result = size // 2, None
+    for first in range(0, len(lattice.rows), STRIP):
+        at, across = np.nonzero(wanted[first : first + STRIP])
+        if not len(at):
+            continue
+        rows, cols = lattice.rows[first + at], lattice.cols[across]
+        top, bottom = max(rows.min() - half, 0), min(rows.max() + size - half, stack.sizes["y"])
+        encoded = encoder.transform(values[:, top:bottom], used)
+        windows = read_windows(encoded, rows - half - top, cols - half, size, fill=0.0)
+        scores = predict(windows)
+        if result is None:
+            result = np.full((len(scores), *wanted.shape), np.nan, np.float32)
+        result[:, first + at, across] = scores
+    return np.full((1, *wanted.shape), np.nan, np.float32) if result is None else result
+
+
+def predict_scores(model: Model, stack: xr.DataArray, *, stride: int | None = None) -> xr.DataArray:
+    """Score every cell of a stack.
+
+    Parameters
+    ----------
+    stride : int, optional
+        Cells between the centres of the windows; a quarter of the window when omitted.
+
+    Returns
+    -------
+    DataArray
+        float32 (band, y, x) with ``score``, ``heldout_score`` (only on the grid the model was trained on, else NaN),
+        ``spread`` and ``vote_share``; NaN outside the study area.
+    """
+    model.require_stack(stack)
+    grid = grid_of(stack)
+    lattice = Lattice(valid_cells(stack), default_stride(model.size) if stride is None else stride)
+    same_ground = grid == model.folds.grid
+    tested = model.folds.raster() if same_ground else np.full(grid.shape, -1, np.int8)
+    heldout = np.full(grid.shape, np.nan, np.float32)
+    total = squares = votes = np.zeros(lattice.wanted.shape)
+    branches = 0
+    for member in track(model.members, "predicting", unit="fold models"):
+        scores = lattice_scores(
+            stack, lattice, lattice.wanted, member.encoder, member.classifier.predict_branches, model.size
+        )
+        total = total + scores.sum(axis=0)
+        squares = squares + (scores.astype(float) ** 2).sum(axis=0)
+        votes = votes + np.where(np.isnan(scores), np.nan, scores > 0.5).sum(axis=0)
+        branches += len(scores)
+        if same_ground:
+            own = tested == member.fold
+            heldout[own] = lattice.blend(scores.mean(axis=0))[own]
+    mean = total / branches
+    spread = np.sqrt(np.maximum(squares / branches - mean**2, 0))
+    score, spread, share = lattice.blend(np.stack([mean, spread, votes / branches]))
+    return as_dataarray(np.stack([score, heldout, spread, share]), grid, SCORE_BANDS)
+
+
+def default_stride(size: int) -> int:
+    """Return a quarter of the window, in cells."""
+    return max(1, size // 4)
+
+
+def _centres(length: int, stride: int) -> np.ndarray:
+    """Return the centre cells along an axis: every ``stride`` cells from the first, and the last one."""
+    return np.unique(np.append(np.arange(0, length, stride), length - 1))
+
+
+def _tent(length: int, centres: np.ndarray, stride: int) -> csr_array:
+    """Return the weights (cells, centres)."""
+    distance = np.abs(np.arange(length)[:, None] - centres[None, :])
+    return csr_array(np.maximum(0.0, 1.0 - distance / stride))
+
+
+def score_values(scores: xr.DataArray, names: Sequence[str] = ("score", "heldout_score")) -> list[np.ndarray]:
+    """Return named score bands as (y, x) arrays, or say which one a raster lacks."""
+    there = [str(name) for name in scores["band"].values]
+    for name in names:
+        if name not in there:
+            raise UsageError(f'the raster has no band "{name}", it has {", ".join(there)}: give a result of `predict`.')
+    return [scores.sel(band=name).values for name in names]

@@ -1,0 +1,117 @@
+"""Look at files and tell which layer is the samples, the geology, the faults, the deposits, the study area."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import geopandas as gpd
+import pandas as pd
+import pyogrio
+
+from .elements import element_columns
+from .read import ROLES, TABLES, X_NAMES, Y_NAMES, existing_path, find_column, layer_names, read_table
+
+# What people call these layers. Ends of words are open, so that plurals and compounds match.
+_ROLE_NAMES = {
+    "samples": r"sampl|geochem|sedim|stream|soil|till|assay|probe|muestr|chantillon|näyt|prov|化探|样|水系",
+    "deposits": r"deposit|occurr|minerali[sz]|mines?\b|mining|prospect|yacim|gisem|lagerst|vorkomm|esiint|depósito|矿",
+    "geology": r"geol|litho|strat|bedrock|rock|formation|kalliop|gestein|地质|地层|岩",
+    "faults": r"fault|struct|lineam|shear|fract|falla|faille|störung|verwerf|siirro|断|构造",
+    "study_area": r"study|area|aoi|bound|extent|outline|clip|mask|perim|gebiet|zona|研究|范围",
+}
+_GEOMETRY_OF = {
+    "samples": "point",
+    "deposits": "point",
+    "faults": "line",
+    "geology": "polygon",
+    "study_area": "polygon",
+}
+
+
+@dataclass(frozen=True)
+class LayerInfo:
+    """What a look at a layer tells: name, geometry (point, line, polygon, none), size, CRS, columns."""
+
+    path: Path
+    name: str
+    geometry: str
+    count: int
+    crs: str | None
+    columns: tuple[str, ...]
+    text_columns: tuple[str, ...]
+
+    @property
+    def elements(self) -> dict[str, str]:
+        """Columns that name elements, with units."""
+        return element_columns(self.columns)
+
+
+def list_layers(path: str | Path) -> list[LayerInfo]:
+    """Return what is in a file, without reading all of it."""
+    path = existing_path(path)
+    if path.suffix.lower() in TABLES:
+        table = read_table(path)
+        has_xy = find_column(table.columns, X_NAMES) and find_column(table.columns, Y_NAMES)
+        text = tuple(name for name in table.columns if not pd.api.types.is_numeric_dtype(table[name]))
+        return [LayerInfo(path, path.stem, "point" if has_xy else "none", len(table), None, tuple(table.columns), text)]
+    found = []
+    for name, _ in layer_names(path):
+        info = pyogrio.read_info(path, layer=name, force_feature_count=True)
+        text = tuple(f for f, t in zip(info["fields"], info["dtypes"], strict=True) if t == "object")
+        kind = _geometry_kind(path, name, info["geometry_type"])
+        found.append(LayerInfo(path, name, kind, int(info["features"]), info["crs"], tuple(info["fields"]), text))
+    return found
+
+
+def recognise_layers(layers: Sequence[LayerInfo]) -> dict[str, LayerInfo]:
+    """Guess which layer plays which role, by geometry, name and columns.
+
+    A name in any of the languages we know wins; without one, points with element columns are samples, other
+    points are deposits, lines are faults, the polygon layer with most features is the geology.
+    """
+    roles: dict[str, LayerInfo] = {}
+    for role in ROLES:
+        scored = [
+            (_role_score(role, layer), -i, layer) for i, layer in enumerate(layers) if layer not in roles.values()
+        ]
+        best = max(scored, default=None, key=lambda item: item[:2])
+        if best and best[0] > 0:
+            roles[role] = best[2]
+    return roles
+
+
+def _geometry_kind(path: Path, layer: str, declared: str | None) -> str:
+    """Return point, line, polygon or none; a layer of unknown or mixed type is judged by its first features."""
+    kinds = (
+        ("Point", "point"),
+        ("LineString", "line"),
+        ("Curve", "line"),
+        ("Polygon", "polygon"),
+        ("Surface", "polygon"),
+    )
+    if declared is None:
+        return "none"
+    for word, kind in kinds:
+        if word in declared:
+            return kind
+    first = gpd.read_file(path, layer=layer, rows=100)
+    common = list(first.geom_type.dropna().mode()) if isinstance(first, gpd.GeoDataFrame) else []
+    return next((kind for word, kind in kinds if common and word in common[0]), "none")
+
+
+def _role_score(role: str, layer: LayerInfo) -> float:
+    named = bool(re.search(_ROLE_NAMES[role], layer.name.casefold()))
+    if role == "deposits" and layer.geometry == "polygon" and named:
+        return 1.0
+    if layer.geometry != _GEOMETRY_OF[role] or not layer.count:
+        return 0.0
+    if role == "samples":
+        return (10.0 if named else 1.0) + len(layer.elements) if layer.elements else 0.0
+    if role == "study_area":
+        return 10.0 if named else float(layer.count == 1 and not layer.text_columns)
+    if role == "geology" and not named and (layer.count == 1 or _role_score("study_area", layer) >= 10):
+        return 0.0
+    return 10.0 if named else 1.0 + min(layer.count / 1e6, 1.0)

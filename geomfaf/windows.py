@@ -1,0 +1,185 @@
+"""Windows: square pieces of the stack that a model reads, tiled over the map or centred on places."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import geopandas as gpd
+import numpy as np
+import shapely
+from scipy.ndimage import distance_transform_edt
+
+from .errors import DataError, UsageError
+from .grid import Grid
+
+DEFAULT_SIZE = 16
+"""Cells along a window; the smallest compact network was best there on real surveys."""
+
+NEGATIVES = 4.0
+"""Random barren windows for each deposit window."""
+
+
+def tiled_windows(
+    grid: Grid,
+    size: int,
+    *,
+    strides: Sequence[int] | None = None,
+    deposits: gpd.GeoDataFrame | None = None,
+    valid: np.ndarray | None = None,
+) -> gpd.GeoDataFrame:
+    """Cut the grid into windows, numbered row by row from 1 at the top left.
+
+    Parameters
+    ----------
+    size : int
+        Cells along a side.
+    strides : sequence of int, optional
+        Cells from window to window; one pass over the map for each ("asynchronous" strides); the size, hence
+        windows that do not overlap, when omitted. Every cell is covered: the last windows of a row or column
+        overhang the grid and what lies beyond reads as nodata.
+    deposits : GeoDataFrame, optional
+        A window that holds one or more gets label 1.
+    valid : ndarray, optional
+        (y, x) bool, the cells that count; windows without any are left out (numbers are given before).
+
+    Returns
+    -------
+    GeoDataFrame
+        number, row, col, size, label, deposits, valid_share; the geometry is the window's part of the grid.
+
+    Examples
+    --------
+    >>> tiled_windows(Grid.from_bounds((0, 0, 500, 300), 100, 32633), 2)[["number", "row", "col"]].values.tolist()
+    [[1, 0, 0], [2, 0, 2], [3, 0, 4], [4, 2, 0], [5, 2, 2], [6, 2, 4]]
+    """
+    _require_size(size, grid)
+    corners: set[tuple[int, int]] = set()
+    for stride in strides or [size]:
+        if not 1 <= stride <= size:
+            raise UsageError(f"a stride of {stride} must be 1 to the window size {size}: no cell may be lost.")
+        rows, cols = (_starts(length, size, stride) for length in grid.shape)
+        corners |= {(row, col) for row in rows for col in cols}
+    ordered = np.array(sorted(corners))
+    rows, cols = ordered.T
+    count = np.zeros(len(ordered), int)
+    if deposits is not None and len(deposits):
+        at_row, at_col = deposit_cells(deposits, grid)
+        inside = (at_row >= rows[:, None]) & (at_row < rows[:, None] + size)
+        inside &= (at_col >= cols[:, None]) & (at_col < cols[:, None] + size)
+        count = inside.sum(axis=1)
+    table = _as_frame(grid, rows, cols, size, valid, count)
+    return table[table["valid_share"] > 0].reset_index(drop=True)
+
+
+def centred_windows(
+    grid: Grid,
+    size: int,
+    deposits: gpd.GeoDataFrame,
+    valid: np.ndarray,
+    *,
+    negatives: float = NEGATIVES,
+    min_distance: int | None = None,
+    seed: int = 0,
+) -> gpd.GeoDataFrame:
+    """Put one window on each deposit and random barren ones elsewhere.
+
+    Parameters
+    ----------
+    size : int
+        Cells along a side; the deposit lies in cell ``size // 2`` of its window.
+    negatives : float
+        Barren windows for each deposit window.
+    min_distance : int, optional
+        Cells between the centre of a barren window and any deposit; the window size when omitted.
+
+    Returns
+    -------
+    GeoDataFrame
+        As :func:`tiled_windows`; deposit windows first. Deposits of one cell share a window.
+    """
+    _require_size(size, grid)
+    rows, cols = deposit_cells(deposits, grid)
+    if not len(rows):
+        raise DataError("no deposit lies on the grid: there is nothing to centre a window on.")
+    cells, count = np.unique(rows * grid.width + cols, return_counts=True)
+    occupied = np.zeros(grid.shape, bool)
+    occupied.flat[cells] = True
+    reach = size if min_distance is None else min_distance
+    free = np.flatnonzero(valid & (distance_transform_edt(~occupied) >= reach))
+    if not len(free):
+        raise DataError(
+            f"no ground is {reach} cells ({reach * grid.cell:g} m) away from every deposit: "
+            "lower min_distance or use smaller cells."
+        )
+    wanted = min(round(negatives * len(cells)), len(free))
+    barren = np.sort(np.random.default_rng(seed).choice(free, wanted, replace=False))
+    centre_rows, centre_cols = np.divmod(np.concatenate([cells, barren]), grid.width)
+    count = np.concatenate([count, np.zeros(wanted, int)])
+    return _as_frame(grid, centre_rows - size // 2, centre_cols - size // 2, size, valid, count)
+
+
+def deposit_cells(deposits: gpd.GeoDataFrame, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
+    """Return row and column of each deposit that lies on the grid."""
+    rows, cols = grid.rowcol(deposits.geometry.x, deposits.geometry.y)
+    return rows[rows >= 0], cols[rows >= 0]
+
+
+def window_centres(windows: gpd.GeoDataFrame, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
+    """Return row and column of the centre cells, moved onto the grid where a window overhangs it."""
+    half = windows["size"].to_numpy() // 2
+    rows, cols = windows["row"].to_numpy() + half, windows["col"].to_numpy() + half
+    return np.clip(rows, 0, grid.height - 1), np.clip(cols, 0, grid.width - 1)
+
+
+def read_windows(array: np.ndarray, rows: np.ndarray, cols: np.ndarray, size: int, fill: float = np.nan) -> np.ndarray:
+    """Return the windows of a (channel, y, x) array as (windows, channel, size, size).
+
+    ``rows`` and ``cols`` are the top-left cells and may lie off the array; what overhangs is ``fill``.
+    """
+    at_row = np.asarray(rows)[:, None] + np.arange(size)
+    at_col = np.asarray(cols)[:, None] + np.arange(size)
+    in_row = (at_row >= 0) & (at_row < array.shape[1])
+    in_col = (at_col >= 0) & (at_col < array.shape[2])
+    at_row, at_col = np.clip(at_row, 0, array.shape[1] - 1), np.clip(at_col, 0, array.shape[2] - 1)
+    taken = array[:, at_row[:, :, None], at_col[:, None, :]]
+    outside = ~(in_row[:, :, None] & in_col[:, None, :])
+    if outside.any():
+        taken[:, outside] = fill
+    return np.ascontiguousarray(taken.swapaxes(0, 1))
+
+
+def _starts(length: int, size: int, stride: int) -> range:
+    """Return the first cells of the windows along one axis: the last one reaches the end."""
+    return range(0, max(length - size, 0) + stride, stride)
+
+
+def _require_size(size: int, grid: Grid) -> None:
+    if not 2 <= size <= min(grid.shape):
+        raise UsageError(
+            f"a window of {size} cells does not fit a grid of {grid.height} x {grid.width} cells: "
+            f"choose 2 to {min(grid.shape)}, or smaller cells."
+        )
+
+
+def _as_frame(
+    grid: Grid, rows: np.ndarray, cols: np.ndarray, size: int, valid: np.ndarray | None, count: np.ndarray
+) -> gpd.GeoDataFrame:
+    top, left = np.clip(rows, 0, None), np.clip(cols, 0, None)
+    bottom, right = np.minimum(rows + size, grid.height), np.minimum(cols + size, grid.width)
+    edges = np.array(
+        [grid.window_bounds(r, c, b - r, e - c) for r, c, b, e in zip(top, left, bottom, right, strict=True)]
+    )
+    valid = np.ones(grid.shape, bool) if valid is None else valid
+    total = np.zeros((grid.height + 1, grid.width + 1), np.int64)
+    total[1:, 1:] = valid.cumsum(axis=0, dtype=np.int64).cumsum(axis=1)
+    cells = total[bottom, right] - total[top, right] - total[bottom, left] + total[top, left]
+    columns = {
+        "number": np.arange(1, len(rows) + 1),
+        "row": rows,
+        "col": cols,
+        "size": np.full(len(rows), size),
+        "label": (count > 0).astype(int),
+        "deposits": count,
+        "valid_share": cells / size**2,
+    }
+    return gpd.GeoDataFrame(columns, geometry=shapely.box(*edges.T), crs=grid.crs)

@@ -1,0 +1,155 @@
+"""Write results: under their final name only when complete, and never over an older one unasked."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import rasterio
+import rasterio.crs
+import rasterio.shutil
+import xarray as xr
+
+from .bands import Band, as_dataarray, bands_of, from_rasterio, grid_of
+from .errors import DataError, OutputExistsError, UsageError
+from .grid import Grid
+
+
+@contextmanager
+def finished_file(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """Give a temporary path beside ``path`` that takes its name when the block ends without an error."""
+    path = Path(path)
+    if path.exists() and not overwrite:
+        raise OutputExistsError(f"{path} exists: choose another name or allow it with --overwrite (overwrite=True).")
+    if not path.parent.is_dir():
+        raise UsageError(f"the folder {path.parent} does not exist: create it or choose another place for {path.name}.")
+    beside = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        yield beside
+        os.replace(beside, path)
+    finally:
+        for leftover in path.parent.glob(f"{beside.name}*"):
+            leftover.unlink(missing_ok=True)
+
+
+def write_raster(array: xr.DataArray, path: str | Path, *, overwrite: bool = False) -> Path:
+    """Write bands as a cloud-optimised GeoTIFF that says what it holds.
+
+    Every band carries its description, unit, kind, legend and the statistics of its valid cells; nodata is NaN;
+    overviews are included (nearest cell, so that class numbers stay class numbers).
+    """
+    grid, bands = grid_of(array), bands_of(array)
+    values = np.asarray(array.values, np.float32)
+    profile = {
+        "driver": "GTiff",
+        "dtype": "float32",
+        "count": len(bands),
+        "height": grid.height,
+        "width": grid.width,
+        "crs": rasterio.crs.CRS.from_wkt(grid.crs.to_wkt()),
+        "transform": grid.transform,
+        "nodata": np.nan,
+        "tiled": True,
+        "bigtiff": "if_safer",
+    }
+    path = Path(path)
+    with finished_file(path, overwrite=overwrite) as final:
+        plain = final.with_name(final.name + ".plain.tif")
+        with rasterio.open(plain, "w", **profile) as target:
+            target.write(values)
+            for index, band in enumerate(bands, start=1):
+                target.set_band_description(index, band.label)
+                if band.unit:
+                    target.set_band_unit(index, band.unit)
+                tags = {"name": band.name, "kind": band.kind, **_statistics(values[index - 1])}
+                if band.legend:
+                    tags["legend"] = json.dumps({str(k): v for k, v in band.legend.items()}, ensure_ascii=False)
+                target.update_tags(index, **tags)
+        smooth = all(band.kind == "score" for band in bands)
+        rasterio.shutil.copy(
+            plain, final, driver="COG", compress="ZSTD", level=1, predictor="YES", bigtiff="IF_SAFER",
+            overview_resampling="AVERAGE" if smooth else "NEAREST",
+        )  # fmt: skip
+    return path
+
+
+def read_raster(path: str | Path) -> xr.DataArray:
+    """Read a raster with what it says of its bands; a foreign GeoTIFF gets defaults. (band, y, x) float32."""
+    try:
+        with rasterio.open(path) as source:
+            if source.crs is None:
+                raise DataError(f"{path} has no CRS: assign one first, for instance with `rio edit-info --crs`.")
+            grid = Grid(from_rasterio(source.crs), source.transform, source.shape)
+            values = source.read(masked=True).astype(np.float32).filled(np.nan)
+            bands = [_band(source, index) for index in source.indexes]
+    except rasterio.errors.RasterioIOError as error:
+        raise UsageError(f"{path} is not a raster that can be read: {error}") from error
+    return as_dataarray(values, grid, bands)
+
+
+def write_layers(layers: Mapping[str, gpd.GeoDataFrame], path: str | Path, *, overwrite: bool = False) -> Path:
+    """Write vector layers into one GeoPackage (version 1.2, which every QGIS since 3.0 reads)."""
+    path = Path(path)
+    with finished_file(path, overwrite=overwrite) as final:
+        for name, frame in layers.items():
+            options: dict[str, Any] = {} if final.exists() else {"VERSION": "1.2"}
+            frame.to_file(
+                final, layer=name, driver="GPKG", dataset_options=options, layer_options={"GEOMETRY_NAME": "geom"}
+            )
+    return path
+
+
+def write_table(table: pd.DataFrame, path: str | Path, *, overwrite: bool = False) -> Path:
+    """Write a table as CSV (UTF-8, no index)."""
+    path = Path(path)
+    with finished_file(path, overwrite=overwrite) as final:
+        table.to_csv(final, index=False, float_format="%.6g")
+    return path
+
+
+def write_json(content: Mapping[str, Any], path: str | Path, *, overwrite: bool = False) -> Path:
+    """Write JSON; NaN becomes null, as JSON has no NaN."""
+    path = Path(path)
+    with finished_file(path, overwrite=overwrite) as final:
+        final.write_text(json.dumps(plain_values(content), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return path
+
+
+def plain_values(value: Any) -> Any:
+    """Return numbers, lists and dicts that JSON can hold.
+
+    >>> plain_values({"a": np.float64("nan"), "b": (np.int64(1), Path("x"))})
+    {'a': None, 'b': [1, 'x']}
+    """
+    if isinstance(value, Mapping):
+        return {str(key): plain_values(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [plain_values(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return str(value) if isinstance(value, Path) else value
+
+
+def _statistics(values: np.ndarray) -> dict[str, str]:
+    valid = values[np.isfinite(values)].astype(np.float64)
+    if not len(valid):
+        return {}
+    figures = {"MINIMUM": valid.min(), "MAXIMUM": valid.max(), "MEAN": valid.mean(), "STDDEV": valid.std()}
+    figures["VALID_PERCENT"] = 100 * len(valid) / values.size
+    return {f"STATISTICS_{key}": repr(float(figure)) for key, figure in figures.items()}
+
+
+def _band(source: rasterio.DatasetReader, index: int) -> Band:
+    tags, description = source.tags(index), source.descriptions[index - 1] or ""
+    legend = {int(key): name for key, name in json.loads(tags.get("legend", "{}")).items()}
+    name = tags.get("name") or description or f"band_{index}"
+    return Band(name, tags.get("kind", "element"), source.units[index - 1] or "", description, legend)
