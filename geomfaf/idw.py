@@ -16,6 +16,8 @@ k-nearest tiles (:mod:`geomfaf.idw_kernels`) and the compiled far field for all 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
@@ -30,6 +32,7 @@ from .idw_plan import (
     IdwPlan,
     bands_by_missing,
     check_samples,
+    cores,
     make_rule,
     merge_places,
     metric,
@@ -38,7 +41,7 @@ from .idw_plan import (
 )
 from .idw_scipy import TIE
 
-__all__ = ["TIE", "IdwOptions", "idw", "idw_grid", "idw_points", "merge_places"]
+__all__ = ["TIE", "IdwOptions", "idw", "idw_grid", "idw_points", "idw_to_file", "merge_places"]
 
 
 def idw_grid(
@@ -105,6 +108,41 @@ def idw_grid(
     return as_dataarray(result, grid, bands)
 
 
+def idw_to_file(
+    samples: gpd.GeoDataFrame,
+    elements: Sequence[str],
+    grid: Grid,
+    path: str | Path,
+    *,
+    overwrite: bool = False,
+    cog: bool = False,
+    scheduler: str | None = None,
+    **search: Any,
+) -> Path:
+    """Grid element columns into a GeoTIFF or Zarr store of any size, block by block.
+
+    Takes what :func:`idw_grid` takes, and gives the same numbers. Memory holds the samples and a few
+    blocks; an interrupted run goes on where it stopped when it is called again.
+
+    Parameters
+    ----------
+    path : path
+        Ending in ``.tif`` or ``.zarr``.
+    cog : bool
+        Make the finished GeoTIFF a cloud-optimised one, with overviews.
+    scheduler : str, optional
+        Address of a Dask scheduler, such as "tcp://10.0.0.1:8786", whose workers compute the blocks.
+    """
+    from .streaming import stream_raster
+
+    plan, bands = plan_grid(samples, elements, grid, **search)
+    with ThreadPoolExecutor(cores()) as pool:
+        plan.prepare(pool)
+    return stream_raster(
+        path, grid, bands, plan.block, job=plan.fingerprint(), overwrite=overwrite, cog=cog, scheduler=scheduler
+    )
+
+
 def plan_grid(
     samples: gpd.GeoDataFrame,
     elements: Sequence[str],
@@ -123,7 +161,10 @@ def plan_grid(
         raise DataError(f"the samples are in {samples.crs.name}, the grid in {grid.crs.name}: reproject one of them.")
     barriers = getattr(search.get("options"), "barriers", None)
     if isinstance(barriers, gpd.GeoDataFrame) and barriers.crs != grid.crs:
-        raise DataError(f"the barriers are in {barriers.crs and barriers.crs.name}, the grid in {grid.crs.name}: reproject one of them.")
+        raise DataError(
+            f"the barriers are in {barriers.crs.name if barriers.crs else 'no CRS'}, "
+            f"the grid in {grid.crs.name}: reproject one of them."
+        )
     plan = IdwPlan(xy, values, grid, antilog=scale == "log", **search)
     how = "IDW of log10" if scale == "log" else "IDW"
     units = units or {}

@@ -6,11 +6,12 @@ alike, and its result does not depend on which blocks ran before it.
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -163,6 +164,19 @@ class IdwPlan:
                 empty = np.nan if name == "distance" else 0.0
                 out[len(self.values) + number] = empty if extra is None else extra[EXTRAS.index(name)]
         return out
+
+    def fingerprint(self) -> str:
+        """Return a hash of everything that decides the numbers: samples, rule, options, engine."""
+        barriers = self.options.barriers
+        if barriers is not None:
+            from .barriers import barrier_segments
+
+            barriers = hashlib.sha256(np.ascontiguousarray(barrier_segments(barriers))).hexdigest()
+        settings = (self.rule, replace(self.options, barriers=barriers), self.engine, self.antilog)
+        digest = hashlib.sha256(repr(settings).encode())
+        for array in (self.places, self.values):
+            digest.update(np.ascontiguousarray(array))
+        return digest.hexdigest()
 
     def _finish(self, values: np.ndarray) -> np.ndarray:
         values = np.asarray(values, np.float32)

@@ -1,0 +1,77 @@
+"""Where blocks are computed: threads of this process, or the workers of a Dask cluster."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from .grid import Grid
+from .idw_plan import BLOCK, cores
+
+Window = tuple[int, int, int, int]
+Compute = Callable[[int, int, int, int], np.ndarray]
+
+
+class BlockRunner:
+    """Hands windows to workers, a few more than there are of them, and returns the results in order."""
+
+    def __init__(self, submit: Callable[[Window], Any], workers: int):
+        self.submit, self.most = submit, 2 * workers + 1
+
+    def ordered(self, windows: Iterable[Window]) -> Iterator[np.ndarray]:
+        """Yield the blocks of the windows one by one; memory holds ``most`` of them."""
+        waiting: deque[Any] = deque()
+        for window in windows:
+            waiting.append(self.submit(window))
+            if len(waiting) >= self.most:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+@contextmanager
+def block_runner(compute: Compute, scheduler: str | None = None) -> Iterator[BlockRunner]:
+    """Give a runner on local threads or, with the address of a Dask scheduler, on its workers."""
+    if scheduler is None:
+        pool = ThreadPoolExecutor(cores())
+        try:
+            yield BlockRunner(lambda window: pool.submit(compute, *window), cores())
+        finally:
+            pool.shutdown(cancel_futures=True)
+        return
+    from distributed import Client
+
+    with Client(scheduler) as client:
+        # The samples and their tree travel once to every worker, not with every block.
+        remote = client.scatter(compute, broadcast=True, hash=False)
+        workers = sum(client.nthreads().values())
+        yield BlockRunner(lambda window: client.submit(call_block, remote, window, pure=False), workers)
+
+
+def call_block(compute: Compute, window: Window) -> np.ndarray:
+    """Compute one block; a function of the module, so that workers find it by name."""
+    return compute(*window)
+
+
+def dask_blocks(compute: Compute, grid: Grid, bands: int) -> Any:
+    """Return the lazy dask array (bands, y, x) of a block function, one chunk a block.
+
+    The blocks are those that :func:`geomfaf.streaming.stream_raster` computes, to the bit.
+    """
+    import dask
+    import dask.array as da
+
+    shared = dask.delayed(compute, pure=False)
+    rows: list[list[Any]] = []
+    for row, column, part in grid.blocks(BLOCK):
+        if column == 0:
+            rows.append([])
+        window = (row, column, part.height, part.width)
+        block = dask.delayed(call_block, pure=False)(shared, window)
+        rows[-1].append(da.from_delayed(block, (bands, part.height, part.width), np.float32))
+    return da.block([list(line) for line in rows])

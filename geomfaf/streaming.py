@@ -1,0 +1,195 @@
+"""Rasters larger than memory: computed block by block, written while the next blocks compute.
+
+Memory holds a few blocks and what the computation itself needs, never the grid. The file grows beside
+its final name and takes it when complete. A journal beside it lists the blocks that are safely on
+disk with their checksums: after an interruption, even a hard one, the same call goes on from there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from .bands import Band
+from .cluster import BlockRunner, block_runner
+from .errors import OutputExistsError, UsageError
+from .grid import Grid
+from .idw_plan import BLOCK
+from .progress import say, track
+from .raster_files import TiffFile, ZarrStore
+
+CHECKPOINT = 20.0
+"""Seconds of work that a hard interruption may cost: files are closed and journaled this often."""
+
+Compute = Callable[[int, int, int, int], np.ndarray]
+Window = tuple[int, int, int, int]
+
+
+def stream_raster(
+    path: str | Path,
+    grid: Grid,
+    bands: Sequence[Band],
+    compute: Compute,
+    *,
+    job: str,
+    overwrite: bool = False,
+    cog: bool = False,
+    scheduler: str | None = None,
+) -> Path:
+    """Compute a raster block by block and write it to a GeoTIFF or, for a name ending in .zarr, to Zarr.
+
+    Parameters
+    ----------
+    path : path
+        ``.tif``: tiled GeoTIFF, zstd level 1. ``.zarr``: Zarr 2, one chunk a block and band.
+    compute : callable
+        Takes (row, column, height, width), returns float32 (bands, height, width). On a cluster it is
+        sent to the workers once.
+    job : str
+        Says what is computed. A file left unfinished by the same job is continued, any other replaced.
+    cog : bool
+        Rewrite the finished GeoTIFF as a cloud-optimised one, with overviews.
+    scheduler : str, optional
+        Address of a Dask scheduler; local threads otherwise.
+    """
+    path = Path(path)
+    _check_target(path, overwrite, cog)
+    store = (ZarrStore if path.suffix == ".zarr" else TiffFile)(path, grid, bands)
+    job = hashlib.sha256(f"{job}|{grid}|{list(bands)}|{BLOCK}".encode()).hexdigest()
+    journal = Journal(path.with_name(f".{path.name}.journal"), job)
+    windows = [(row, column, part.height, part.width) for row, column, part in grid.blocks(BLOCK)]
+    journal.open(store, windows)
+    left = [window for window in windows if window not in journal.done]
+    if journal.done:
+        say(f"{path.name}: {len(journal.done):,} of {len(windows):,} blocks are done, going on with the rest.")
+    try:
+        with block_runner(compute, scheduler) as runner:
+            _write_blocks(store, journal, left, runner)
+    finally:
+        journal.save(store)
+        store.close()
+    store.finish(journal.statistics(len(bands), grid.size), cog=cog)
+    journal.path.unlink()
+    return path
+
+
+def _write_blocks(store: TiffFile | ZarrStore, journal: Journal, windows: list[Window], runner: BlockRunner) -> None:
+    saved = time.monotonic()
+    results = runner.ordered(windows)
+    for window in track(windows, "writing", unit="cells", weights=[window[2] * window[3] for window in windows]):
+        values = next(results)
+        store.write(window, values)
+        journal.add(window, values)
+        if time.monotonic() - saved > CHECKPOINT:
+            journal.save(store)
+            saved = time.monotonic()
+
+
+def _check_target(path: Path, overwrite: bool, cog: bool) -> None:
+    if path.exists() and not overwrite:
+        raise OutputExistsError(f"{path} exists: choose another name or allow it with --overwrite (overwrite=True).")
+    if not path.parent.is_dir():
+        raise UsageError(f"the folder {path.parent} does not exist: create it or choose another place for {path.name}.")
+    if path.suffix not in (".tif", ".tiff", ".zarr"):
+        raise UsageError(f'{path.name} ends in "{path.suffix}": name it .tif for GeoTIFF or .zarr for Zarr.')
+    if cog and path.suffix == ".zarr":
+        raise UsageError("a Zarr store cannot be a cloud-optimised GeoTIFF: leave cog out or name the file .tif.")
+
+
+class Journal:
+    """Which blocks are safely on disk: their checksums and the statistics of their cells."""
+
+    def __init__(self, path: Path, job: str):
+        self.path, self.job = path, job
+        self.done: dict[Window, dict] = {}
+        self._unsaved: dict[Window, dict] = {}
+
+    def open(self, store: TiffFile | ZarrStore, windows: Sequence[Window]) -> None:
+        """Continue the unfinished file of the same job, else begin a new one.
+
+        A block counts as done when it reads back with its checksum, whatever the machine went through.
+        """
+        known = self._read()
+        if known and store.resume():
+            for window in windows:
+                if window in known and _crc(store.read(window)) == known[window]["crc"]:
+                    self.done[window] = known[window]
+        if not self.done:
+            store.create()
+
+    def add(self, window: Window, values: np.ndarray) -> None:
+        """Note a block that was written; it counts after the next save."""
+        self._unsaved[window] = {"crc": _crc(values), "bands": [_moments(band) for band in values]}
+
+    def save(self, store: TiffFile | ZarrStore) -> None:
+        """Bring the data to disk first, then say so."""
+        store.flush()
+        self.done.update(self._unsaved)
+        self._unsaved = {}
+        beside = self.path.with_name(self.path.name + ".new")
+        with beside.open("w", encoding="utf-8") as file:
+            file.write(json.dumps({"job": self.job}) + "\n")
+            file.writelines(json.dumps([window, note]) + "\n" for window, note in self.done.items())
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, self.path)
+
+    def statistics(self, bands: int, cells: int) -> list[dict[str, float]]:
+        """Return minimum, maximum, mean, standard deviation and valid percentage of each band."""
+        return [_merge([note["bands"][band] for note in self.done.values()], cells) for band in range(bands)]
+
+    def _read(self) -> dict[Window, dict]:
+        if not self.path.exists():
+            return {}
+        with self.path.open(encoding="utf-8") as file:
+            if json.loads(next(file))["job"] != self.job:
+                say(f"{self.path.name}: the unfinished file is of another job, beginning anew.")
+                return {}
+            return {tuple(window): note for window, note in map(json.loads, file)}
+
+
+def _crc(values: np.ndarray) -> int:
+    return zlib.crc32(memoryview(np.ascontiguousarray(values, dtype=np.float32)).cast("B"))
+
+
+def _moments(band: np.ndarray) -> list[float]:
+    """Return count, minimum, maximum, sum and centred sum of squares of the valid cells."""
+    valid = band[np.isfinite(band)]
+    if not len(valid):
+        return [0, 0.0, 0.0, 0.0, 0.0]
+    total, mean = float(valid.sum(dtype=np.float64)), float(valid.mean(dtype=np.float64))
+    spread = float(((valid - np.float32(mean)) ** 2).sum(dtype=np.float64))
+    return [len(valid), float(valid.min()), float(valid.max()), total, spread]
+
+
+def _merge(parts: Sequence[Sequence[float]], cells: int) -> dict[str, float]:
+    """Join the moments of blocks (Chan et al. 1983); nothing when no cell is valid.
+
+    >>> _merge([_moments(np.array([1.0, 2.0])), _moments(np.array([3.0, np.nan]))], 4)["MEAN"]
+    2.0
+    """
+    count, low, high, total, spread = np.array([part for part in parts if part[0]], float).reshape(-1, 5).T
+    if not len(count):
+        return {}
+    mean = total.sum() / count.sum()
+    squares = spread.sum() + (count * (total / count - mean) ** 2).sum()
+    return {
+        "MINIMUM": float(low.min()),
+        "MAXIMUM": float(high.max()),
+        "MEAN": float(mean),
+        "STDDEV": float(np.sqrt(squares / count.sum())),
+        "VALID_PERCENT": float(100 * count.sum() / cells),
+    }
+
+
+def unfinished(folder: str | Path) -> Iterator[Path]:
+    """Yield the final names of rasters in a folder that an interruption left unfinished."""
+    for journal in Path(folder).glob(".*.journal"):
+        yield journal.with_name(journal.name[1:].removesuffix(".journal"))
