@@ -14,7 +14,7 @@ from .grid import Grid
 from .idw_plan import BLOCK, cores
 
 Window = tuple[int, int, int, int]
-Compute = Callable[[int, int, int, int], np.ndarray]
+Compute = Callable[..., Any]
 
 
 class BlockRunner:
@@ -23,7 +23,7 @@ class BlockRunner:
     def __init__(self, submit: Callable[[Window], Any], workers: int):
         self.submit, self.most = submit, 2 * workers + 1
 
-    def ordered(self, windows: Iterable[Window]) -> Iterator[np.ndarray]:
+    def ordered(self, windows: Iterable[Window]) -> Iterator[Any]:
         """Yield the blocks of the windows one by one; memory holds ``most`` of them."""
         waiting: deque[Any] = deque()
         for window in windows:
@@ -53,7 +53,7 @@ def block_runner(compute: Compute, scheduler: str | None = None) -> Iterator[Blo
         yield BlockRunner(lambda window: client.submit(call_block, remote, window, pure=False), workers)
 
 
-def call_block(compute: Compute, window: Window) -> np.ndarray:
+def call_block(compute: Compute, window: Window) -> Any:
     """Compute one block; a function of the module, so that workers find it by name."""
     return compute(*window)
 

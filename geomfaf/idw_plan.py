@@ -171,11 +171,11 @@ class IdwPlan:
         if barriers is not None:
             from .barriers import barrier_segments
 
-            barriers = hashlib.sha256(np.ascontiguousarray(barrier_segments(barriers))).hexdigest()
+            barriers = hashlib.sha256(barrier_segments(barriers).tobytes()).hexdigest()
         settings = (self.rule, replace(self.options, barriers=barriers), self.engine, self.antilog)
         digest = hashlib.sha256(repr(settings).encode())
         for array in (self.places, self.values):
-            digest.update(np.ascontiguousarray(array))
+            digest.update(array.tobytes())
         return digest.hexdigest()
 
     def _finish(self, values: np.ndarray) -> np.ndarray:

@@ -5,136 +5,120 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import rasterio
 import rasterio.crs
 import rasterio.shutil
 import xarray as xr
-from rasterio.errors import RasterioIOError
-from rasterio.windows import Window
 
 from .bands import Band, as_dataarray
 from .errors import UsageError
 from .grid import Grid
-from .idw_plan import BLOCK
+from .tiff_tiles import LAYOUT, TILE, compressed_tiles, write_directory
 
 GDAL_CACHE = 64 * 2**20
-"""Bytes that GDAL may keep of written tiles; its own default is a twentieth of the machine."""
+"""Bytes that GDAL may keep while it builds overviews; its own default is a twentieth of the machine."""
+
+Place = tuple[int, int, int, int]
+"""First row, first column, rows and columns of a block."""
+
+
+Note = dict[str, Any]
+"""What a store must know again to find and check a block."""
 
 
 class TiffFile:
-    """A tiled GeoTIFF that grows beside its final name.
+    """A tiled GeoTIFF that grows beside its final name: tiles are appended, the directory comes last."""
 
-    Tiles are appended and the directory is rewritten when the file is closed: what was there at the
-    last :meth:`flush` stays readable whatever happens afterwards.
-    """
+    encode = staticmethod(compressed_tiles)
 
     def __init__(self, path: Path, grid: Grid, bands: Sequence[Band]):
         self.path, self.grid, self.bands = path, grid, bands
         self.part = path.with_name(f".{path.stem}.part{path.suffix}")
-        self._file: Any = None
+        self._file: BinaryIO | None = None
 
     def create(self) -> None:
-        """Begin an empty file."""
-        self.close()
-        profile = {
-            "driver": "GTiff",
-            "dtype": "float32",
-            "count": len(self.bands),
-            "height": self.grid.height,
-            "width": self.grid.width,
-            "crs": rasterio.crs.CRS.from_wkt(self.grid.crs.to_wkt()),
-            "transform": self.grid.transform,
-            "nodata": np.nan,
-            "tiled": True,
-            "blockxsize": BLOCK,
-            "blockysize": BLOCK,
-            "interleave": "band",
-            # Level 6 or deflate cost several times the computation and save 3 %; predictor 2 costs nothing.
-            "compress": "zstd",
-            "zstd_level": 1,
-            "predictor": 2,
-            "sparse_ok": True,
-            "bigtiff": "if_safer",
-        }
-        with self._environment():
-            self._file = rasterio.open(self.part, "w", **profile)
+        """Begin a file that has its metadata and no tiles."""
+        crs = rasterio.crs.CRS.from_wkt(self.grid.crs.to_wkt())
+        height, width = self.grid.shape
+        profile = {**LAYOUT, "crs": crs, "transform": self.grid.transform, "height": height, "width": width}
+        with rasterio.open(self.part, "w", count=len(self.bands), sparse_ok=True, **profile) as file:
             for index, band in enumerate(self.bands, start=1):
-                describe_band(self._file, index, band)
-        self.flush()
+                describe_band(file, index, band)
+        self.resume()
 
     def resume(self) -> bool:
-        """Open the unfinished file; False when there is none that can be read."""
-        if not self.part.exists():
-            return False
-        try:
-            self._open()
-        except RasterioIOError:
-            return False
-        same = self._file.shape == self.grid.shape and self._file.count == len(self.bands)
-        return bool(same)
+        """Open the unfinished file; False when there is none."""
+        if self.part.exists():
+            self._file = self.part.open("r+b")
+            self._file.seek(0, os.SEEK_END)
+        return self._file is not None
 
-    def write(self, window: tuple[int, int, int, int], values: np.ndarray) -> None:
-        """Write one block."""
-        with self._environment():
-            self._open()
-            self._file.write(values, window=_window(window))
+    def write(self, place: Place, tiles: list[bytes]) -> Note:
+        """Append the tiles of a block; returns where they are, and a checksum."""
+        assert self._file is not None
+        start = self._file.tell()
+        self._file.writelines(tiles)
+        return {"start": start, "sizes": [len(tile) for tile in tiles], "crc": zlib.crc32(b"".join(tiles))}
 
-    def read(self, window: tuple[int, int, int, int]) -> np.ndarray:
-        """Read one block back; NaN where a tile is damaged, which no checksum takes for data."""
-        try:
-            with self._environment():
-                self._open()
-                return self._file.read(window=_window(window))
-        except RasterioIOError:
-            return np.full((len(self.bands), *window[2:]), np.nan, np.float32)
+    def holds(self, place: Place, note: Note) -> bool:
+        """Say whether the tiles of a block are there, unharmed."""
+        assert self._file is not None
+        self._file.seek(note["start"])
+        sound = zlib.crc32(self._file.read(sum(note["sizes"]))) == note["crc"]
+        self._file.seek(0, os.SEEK_END)
+        return sound
 
     def flush(self) -> None:
         """Bring everything to disk."""
-        self.close()
-        with self.part.open("rb") as file:
-            os.fsync(file.fileno())
+        if self._file is not None:
+            self._file.flush()
+            os.fsync(self._file.fileno())
 
     def close(self) -> None:
-        """Close the file; the next write opens it again."""
+        """Close the file."""
         if self._file is not None:
-            with self._environment():
-                self._file.close()
+            self._file.close()
             self._file = None
 
-    def finish(self, statistics: Sequence[Mapping[str, float]], *, cog: bool) -> None:
-        """Store statistics, build overviews when a COG is wanted, and take the final name."""
-        with self._environment():
-            self._open()
-            for index, figures in enumerate(statistics, start=1):
-                tags = {f"STATISTICS_{key}": repr(float(value)) for key, value in figures.items()}
-                self._file.update_tags(index, **tags)
-            self.close()
+    def finish(self, notes: Mapping[Place, Note], statistics: Sequence[Mapping[str, float]], *, cog: bool) -> None:
+        """Write the directory and the statistics, build overviews when a COG is wanted, take the final name."""
+        self.close()
+        down, across = (-(-length // TILE) for length in self.grid.shape)
+        offsets, sizes = np.zeros((2, len(self.bands), down, across), np.uint64)
+        for (row, column, _, _), note in notes.items():
+            ends = np.cumsum(note["sizes"])
+            offsets[:, row // TILE, column // TILE] = note["start"] + ends - note["sizes"]
+            sizes[:, row // TILE, column // TILE] = note["sizes"]
+        write_directory(self.part, offsets.ravel(), sizes.ravel())
+        with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE):
+            with rasterio.open(self.part, "r+") as file:
+                for index, figures in enumerate(statistics, start=1):
+                    tags = {f"STATISTICS_{key}": repr(float(value)) for key, value in figures.items()}
+                    file.update_tags(index, **tags)
             if cog:
-                final = self.part.with_name(f".{self.path.stem}.cog{self.path.suffix}")
-                smooth = all(band.kind != "class" for band in self.bands)
-                rasterio.shutil.copy(
-                    self.part, final, driver="COG", compress="ZSTD", level=1, predictor="YES", bigtiff="IF_SAFER",
-                    overview_resampling="AVERAGE" if smooth else "NEAREST",
-                )  # fmt: skip
-                os.replace(final, self.part)
+                self._rewrite_as_cog()
         os.replace(self.part, self.path)
 
-    def _open(self) -> None:
-        if self._file is None:
-            self._file = rasterio.open(self.part, "r+")
-
-    @staticmethod
-    def _environment() -> rasterio.Env:
-        return rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE)
+    def _rewrite_as_cog(self) -> None:
+        final = self.part.with_name(f".{self.path.stem}.cog{self.path.suffix}")
+        smooth = all(band.kind != "class" for band in self.bands)
+        rasterio.shutil.copy(
+            self.part, final, driver="COG", compress="ZSTD", level=1, predictor="YES", bigtiff="IF_SAFER",
+            overview_resampling="AVERAGE" if smooth else "NEAREST",
+        )  # fmt: skip
+        os.replace(final, self.part)
 
 
 class ZarrStore:
     """A Zarr store with one chunk a block and band, each a file of its own."""
+
+    encode = staticmethod(np.asarray)
 
     def __init__(self, path: Path, grid: Grid, bands: Sequence[Band]):
         try:
@@ -152,7 +136,7 @@ class ZarrStore:
 
         if self.part.exists():
             shutil.rmtree(self.part)
-        shape, chunks = (len(self.bands), *self.grid.shape), (1, BLOCK, BLOCK)
+        shape, chunks = (len(self.bands), *self.grid.shape), (1, TILE, TILE)
         corner = self.grid.window(0, 0, 1, 1)
         small = as_dataarray(np.zeros((len(self.bands), 1, 1)), corner, self.bands)
         array = xr.DataArray(
@@ -175,15 +159,20 @@ class ZarrStore:
         self._open()
         return bool(self._array.shape == (len(self.bands), *self.grid.shape))
 
-    def write(self, window: tuple[int, int, int, int], values: np.ndarray) -> None:
-        """Write one block."""
-        row, column, height, width = window
+    def write(self, place: Place, values: np.ndarray) -> Note:
+        """Write one block; returns its checksum."""
+        row, column, height, width = place
         self._array[:, row : row + height, column : column + width] = values
+        return {"crc": _crc(values)}
 
-    def read(self, window: tuple[int, int, int, int]) -> np.ndarray:
-        """Read one block back."""
-        row, column, height, width = window
-        return np.asarray(self._array[:, row : row + height, column : column + width])
+    def holds(self, place: Place, note: Note) -> bool:
+        """Say whether a block is there, unharmed."""
+        row, column, height, width = place
+        try:
+            values = self._array[:, row : row + height, column : column + width]
+        except (OSError, RuntimeError, ValueError):
+            return False
+        return _crc(values) == note["crc"]
 
     def flush(self) -> None:
         """Nothing to do: every chunk is a finished file."""
@@ -192,7 +181,7 @@ class ZarrStore:
         """Forget the open array."""
         self._array = None
 
-    def finish(self, statistics: Sequence[Mapping[str, float]], *, cog: bool) -> None:
+    def finish(self, notes: Mapping[Place, Note], statistics: Sequence[Mapping[str, float]], *, cog: bool) -> None:
         """Store statistics and take the final name."""
         import zarr
 
@@ -227,6 +216,5 @@ def describe_band(target: Any, index: int, band: Band) -> None:
     target.update_tags(index, **tags)
 
 
-def _window(window: tuple[int, int, int, int]) -> Window:
-    row, column, height, width = window
-    return Window(column, row, width, height)
+def _crc(values: np.ndarray) -> int:
+    return zlib.crc32(np.ascontiguousarray(values, dtype=np.float32).tobytes())

@@ -11,9 +11,10 @@ import hashlib
 import json
 import os
 import time
-import zlib
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,9 +22,9 @@ from .bands import Band
 from .cluster import BlockRunner, block_runner
 from .errors import OutputExistsError, UsageError
 from .grid import Grid
-from .idw_plan import BLOCK
 from .progress import say, track
-from .raster_files import TiffFile, ZarrStore
+from .raster_files import Note, TiffFile, ZarrStore
+from .tiff_tiles import TILE
 
 CHECKPOINT = 20.0
 """Seconds of work that a hard interruption may cost: files are closed and journaled this often."""
@@ -62,31 +63,36 @@ def stream_raster(
     path = Path(path)
     _check_target(path, overwrite, cog)
     store = (ZarrStore if path.suffix == ".zarr" else TiffFile)(path, grid, bands)
-    job = hashlib.sha256(f"{job}|{grid}|{list(bands)}|{BLOCK}".encode()).hexdigest()
+    job = hashlib.sha256(f"{job}|{grid}|{list(bands)}|{TILE}".encode()).hexdigest()
     journal = Journal(path.with_name(f".{path.name}.journal"), job)
-    windows = [(row, column, part.height, part.width) for row, column, part in grid.blocks(BLOCK)]
-    journal.open(store, windows)
+    windows = [(row, column, part.height, part.width) for row, column, part in grid.blocks(TILE)]
+    journal.open(store)
     left = [window for window in windows if window not in journal.done]
     if journal.done:
         say(f"{path.name}: {len(journal.done):,} of {len(windows):,} blocks are done, going on with the rest.")
     try:
-        with block_runner(compute, scheduler) as runner:
+        with block_runner(partial(encoded_block, compute, store.encode), scheduler) as runner:
             _write_blocks(store, journal, left, runner)
     finally:
         journal.save(store)
         store.close()
-    store.finish(journal.statistics(len(bands), grid.size), cog=cog)
+    store.finish(journal.done, journal.statistics(len(bands), grid.size), cog=cog)
     journal.path.unlink()
     return path
+
+
+def encoded_block(compute: Compute, encode: Callable[[np.ndarray], Any], *window: int) -> tuple[Any, list[list[float]]]:
+    """Compute a block and bring it into the shape it is stored in, where it is computed; with its statistics."""
+    values = np.asarray(compute(*window), np.float32)
+    return encode(values), [_moments(band) for band in values]
 
 
 def _write_blocks(store: TiffFile | ZarrStore, journal: Journal, windows: list[Window], runner: BlockRunner) -> None:
     saved = time.monotonic()
     results = runner.ordered(windows)
     for window in track(windows, "writing", unit="cells", weights=[window[2] * window[3] for window in windows]):
-        values = next(results)
-        store.write(window, values)
-        journal.add(window, values)
+        encoded, moments = next(results)
+        journal.add(window, {**store.write(window, encoded), "bands": moments})
         if time.monotonic() - saved > CHECKPOINT:
             journal.save(store)
             saved = time.monotonic()
@@ -108,65 +114,59 @@ class Journal:
 
     def __init__(self, path: Path, job: str):
         self.path, self.job = path, job
-        self.done: dict[Window, dict] = {}
-        self._unsaved: dict[Window, dict] = {}
+        self.done: dict[Window, Note] = {}
+        self._unsaved: dict[Window, Note] = {}
 
-    def open(self, store: TiffFile | ZarrStore, windows: Sequence[Window]) -> None:
+    def open(self, store: TiffFile | ZarrStore) -> None:
         """Continue the unfinished file of the same job, else begin a new one.
 
         A block counts as done when it reads back with its checksum, whatever the machine went through.
         """
         known = self._read()
         if known and store.resume():
-            for window in windows:
-                if window in known and _crc(store.read(window)) == known[window]["crc"]:
-                    self.done[window] = known[window]
+            self.done = {window: note for window, note in known.items() if store.holds(window, note)}
         if not self.done:
             store.create()
+        with self.path.open("w", encoding="utf-8") as file:
+            file.write(json.dumps({"job": self.job}) + "\n")
+            file.writelines(json.dumps([window, note]) + "\n" for window, note in self.done.items())
 
-    def add(self, window: Window, values: np.ndarray) -> None:
+    def add(self, window: Window, note: Note) -> None:
         """Note a block that was written; it counts after the next save."""
-        self._unsaved[window] = {"crc": _crc(values), "bands": [_moments(band) for band in values]}
+        self._unsaved[window] = note
 
     def save(self, store: TiffFile | ZarrStore) -> None:
         """Bring the data to disk first, then say so."""
         store.flush()
-        self.done.update(self._unsaved)
-        self._unsaved = {}
-        beside = self.path.with_name(self.path.name + ".new")
-        with beside.open("w", encoding="utf-8") as file:
-            file.write(json.dumps({"job": self.job}) + "\n")
-            file.writelines(json.dumps([window, note]) + "\n" for window, note in self.done.items())
+        with self.path.open("a", encoding="utf-8") as file:
+            file.writelines(json.dumps([window, note]) + "\n" for window, note in self._unsaved.items())
             file.flush()
             os.fsync(file.fileno())
-        os.replace(beside, self.path)
+        self.done.update(self._unsaved)
+        self._unsaved = {}
 
     def statistics(self, bands: int, cells: int) -> list[dict[str, float]]:
         """Return minimum, maximum, mean, standard deviation and valid percentage of each band."""
         return [_merge([note["bands"][band] for note in self.done.values()], cells) for band in range(bands)]
 
-    def _read(self) -> dict[Window, dict]:
+    def _read(self) -> dict[Window, Note]:
         if not self.path.exists():
             return {}
-        with self.path.open(encoding="utf-8") as file:
-            if json.loads(next(file))["job"] != self.job:
-                say(f"{self.path.name}: the unfinished file is of another job, beginning anew.")
-                return {}
-            return {tuple(window): note for window, note in map(json.loads, file)}
-
-
-def _crc(values: np.ndarray) -> int:
-    return zlib.crc32(memoryview(np.ascontiguousarray(values, dtype=np.float32)).cast("B"))
+        # What follows the last line end was being written when the power went.
+        lines = self.path.read_text(encoding="utf-8").split("\n")[:-1]
+        if not lines or json.loads(lines[0])["job"] != self.job:
+            say(f"{self.path.name}: the unfinished file is of another job, beginning anew.")
+            return {}
+        return {tuple(window): note for window, note in map(json.loads, lines[1:])}
 
 
 def _moments(band: np.ndarray) -> list[float]:
     """Return count, minimum, maximum, sum and centred sum of squares of the valid cells."""
-    valid = band[np.isfinite(band)]
+    valid = band[np.isfinite(band)].astype(np.float64)
     if not len(valid):
         return [0, 0.0, 0.0, 0.0, 0.0]
-    total, mean = float(valid.sum(dtype=np.float64)), float(valid.mean(dtype=np.float64))
-    spread = float(((valid - np.float32(mean)) ** 2).sum(dtype=np.float64))
-    return [len(valid), float(valid.min()), float(valid.max()), total, spread]
+    centred = valid - valid.mean()
+    return [len(valid), float(valid.min()), float(valid.max()), float(valid.sum()), float(centred @ centred)]
 
 
 def _merge(parts: Sequence[Sequence[float]], cells: int) -> dict[str, float]:
