@@ -46,26 +46,26 @@ def compressed_tiles(values: np.ndarray) -> list[bytes]:
         # No georeference is needed in memory; a transform keeps rasterio from warning about it.
         with memory.open(**LAYOUT, count=bands, height=height, width=width, transform=Affine.scale(2, -2)) as file:
             file.write(values)
-        content = memory.read()
-    entries = read_directory(content)
-    places = zip(_numbers(content, entries[TILE_OFFSETS]), _numbers(content, entries[TILE_BYTE_COUNTS]), strict=True)
-    return [content[offset : offset + size] for offset, size in places]
+        entries = read_directory(memory)
+        places = zip(_numbers(memory, entries[TILE_OFFSETS]), _numbers(memory, entries[TILE_BYTE_COUNTS]), strict=True)
+        return [_read(memory, offset, size) for offset, size in places]
 
 
-def read_directory(content: bytes) -> dict[int, bytes]:
+def read_directory(file: BinaryIO) -> dict[int, bytes]:
     """Return the 20-byte entries of a BigTIFF's first directory by tag."""
-    order, version, _, _, start = struct.unpack_from("<2sHHHQ", content)
+    order, version, _, _, start = struct.unpack("<2sHHHQ", _read(file, 0, 16))
     if order != b"II" or version != 43:
         raise ValueError(f"not a little-endian BigTIFF: {order!r}, version {version}.")
-    (count,) = struct.unpack_from("<Q", content, start)
-    entries = [content[start + 8 + 20 * i : start + 28 + 20 * i] for i in range(count)]
+    (count,) = struct.unpack("<Q", _read(file, start, 8))
+    content = _read(file, start + 8, 20 * count)
+    entries = [content[20 * i : 20 * i + 20] for i in range(count)]
     return {struct.unpack_from("<H", entry)[0]: entry for entry in entries}
 
 
 def write_directory(path: Path, offsets: np.ndarray, sizes: np.ndarray) -> None:
     """End a file: append the places of its tiles and a directory that names them."""
     with path.open("r+b") as file:
-        entries = read_directory(file.read())
+        entries = read_directory(file)
         for tag, numbers in ((TILE_OFFSETS, offsets), (TILE_BYTE_COUNTS, sizes)):
             data = np.asarray(numbers, "<u8").tobytes()
             # A single number stands in the entry itself.
@@ -86,9 +86,13 @@ def _append(file: BinaryIO, data: bytes) -> int:
     return place
 
 
-def _numbers(content: bytes, entry: bytes) -> list[int]:
+def _numbers(file: BinaryIO, entry: bytes) -> list[int]:
     _, kind, count = struct.unpack_from("<HHQ", entry)
-    dtype = np.dtype(TYPES[kind])
-    if count * dtype.itemsize <= 8:
-        return np.frombuffer(entry, dtype, count, 12).tolist()
-    return np.frombuffer(content, dtype, count, struct.unpack_from("<Q", entry, 12)[0]).tolist()
+    size = count * np.dtype(TYPES[kind]).itemsize
+    data = entry[12 : 12 + size] if size <= 8 else _read(file, struct.unpack_from("<Q", entry, 12)[0], size)
+    return np.frombuffer(data, TYPES[kind]).tolist()
+
+
+def _read(file: BinaryIO, place: int, size: int) -> bytes:
+    file.seek(place)
+    return file.read(size)
