@@ -27,19 +27,19 @@ import xarray as xr
 from .bands import Band, as_dataarray
 from .errors import DataError, UsageError, nearest_name
 from .grid import Grid, require_metres
+from .idw_options import IdwOptions, make_rule
 from .idw_plan import (
-    IdwOptions,
     IdwPlan,
     bands_by_missing,
     check_samples,
     cores,
-    make_rule,
     merge_places,
     metric,
     point_search,
     run_blocks,
 )
-from .idw_scipy import TIE
+from .idw_scipy import FAR, TIE
+from .progress import say
 
 __all__ = ["TIE", "IdwOptions", "idw", "idw_grid", "idw_points", "idw_to_file", "merge_places"]
 
@@ -49,8 +49,8 @@ def idw_grid(
     elements: Sequence[str],
     grid: Grid,
     *,
-    power: float = 2.0,
-    neighbours: int | None = 12,
+    power: float | str = 2.0,
+    neighbours: int | str | None = 12,
     radius: float | None = None,
     scale: str = "linear",
     units: dict[str, str] | None = None,
@@ -67,9 +67,9 @@ def idw_grid(
     grid : Grid
         Where to estimate: the cell centres.
     power : float
-        Exponent of the distance.
+        Exponent of the distance; "auto" takes the one with the smallest leave-one-out error.
     neighbours : int or None
-        Number of nearest samples (more where they tie); None takes all samples.
+        Number of nearest samples (more where they tie); None takes all samples, "auto" chooses.
     radius : float, optional
         Metres; samples farther away do not count, and cells without any are NaN.
     scale : {"linear", "log"}
@@ -105,7 +105,29 @@ def idw_grid(
     )
     result = np.empty((plan.bands, *grid.shape), np.float32)
     run_blocks(plan, result)
-    return as_dataarray(result, grid, bands)
+    array = as_dataarray(result, grid, bands)
+    array.attrs["idw"] = dict(zip(array["band"].values, notes(samples, elements, plan, scale), strict=False))
+    return array
+
+
+def notes(samples: gpd.GeoDataFrame, elements: Sequence[str], plan: IdwPlan, scale: str) -> list[dict[str, str]]:
+    """Return what each band should remember of its making: power, neighbours, radius, errors when asked for."""
+    rule = plan.rule
+    common = {"idw_power": f"{rule.power:g}", "idw_neighbours": str(rule.neighbours or "all"), "idw_scale": scale}
+    if rule.radius < FAR:
+        common["idw_radius"] = f"{rule.radius:g}"
+    made = [dict(common) for _ in range(plan.bands)]
+    if plan.options.errors:
+        from .idw_validate import cross_validate_idw
+
+        radius = rule.radius if rule.radius < FAR else None
+        search: dict[str, Any] = {"power": rule.power, "neighbours": rule.neighbours or None, "radius": radius}
+        table = cross_validate_idw(samples, elements, scale=scale, options=plan.options, **search)
+        say("cross-validated errors\n" + table.to_string(index=False, float_format="{:.4g}".format))
+        for _, row in table.iterrows():
+            scheme, note = row["scheme"].replace(" ", "_").replace("-", "_"), made[list(elements).index(row["element"])]
+            note.update({f"{error}_{scheme}": f"{row[error]:.6g}" for error in ("rmse", "rmse_log10")})
+    return made
 
 
 def idw_to_file(
@@ -138,8 +160,10 @@ def idw_to_file(
     plan, bands = plan_grid(samples, elements, grid, **search)
     with ThreadPoolExecutor(cores()) as pool:
         plan.prepare(pool)
+    tags = notes(samples, elements, plan, search.get("scale", "linear"))
+    job = plan.fingerprint()
     return stream_raster(
-        path, grid, bands, plan.block, job=plan.fingerprint(), overwrite=overwrite, cog=cog, scheduler=scheduler
+        path, grid, bands, plan.block, job=job, tags=tags, overwrite=overwrite, cog=cog, scheduler=scheduler
     )
 
 

@@ -11,14 +11,14 @@ import math
 import os
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 from .errors import DataError, UsageError
 from .grid import Grid
+from .idw_options import EXTRAS, IdwOptions, make_rule
 from .idw_scipy import FAR, TIE, Rule, TreeSearch
 from .progress import track
 
@@ -31,59 +31,6 @@ BlockSearch = Callable[[Window], Found]
 """Takes (row, column, height, width); returns values (bands, height, width) and (2, height, width) extras."""
 
 Transform = Callable[[np.ndarray], np.ndarray]
-
-EXTRAS = ("distance", "count")
-ENGINES = ("auto", "scipy", "numba")
-
-
-@dataclass(frozen=True)
-class IdwOptions:
-    """What an inverse-distance estimate may need beside power, neighbours and radius.
-
-    Parameters
-    ----------
-    minimum : int
-        Cells with fewer samples within the radius are NaN.
-    max_distance : float, optional
-        Metres; cells whose nearest sample is farther away are NaN, however many samples there are.
-    anisotropy : (float, float), optional
-        Ratio and azimuth (degrees clockwise from north): along the azimuth values are alike ``ratio``
-        times farther than across it. Distances, the radius too, are then metres along the azimuth;
-        those across it count ``ratio`` times.
-    barriers : GeoDataFrame or ndarray, optional
-        Fault lines, or (segments, 4) of x1, y1, x2, y2. A sample behind a barrier does not count.
-    extras : sequence of {"distance", "count"}
-        Further bands: metres to the nearest sample that counts, number of samples that count.
-    tolerance : float
-        Relative error allowed when all samples count; 0 sums directly.
-    engine : {"auto", "scipy", "numba"}
-        ``"auto"`` compiles unless the job is so small that scipy is done sooner.
-    """
-
-    minimum: int = 1
-    max_distance: float | None = None
-    anisotropy: tuple[float, float] | None = None
-    barriers: Any = None
-    extras: tuple[str, ...] = ()
-    tolerance: float = 1e-6
-    engine: str = "auto"
-
-    def check(self) -> None:
-        """Refuse values that cannot be used."""
-        if self.minimum < 1:
-            raise UsageError(f"minimum {self.minimum} must be at least 1 sample.")
-        if self.max_distance is not None and not self.max_distance > 0:
-            raise UsageError(f"max_distance {self.max_distance} must be a positive number of metres.")
-        if self.anisotropy is not None and not (
-            len(self.anisotropy) == 2 and 0 < self.anisotropy[0] < math.inf and math.isfinite(self.anisotropy[1])
-        ):
-            raise UsageError(f"anisotropy {self.anisotropy} is not (ratio, azimuth), for instance (3, 45).")
-        if set(self.extras) - set(EXTRAS):
-            raise UsageError(f"extras {tuple(self.extras)} are unknown: use {', '.join(EXTRAS)}.")
-        if not 0 <= self.tolerance < 0.1:
-            raise UsageError(f"tolerance {self.tolerance} must be between 0 (direct sums) and 0.1; 1e-6 is usual.")
-        if self.engine not in ENGINES:
-            raise UsageError(f'engine "{self.engine}" is unknown: use {", ".join(ENGINES)}.')
 
 
 class IdwPlan:
@@ -109,8 +56,8 @@ class IdwPlan:
         values: np.ndarray,
         grid: Grid,
         *,
-        power: float = 2.0,
-        neighbours: int | None = 12,
+        power: float | str = 2.0,
+        neighbours: int | str | None = 12,
         radius: float | None = None,
         options: IdwOptions | None = None,
         antilog: bool = False,
@@ -120,6 +67,11 @@ class IdwPlan:
         self.grid, self.antilog = grid, antilog
         self.places, self.values = merge_places(*check_samples(xy, values))
         self.metric = metric(self.options.anisotropy, self.places)
+        if "auto" in (power, neighbours):
+            from .idw_validate import choose_rule
+
+            automatic = {"power": power == "auto", "neighbours": neighbours == "auto"}
+            self.rule = choose_rule(self.metric(self.places), self.values, self.rule, **automatic)
         self.engine = self._choose_engine()
         self.searches: list[tuple[np.ndarray, BlockSearch]] = []
         self.extra_search: BlockSearch | None = None
@@ -244,19 +196,6 @@ def run_blocks(plan: IdwPlan, out: np.ndarray) -> None:
 def cores() -> int:
     """Return the number of cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def make_rule(power: float, neighbours: int | None, radius: float | None, options: IdwOptions) -> Rule:
-    """Check the numbers and return the rule of which samples count."""
-    if not (np.isfinite(power) and power > 0):
-        raise UsageError(f"power {power} must be a positive number; 2 is usual.")
-    if neighbours is not None and neighbours < 1:
-        raise UsageError(f"neighbours {neighbours} must be at least 1; 12 is usual.")
-    if radius is not None and not (np.isfinite(radius) and radius > 0):
-        raise UsageError(f"radius {radius} must be a positive number of metres.")
-    options.check()
-    farthest = FAR if options.max_distance is None else float(options.max_distance)
-    return Rule(neighbours or 0, FAR if radius is None else float(radius), float(power), options.minimum, farthest)
 
 
 def check_samples(xy: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

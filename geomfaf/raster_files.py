@@ -37,8 +37,9 @@ class TiffFile:
 
     encode = staticmethod(compressed_tiles)
 
-    def __init__(self, path: Path, grid: Grid, bands: Sequence[Band]):
+    def __init__(self, path: Path, grid: Grid, bands: Sequence[Band], tags: Sequence[Mapping[str, str]] = ()):
         self.path, self.grid, self.bands = path, grid, bands
+        self.tags = tags or [{} for _ in bands]
         self.part = path.with_name(f".{path.stem}.part{path.suffix}")
         self._file: BinaryIO | None = None
 
@@ -50,6 +51,7 @@ class TiffFile:
         with rasterio.open(self.part, "w", count=len(self.bands), sparse_ok=True, **profile) as file:
             for index, band in enumerate(self.bands, start=1):
                 describe_band(file, index, band)
+                file.update_tags(index, **self.tags[index - 1])
         self.resume()
 
     def resume(self) -> bool:
@@ -120,12 +122,13 @@ class ZarrStore:
 
     encode = staticmethod(np.asarray)
 
-    def __init__(self, path: Path, grid: Grid, bands: Sequence[Band]):
+    def __init__(self, path: Path, grid: Grid, bands: Sequence[Band], tags: Sequence[Mapping[str, str]] = ()):
         try:
             import zarr  # noqa: F401
         except ImportError as error:
             raise UsageError("Zarr needs the package zarr: pip install zarr, or write .tif.") from error
         self.path, self.grid, self.bands = path, grid, bands
+        self.tags = tags or [{} for _ in bands]
         self.part = path.with_name(f".{path.stem}.part{path.suffix}")
         self._array: Any = None
 
@@ -190,6 +193,7 @@ class ZarrStore:
             band.name: {key.lower(): float(value) for key, value in figures.items()}
             for band, figures in zip(self.bands, statistics, strict=True)
         }
+        group["bands"].attrs["tags"] = {band.name: dict(tags) for band, tags in zip(self.bands, self.tags, strict=True)}
         zarr.consolidate_metadata(group.store)
         if self.path.exists():
             old = self.path.with_name(f".{self.path.stem}.old{self.path.suffix}")

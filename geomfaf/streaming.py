@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,7 @@ def stream_raster(
     compute: Compute,
     *,
     job: str,
+    tags: Sequence[Mapping[str, str]] = (),
     overwrite: bool = False,
     cog: bool = False,
     scheduler: str | None = None,
@@ -55,6 +56,8 @@ def stream_raster(
         sent to the workers once.
     job : str
         Says what is computed. A file left unfinished by the same job is continued, any other replaced.
+    tags : sequence of dict, optional
+        What else to write into each band's metadata.
     cog : bool
         Rewrite the finished GeoTIFF as a cloud-optimised one, with overviews.
     scheduler : str, optional
@@ -62,7 +65,7 @@ def stream_raster(
     """
     path = Path(path)
     _check_target(path, overwrite, cog)
-    store = (ZarrStore if path.suffix == ".zarr" else TiffFile)(path, grid, bands)
+    store = (ZarrStore if path.suffix == ".zarr" else TiffFile)(path, grid, bands, tags)
     job = hashlib.sha256(f"{job}|{grid}|{list(bands)}|{TILE}".encode()).hexdigest()
     journal = Journal(path.with_name(f".{path.name}.journal"), job)
     windows = [(row, column, part.height, part.width) for row, column, part in grid.blocks(TILE)]

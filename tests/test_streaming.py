@@ -45,9 +45,11 @@ def test_a_streamed_geotiff_is_the_grid_in_memory(tmp_path, samples, cog):
     path = idw_to_file(samples, ["Au", "Cu"], GRID, tmp_path / "au.tif", cog=cog, **SEARCH)
     expected = idw_grid(samples, ["Au", "Cu"], GRID, **SEARCH)
     found = read_raster(path)
+    assert expected.attrs.pop("idw")["Au"]["idw_radius"] == "900"
     xr.testing.assert_identical(found, expected)
     with rasterio.open(path) as source:
         tags = source.tags(1)
+        assert tags["idw_neighbours"] == "12"
         assert source.profile["compress"].lower() == "zstd"
         assert source.descriptions[0] == "Au (ppb), IDW"
         assert bool(source.overviews(1)) == cog
