@@ -61,12 +61,18 @@ def take_turns(calls: dict[str, Callable[[], np.ndarray]], repeats: int) -> tupl
     """Run all calls one after the other, ``repeats`` times over; return least seconds and last results."""
     seconds: dict[str, float] = {}
     results: dict[str, np.ndarray] = {}
+    broken: set[str] = set()
     for turn in range(repeats):
         for name, call in calls.items():
             # What takes minutes is run once: its repeats would differ by less than its distance to the others.
-            if turn and seconds[name] > 30:
+            if name in broken or (turn and seconds[name] > 30):
                 continue
-            spent, results[name] = timed(call)
+            try:
+                spent, results[name] = timed(call)
+            except (RuntimeError, OSError, subprocess.TimeoutExpired) as error:
+                print(f"{name} failed: {error}", file=sys.stderr, flush=True)
+                broken.add(name)
+                continue
             seconds[name] = min(spent, seconds.get(name, np.inf))
             print(f"{name}: {spent:.2f} s", file=sys.stderr, flush=True)
     return seconds, results

@@ -80,8 +80,9 @@ import sys, whitebox_workflows
 tools = whitebox_workflows.WbEnvironment()
 folder, radius = sys.argv[1:]
 points, base = tools.read_vector(folder + "/points.shp"), tools.read_raster(folder + "/base.tif")
-tools.raster.general.idw_interpolation(points, "e0", weight=2.0, radius=float(radius), base_raster=base,
-                        output_path=folder + "/whitebox.tif")
+result = tools.raster.general.idw_interpolation(
+    points=points, field_name="e0", weight=2.0, radius=float(radius), base_raster=base)
+tools.write_raster(result, folder + "/whitebox.tif")
 """
 
 
