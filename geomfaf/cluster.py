@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from .grid import Grid
-from .idw_plan import BLOCK, cores
+from .idw_plan import BLOCK, IdwPlan, cores
+from .progress import track
 
 Window = tuple[int, int, int, int]
 Compute = Callable[..., Any]
@@ -51,6 +52,18 @@ def block_runner(compute: Compute, scheduler: str | None = None) -> Iterator[Blo
         remote = client.scatter(compute, broadcast=True, hash=False)
         workers = sum(client.nthreads().values())
         yield BlockRunner(lambda window: client.submit(call_block, remote, window, pure=False), workers)
+
+
+def fill_blocks(plan: IdwPlan, out: np.ndarray) -> None:
+    """Fill an array (bands, y, x) with a plan's blocks, one thread a core."""
+    with ThreadPoolExecutor(cores()) as pool:
+        plan.prepare(pool)
+    windows = [(row, column, part.height, part.width) for row, column, part in plan.grid.blocks(BLOCK)]
+    with block_runner(plan.block) as runner:
+        results = runner.ordered(windows)
+        for window in track(windows, "gridding", unit="cells", weights=[window[2] * window[3] for window in windows]):
+            row, column, height, width = window
+            out[:, row : row + height, column : column + width] = next(results)
 
 
 def call_block(compute: Compute, window: Window) -> Any:

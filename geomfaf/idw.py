@@ -25,23 +25,18 @@ import numpy as np
 import xarray as xr
 
 from .bands import Band, as_dataarray
-from .errors import DataError, UsageError, nearest_name
-from .grid import Grid, require_metres
+from .cluster import fill_blocks
+from .errors import DataError
+from .grid import Grid
 from .idw_options import IdwOptions, make_rule
-from .idw_plan import (
-    IdwPlan,
-    bands_by_missing,
-    check_samples,
-    cores,
-    merge_places,
-    metric,
-    point_search,
-    run_blocks,
-)
+from .idw_plan import IdwPlan, cores
+from .idw_samples import bands_by_missing, check_samples, merge_places, metric, point_search, sample_values
 from .idw_scipy import FAR, TIE
+from .idw_validate import cross_validate_idw
 from .progress import say
+from .streaming import stream_raster
 
-__all__ = ["TIE", "IdwOptions", "idw", "idw_grid", "idw_points", "idw_to_file", "merge_places"]
+__all__ = ["TIE", "IdwOptions", "cross_validate_idw", "idw", "idw_grid", "idw_points", "idw_to_file", "merge_places"]
 
 
 def idw_grid(
@@ -104,7 +99,7 @@ def idw_grid(
         options=options,
     )
     result = np.empty((plan.bands, *grid.shape), np.float32)
-    run_blocks(plan, result)
+    fill_blocks(plan, result)
     array = as_dataarray(result, grid, bands)
     array.attrs["idw"] = dict(zip(array["band"].values, notes(samples, elements, plan, scale), strict=False))
     return array
@@ -118,8 +113,6 @@ def notes(samples: gpd.GeoDataFrame, elements: Sequence[str], plan: IdwPlan, sca
         common["idw_radius"] = f"{rule.radius:g}"
     made = [dict(common) for _ in range(plan.bands)]
     if plan.options.errors:
-        from .idw_validate import cross_validate_idw
-
         radius = rule.radius if rule.radius < FAR else None
         search: dict[str, Any] = {"power": rule.power, "neighbours": rule.neighbours or None, "radius": radius}
         table = cross_validate_idw(samples, elements, scale=scale, options=plan.options, **search)
@@ -155,8 +148,6 @@ def idw_to_file(
     scheduler : str, optional
         Address of a Dask scheduler, such as "tcp://10.0.0.1:8786", whose workers compute the blocks.
     """
-    from .streaming import stream_raster
-
     plan, bands = plan_grid(samples, elements, grid, **search)
     with ThreadPoolExecutor(cores()) as pool:
         plan.prepare(pool)
@@ -205,23 +196,6 @@ EXTRA_BANDS = {
 }
 
 
-def sample_values(samples: gpd.GeoDataFrame, elements: Sequence[str], scale: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return (samples, 2) metres and (bands, samples) values, log10 of them when ``scale`` is "log"."""
-    if samples.crs is None:
-        raise DataError("the samples have no CRS: set one, for instance samples.set_crs(32633).")
-    require_metres(samples.crs)
-    missing = [name for name in elements if name not in samples.columns]
-    if missing:
-        raise UsageError(f'the samples have no column "{missing[0]}".{nearest_name(missing[0], samples.columns)}')
-    values = samples[list(elements)].to_numpy(float).T
-    if scale == "log":
-        _require_positive(values, elements)
-        values = np.log10(values)
-    elif scale != "linear":
-        raise UsageError(f'scale "{scale}" is unknown: use "linear" or "log".')
-    return np.column_stack([samples.geometry.x, samples.geometry.y]), values
-
-
 def idw(
     xy: np.ndarray,
     values: np.ndarray,
@@ -248,7 +222,7 @@ def idw(
     """
     plan = IdwPlan(xy, values, grid, power=power, neighbours=neighbours, radius=radius, options=options)
     result = np.empty((plan.bands, *grid.shape), np.float32)
-    run_blocks(plan, result)
+    fill_blocks(plan, result)
     return result
 
 
@@ -276,13 +250,3 @@ def idw_points(
         search = point_search(places[mask], values[np.ix_(bands, mask)], rule, transform, options.barriers)
         result[bands] = search.estimate(transform(targets)).values
     return result
-
-
-def _require_positive(values: np.ndarray, elements: Sequence[str]) -> None:
-    for name, row in zip(elements, values, strict=True):
-        bad = int((row <= 0).sum())
-        if bad:
-            raise DataError(
-                f"{name} has {bad} values that are zero or negative, and log10 of them does not exist: "
-                'clean them with check_survey, or use scale="linear".'
-            )

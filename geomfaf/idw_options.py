@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -44,7 +44,7 @@ class IdwOptions:
     minimum: int = 1
     max_distance: float | None = None
     anisotropy: tuple[float, float] | None = None
-    barriers: Any = None
+    barriers: Any = field(default=None, compare=False)
     extras: tuple[str, ...] = ()
     errors: bool = False
     tolerance: float = 1e-6

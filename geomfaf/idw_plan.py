@@ -7,20 +7,19 @@ alike, and its result does not depend on which blocks ran before it.
 from __future__ import annotations
 
 import hashlib
-import math
 import os
 from collections.abc import Callable
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
-from .errors import DataError, UsageError
 from .grid import Grid
 from .idw_options import EXTRAS, IdwOptions, make_rule
+from .idw_samples import Transform, bands_by_missing, check_samples, merge_places, metric, point_search
 from .idw_scipy import FAR, TIE, Rule, TreeSearch
-from .progress import track
+from .idw_validate import choose_rule
 
 BLOCK = 512
 """Cells along a block's side: eight bands of it are 8 MB, and the compiled engines fill it in 0.1 s or less."""
@@ -29,8 +28,6 @@ Window = tuple[int, int, int, int]
 Found = tuple[np.ndarray, np.ndarray]
 BlockSearch = Callable[[Window], Found]
 """Takes (row, column, height, width); returns values (bands, height, width) and (2, height, width) extras."""
-
-Transform = Callable[[np.ndarray], np.ndarray]
 
 
 class IdwPlan:
@@ -68,8 +65,6 @@ class IdwPlan:
         self.places, self.values = merge_places(*check_samples(xy, values))
         self.metric = metric(self.options.anisotropy, self.places)
         if "auto" in (power, neighbours):
-            from .idw_validate import choose_rule
-
             automatic = {"power": power == "auto", "neighbours": neighbours == "auto"}
             self.rule = choose_rule(self.metric(self.places), self.values, self.rule, **automatic)
         self.engine = self._choose_engine()
@@ -84,17 +79,15 @@ class IdwPlan:
     def prepare(self, pool: Executor | None = None) -> IdwPlan:
         """Build the search structures; returns itself."""
         groups = bands_by_missing(self.values)
-        extras = bool(self.options.extras)
         if self.engine == "far":
             self.searches = [(np.arange(len(self.values)), self._far_search(pool))]
         else:
-            shared = extras and len(groups) == 1
+            shared = bool(self.options.extras) and len(groups) == 1
             self.searches = [(bands, self._search(mask, self.values[bands], shared)) for bands, mask in groups]
-        if extras and not (len(groups) == 1 and self.engine != "far"):
-            anywhere = np.isfinite(self.values).any(axis=0)
-            self.extra_search = self._search(anywhere, self.values[:0], True) if anywhere.any() else None
-        elif extras:
-            self.extra_search = self.searches[0][1]
+            self.extra_search = self.searches[0][1] if shared else None
+        anywhere = np.isfinite(self.values).any(axis=0)
+        if self.options.extras and self.extra_search is None and anywhere.any():
+            self.extra_search = self._extra_search(anywhere)
         return self
 
     def block(self, row: int, column: int, height: int, width: int) -> np.ndarray:
@@ -143,6 +136,14 @@ class IdwPlan:
             return partial(_search_points, search, self.grid, self.metric)
         return _compiled_search(self.metric, places, known, rule, self.grid, extras)
 
+    def _extra_search(self, anywhere: np.ndarray) -> BlockSearch:
+        """Return the search for distance and count when bands differ in their samples, or all samples count."""
+        if self.engine != "far":
+            return self._search(anywhere, self.values[:0], True)
+        nearest, places = self.rule._replace(neighbours=1, farthest=FAR), self.places[anywhere]
+        search = _compiled_search(self.metric, places, self.values[:0, anywhere], nearest, self.grid, True)
+        return partial(_search_nearest, search, len(places))
+
     def _far_search(self, pool: Executor | None) -> BlockSearch:
         from .idw_far import FarField
 
@@ -171,7 +172,7 @@ class IdwPlan:
     def scipy_seconds(self) -> float:
         """Return roughly how long the scipy engine would take on one core.
 
-        Two microseconds a point for the search and 0.15 a neighbour; 5 ns a pair and band without one.
+        Two microseconds a point for the search and 0.15 a neighbour; 30 ns a pair of point and sample without.
         The compiled engines take a second to load, and five once to compile.
         """
         groups, bands = len(bands_by_missing(self.values)), len(self.values)
@@ -180,99 +181,9 @@ class IdwPlan:
         return self.grid.size * (groups * (2e-6 + 1.5e-7 * self.rule.neighbours) + bands * 5e-8)
 
 
-def run_blocks(plan: IdwPlan, out: np.ndarray) -> None:
-    """Fill (bands, y, x) block by block, one thread a core."""
-    with ThreadPoolExecutor(cores()) as pool:
-        plan.prepare(pool)
-        blocks = [(row, column, part.height, part.width) for row, column, part in plan.grid.blocks(BLOCK)]
-        futures = [pool.submit(plan.block, *block) for block in blocks]
-        steps = list(zip(blocks, futures, strict=True))
-        for (row, column, height, width), future in track(
-            steps, "gridding", unit="cells", weights=[block[2] * block[3] for block in blocks]
-        ):
-            out[:, row : row + height, column : column + width] = future.result()
-
-
 def cores() -> int:
     """Return the number of cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def check_samples(xy: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return float coordinates (samples, 2) and values (bands, samples), or say what is wrong with them."""
-    xy, values = np.asarray(xy, float), np.asarray(values, float)
-    if xy.ndim != 2 or xy.shape[1] != 2 or values.ndim != 2 or values.shape[1] != len(xy):
-        raise UsageError(f"coordinates {xy.shape} and values {values.shape} are not (samples, 2) and (bands, samples).")
-    if not np.isfinite(xy).all():
-        raise DataError(f"{int((~np.isfinite(xy)).any(axis=1).sum())} samples have no finite coordinates: remove them.")
-    return xy, np.where(np.isfinite(values), values, np.nan)
-
-
-def merge_places(xy: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Average the samples of one place (to the millimetre): (places, 2) and (bands, places).
-
-    >>> [a.tolist() for a in merge_places(np.array([[0, 0], [5, 0], [0, 0]]), np.array([[1.0, 9.0, 3.0]]))]
-    [[[0.0, 0.0], [5.0, 0.0]], [[2.0, 9.0]]]
-    """
-    _, first, place = np.unique(np.round(xy, 3), axis=0, return_index=True, return_inverse=True)
-    places = np.asarray(xy, float)[first]
-    if len(first) == len(xy):
-        return places, values[:, first]
-    place, known = place.ravel(), np.isfinite(values)
-    means = np.empty((len(values), len(first)))
-    for band, (row, valid) in enumerate(zip(values, known, strict=True)):
-        counts = np.bincount(place[valid], minlength=len(first))
-        with np.errstate(invalid="ignore"):
-            means[band] = np.bincount(place[valid], weights=row[valid], minlength=len(first)) / counts
-    return places, means
-
-
-def bands_by_missing(values: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return (band indices, mask of their samples) for the bands that miss the same samples.
-
-    >>> bands_by_missing(np.array([[1.0, np.nan], [2.0, 3.0], [4.0, np.nan]]))[0]
-    (array([0, 2]), array([ True, False]))
-    """
-    patterns, pattern = np.unique(np.isfinite(values), axis=0, return_inverse=True)
-    groups = [(np.flatnonzero(pattern.ravel() == number), mask) for number, mask in enumerate(patterns)]
-    return [(bands, mask) for bands, mask in groups if mask.any()]
-
-
-class Metric:
-    """The linear transform after which distances are isotropic.
-
-    >>> Metric(2.0, 90.0, np.zeros(2))(np.array([[100.0, 25.0], [0.0, 100.0]])).round(6).tolist()
-    [[100.0, 50.0], [0.0, 200.0]]
-    """
-
-    def __init__(self, ratio: float, azimuth: float, centre: np.ndarray):
-        sine, cosine = math.sin(math.radians(azimuth)), math.cos(math.radians(azimuth))
-        self.matrix = np.array([[sine, cosine], [-ratio * cosine, ratio * sine]])
-        self.centre = centre
-
-    def __call__(self, xy: np.ndarray) -> np.ndarray:
-        """Transform (points, 2) coordinates."""
-        return (np.asarray(xy, float) - self.centre) @ self.matrix.T
-
-
-def metric(anisotropy: tuple[float, float] | None, places: np.ndarray) -> Transform:
-    """Return the transform of coordinates; without anisotropy they stay as they are."""
-    if anisotropy is None or anisotropy[0] == 1:
-        return np.asarray
-    return Metric(*anisotropy, places.mean(axis=0))
-
-
-def point_search(
-    places: np.ndarray, known: np.ndarray, rule: Rule, transform: Transform, barriers: object = None
-) -> TreeSearch:
-    """Return the search for estimates at any points, which are asked for in transformed coordinates."""
-    if barriers is None:
-        return TreeSearch(transform(places), known, rule)
-    from .barriers import BarrierSearch, barrier_segments
-
-    # A linear transform keeps what crosses what.
-    ends = barrier_segments(barriers).reshape(-1, 2)
-    return BarrierSearch(transform(places), known, rule, transform(ends).reshape(-1, 4))
 
 
 def _compiled_search(
@@ -307,6 +218,12 @@ def _search_points(search: TreeSearch, grid: Grid, transform: Transform, window:
     found = search.estimate(transform(np.column_stack(grid.xy(row + rows, column + columns))), workers=1)
     nearest = np.where(np.isfinite(found.nearest), found.nearest, np.nan)
     return found.values.reshape(-1, height, width), np.stack([nearest, found.used]).reshape(2, height, width)
+
+
+def _search_nearest(search: BlockSearch, count: int, window: Window) -> Found:
+    values, extra = search(window)
+    extra[1] = count
+    return values, extra
 
 
 def _search_far(field, masks, window: Window) -> Found:

@@ -17,7 +17,7 @@ import pandas as pd
 
 from .errors import UsageError
 from .idw_options import IdwOptions, make_rule
-from .idw_plan import bands_by_missing, check_samples, merge_places, metric, point_search
+from .idw_samples import bands_by_missing, check_samples, merge_places, metric, point_search, sample_values
 from .idw_scipy import Rule, weights
 
 POWERS = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0)
@@ -61,8 +61,6 @@ def cross_validate_idw(
     >>> cross_validate_idw(line, ["Au"], neighbours=2).loc[0, "rmse"].round(3)
     np.float64(0.849)
     """
-    from .idw import sample_values
-
     xy, values = sample_values(samples, elements, scale)
     options = options or IdwOptions()
     rule = make_rule(power, neighbours, radius, options)

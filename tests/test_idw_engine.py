@@ -181,3 +181,15 @@ def test_extra_bands_come_from_the_neighbours(engine):
         assert result[-2].tolist() == [[0, 1, 1], [1, 3, 2], [1, 2, 1]]
         np.testing.assert_allclose(result[-1, 2], [0, 100, 0], atol=1e-4)
         assert np.isnan(result[-1, 0, 0])
+
+
+def test_all_samples_have_extra_bands_too():
+    xy = np.array([[50.0, 50.0], [250.0, 50.0], [250.0, 250.0]])
+    values = np.array([[1.0, 2.0, 3.0], [1.0, np.nan, 3.0]])
+    grid = Grid.from_bounds((0, 0, 300, 300), 100, UTM)
+    results = [
+        idw(xy, values, grid, neighbours=None, options=IdwOptions(engine=engine, extras=("distance", "count")))
+        for engine in ("scipy", "numba")
+    ]
+    assert (results[0][-1] == 3).all()
+    np.testing.assert_allclose(*results, rtol=1e-6, atol=1e-6)
