@@ -26,6 +26,7 @@ import xarray as xr
 
 from .bands import Band, as_dataarray
 from .cluster import fill_blocks
+from .elements import label
 from .errors import DataError
 from .grid import Grid
 from .idw_options import IdwOptions, make_rule
@@ -186,7 +187,7 @@ def plan_grid(
     bands = []
     for name in elements:
         unit = units.get(name, "")
-        bands.append(Band(name, "element", unit, f"{name} ({unit}), {how}" if unit else f"{name}, {how}"))
+        bands.append(Band(name, "element", unit, f"{label(name, unit)}, {how}"))
     return plan, bands + [EXTRA_BANDS[name] for name in plan.options.extras]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import geopandas as gpd
 import numpy as np
+from pandas.api.types import is_numeric_dtype
 
 from .barriers import BarrierSearch, barrier_segments
 from .errors import DataError, UsageError, nearest_name
@@ -18,12 +19,7 @@ Transform = Callable[[np.ndarray], np.ndarray]
 
 def sample_values(samples: gpd.GeoDataFrame, elements: Sequence[str], scale: str) -> tuple[np.ndarray, np.ndarray]:
     """Return (samples, 2) metres and (bands, samples) values, log10 of them when ``scale`` is "log"."""
-    if samples.crs is None:
-        raise DataError("the samples have no CRS: set one, for instance samples.set_crs(32633).")
-    require_metres(samples.crs)
-    missing = [name for name in elements if name not in samples.columns]
-    if missing:
-        raise UsageError(f'the samples have no column "{missing[0]}".{nearest_name(missing[0], samples.columns)}')
+    _require_samples(samples, elements)
     values = samples[list(elements)].to_numpy(float).T
     if scale == "log":
         _require_positive(values, elements)
@@ -106,6 +102,21 @@ def point_search(
     # A linear transform keeps what crosses what.
     ends = barrier_segments(barriers).reshape(-1, 2)
     return BarrierSearch(transform(places), known, rule, transform(ends).reshape(-1, 4))
+
+
+def _require_samples(samples: gpd.GeoDataFrame, elements: Sequence[str]) -> None:
+    """Refuse samples that are not points of a metric CRS, and columns that are missing or hold text."""
+    if samples.crs is None:
+        raise DataError("the samples have no CRS: set one, for instance samples.set_crs(32633).")
+    require_metres(samples.crs)
+    other = sorted(set(samples.geom_type.dropna()) - {"Point"})
+    if other:
+        raise DataError(f"the samples hold {', '.join(other)}, not points alone: clean them with check_survey.")
+    for name in elements:
+        if name not in samples.columns:
+            raise UsageError(f'the samples have no column "{name}".{nearest_name(name, samples.columns)}')
+        if not is_numeric_dtype(samples[name]):
+            raise DataError(f"{name} holds text, not numbers alone: clean it with check_survey.")
 
 
 def _require_positive(values: np.ndarray, elements: Sequence[str]) -> None:
