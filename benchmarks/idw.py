@@ -5,8 +5,9 @@
     python benchmarks/idw.py scale     100,000 samples on 10,000 x 10,000 and a million on 20,000 x 20,000 cells
     python benchmarks/idw.py cold      first run with compilation against a cached one
 
-Tables (CSV and Markdown) go to ``docs/benchmarks`` and into ``docs/gridding.md``. Tools take turns within one run, the fastest
-of the repeats counts, and ratios are of figures of the same run: absolute seconds are this machine's.
+Tables (CSV and Markdown) go to ``docs/benchmarks`` and into ``docs/gridding.md``. Tools take turns
+within one run, the fastest of the repeats counts, and ratios are of figures of the same run:
+absolute seconds are this machine's.
 """
 
 from __future__ import annotations

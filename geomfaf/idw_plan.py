@@ -163,7 +163,8 @@ class IdwPlan:
         far = self.rule.neighbours == 0 and self.rule.radius == FAR and self.options.anisotropy is None
         far = far and self.options.tolerance > 0
         steep = far and self.rule.power > 8
-        if self.options.barriers is not None or steep or self.options.engine == "scipy":
+        nothing = not np.isfinite(self.values).any()
+        if nothing or steep or self.options.barriers is not None or self.options.engine == "scipy":
             return "scipy"
         if self.options.engine == "auto" and self.scipy_seconds() < 1.5:
             return "scipy"

@@ -193,3 +193,28 @@ def test_all_samples_have_extra_bands_too():
     ]
     assert (results[0][-1] == 3).all()
     np.testing.assert_allclose(*results, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("neighbours", [None, 12])
+@ENGINES
+def test_nothing_known_gives_nothing(engine, neighbours):
+    grid = Grid.from_bounds((0, 0, 300, 300), 100, UTM)
+    options = IdwOptions(engine=engine, extras=("distance", "count"))
+    result = idw(np.empty((0, 2)), np.empty((2, 0)), grid, neighbours=neighbours, options=options)
+    assert np.isnan(result[:3]).all()
+    assert (result[3] == 0).all()
+    one = idw(np.array([[5.0, 5.0]]), np.array([[np.nan], [2.0]]), grid, neighbours=neighbours, options=options)
+    assert np.isnan(one[0]).all()
+    assert (one[1] == 2).all()
+    assert (one[3] == 1).all()
+
+
+def test_direct_sums_are_within_the_tolerance_of_the_far_field():
+    rng = np.random.default_rng(0)
+    xy, values = rng.uniform(0, 3000, (500, 2)), rng.lognormal(0, 1, (2, 500))
+    grid = Grid.from_bounds((0, 0, 3000, 3000), 10, UTM)
+    far, direct = (
+        idw(xy, values, grid, neighbours=None, options=IdwOptions(engine="numba", tolerance=tolerance))
+        for tolerance in (1e-6, 0)
+    )
+    np.testing.assert_allclose(far, direct, rtol=1e-6)
