@@ -9,7 +9,6 @@ from __future__ import annotations
 import geopandas as gpd
 import numpy as np
 import shapely
-from numba import njit
 
 from .errors import DataError
 from .idw_scipy import Rule, TreeSearch
@@ -58,42 +57,7 @@ class BarrierSearch(TreeSearch):
         begin, end = self.segments[:, :2], self.segments[:, 2:]
         close = (np.minimum(begin, end) <= high).all(axis=1) & (np.maximum(begin, end) >= low).all(axis=1)
         if close.any():
+            from .sight import hide
+
             samples = np.ascontiguousarray(self.tree.data)
-            _hide(targets, reach, samples, np.ascontiguousarray(index), self.segments[close], distance)
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _side(ax, ay, bx, by, x, y):
-    """Return twice the signed area of a triangle: which side of the line a-b a point lies on."""
-    return (bx - ax) * (y - ay) - (by - ay) * (x - ax)
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _crosses(x, y, sx, sy, segment):
-    """Say whether a line of sight crosses a segment from one side to the other."""
-    ax, ay, bx, by = segment[0], segment[1], segment[2], segment[3]
-    here, there = _side(ax, ay, bx, by, x, y), _side(ax, ay, bx, by, sx, sy)
-    if not (here < 0.0 < there or there < 0.0 < here):
-        return False
-    # Half-open, so that a sight line through the vertex of two segments meets one of them.
-    return (_side(x, y, sx, sy, ax, ay) > 0.0) != (_side(x, y, sx, sy, bx, by) > 0.0)
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _hide(targets, reach, samples, index, segments, distance):
-    local = np.empty(segments.shape[0], np.int64)
-    for t in range(targets.shape[0]):
-        x, y, count = targets[t, 0], targets[t, 1], 0
-        for s in range(segments.shape[0]):
-            ax, ay, bx, by = segments[s, 0], segments[s, 1], segments[s, 2], segments[s, 3]
-            aside = min(ax, bx) > x + reach[t] or max(ax, bx) < x - reach[t]
-            if not (aside or min(ay, by) > y + reach[t] or max(ay, by) < y - reach[t]):
-                local[count] = s
-                count += 1
-        for k in range(index.shape[1]):
-            if distance[t, k] < np.inf:
-                sx, sy = samples[index[t, k], 0], samples[index[t, k], 1]
-                for c in range(count):
-                    if _crosses(x, y, sx, sy, segments[local[c]]):
-                        distance[t, k] = np.inf
-                        break
+            hide(targets, reach, samples, np.ascontiguousarray(index), self.segments[close], distance)

@@ -18,7 +18,7 @@ import numpy as np
 from numba import njit
 
 from .idw_scipy import FAR, TIE, Rule
-from .idw_weights import AT_SAMPLE, FAST, TOUCH2, powers_to_weights, squared_distances
+from .idw_weights import AT_SAMPLE, FAST, INNER, TOUCH2, powers_to_weights, squared_distances
 
 
 class Buckets(NamedTuple):
@@ -88,7 +88,7 @@ def tile_size(buckets: Buckets, rule: Rule, lattice: Lattice) -> int:
     return 16 if reach >= 24 else 8 if reach >= 6 else 4
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=FAST)
+@njit(**INNER, fastmath=FAST)
 def _insert(best, d2, filled):
     """Push one candidate's squared distances through the sorted lists of all cells."""
     for j in range(filled):
@@ -99,7 +99,7 @@ def _insert(best, d2, filled):
             d2[p] = b if a < b else a
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=FAST)
+@njit(**INNER, fastmath=FAST)
 def _largest(row):
     result = row[0]
     for p in range(row.size):
@@ -107,7 +107,7 @@ def _largest(row):
     return result
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=FAST)
+@njit(**INNER, fastmath=FAST)
 def _largest_gain(row, d2):
     """Return how far the best improvement of a list's last entry goes; none when not positive."""
     result = row[0] - d2[0]
@@ -117,7 +117,7 @@ def _largest_gain(row, d2):
     return result
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**INNER)
 def _search(px, py, near, half, k, best, d2):
     """Find the k smallest squared distances of each cell; return how many candidates can count.
 
@@ -144,7 +144,7 @@ def _search(px, py, near, half, k, best, d2):
     return x.size
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=FAST)
+@njit(**INNER, fastmath=FAST)
 def _mask_weights(d2, limit, nearest, power):
     """Turn squared distances into weights in place, 0 beyond the limit; return the largest."""
     largest = 0.0
@@ -171,7 +171,7 @@ def _mask_weights(d2, limit, nearest, power):
     return largest
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=FAST)
+@njit(**INNER, fastmath=FAST)
 def _add(weights, row, total, sums):
     """Add one sample's weighted values (bands) to the sums (bands, cells)."""
     for p in range(weights.size):
@@ -182,13 +182,13 @@ def _add(weights, row, total, sums):
             sums[b, p] += weights[p] * value
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=FAST)
+@njit(**INNER, fastmath=FAST)
 def _count(d2, limit, used):
     for p in range(d2.size):
         used[p] += 1.0 if d2[p] <= limit[p] else 0.0
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**INNER)
 def _bucket_span(buckets, x, y, reach, row):
     """Return the first sample and the end of the samples of a bucket row that a circle may touch."""
     low = buckets.south + row * buckets.size
@@ -208,7 +208,7 @@ def _bucket_span(buckets, x, y, reach, row):
     return buckets.start[base + int(left)], buckets.start[base + int(right) + 1]
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**INNER)
 def _gather(buckets, x, y, reach, found, ids, d2):
     """Collect the samples within ``reach`` of a point; return their number.
 
@@ -232,7 +232,7 @@ def _gather(buckets, x, y, reach, found, ids, d2):
     return found
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**INNER)
 def _sort(d2, ids, count):
     """Sort candidates by distance, then number: Shell's method with Ciura's gaps, good for short lists.
 
@@ -247,7 +247,7 @@ def _sort(d2, ids, count):
             d2[j], ids[j] = distance, sample
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**INNER)
 def _candidates(buckets, rule, x, y, reach, half, lists):
     """Gather, sort and cut the candidates of a tile centred at (x, y).
 
@@ -279,7 +279,7 @@ def _candidates(buckets, rule, x, y, reach, half, lists):
             reach *= 2.0
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**INNER)
 def _estimate_tile(px, py, near, ids, half, buckets, rule, work):
     """Estimate all cells of a tile: fills ``work`` with nearest distances, counts, weights and sums."""
     best, d2, limit, used, total, sums = work
@@ -303,7 +303,7 @@ def _estimate_tile(px, py, near, ids, half, buckets, rule, work):
             _add(d2, buckets.values[ids[c]], total, sums)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**INNER)
 def _store(work, rule, side, corner, out, extra):
     """Write a tile's estimates, and the nearest distance and the count when they are wanted."""
     best, _, limit, used, total, sums = work

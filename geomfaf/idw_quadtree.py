@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from .idw_weights import FAST, powers_to_weights, squared_distances
+from .idw_weights import FAST, INNER, powers_to_weights, squared_distances
 
 DEPTH = 16
 """Finest level of the quadtree: 65,536 cells a side."""
@@ -54,7 +54,7 @@ class Target(NamedTuple):
     """(bands) column that holds the weights of the band's samples."""
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**INNER)
 def _first_at_least(ascending, value):
     low, high = 0, ascending.size
     while low < high:
@@ -66,7 +66,7 @@ def _first_at_least(ascending, value):
     return low
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**INNER)
 def _cell_samples(codes, level, column, row):
     """Return the first sample of a quadtree cell and the end of them: two binary searches."""
     code = 0
@@ -77,7 +77,7 @@ def _cell_samples(codes, level, column, row):
     return _first_at_least(codes, code << shift), _first_at_least(codes, (code + 1) << shift)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=FAST)
+@njit(**INNER, fastmath=FAST)
 def _add_four(weights, columns, first, sums):
     """Add four samples' weighted columns to the sums (columns, points) in one sweep."""
     for c in range(sums.shape[0]):
@@ -86,14 +86,14 @@ def _add_four(weights, columns, first, sums):
             sums[c, p] += (weights[0, p] * z0 + weights[1, p] * z1) + (weights[2, p] * z2 + weights[3, p] * z3)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=FAST)
+@njit(**INNER, fastmath=FAST)
 def _add_one(weights, row, sums):
     for c in range(sums.shape[0]):
         for p in range(weights.size):
             sums[c, p] += weights[p] * row[c]
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**INNER)
 def direct_sums(px, py, tree, begin, end, weights, sums):
     """Add the weighted columns of samples begin..end to the sums (columns, points) at points px, py."""
     s = begin
@@ -109,7 +109,7 @@ def direct_sums(px, py, tree, begin, end, weights, sums):
         s += batch
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**INNER)
 def _basis(place, nodes, row):
     """Fill the values of the Lagrange polynomials of the nodes at one place of [-1, 1]."""
     q, total = nodes.size, 0.0
@@ -126,7 +126,7 @@ def _basis(place, nodes, row):
         row[i] /= total
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=FAST)
+@njit(**INNER, fastmath=FAST)
 def _add_interpolated(field, x, y, centre, half, nodes, sums):
     """Add a square's field (columns, q * q) at the points of the axes y and x to the sums."""
     q = nodes.size
@@ -151,21 +151,21 @@ def _add_interpolated(field, x, y, centre, half, nodes, sums):
                     sums[c, j * x.size + i] += down[j, m] * line[m, i]
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**INNER)
 def _frame(tree, level, column, row):
     """Return the centre and half the side of a quadtree cell."""
     side = tree.size / (1 << level)
     return (tree.west + (column + 0.5) * side, tree.south + (row + 0.5) * side), 0.5 * side
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**INNER)
 def _clear(table):
     for c in range(table.shape[0]):
         for p in range(table.shape[1]):
             table[c, p] = 0.0
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**INNER)
 def _points(x, y, px, py):
     """Fill the coordinates of the points of two axes, row by row."""
     for j in range(y.size):
@@ -199,7 +199,7 @@ def cell_field(tree, level, column, row, parent, field):
                 direct_sums(px, py, tree, begin, end, weights, field)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**INNER)
 def _near_samples(tree, level, column, row, spans):
     """Fill the sample ranges of a cell and its eight neighbours; return how many samples they hold."""
     total = 0
@@ -210,7 +210,7 @@ def _near_samples(tree, level, column, row, spans):
     return total
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**INNER)
 def _store(sums, target, corner, columns, out):
     """Write the estimates of a tile of grid cells whose first cell is ``corner`` of ``out``."""
     for b in range(out.shape[0]):
@@ -220,7 +220,7 @@ def _store(sums, target, corner, columns, out):
             out[b, corner[0] + p // columns, corner[1] + p % columns] = value
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**INNER)
 def _leaf(tree, target, frame, field, spans, box, corner, out):
     """Estimate the grid cells of a box (first row, end row, first column, end column), tile by tile."""
     count = tree.columns.shape[1]
@@ -243,7 +243,7 @@ def _leaf(tree, target, frame, field, spans, box, corner, out):
             _store(part, target, (r - corner[0], c - corner[1]), x.size, out)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**INNER)
 def _box(tree, target, cell, window):
     """Return the grid cells whose centres lie in a quadtree cell, within the window."""
     level, column, row = cell
