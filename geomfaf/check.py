@@ -63,6 +63,20 @@ def check_survey(
     return survey, as_table(found)
 
 
+def clean_layer(role: str, frame: gpd.GeoDataFrame) -> tuple[gpd.GeoDataFrame, pd.DataFrame]:
+    """Return one layer with clean geometry, and the findings; ``role`` says what it should be (see ``read.ROLES``)."""
+    found: list[Finding] = []
+    cleaned = _clean_geometry(role, frame, found)
+    return cleaned, as_table(found)
+
+
+def clean_samples(samples: gpd.GeoDataFrame, elements: dict[str, str]) -> tuple[gpd.GeoDataFrame, pd.DataFrame]:
+    """Return samples with clean geometry and with positive numbers or NaN in the element columns, and the findings."""
+    found: list[Finding] = []
+    cleaned = _clean_values(_clean_geometry("samples", samples, found), elements, found)
+    return cleaned, as_table(found)
+
+
 def as_table(findings: Sequence[Finding]) -> pd.DataFrame:
     """Return findings as a table, the gravest first."""
     columns = ["severity", "layer", "column", "rule", "count", "done", "advice", "rows"]

@@ -7,19 +7,26 @@ from collections.abc import Sequence
 import geopandas as gpd
 import numpy as np
 import shapely
+import xarray as xr
 from rasterio.features import geometry_mask, rasterize
 from scipy.ndimage import convolve
 from scipy.signal import oaconvolve
 
+from .bands import Band, as_dataarray
 from .errors import UsageError
 from .grid import Grid
 from .progress import track
+from .read import class_column
 
 SUBCELLS = 8
 """Each cell is cut into 8 x 8 parts to find the class with the largest share of it."""
 
 GEOLOGY_RULES = ("largest", "centre")
-FAULT_BANDS = ("distance", "presence", "density")
+FAULT_BANDS = {
+    "distance": Band("fault_distance", "distance", "m", "Distance to nearest fault (m)"),
+    "presence": Band("fault_presence", "presence", "", "Fault in cell"),
+    "density": Band("fault_density", "density", "km/km2", "Fault density (km/km2)"),
+}
 
 
 def study_area_mask(study_area: gpd.GeoDataFrame, grid: Grid) -> np.ndarray:
@@ -135,6 +142,18 @@ def fault_density(faults: gpd.GeoDataFrame, grid: Grid, *, radius: float | None 
     total = _sum_within(length, near)
     area = _sum_within(np.ones(grid.shape), near) * grid.cell_area
     return (np.maximum(total, 0) / 1e3 / (area / 1e6)).astype(np.float32)
+
+
+def vector_band(
+    layer: gpd.GeoDataFrame, grid: Grid, kind: str, *, column: str | None = None, rule: str = "largest"
+) -> xr.DataArray:
+    """Return one band of a layer as a DataArray: ``geology`` classes, or a fault band by name."""
+    if kind == "geology":
+        column = class_column(layer, column)
+        classes, legend = rasterize_geology(layer, column, grid, rule=rule)
+        values = np.where(classes > 0, classes.astype(np.float32), np.nan)
+        return as_dataarray(values[None], grid, [Band("geology", "class", "", f"Geology ({column})", legend)])
+    return as_dataarray(np.stack(fault_bands(layer, grid, [kind])), grid, [FAULT_BANDS[kind]])
 
 
 def fault_bands(

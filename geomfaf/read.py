@@ -196,9 +196,15 @@ def read_survey(
                 findings.append(Finding("noticed", role, "", "another CRS", len(frame), note))
             frames[role] = frame.to_crs(target)
     samples = frames["samples"]
-    found = _element_units(samples, elements, units or {})
-    column = _class_column(frames.get("geology"), geology_column)
+    found = select_elements(samples, elements, units)
+    column = class_column(frames["geology"], geology_column) if "geology" in frames else None
     return Survey(**frames, elements=found, geology_column=column, findings=tuple(findings))
+
+
+def metric_layer(source: Source | str | Path, crs: CRS | None = None) -> gpd.GeoDataFrame:
+    """Read one layer into a CRS, or into its own when that is metric, else into its UTM zone."""
+    frame = read_layer(source)
+    return frame.to_crs(crs if crs is not None else _target_crs(frame, None)[0])
 
 
 def parse_crs(text: object) -> CRS:
@@ -334,7 +340,11 @@ def _target_crs(samples: gpd.GeoDataFrame, wanted: str | None) -> tuple[CRS, Fin
     return target, Finding("fixed", "samples", "", "CRS is not metric", len(samples), note, "set crs to choose another")
 
 
-def _element_units(samples: gpd.GeoDataFrame, wanted: Sequence[str] | None, units: dict[str, str]) -> dict[str, str]:
+def select_elements(
+    samples: gpd.GeoDataFrame, wanted: Sequence[str] | None = None, units: dict[str, str] | None = None
+) -> dict[str, str]:
+    """Return element columns and their units: those named (in any case), or all that name elements."""
+    units = units or {}
     columns = [str(column) for column in samples.columns if column != samples.geometry.name]
     for column in units:
         if column not in columns:
@@ -357,9 +367,8 @@ def _element_units(samples: gpd.GeoDataFrame, wanted: Sequence[str] | None, unit
     return found
 
 
-def _class_column(geology: gpd.GeoDataFrame | None, wanted: str | None) -> str | None:
-    if geology is None:
-        return None
+def class_column(geology: gpd.GeoDataFrame, wanted: str | None = None) -> str:
+    """Return the column with the class names: the one named (in any case), or the likeliest."""
     columns = [str(column) for column in geology.columns if column != geology.geometry.name]
     if wanted is not None:
         folded = {column.casefold(): column for column in columns}

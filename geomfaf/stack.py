@@ -13,7 +13,7 @@ from .elements import label
 from .errors import DataError, UsageError
 from .grid import Grid, default_cell_size
 from .idw import idw_grid
-from .rasterize import fault_bands, rasterize_geology, study_area_mask
+from .rasterize import FAULT_BANDS, fault_bands, rasterize_geology, study_area_mask
 from .read import Survey
 
 UNMAPPED = "unmapped"
@@ -83,7 +83,7 @@ def build_stack(
         bands.append(Band("geology", "class", "", f"Geology ({survey.geology_column})", legend))
     if survey.faults is not None and len(faults):
         values.extend(fault_bands(survey.faults, grid, faults, mask=inside))
-        bands.extend(_FAULT_BANDS[kind] for kind in faults)
+        bands.extend(FAULT_BANDS[kind] for kind in faults)
     if not bands:
         raise DataError("no band is left: the survey needs usable elements, geology or faults.")
     stacked = np.stack(values).astype(np.float32)
@@ -98,13 +98,6 @@ def valid_cells(stack: xr.DataArray) -> np.ndarray:
     it as that band's median.
     """
     return np.isfinite(stack.values).any(axis=0)
-
-
-_FAULT_BANDS = {
-    "distance": Band("fault_distance", "distance", "m", "Distance to nearest fault (m)"),
-    "presence": Band("fault_presence", "presence", "", "Fault in cell"),
-    "density": Band("fault_density", "density", "km/km2", "Fault density (km/km2)"),
-}
 
 
 def _element_bands(elements: Sequence[str], units: dict[str, str], scale: str) -> list[Band]:

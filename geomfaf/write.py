@@ -22,12 +22,17 @@ from .errors import DataError, OutputExistsError, UsageError
 from .grid import Grid
 
 
+def refuse_existing(path: str | Path, overwrite: bool) -> None:
+    """Raise :class:`OutputExistsError` early, before an hour of work that could not be written."""
+    if Path(path).exists() and not overwrite:
+        raise OutputExistsError(f"{path} exists: choose another name or allow it with --overwrite (overwrite=True).")
+
+
 @contextmanager
 def finished_file(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
     """Give a temporary path beside ``path`` that takes its name when the block ends without an error."""
     path = Path(path)
-    if path.exists() and not overwrite:
-        raise OutputExistsError(f"{path} exists: choose another name or allow it with --overwrite (overwrite=True).")
+    refuse_existing(path, overwrite)
     if not path.parent.is_dir():
         raise UsageError(f"the folder {path.parent} does not exist: create it or choose another place for {path.name}.")
     beside = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
