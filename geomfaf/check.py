@@ -207,7 +207,7 @@ def _numbers(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     """Return the values as float64 and a mask of texts that are no numbers; ``<5`` becomes -5, as labs write it."""
     if pd.api.types.is_numeric_dtype(column):
         return column.to_numpy(float, na_value=np.nan).copy(), np.zeros(len(column), bool)
-    text = column.astype("string").str.strip().str.replace(r"^(\d*),(\d+)$", r"\1.\2", regex=True)
+    text = column.astype("string").str.strip().str.replace(r"^([-+]?\d*),(\d+)(?=$|[eE])", r"\1.\2", regex=True)
     text = text.str.replace(r"^<\s*(\d*)[.,]?(\d*)$", r"-\1.\2", regex=True)
     numbers = pd.to_numeric(text, errors="coerce").to_numpy(float, na_value=np.nan).copy()
     blank = (text.isna() | (text == "")).to_numpy(bool)

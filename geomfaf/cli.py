@@ -404,7 +404,7 @@ def windows(
 @click.argument("out", type=NEW)
 @click.option("--preset", default="compact", show_default=True, help="compact, or paper (ResNet18, 220 epochs).")
 @click.option("--backbone", help="compact, resnet18 or shufflenet_v2 [default: the preset's].")
-@click.option("--epochs", type=int, help="[default: the preset's, 15 or 220]")
+@click.option("--epochs", type=int, help="[default: the preset's, 12 or 220]")
 @device_option
 @seed_option
 @overwrite_option

@@ -42,9 +42,9 @@ class Folds:
         return int(self.table.max()) + 1
 
     def raster(self) -> np.ndarray:
-        """Return the fold of every cell, (y, x) int8."""
+        """Return the fold of every cell, (y, x) int16."""
         rows, cols = np.arange(self.grid.height) // self.block, np.arange(self.grid.width) // self.block
-        return self.table[np.ix_(rows, cols)].astype(np.int8)
+        return self.table[np.ix_(rows, cols)].astype(np.int16)
 
     def of_windows(self, windows: gpd.GeoDataFrame) -> np.ndarray:
         """Return the fold that tests each window: that of its centre cell."""
@@ -122,10 +122,13 @@ def read_folds(path: str | Path, grid: Grid) -> tuple[gpd.GeoDataFrame, Folds]:
     """Read the windows and the folds that ``geomfaf windows`` wrote for a grid."""
     windows = read_layer(Source(Path(path), "windows"))
     blocks = read_layer(Source(Path(path), "folds")).sort_values(["row", "col"])
-    if windows.crs != grid.crs or not np.allclose(blocks.total_bounds, grid.bounds, atol=grid.cell / 1e3):
-        raise DataError(f"{path} was cut from another grid than this stack: run `geomfaf windows` on it again.")
     table = blocks["fold"].to_numpy().reshape(blocks["row"].max() + 1, blocks["col"].max() + 1) - 1
-    return windows, Folds(grid, int(blocks["block"].iloc[0]), table, int(blocks["margin"].iloc[0]))
+    folds = Folds(grid, int(blocks["block"].iloc[0]), table, int(blocks["margin"].iloc[0]))
+    # Block by block: a grid of finer cells over the same ground has the same outer bounds.
+    same = windows.crs == grid.crs and table.shape == tuple(-(-length // folds.block) for length in grid.shape)
+    if not same or not np.allclose(blocks.bounds, folds.blocks().bounds, rtol=0, atol=grid.cell / 1e3):
+        raise DataError(f"{path} was cut from another grid than this stack: run `geomfaf windows` on it again.")
+    return windows, folds
 
 
 def shared_cells(windows: gpd.GeoDataFrame, train: np.ndarray, test: np.ndarray) -> int:

@@ -16,9 +16,11 @@ from collections.abc import Iterator, Sequence
 import geopandas as gpd
 import numpy as np
 import xarray as xr
+from pandas.api.types import is_numeric_dtype
 from scipy.spatial import cKDTree
 
 from .bands import Band, as_dataarray
+from .elements import label
 from .errors import DataError, UsageError, nearest_name
 from .grid import Grid, require_metres
 from .progress import track
@@ -75,14 +77,8 @@ def idw_grid(
     >>> idw_grid(layer, ["Au"], Grid.from_bounds((0, 0, 300, 100), 100, 32633)).values.tolist()
     [[[1.0, 2.0, 3.0]]]
     """
-    if samples.crs is None:
-        raise DataError("the samples have no CRS: set one, for instance samples.set_crs(32633).")
-    require_metres(samples.crs)
-    if samples.crs != grid.crs:
-        raise DataError(f"the samples are in {samples.crs.name}, the grid in {grid.crs.name}: reproject one of them.")
-    missing = [name for name in elements if name not in samples.columns]
-    if missing:
-        raise UsageError(f'the samples have no column "{missing[0]}".{nearest_name(missing[0], samples.columns)}')
+    _require_samples(samples, elements)
+    grid.require_crs(samples.crs, "samples")
     values = samples[list(elements)].to_numpy(float).T
     if scale == "log":
         _require_positive(values, elements)
@@ -98,7 +94,7 @@ def idw_grid(
     bands = []
     for name in elements:
         unit = units.get(name, "")
-        bands.append(Band(name, "element", unit, f"{name} ({unit}), {how}" if unit else f"{name}, {how}"))
+        bands.append(Band(name, "element", unit, f"{label(name, unit)}, {how}"))
     return as_dataarray(result, grid, bands)
 
 
@@ -125,11 +121,9 @@ def idw(
     ndarray
         float32 (band, y, x), NaN where no sample counts.
     """
-    result = np.empty((len(values), grid.size), np.float32)
+    result = np.full((len(values), grid.size), np.nan, np.float32)
     starts = range(0, grid.size, CHUNK)
     plan = list(_bands_by_missing(np.asarray(xy, float), np.asarray(values, float)))
-    if not plan:
-        result[:] = np.nan
     for start in track(starts, "gridding", unit="cells", weights=[min(CHUNK, grid.size - s) for s in starts]):
         cells = np.arange(start, min(start + CHUNK, grid.size))
         targets = np.column_stack(grid.xy(*np.divmod(cells, grid.width)))
@@ -250,6 +244,20 @@ def _check_options(power: float, neighbours: int | None, radius: float | None) -
         raise UsageError(f"neighbours {neighbours} must be at least 1; 12 is usual.")
     if radius is not None and not (np.isfinite(radius) and radius > 0):
         raise UsageError(f"radius {radius} must be a positive number of metres.")
+
+
+def _require_samples(samples: gpd.GeoDataFrame, elements: Sequence[str]) -> None:
+    """Refuse samples that are not points of a metric CRS, and columns that are missing or hold text."""
+    if samples.crs is not None:
+        require_metres(samples.crs)
+    other = sorted(set(samples.geom_type.dropna()) - {"Point"})
+    if other:
+        raise DataError(f"the samples hold {', '.join(other)}, not points alone: clean them with check_survey.")
+    for name in elements:
+        if name not in samples.columns:
+            raise UsageError(f'the samples have no column "{name}".{nearest_name(name, samples.columns)}')
+        if not is_numeric_dtype(samples[name]):
+            raise DataError(f"{name} holds text, not numbers alone: clean it with check_survey.")
 
 
 def _require_positive(values: np.ndarray, elements: Sequence[str]) -> None:

@@ -82,7 +82,7 @@ def _toml(roles: dict[str, LayerInfo], sources: dict[str, Source], survey: Surve
         'out = "out"                 # folder of the results, beside this file',
         'preset = "compact"          # "paper": 1560 cells, windows of 128, ResNet18, 220 epochs (hours)',
         "seed = 0                    # the same seed gives the same map",
-        f'crs = "{_crs_name(survey)}"          # every layer is brought into it; metres',
+        f"crs = {_quoted(_crs_name(survey))}          # every layer is brought into it; metres",
     ]
     for role, info in roles.items():
         source = sources[role]
@@ -159,7 +159,7 @@ cell = {cell}                 # metres; gives 500 to 1,000 cells along the longe
 # block = 100               # cells along a block, at least two windows
 
 [train]
-# epochs = 15
+# epochs = 12               # "paper" preset: 220
 # backbone = "compact"      # "resnet18" or "shufflenet_v2"
 # device = "auto"           # "cpu", "cuda" or "mps"
 
@@ -178,7 +178,7 @@ cell = {cell}                 # metres; gives 500 to 1,000 cells along the longe
 
 def _crs_name(survey: Survey) -> str:
     code = survey.crs.to_authority()
-    return ":".join(code) if code else survey.crs.to_wkt().replace('"', '\\"')
+    return ":".join(code) if code else survey.crs.to_wkt()
 
 
 def _relative(path: Path, folder: Path) -> str:

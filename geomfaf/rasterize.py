@@ -31,6 +31,7 @@ FAULT_BANDS = {
 
 def study_area_mask(study_area: gpd.GeoDataFrame, grid: Grid) -> np.ndarray:
     """Return which cell centres lie inside the study area, (y, x) bool."""
+    grid.require_crs(study_area.crs, "study area's polygons")
     return geometry_mask(study_area.geometry, grid.shape, grid.transform, invert=True)
 
 
@@ -58,6 +59,7 @@ def rasterize_geology(
     """
     if rule not in GEOLOGY_RULES:
         raise UsageError(f'geology rule "{rule}" is unknown: use one of {", ".join(GEOLOGY_RULES)}.')
+    grid.require_crs(geology.crs, "geology's polygons")
     names = geology[column].astype("string").str.strip()
     known = (names.notna() & (names != "")).to_numpy(bool)
     legend = {number: str(name) for number, name in enumerate(sorted(names[known].unique()), start=1)}
@@ -93,6 +95,7 @@ def fault_distance(faults: gpd.GeoDataFrame, grid: Grid, *, mask: np.ndarray | N
     >>> fault_distance(line, Grid.from_bounds((0, 0, 300, 100), 100, 32633)).tolist()
     [[0.0, 100.0, 200.0]]
     """
+    grid.require_crs(faults.crs, "faults")
     tree = shapely.STRtree(_segments(faults))
     wanted = np.flatnonzero(np.ones(grid.size, bool) if mask is None else mask.ravel())
     distance = np.full(grid.size, np.nan, np.float32)
@@ -106,6 +109,7 @@ def fault_distance(faults: gpd.GeoDataFrame, grid: Grid, *, mask: np.ndarray | N
 
 def fault_presence(faults: gpd.GeoDataFrame, grid: Grid) -> np.ndarray:
     """Return 1 where a fault touches the cell, else 0; float32 (y, x)."""
+    grid.require_crs(faults.crs, "faults")
     shapes = [(shape, 1) for shape in faults.geometry]
     return _burn(shapes, grid, all_touched=True).astype(np.float32)
 
@@ -126,6 +130,7 @@ def fault_density(faults: gpd.GeoDataFrame, grid: Grid, *, radius: float | None 
     ndarray
         float32 (y, x), km of fault per km2.
     """
+    grid.require_crs(faults.crs, "faults")
     radius = 10 * grid.cell if radius is None else radius
     pieces = shapely.segmentize(_segments(faults), grid.cell / 10)
     ends = shapely.get_coordinates(pieces)

@@ -14,7 +14,7 @@ from matplotlib.colors import ListedColormap, LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import LogFormatter
+from matplotlib.ticker import LogLocator
 
 from .bands import Band, bands_of, grid_of
 from .evaluate import AREAS
@@ -239,8 +239,9 @@ def _draw_band(figure: Figure, axes: Axes, band: Band, layer: np.ndarray, extent
     bar = figure.colorbar(image, ax=axes, shrink=0.75, pad=0.01)
     bar.ax.tick_params(labelsize=6, which="both")
     if logarithmic:
+        bar.set_ticks(LogLocator(subs=(1, 2, 3, 5)), minor=False)
         bar.ax.yaxis.set_major_formatter("{x:g}")
-        bar.ax.yaxis.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.5)))
+        bar.minorticks_off()
 
 
 def _class_colours(count: int) -> list:
@@ -280,5 +281,5 @@ def _km(coordinates) -> tuple[np.ndarray, np.ndarray]:
 def _save(figure: Figure, path: str | Path, overwrite: bool) -> Path:
     path = Path(path)
     with finished_file(path, overwrite=overwrite) as final:
-        figure.savefig(final, dpi=150)
+        figure.savefig(final, dpi=150, bbox_inches="tight")
     return path
