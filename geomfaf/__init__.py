@@ -1,1 +1,75 @@
-"""geomfaf: from stream sediments, geology, faults and deposits to an honest target map."""
+"""geomfaf: from stream sediments, geology, faults and known deposits to an honest target map.
+
+Everything below is the public interface, in the order of the data flow. Names are loaded when they are first used, so
+that ``import geomfaf`` costs nothing and torch is imported only by what trains or predicts.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+# Must stand before torch is loaded. By default its threads spin while they wait for each other: beside any other busy
+# process a training step then takes five times as long.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+_HOME = {
+    "Grid": "grid",
+    "Band": "bands",
+    "Survey": "read",
+    "Source": "read",
+    "read_layer": "read",
+    "read_survey": "read",
+    "list_layers": "recognise",
+    "recognise_layers": "recognise",
+    "check_survey": "check",
+    "require_accepted": "check",
+    "screen_elements": "screen",
+    "zauc": "screen",
+    "idw": "idw",
+    "idw_grid": "idw",
+    "idw_points": "idw",
+    "rasterize_geology": "rasterize",
+    "fault_distance": "rasterize",
+    "fault_presence": "rasterize",
+    "fault_density": "rasterize",
+    "survey_grid": "stack",
+    "build_stack": "stack",
+    "write_raster": "write",
+    "read_raster": "write",
+    "write_layers": "write",
+    "tiled_windows": "windows",
+    "centred_windows": "windows",
+    "spatial_folds": "folds",
+    "training_options": "train",
+    "MFAFClassifier": "train",
+    "MFAF": "mfaf",
+    "train_model": "model",
+    "save_model": "model",
+    "load_model": "model",
+    "predict_scores": "predict",
+    "evaluate_model": "evaluate",
+    "evaluate_paper_protocol": "evaluate",
+    "make_targets": "targets",
+    "make_cells": "targets",
+    "init_project": "init",
+    "load_project": "project",
+    "run_project": "project",
+    "make_survey": "synthetic",
+    "write_survey": "synthetic",
+}
+
+__all__ = ["__version__", *_HOME]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'geomfaf' has no attribute {name!r}")
+    return getattr(import_module(f".{_HOME[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -55,7 +55,8 @@ class ExtraTreesWindow:
 
     def predict_proba(self, x: np.ndarray) -> np.ndarray:
         """Return (windows, 2) probabilities of barren and ore."""
-        return self.model_.predict_proba(centre_and_statistics(x))
+        # Threads add the trees in any order; float32 drops the last bits, which differ from run to run.
+        return self.model_.predict_proba(centre_and_statistics(x)).astype(np.float32)
 
 
 BASELINES = {"logistic regression": LogisticRegressionCentre, "extra trees": ExtraTreesWindow}

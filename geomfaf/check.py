@@ -63,6 +63,20 @@ def check_survey(
     return survey, as_table(found)
 
 
+def clean_layer(role: str, frame: gpd.GeoDataFrame) -> tuple[gpd.GeoDataFrame, pd.DataFrame]:
+    """Return one layer with clean geometry, and the findings; ``role`` says what it should be (see ``read.ROLES``)."""
+    found: list[Finding] = []
+    cleaned = _clean_geometry(role, frame, found)
+    return cleaned, as_table(found)
+
+
+def clean_samples(samples: gpd.GeoDataFrame, elements: dict[str, str]) -> tuple[gpd.GeoDataFrame, pd.DataFrame]:
+    """Return samples with clean geometry and with positive numbers or NaN in the element columns, and the findings."""
+    found: list[Finding] = []
+    cleaned = _clean_values(_clean_geometry("samples", samples, found), elements, found)
+    return cleaned, as_table(found)
+
+
 def as_table(findings: Sequence[Finding]) -> pd.DataFrame:
     """Return findings as a table, the gravest first."""
     columns = ["severity", "layer", "column", "rule", "count", "done", "advice", "rows"]
@@ -193,7 +207,7 @@ def _numbers(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     """Return the values as float64 and a mask of texts that are no numbers; ``<5`` becomes -5, as labs write it."""
     if pd.api.types.is_numeric_dtype(column):
         return column.to_numpy(float, na_value=np.nan).copy(), np.zeros(len(column), bool)
-    text = column.astype("string").str.strip().str.replace(r"^(\d*),(\d+)$", r"\1.\2", regex=True)
+    text = column.astype("string").str.strip().str.replace(r"^([-+]?\d*),(\d+)(?=$|[eE])", r"\1.\2", regex=True)
     text = text.str.replace(r"^<\s*(\d*)[.,]?(\d*)$", r"-\1.\2", regex=True)
     numbers = pd.to_numeric(text, errors="coerce").to_numpy(float, na_value=np.nan).copy()
     blank = (text.isna() | (text == "")).to_numpy(bool)

@@ -40,7 +40,7 @@ def parse_element(column: str) -> tuple[str, str] | None:
     >>> [parse_element(c) for c in ("NO", "Sample_No", "In_area", "Year", "ID")]
     [None, None, None, None, None]
     """
-    tokens = [token for token in re.split(r"[^0-9a-zA-Zµμ%]+", str(column).strip()) if token]
+    tokens = [token for token in re.split(r"[^0-9a-zµμ%]+", str(column).casefold()) if token]
     if not tokens:
         return None
     if tokens[0].casefold() in UNITS and len(tokens) > 1:

@@ -19,6 +19,9 @@ CLIP = 5.0
 RARE = 0.01
 """Classes on less than this share of the training cells get no channel of their own."""
 
+ROUNDING = 1e-6
+"""A spread below this, against the largest value or 1, is the rounding of float32 bands and no signal."""
+
 
 @dataclass(frozen=True)
 class Channel:
@@ -79,12 +82,22 @@ def fit_encoder(values: np.ndarray, bands: Sequence[Band]) -> Encoder:
         # Elements: keeps the logarithm from running away; distances: the scale beyond which they saturate.
         floor = float(np.quantile(positive, 0.01 if band.kind == "element" else 0.5)) if len(positive) else 1.0
         straight = _straighten(known, band.kind, floor)
-        low, centre, high = np.quantile(straight, [0.25, 0.5, 0.75]) if len(straight) else (0.0, 0.0, 0.0)
-        spread = (high - low) / 1.349 or (float(straight.std()) if len(straight) else 0.0) or 1.0
-        channels.append(Channel(band.name, band.kind, float(centre), float(spread), floor))
+        centre, spread = _centre_and_spread(straight) if len(straight) else (0.0, 1.0)
+        channels.append(Channel(band.name, band.kind, centre, spread, floor))
     if not channels:
         raise DataError("no band is left to learn from: every class covers less than 1 % of the training windows.")
     return Encoder(tuple(channels))
+
+
+def _centre_and_spread(values: np.ndarray) -> tuple[float, float]:
+    """Return median and IQR / 1.349; the standard deviation or 1 where the one before is no more than rounding.
+
+    Where most samples are at the detection limit, the gridded values differ there in their last bits alone.
+    """
+    low, centre, high = np.quantile(values, [0.25, 0.5, 0.75])
+    rounding = ROUNDING * max(1.0, float(np.abs(values).max()))
+    spreads = ((high - low) / 1.349, float(values.std()), 1.0)
+    return float(centre), float(next(spread for spread in spreads if spread > rounding))
 
 
 def _straighten(values: np.ndarray, kind: str, floor: float) -> np.ndarray:

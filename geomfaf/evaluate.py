@@ -13,12 +13,12 @@ import pandas as pd
 import xarray as xr
 
 from .augment import smote
-from .bands import bands_of
+from .bands import bands_of, grid_of
 from .baselines import BASELINES
 from .errors import DataError
 from .folds import random_split
 from .model import FoldModel, Model, training_data
-from .predict import Lattice, default_stride, lattice_scores, score_values
+from .predict import lattice_scores, model_lattice, score_values
 from .progress import track
 from .screen import rank_auc
 from .stack import valid_cells
@@ -119,19 +119,27 @@ def evaluate_model(
     stride : int, optional
         Of the baselines' maps; use the one of ``scores``.
     """
+    for what, array in (("the stack", stack), ("the score map", scores)):
+        model.folds.grid.require_same(grid_of(array), what)
+    if (windows["size"] != model.size).any():
+        raise DataError(
+            f"windows of {windows['size'].max()} cells cannot test a model of windows of {model.size} cells: "
+            "its folds keep no distance for them. Give the windows that it was trained on."
+        )
     valid = valid_cells(stack)
     rows, cols = deposit_cells(deposits, model.folds.grid)
     rows, cols = rows[valid[rows, cols]], cols[valid[rows, cols]]
     if not len(rows):
         raise DataError("no deposit lies on valid ground: nothing can be evaluated.")
     clusters = (rows // model.folds.block) * model.folds.table.shape[1] + cols // model.folds.block
-    lattice = Lattice(valid, default_stride(model.size) if stride is None else stride)
+    lattice = model_lattice(model, valid, stride)
     labels, fold_of = windows["label"].to_numpy(), model.folds.of_windows(windows)
     (heldout,) = score_values(scores, ["heldout_score"])
     out_of_fold = {"MFAF": np.full(len(windows), np.nan), **{name: np.full(len(windows), np.nan) for name in baselines}}
     maps = {"MFAF": heldout, **{name: np.full(heldout.shape, np.nan, np.float32) for name in baselines}}
     for member in track(model.members, "evaluating", unit="folds"):
-        names = [b.name for b in model.bands if b.name in {c.band for c in member.encoder.channels}]
+        # In the order of the member's channels: its encoder makes the windows that the rivals are tested on.
+        names = list(dict.fromkeys(channel.band for channel in member.encoder.channels))
         train, test = model.folds.training(windows, member.fold), fold_of == member.fold
         x, y, _ = training_data(stack, windows[train], names)
         x_test = _encoded(stack, windows[test], names, member)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
+import shapely
 
 from .errors import DataError, UsageError
 from .grid import Grid
+from .read import Source, read_layer
 from .windows import window_centres
 
 
@@ -39,9 +42,9 @@ class Folds:
         return int(self.table.max()) + 1
 
     def raster(self) -> np.ndarray:
-        """Return the fold of every cell, (y, x) int8."""
+        """Return the fold of every cell, (y, x) int16."""
         rows, cols = np.arange(self.grid.height) // self.block, np.arange(self.grid.width) // self.block
-        return self.table[np.ix_(rows, cols)].astype(np.int8)
+        return self.table[np.ix_(rows, cols)].astype(np.int16)
 
     def of_windows(self, windows: gpd.GeoDataFrame) -> np.ndarray:
         """Return the fold that tests each window: that of its centre cell."""
@@ -62,15 +65,14 @@ class Folds:
         return total[bottom, right] - total[top, right] - total[bottom, left] + total[top, left] == 0
 
     def blocks(self) -> gpd.GeoDataFrame:
-        """Return the blocks as polygons with their fold (from 1)."""
+        """Return the blocks as polygons with fold (from 1), row, col, and block and margin in cells."""
         rows, cols = np.indices(self.table.shape).reshape(2, -1)
-        import shapely
-
         shapes = []
         for row, col in zip(rows * self.block, cols * self.block, strict=True):
             height, width = min(self.block, self.grid.height - row), min(self.block, self.grid.width - col)
             shapes.append(shapely.box(*self.grid.window_bounds(row, col, height, width)))
-        return gpd.GeoDataFrame({"fold": self.table.ravel() + 1}, geometry=shapes, crs=self.grid.crs)
+        columns = {"fold": self.table.ravel() + 1, "row": rows, "col": cols, "block": self.block, "margin": self.margin}
+        return gpd.GeoDataFrame(columns, geometry=shapes, crs=self.grid.crs)
 
 
 def spatial_folds(
@@ -114,6 +116,19 @@ def spatial_folds(
                 "Use smaller cells, a smaller window or block, or a larger study area."
             )
         wanted = max(wanted // 2, 2 * size)
+
+
+def read_folds(path: str | Path, grid: Grid) -> tuple[gpd.GeoDataFrame, Folds]:
+    """Read the windows and the folds that ``geomfaf windows`` wrote for a grid."""
+    windows = read_layer(Source(Path(path), "windows"))
+    blocks = read_layer(Source(Path(path), "folds")).sort_values(["row", "col"])
+    table = blocks["fold"].to_numpy().reshape(blocks["row"].max() + 1, blocks["col"].max() + 1) - 1
+    folds = Folds(grid, int(blocks["block"].iloc[0]), table, int(blocks["margin"].iloc[0]))
+    # Block by block: a grid of finer cells over the same ground has the same outer bounds.
+    same = windows.crs == grid.crs and table.shape == tuple(-(-length // folds.block) for length in grid.shape)
+    if not same or not np.allclose(blocks.bounds, folds.blocks().bounds, rtol=0, atol=grid.cell / 1e3):
+        raise DataError(f"{path} was cut from another grid than this stack: run `geomfaf windows` on it again.")
+    return windows, folds
 
 
 def shared_cells(windows: gpd.GeoDataFrame, train: np.ndarray, test: np.ndarray) -> int:

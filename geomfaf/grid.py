@@ -19,6 +19,9 @@ from .errors import DataError, UsageError
 
 Bounds = tuple[float, float, float, float]
 
+EDGE = 1e-6
+"""Share of a cell by which rounding may put a point of the outermost edge outside the grid."""
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -142,11 +145,10 @@ class Grid:
         xs, ys = np.broadcast_arrays(np.asarray(x, float), np.asarray(y, float))
         col = (xs - self.transform.c) / self.transform.a
         row = (ys - self.transform.f) / self.transform.e
-        inside = (col >= 0) & (col <= self.width) & (row >= 0) & (row <= self.height)
-        col, row = np.where(inside, col, -1.0), np.where(inside, row, -1.0)
-        cols = np.minimum(np.floor(col).astype(np.int64), self.width - 1)
-        rows = np.minimum(np.floor(row).astype(np.int64), self.height - 1)
-        return rows, cols
+        inside = (col >= -EDGE) & (col <= self.width + EDGE) & (row >= -EDGE) & (row <= self.height + EDGE)
+        cols = np.clip(np.floor(np.where(inside, col, 0.0)).astype(np.int64), 0, self.width - 1)
+        rows = np.clip(np.floor(np.where(inside, row, 0.0)).astype(np.int64), 0, self.height - 1)
+        return np.where(inside, rows, -1), np.where(inside, cols, -1)
 
     def window_bounds(self, row: int, col: int, height: int, width: int) -> Bounds:
         """Return west, south, east, north of a rectangle of cells, which may overhang the grid."""
@@ -193,6 +195,14 @@ class Grid:
                 f"Use cells of at least {_round_up(self.cell * math.sqrt(needed / free)):g} m or a smaller study area."
             )
 
+    def require_crs(self, crs: object, what: str) -> None:
+        """Raise :class:`DataError` when a layer has no CRS or is in another one than this grid."""
+        if crs is None:
+            raise DataError(f"the {what} have no CRS: set one, for instance layer.set_crs(32633).")
+        if self.crs != crs:
+            name = CRS.from_user_input(crs).name
+            raise DataError(f"the {what} are in {name}, the grid in {self.crs.name}: reproject one of them.")
+
     def require_same(self, other: Grid, what: str) -> None:
         """Raise :class:`DataError` that says in what another grid differs from this one."""
         if self.crs != other.crs:
@@ -232,6 +242,8 @@ def default_cell_size(bounds: Bounds) -> float:
     """
     west, south, east, north = bounds
     longest = max(east - west, north - south)
+    if not (math.isfinite(longest) and longest > 0):
+        raise UsageError(f"bounds {bounds} cover no ground, so no cell size can be chosen: give bounds or a cell size.")
     decade = 10.0 ** math.floor(math.log10(longest / 500))
     return max(step * decade for step in (1.0, 2.0, 2.5, 5.0) if step * decade <= longest / 500 * (1 + 1e-9))
 

@@ -27,17 +27,26 @@ import xarray as xr
 from .bands import Band, as_dataarray
 from .cluster import fill_blocks
 from .elements import label
-from .errors import DataError
 from .grid import Grid
 from .idw_options import IdwOptions, make_rule
 from .idw_plan import IdwPlan, cores
 from .idw_samples import bands_by_missing, check_samples, merge_places, metric, point_search, sample_values
-from .idw_scipy import FAR, TIE
+from .idw_scipy import CHUNK, FAR, TIE
 from .idw_validate import cross_validate_idw
 from .progress import say
 from .streaming import stream_raster
 
-__all__ = ["TIE", "IdwOptions", "cross_validate_idw", "idw", "idw_grid", "idw_points", "idw_to_file", "merge_places"]
+__all__ = [
+    "CHUNK",
+    "TIE",
+    "IdwOptions",
+    "cross_validate_idw",
+    "idw",
+    "idw_grid",
+    "idw_points",
+    "idw_to_file",
+    "merge_places",
+]
 
 
 def idw_grid(
@@ -173,14 +182,10 @@ def plan_grid(
     Takes what :func:`idw_grid` takes.
     """
     xy, values = sample_values(samples, elements, scale)
-    if samples.crs != grid.crs:
-        raise DataError(f"the samples are in {samples.crs.name}, the grid in {grid.crs.name}: reproject one of them.")
+    grid.require_crs(samples.crs, "samples")
     barriers = getattr(search.get("options"), "barriers", None)
-    if isinstance(barriers, gpd.GeoDataFrame) and barriers.crs != grid.crs:
-        raise DataError(
-            f"the barriers are in {barriers.crs.name if barriers.crs else 'no CRS'}, "
-            f"the grid in {grid.crs.name}: reproject one of them."
-        )
+    if isinstance(barriers, gpd.GeoDataFrame):
+        grid.require_crs(barriers.crs, "barriers")
     plan = IdwPlan(xy, values, grid, antilog=scale == "log", **search)
     how = "IDW of log10" if scale == "log" else "IDW"
     units = units or {}

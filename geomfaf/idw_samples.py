@@ -107,7 +107,7 @@ def point_search(
 def _require_samples(samples: gpd.GeoDataFrame, elements: Sequence[str]) -> None:
     """Refuse samples that are not points of a metric CRS, and columns that are missing or hold text."""
     if samples.crs is None:
-        raise DataError("the samples have no CRS: set one, for instance samples.set_crs(32633).")
+        raise DataError("the samples have no CRS: set one, for instance layer.set_crs(32633).")
     require_metres(samples.crs)
     other = sorted(set(samples.geom_type.dropna()) - {"Point"})
     if other:

@@ -199,8 +199,9 @@ def load_model(folder: str | Path, *, device: str = "auto") -> Model:
     from safetensors.torch import load_file
 
     folder = Path(folder)
-    if not (folder / "model.json").exists():
-        raise UsageError(f"{folder} holds no model: model.json is missing. Train one with `geomfaf train`.")
+    for name in ("model.json", "weights.safetensors"):
+        if not (folder / name).exists():
+            raise UsageError(f"{folder} holds no model: {name} is missing. Train one with `geomfaf train`.")
     content = json.loads((folder / "model.json").read_text(encoding="utf-8"))
     if content.get("format") != FORMAT:
         raise ModelMismatchError(

@@ -119,7 +119,7 @@ def predict_scores(model: Model, stack: xr.DataArray, *, stride: int | None = No
     Parameters
     ----------
     stride : int, optional
-        Cells between the centres of the windows; a quarter of the window when omitted.
+        Cells between the centres of the windows, at most half a window; a quarter of the window when omitted.
 
     Returns
     -------
@@ -129,7 +129,7 @@ def predict_scores(model: Model, stack: xr.DataArray, *, stride: int | None = No
     """
     model.require_stack(stack)
     grid = grid_of(stack)
-    lattice = Lattice(valid_cells(stack), default_stride(model.size) if stride is None else stride)
+    lattice = model_lattice(model, valid_cells(stack), stride)
     same_ground = grid == model.folds.grid
     tested = model.folds.raster() if same_ground else np.full(grid.shape, -1, np.int8)
     heldout = np.full(grid.shape, np.nan, np.float32)
@@ -150,6 +150,21 @@ def predict_scores(model: Model, stack: xr.DataArray, *, stride: int | None = No
     spread = np.sqrt(np.maximum(squares / branches - mean**2, 0))
     score, spread, share = lattice.blend(np.stack([mean, spread, votes / branches]))
     return as_dataarray(np.stack([score, heldout, spread, share]), grid, SCORE_BANDS)
+
+
+def model_lattice(model: Model, valid: np.ndarray, stride: int | None = None) -> Lattice:
+    """Return the lattice on which a model's windows are centred.
+
+    A held-out score leans on windows centred up to a stride beside its fold's blocks. These reach half a window
+    farther, and the nearest training window begins a whole window from the blocks: wider strides would leak.
+    """
+    stride = default_stride(model.size) if stride is None else stride
+    if stride > model.size // 2:
+        raise UsageError(
+            f"stride = {stride} cells is more than half a window ({model.size // 2} cells): held-out scores would lean "
+            "on ground that their model was trained on. Use a smaller stride."
+        )
+    return Lattice(valid, stride)
 
 
 def default_stride(size: int) -> int:

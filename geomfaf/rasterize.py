@@ -7,23 +7,31 @@ from collections.abc import Sequence
 import geopandas as gpd
 import numpy as np
 import shapely
+import xarray as xr
 from rasterio.features import geometry_mask, rasterize
 from scipy.ndimage import convolve
 from scipy.signal import oaconvolve
 
+from .bands import Band, as_dataarray
 from .errors import UsageError
 from .grid import Grid
 from .progress import track
+from .read import class_column
 
 SUBCELLS = 8
 """Each cell is cut into 8 x 8 parts to find the class with the largest share of it."""
 
 GEOLOGY_RULES = ("largest", "centre")
-FAULT_BANDS = ("distance", "presence", "density")
+FAULT_BANDS = {
+    "distance": Band("fault_distance", "distance", "m", "Distance to nearest fault (m)"),
+    "presence": Band("fault_presence", "presence", "", "Fault in cell"),
+    "density": Band("fault_density", "density", "km/km2", "Fault density (km/km2)"),
+}
 
 
 def study_area_mask(study_area: gpd.GeoDataFrame, grid: Grid) -> np.ndarray:
     """Return which cell centres lie inside the study area, (y, x) bool."""
+    grid.require_crs(study_area.crs, "study area's polygons")
     return geometry_mask(study_area.geometry, grid.shape, grid.transform, invert=True)
 
 
@@ -51,6 +59,7 @@ def rasterize_geology(
     """
     if rule not in GEOLOGY_RULES:
         raise UsageError(f'geology rule "{rule}" is unknown: use one of {", ".join(GEOLOGY_RULES)}.')
+    grid.require_crs(geology.crs, "geology's polygons")
     names = geology[column].astype("string").str.strip()
     known = (names.notna() & (names != "")).to_numpy(bool)
     legend = {number: str(name) for number, name in enumerate(sorted(names[known].unique()), start=1)}
@@ -86,6 +95,7 @@ def fault_distance(faults: gpd.GeoDataFrame, grid: Grid, *, mask: np.ndarray | N
     >>> fault_distance(line, Grid.from_bounds((0, 0, 300, 100), 100, 32633)).tolist()
     [[0.0, 100.0, 200.0]]
     """
+    grid.require_crs(faults.crs, "faults")
     tree = shapely.STRtree(_segments(faults))
     wanted = np.flatnonzero(np.ones(grid.size, bool) if mask is None else mask.ravel())
     distance = np.full(grid.size, np.nan, np.float32)
@@ -99,6 +109,7 @@ def fault_distance(faults: gpd.GeoDataFrame, grid: Grid, *, mask: np.ndarray | N
 
 def fault_presence(faults: gpd.GeoDataFrame, grid: Grid) -> np.ndarray:
     """Return 1 where a fault touches the cell, else 0; float32 (y, x)."""
+    grid.require_crs(faults.crs, "faults")
     shapes = [(shape, 1) for shape in faults.geometry]
     return _burn(shapes, grid, all_touched=True).astype(np.float32)
 
@@ -119,6 +130,7 @@ def fault_density(faults: gpd.GeoDataFrame, grid: Grid, *, radius: float | None 
     ndarray
         float32 (y, x), km of fault per km2.
     """
+    grid.require_crs(faults.crs, "faults")
     radius = 10 * grid.cell if radius is None else radius
     pieces = shapely.segmentize(_segments(faults), grid.cell / 10)
     ends = shapely.get_coordinates(pieces)
@@ -135,6 +147,18 @@ def fault_density(faults: gpd.GeoDataFrame, grid: Grid, *, radius: float | None 
     total = _sum_within(length, near)
     area = _sum_within(np.ones(grid.shape), near) * grid.cell_area
     return (np.maximum(total, 0) / 1e3 / (area / 1e6)).astype(np.float32)
+
+
+def vector_band(
+    layer: gpd.GeoDataFrame, grid: Grid, kind: str, *, column: str | None = None, rule: str = "largest"
+) -> xr.DataArray:
+    """Return one band of a layer as a DataArray: ``geology`` classes, or a fault band by name."""
+    if kind == "geology":
+        column = class_column(layer, column)
+        classes, legend = rasterize_geology(layer, column, grid, rule=rule)
+        values = np.where(classes > 0, classes.astype(np.float32), np.nan)
+        return as_dataarray(values[None], grid, [Band("geology", "class", "", f"Geology ({column})", legend)])
+    return as_dataarray(np.stack(fault_bands(layer, grid, [kind])), grid, [FAULT_BANDS[kind]])
 
 
 def fault_bands(

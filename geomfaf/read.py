@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ import pyogrio
 from pyproj import CRS
 from pyproj.exceptions import CRSError
 
-from .elements import element_columns
+from .elements import element_columns, parse_element
 from .errors import DataError, UsageError, nearest_name
 
 ROLES = ("samples", "deposits", "geology", "faults", "study_area")
@@ -196,9 +195,15 @@ def read_survey(
                 findings.append(Finding("noticed", role, "", "another CRS", len(frame), note))
             frames[role] = frame.to_crs(target)
     samples = frames["samples"]
-    found = _element_units(samples, elements, units or {})
-    column = _class_column(frames.get("geology"), geology_column)
+    found = select_elements(samples, elements, units)
+    column = class_column(frames["geology"], geology_column) if "geology" in frames else None
     return Survey(**frames, elements=found, geology_column=column, findings=tuple(findings))
+
+
+def metric_layer(source: Source | str | Path, crs: CRS | None = None) -> gpd.GeoDataFrame:
+    """Read one layer into a CRS, or into its own when that is metric, else into its UTM zone."""
+    frame = read_layer(source)
+    return frame.to_crs(crs if crs is not None else _target_crs(frame, None)[0])
 
 
 def parse_crs(text: object) -> CRS:
@@ -250,11 +255,8 @@ def read_table(path: Path) -> pd.DataFrame:
         raw.decode(encoding)
     except UnicodeDecodeError:
         encoding = "cp1252"
-    header = raw.decode(encoding, errors="replace").split("\n", 1)[0]
-    try:
-        delimiter = csv.Sniffer().sniff(header, delimiters=",;\t|").delimiter
-    except csv.Error:
-        delimiter = ","
+    header = re.sub(r'"[^"]*"', "", raw.decode(encoding, errors="replace").split("\n", 1)[0])
+    delimiter = max("\t;|,", key=header.count)
     try:
         return pd.read_csv(path, sep=delimiter, encoding=encoding, low_memory=False)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
@@ -328,13 +330,24 @@ def _target_crs(samples: gpd.GeoDataFrame, wanted: str | None) -> tuple[CRS, Fin
         return target, Finding("noticed", "samples", "", "another CRS", len(samples), note)
     if own.is_projected and all(axis.unit_name in ("metre", "meter") for axis in own.axis_info):
         return own, None
-    target = CRS(samples.estimate_utm_crs())
+    try:
+        target = CRS(samples.estimate_utm_crs())
+    except (RuntimeError, ValueError) as error:
+        bounds = ", ".join(f"{value:g}" for value in samples.total_bounds)
+        raise DataError(
+            f"the samples' coordinates ({bounds}) do not lie on the Earth in {own.name}: name the right CRS, "
+            "or correct the coordinates."
+        ) from error
     unit = "degrees" if own.is_geographic else own.axis_info[0].unit_name
     note = f"coordinates in {unit} ({own.name}) were reprojected to {target.name} (EPSG:{target.to_epsg()})"
     return target, Finding("fixed", "samples", "", "CRS is not metric", len(samples), note, "set crs to choose another")
 
 
-def _element_units(samples: gpd.GeoDataFrame, wanted: Sequence[str] | None, units: dict[str, str]) -> dict[str, str]:
+def select_elements(
+    samples: gpd.GeoDataFrame, wanted: Sequence[str] | None = None, units: dict[str, str] | None = None
+) -> dict[str, str]:
+    """Return element columns and their units: those named (column or element), or all that name elements."""
+    units = units or {}
     columns = [str(column) for column in samples.columns if column != samples.geometry.name]
     for column in units:
         if column not in columns:
@@ -350,16 +363,22 @@ def _element_units(samples: gpd.GeoDataFrame, wanted: Sequence[str] | None, unit
     folded = {column.casefold(): column for column in columns}
     found: dict[str, str] = {}
     for name in wanted:
-        column = name if name in columns else folded.get(str(name).casefold(), "")
+        column = name if name in columns else folded.get(str(name).casefold(), "") or _column_of(name, columns)
         if not column:
             raise UsageError(f'the samples have no element column "{name}".{nearest_name(name, columns)}')
         found[column] = units.get(column, element_columns([column]).get(column, ""))
     return found
 
 
-def _class_column(geology: gpd.GeoDataFrame | None, wanted: str | None) -> str | None:
-    if geology is None:
-        return None
+def _column_of(symbol: str, columns: Sequence[str]) -> str:
+    """Return the one column that holds an element (``Au`` for ``Au_ppb``), or "" when none or several do."""
+    wanted = parse_element(symbol)
+    found = [column for column in columns if wanted and (parse_element(column) or ("",))[0] == wanted[0]]
+    return found[0] if len(found) == 1 else ""
+
+
+def class_column(geology: gpd.GeoDataFrame, wanted: str | None = None) -> str:
+    """Return the column with the class names: the one named (in any case), or the likeliest."""
     columns = [str(column) for column in geology.columns if column != geology.geometry.name]
     if wanted is not None:
         folded = {column.casefold(): column for column in columns}

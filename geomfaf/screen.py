@@ -11,6 +11,8 @@ from scipy.spatial import cKDTree
 from scipy.stats import norm, rankdata
 
 from .errors import DataError, UsageError
+from .grid import require_metres
+from .read import select_elements
 
 CRITICAL_ZAUC = 2.58
 """Two-sided 1 % point of the normal distribution, the paper's threshold."""
@@ -97,12 +99,15 @@ def screen_elements(
     """
     if method not in ("rank", "svm"):
         raise UsageError(f'screening method "{method}" is unknown: use "rank" or "svm".')
-    radius = default_radius(samples) if radius is None else radius
     if not len(deposits):
         raise DataError("screening needs deposits: none lie inside the study area.")
+    if samples.crs is None or samples.crs != deposits.crs:
+        raise DataError(f"samples (CRS {samples.crs}) and deposits (CRS {deposits.crs}) need one CRS: reproject them.")
+    require_metres(samples.crs)
+    radius = default_radius(samples) if radius is None else radius
     ore = near_deposits(samples, deposits, radius)
     rows = []
-    for element in elements:
+    for element in select_elements(samples, list(elements)):
         values = samples[element].to_numpy(float)
         known = np.isfinite(values)
         n1, n0 = int((known & ore).sum()), int((known & ~ore).sum())

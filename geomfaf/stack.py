@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from .bands import Band, as_dataarray
+from .bands import Band, as_dataarray, bands_of
 from .check import area_of, study_area_of_samples
-from .elements import label
 from .errors import DataError, UsageError
 from .grid import Grid, default_cell_size
 from .idw import idw_grid
-from .rasterize import fault_bands, rasterize_geology, study_area_mask
+from .rasterize import FAULT_BANDS, fault_bands, rasterize_geology, study_area_mask
 from .read import Survey
 
 UNMAPPED = "unmapped"
@@ -69,11 +69,10 @@ def build_stack(
     values: list[np.ndarray] = []
     bands: list[Band] = []
     if elements:
-        layer = idw_grid(
-            survey.samples, elements, grid, power=power, neighbours=neighbours, radius=radius, scale=scale
-        )  # fmt: skip
+        options: dict[str, Any] = {"power": power, "neighbours": neighbours, "radius": radius, "scale": scale}
+        layer = idw_grid(survey.samples, elements, grid, units=survey.elements, **options)
         values.extend(layer.values)
-        bands.extend(_element_bands(elements, survey.elements, scale))
+        bands.extend(bands_of(layer))
     if survey.geology is not None and survey.geology_column:
         classes, legend = rasterize_geology(survey.geology, survey.geology_column, grid, rule=geology)
         if (inside & (classes == 0)).any():
@@ -83,7 +82,7 @@ def build_stack(
         bands.append(Band("geology", "class", "", f"Geology ({survey.geology_column})", legend))
     if survey.faults is not None and len(faults):
         values.extend(fault_bands(survey.faults, grid, faults, mask=inside))
-        bands.extend(_FAULT_BANDS[kind] for kind in faults)
+        bands.extend(FAULT_BANDS[kind] for kind in faults)
     if not bands:
         raise DataError("no band is left: the survey needs usable elements, geology or faults.")
     stacked = np.stack(values).astype(np.float32)
@@ -98,17 +97,3 @@ def valid_cells(stack: xr.DataArray) -> np.ndarray:
     it as that band's median.
     """
     return np.isfinite(stack.values).any(axis=0)
-
-
-_FAULT_BANDS = {
-    "distance": Band("fault_distance", "distance", "m", "Distance to nearest fault (m)"),
-    "presence": Band("fault_presence", "presence", "", "Fault in cell"),
-    "density": Band("fault_density", "density", "km/km2", "Fault density (km/km2)"),
-}
-
-
-def _element_bands(elements: Sequence[str], units: dict[str, str], scale: str) -> list[Band]:
-    how = "IDW of log10" if scale == "log" else "IDW"
-    return [
-        Band(name, "element", units.get(name, ""), f"{label(name, units.get(name, ''))}, {how}") for name in elements
-    ]

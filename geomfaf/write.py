@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -22,12 +23,17 @@ from .errors import DataError, OutputExistsError, UsageError
 from .grid import Grid
 
 
+def refuse_existing(path: str | Path, overwrite: bool) -> None:
+    """Raise :class:`OutputExistsError` early, before an hour of work that could not be written."""
+    if Path(path).exists() and not overwrite:
+        raise OutputExistsError(f"{path} exists: choose another name or allow it with --overwrite (overwrite=True).")
+
+
 @contextmanager
 def finished_file(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
     """Give a temporary path beside ``path`` that takes its name when the block ends without an error."""
     path = Path(path)
-    if path.exists() and not overwrite:
-        raise OutputExistsError(f"{path} exists: choose another name or allow it with --overwrite (overwrite=True).")
+    refuse_existing(path, overwrite)
     if not path.parent.is_dir():
         raise UsageError(f"the folder {path.parent} does not exist: create it or choose another place for {path.name}.")
     beside = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
@@ -35,7 +41,7 @@ def finished_file(path: str | Path, *, overwrite: bool = False) -> Iterator[Path
         yield beside
         os.replace(beside, path)
     finally:
-        for leftover in path.parent.glob(f"{beside.name}*"):
+        for leftover in path.parent.glob(f"{glob.escape(beside.name)}*"):
             leftover.unlink(missing_ok=True)
 
 
@@ -107,10 +113,10 @@ def write_layers(layers: Mapping[str, gpd.GeoDataFrame], path: str | Path, *, ov
 
 
 def write_table(table: pd.DataFrame, path: str | Path, *, overwrite: bool = False) -> Path:
-    """Write a table as CSV (UTF-8, no index)."""
+    """Write a table as CSV (UTF-8, no index); numbers to six digits, coordinates to the centimetre."""
     path = Path(path)
     with finished_file(path, overwrite=overwrite) as final:
-        table.to_csv(final, index=False, float_format="%.6g")
+        table.to_csv(final, index=False, float_format=_short)
     return path
 
 
@@ -137,6 +143,10 @@ def plain_values(value: Any) -> Any:
     if isinstance(value, float) and not np.isfinite(value):
         return None
     return str(value) if isinstance(value, Path) else value
+
+
+def _short(value: Any) -> str:
+    return f"{value:.6g}" if abs(value) < 1e4 else f"{value:.2f}".removesuffix(".00")
 
 
 def _statistics(values: np.ndarray) -> dict[str, str]:

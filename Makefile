@@ -1,0 +1,53 @@
+# Everything a newcomer, a developer and CI need; `make` alone lists it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+AREAS ?= ../shared/areas
+
+.PHONY: help install demo test check areas clean
+
+help:
+	@echo "make demo    install into .venv, make a synthetic survey, map it (about 2 minutes after installing)"
+	@echo "make test    install into .venv with the test extra, run the whole suite"
+	@echo "make check   lint and types, as CI does"
+	@echo "make areas   run the real areas of $(AREAS), when they are there"
+	@echo "make clean   remove .venv and every result"
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit("geomfaf needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+
+$(VENV)/installed: $(BIN)/python pyproject.toml
+	@echo "installing geomfaf and what it needs into $(VENV) (a minute or two, PyTorch is large)"
+	$(BIN)/python -m pip install --quiet -e .
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet -e '.[dev]'
+	@touch $@
+
+install: $(VENV)/installed
+
+demo: install
+	$(BIN)/geomfaf demo demo --overwrite
+
+test: $(VENV)/installed-dev
+	$(BIN)/python -m pytest
+
+check: $(VENV)/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+areas: install
+	@for area in clb_finland mtpainter_sa murchison_wa; do \
+	  if [ -f $(AREAS)/$$area.gpkg ]; then \
+	    mkdir -p areas/$$area && \
+	    $(BIN)/geomfaf init $(AREAS)/$$area.gpkg --toml areas/$$area/geomfaf.toml --overwrite && \
+	    $(BIN)/geomfaf run areas/$$area/geomfaf.toml --overwrite || exit 1; \
+	  else echo "$(AREAS)/$$area.gpkg is not there: skipped"; fi; \
+	done
+
+clean:
+	rm -rf $(VENV) demo areas build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

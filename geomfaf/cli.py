@@ -1,0 +1,552 @@
+"""The command line: one thin command a stage. Heavy packages are imported inside the commands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from . import __version__
+from .cli_inputs import grid_for, layer_of, print_table, say_findings, settings_of, source_of, survey_of, whole_number
+from .errors import DataError, GeomfafError
+
+EXISTING = click.Path(exists=True, path_type=Path)
+NEW = click.Path(path_type=Path)
+
+
+class _Group(click.Group):
+    """Turns the errors of geomfaf into one line and an exit code; commands stay in data-flow order."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except GeomfafError as error:
+            click.echo(f"geomfaf: {error}", err=True)
+            ctx.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.echo("geomfaf: interrupted; nothing half-written is left, `run` goes on where it stopped", err=True)
+            ctx.exit(130)
+        except MemoryError:
+            click.echo("geomfaf: out of memory: use larger cells (cell =) or a smaller study area", err=True)
+            ctx.exit(1)
+
+
+def _bounds(_: click.Context, __: click.Parameter, text: str | None) -> tuple[float, ...] | None:
+    if text is None:
+        return None
+    try:
+        values = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        values = ()
+    if len(values) != 4:
+        raise click.BadParameter(
+            f'"{text}" is not W,S,E,N: four numbers in metres, such as 400000,2400000,420000,2420000.'
+        )
+    return values
+
+
+def _names(_: click.Context, __: click.Parameter, text: str | None) -> list[str] | None:
+    return None if text is None else [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _options(*options: Callable) -> Callable:
+    def add(function: Callable) -> Callable:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return add
+
+
+overwrite_option = click.option("--overwrite", is_flag=True, help="Replace a result that is already there.")
+seed_option = click.option("--seed", default=0, show_default=True, help="Seed of everything random.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
+device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
+stride_option = click.option("--stride", type=int, help="Cells between window centres [default: a quarter window].")
+table_options = _options(
+    click.option("--layer", help="Layer of the file, when it has several and none is called so."),
+    click.option("--x", help="x column of a table (CSV)."),
+    click.option("--y", help="y column of a table (CSV)."),
+    click.option("--crs", help="CRS of a table or a file without one, such as EPSG:32650."),
+    click.option("--xy-unit", type=click.Choice(["m", "km", "deg"]), help="Unit of x and y in a table [default: m]."),
+)
+grid_options = _options(
+    click.option("--cell", type=float, help="Cell size in metres [default: round, 500 to 1,000 cells a side]."),
+    click.option("--bounds", callback=_bounds, help="W,S,E,N in metres [default: those of the layer]."),
+    click.option("--like", type=EXISTING, help="Take the grid of this raster."),
+)
+idw_options = _options(
+    click.option("--power", default=2.0, show_default=True, help="Exponent of the distance."),
+    click.option("--neighbours", default=12, show_default=True, help="Nearest samples; 0 takes all."),
+    click.option("--radius", type=float, help="Metres; farther samples do not count [default: no limit]."),
+)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="geomfaf")
+@click.option(
+    "--progress",
+    type=click.Choice(["auto", "bar", "plain", "json", "none"]),
+    default="auto",
+    show_default=True,
+    help="How progress is shown on stderr; auto: a bar on a terminal, plain lines elsewhere.",
+)
+def main(progress: str) -> None:
+    """From stream sediments, geology, faults and known deposits to an honest map of exploration targets.
+
+    \b
+    Start here:   geomfaf demo                       a made-up survey, run from end to end
+    Your survey:  geomfaf init survey.gpkg           writes geomfaf.toml
+                  geomfaf run geomfaf.toml           does everything
+    The other commands are the stages of a run, each usable alone.
+    """  # noqa: D301  (click wants the backspace itself)
+    from .progress import show_progress
+
+    show_progress(progress)
+
+
+@main.command()
+@click.argument("folder", type=NEW, default="demo")
+@click.option("--size", type=click.Choice(["small", "paper"]), default="small", show_default=True,
+              help="small: 20 x 20 km, 1,900 samples; paper: 40 x 40 km, 7,512 samples.")  # fmt: skip
+@click.option("--no-run", is_flag=True, help="Only write the survey and its project file.")
+@seed_option
+@overwrite_option
+def demo(folder: Path, size: str, no_run: bool, seed: int, overwrite: bool) -> None:
+    """Write a synthetic survey and its project file into FOLDER and run it.
+
+    The result is FOLDER/survey.gpkg, FOLDER/geomfaf.toml and the run folder FOLDER/out.
+
+    Example: geomfaf demo
+    """
+    from .errors import OutputExistsError
+    from .init import init_project
+    from .progress import say
+    from .synthetic import make_survey, write_survey
+
+    if (folder / "survey.gpkg").exists() and not overwrite:
+        raise OutputExistsError(f"{folder}/survey.gpkg exists: name another folder or use --overwrite.")
+    folder.mkdir(parents=True, exist_ok=True)
+    survey, _ = make_survey(size, seed=seed)
+    write_survey(survey, folder / "survey.gpkg")
+    say(f"made {folder}/survey.gpkg: {len(survey.samples):,} samples, {len(survey.deposits)} deposits (synthetic)")
+    init_project([folder / "survey.gpkg"], folder / "geomfaf.toml", overwrite=overwrite)
+    say(f"made {folder}/geomfaf.toml: every setting with its default")
+    if not no_run:
+        _run(folder / "geomfaf.toml", overwrite)
+
+
+@main.command()
+@click.argument("files", nargs=-1, required=True, type=EXISTING)
+@click.option("--toml", type=NEW, default="geomfaf.toml", show_default=True, help="The project file to write.")
+@click.option("--crs", help="CRS of the files that have none, such as EPSG:32650.")
+@overwrite_option
+def init(files: tuple[Path, ...], toml: Path, crs: str | None, overwrite: bool) -> None:
+    """Look at survey FILES, recognise their layers and columns, and write a commented project file.
+
+    Samples and deposits are required; geology, faults and a study area are used when found. A survey in degrees goes
+    to its UTM zone.
+
+    Example: geomfaf init demo/survey.gpkg --toml demo/geomfaf.toml --overwrite
+    """
+    from .init import init_project
+
+    for line in init_project(files, toml, crs=crs, overwrite=overwrite):
+        click.echo(line, err=True)
+    click.echo(f"wrote {toml}; run it with: geomfaf run {toml}", err=True)
+
+
+@main.command()
+@click.argument("project", type=EXISTING, default="geomfaf.toml")
+@overwrite_option
+def run(project: Path, overwrite: bool) -> None:
+    """Run every stage of PROJECT (a geomfaf.toml) and fill its run folder.
+
+    Example: geomfaf run demo/geomfaf.toml --overwrite
+    """
+    _run(project, overwrite)
+
+
+def _run(toml: Path, overwrite: bool) -> None:
+    from .project import load_project, run_project
+
+    out = run_project(load_project(toml), overwrite=overwrite)
+    for name, what in (
+        ("summary.md", "read this first: how far to trust the map, and the targets"),
+        ("scores.png", "the map: score, faults, deposits, numbered targets"),
+        ("targets.gpkg", "targets, cells and deposits for QGIS"),
+        ("scores.tif", "score, held-out score, spread, vote share"),
+        ("stack.tif", "the bands of evidence (stack.png shows them)"),
+        ("run.json", "inputs, settings, versions, timings"),
+    ):
+        click.echo(f"{out / name!s:<32} {what}")
+
+
+@main.command()
+@click.argument("survey", nargs=-1, required=True, type=EXISTING)
+@click.option("--crs", help="CRS of the files that have none.")
+@click.option("--out", type=NEW, help="Also write the findings as CSV.")
+@json_option
+@overwrite_option
+def check(survey: tuple[Path, ...], crs: str | None, out: Path | None, as_json: bool, overwrite: bool) -> None:
+    """Check SURVEY (a geomfaf.toml, or survey files) and print what was found, fixed and refused.
+
+    Exit code 3 when something is refused.
+
+    Example: geomfaf check demo/survey.gpkg
+    """
+    from .check import check_survey, require_accepted
+
+    _, findings = check_survey(survey_of(survey, crs), **settings_of(survey, "check"))
+    print_table(findings, as_json)
+    if out:
+        from .write import write_table
+
+        write_table(findings, out, overwrite=overwrite)
+    require_accepted(findings)
+
+
+@main.command()
+@click.argument("survey", nargs=-1, required=True, type=EXISTING)
+@click.option("--crs", help="CRS of the files that have none.")
+@click.option("--method", type=click.Choice(["rank", "svm"]), default="rank", show_default=True,
+              help="rank: AUC of the values; svm: the paper's support-vector AUC, out of fold.")  # fmt: skip
+@click.option("--radius", type=float, help='Metres; samples this near to a deposit are "ore" [default: mean spacing].')
+@click.option("--critical", default=2.58, show_default=True, help="ZAUC above which an element is kept.")
+@click.option("--out", type=NEW, help="Also write the table as CSV.")
+@seed_option
+@json_option
+@overwrite_option
+def screen(
+    survey: tuple[Path, ...], crs: str | None, out: Path | None, as_json: bool, overwrite: bool, **options: Any
+) -> None:
+    """Score each element alone against "ore / no ore": AUC, 95 % interval, ZAUC, and whether it is kept.
+
+    Example: geomfaf screen demo/survey.gpkg
+    """
+    from .check import check_survey, require_accepted
+    from .screen import screen_elements
+
+    checked, findings = check_survey(survey_of(survey, crs), **settings_of(survey, "check"))
+    require_accepted(findings)
+    table = screen_elements(checked.samples, checked.deposits, checked.elements, **options)
+    click.echo(f'samples within {table.attrs["radius"]:g} m of a deposit are "ore"', err=True)
+    print_table(table, as_json)
+    if out:
+        from .write import write_table
+
+        write_table(table, out, overwrite=overwrite)
+
+
+@main.command()
+@click.argument("samples", type=EXISTING)
+@click.argument("out", type=NEW)
+@click.option("--elements", callback=_names, help="Columns, comma-separated [default: all that name elements].")
+@grid_options
+@idw_options
+@click.option("--scale", type=click.Choice(["linear", "log"]), default="linear", show_default=True,
+              help="log: weight log10 of the values.")  # fmt: skip
+@table_options
+@overwrite_option
+def grid(
+    samples: Path, out: Path, elements: list[str] | None, neighbours: int, overwrite: bool, **options: Any
+) -> None:
+    """Grid element columns of SAMPLES by inverse-distance weighting; the result is OUT, a GeoTIFF, one band each.
+
+    SAMPLES may be a table (CSV) with --x --y --crs --xy-unit. Values are cleaned as `check` says.
+
+    Example: geomfaf grid demo/survey.gpkg demo/grid.tif --elements Au_ppb,Cu_ppm --cell 100
+    """
+    from .check import clean_samples
+    from .idw import idw_grid
+    from .read import metric_layer, select_elements
+    from .write import refuse_existing, write_raster
+
+    refuse_existing(out, overwrite)
+    layer = metric_layer(source_of(samples, options, "samples"))
+    columns = select_elements(layer, elements)
+    cleaned, findings = clean_samples(layer, columns)
+    say_findings(findings)
+    if not len(cleaned):
+        raise DataError(f"{samples.name} has no sample with a place: nothing can be gridded.")
+    ground = grid_for(cleaned, options)
+    ground.require_memory(len(columns))
+    idw = {key: options[key] for key in ("power", "radius", "scale")}
+    bands = idw_grid(cleaned, list(columns), ground, neighbours=neighbours or None, units=columns, **idw)
+    click.echo(str(write_raster(bands, out, overwrite=overwrite)))
+
+
+@main.command()
+@click.argument("vectors", type=EXISTING)
+@click.argument("out", type=NEW)
+@click.option("--kind", type=click.Choice(["geology", "distance", "presence", "density"]), default="geology",
+              show_default=True, help="geology: classes; the others for faults (m, 0/1, km per km2).")  # fmt: skip
+@click.option("--column", help="Class column of the geology [default: found by name].")
+@click.option("--rule", type=click.Choice(["largest", "centre"]), default="largest", show_default=True,
+              help="Class with the largest share of the cell, or at its centre.")  # fmt: skip
+@grid_options
+@table_options
+@overwrite_option
+def rasterize(
+    vectors: Path, out: Path, kind: str, column: str | None, rule: str, overwrite: bool, **options: Any
+) -> None:
+    """Rasterize geology polygons or fault lines of VECTORS; the result is OUT, a one-band GeoTIFF.
+
+    Example: geomfaf rasterize demo/survey.gpkg demo/distance.tif --kind distance --layer faults
+    """
+    from .rasterize import vector_band
+    from .write import refuse_existing, write_raster
+
+    refuse_existing(out, overwrite)
+    role = "geology" if kind == "geology" else "faults"
+    layer = layer_of(vectors, options, role)
+    bands = vector_band(layer, grid_for(layer, options), kind, column=column, rule=rule)
+    click.echo(str(write_raster(bands, out, overwrite=overwrite)))
+
+
+@main.command()
+@click.argument("survey", nargs=-1, required=True, type=EXISTING)
+@click.argument("out", type=NEW)
+@click.option("--elements", callback=_names, help="Columns to grid, comma-separated [default: all usable].")
+@click.option("--cell", type=float, help="Cell size in metres [default: round, 500 to 1,000 cells a side].")
+@idw_options
+@click.option("--scale", type=click.Choice(["log", "linear"]), default="log", show_default=True,
+              help="log: weight log10 of the values.")  # fmt: skip
+@click.option("--geology", type=click.Choice(["largest", "centre"]), default="largest", show_default=True,
+              help="Class with the largest share of the cell, or at its centre.")  # fmt: skip
+@click.option("--faults", callback=_names, default="distance", show_default=True,
+              help="Fault bands, comma-separated: distance, presence, density.")  # fmt: skip
+@click.option("--crs", help="CRS of the files that have none.")
+@overwrite_option
+def stack(
+    survey: tuple[Path, ...],
+    out: Path,
+    elements: list[str] | None,
+    cell: float | None,
+    neighbours: int,
+    crs: str | None,
+    overwrite: bool,
+    **options: Any,
+) -> None:
+    """Build the stack of SURVEY (a geomfaf.toml, or survey files): elements, geology and faults on one grid.
+
+    The result is OUT, a GeoTIFF. Screen the elements first: `geomfaf screen`.
+
+    Example: geomfaf stack demo/survey.gpkg demo/stack.tif --elements Ag_ppb,Au_ppb,Cu_ppm --cell 100
+    """
+    from .check import check_survey, require_accepted
+    from .read import select_elements
+    from .stack import build_stack, survey_grid
+    from .write import refuse_existing, write_raster
+
+    refuse_existing(out, overwrite)
+    checked, findings = check_survey(survey_of(survey, crs), **settings_of(survey, "check"))
+    require_accepted(findings)
+    say_findings(findings)
+    columns = None if elements is None else list(select_elements(checked.samples, elements))
+    ground = survey_grid(checked, cell or settings_of(survey, "grid").get("cell"))
+    bands = build_stack(checked, ground, elements=columns, neighbours=neighbours or None, **options)
+    click.echo(str(write_raster(bands, out, overwrite=overwrite)))
+
+
+@main.command()
+@click.argument("stack", type=EXISTING)
+@click.argument("deposits", type=EXISTING)
+@click.argument("out", type=NEW)
+@click.option("--kind", type=click.Choice(["centred", "tiled"]), default="centred", show_default=True,
+              help="centred: on deposits and random barren ground; tiled: the whole map, the paper's.")  # fmt: skip
+@click.option("--size", default=16, show_default=True, help="Cells along a window.")
+@click.option("--strides", callback=_names, help="tiled: cells from window to window, one or several [default: size].")
+@click.option("--negatives", default=4.0, show_default=True, help="centred: barren windows for each deposit.")
+@click.option("--min-distance", type=int, help="centred: cells from barren centres to deposits [default: size].")
+@click.option("--folds", default=5, show_default=True, help="Spatial folds.")
+@click.option("--block", type=int, help="Cells along a fold's block [default: an eighth of the map].")
+@table_options
+@seed_option
+@overwrite_option
+def windows(
+    stack: Path, deposits: Path, out: Path, folds: int, block: int | None, overwrite: bool, **options: Any
+) -> None:
+    """Cut STACK into labelled windows with leak-free spatial folds; the result is OUT, a GeoPackage.
+
+    Example: geomfaf windows demo/stack.tif demo/survey.gpkg demo/windows.gpkg
+    """
+    from .bands import grid_of
+    from .folds import spatial_folds
+    from .stack import valid_cells
+    from .windows import centred_windows, tiled_windows
+    from .write import read_raster, refuse_existing, write_layers
+
+    refuse_existing(out, overwrite)
+    bands = read_raster(stack)
+    ground, valid = grid_of(bands), valid_cells(bands)
+    points = layer_of(deposits, options, "deposits", ground.crs)
+    seed, size = options["seed"], options["size"]
+    if options["kind"] == "tiled":
+        strides = [whole_number(text, "--strides") for text in options["strides"]] if options["strides"] else None
+        cut = tiled_windows(ground, size, strides=strides, deposits=points, valid=valid)
+    else:
+        barren = {key: options[key] for key in ("negatives", "min_distance")}
+        cut = centred_windows(ground, size, points, valid, seed=seed, **barren)
+    split = spatial_folds(cut, ground, valid, count=folds, block=block, seed=seed)
+    cut["fold"] = split.of_windows(cut) + 1
+    click.echo(str(write_layers({"windows": cut, "folds": split.blocks()}, out, overwrite=overwrite)))
+
+
+@main.command()
+@click.argument("stack", type=EXISTING)
+@click.argument("windows", type=EXISTING)
+@click.argument("out", type=NEW)
+@click.option("--preset", default="compact", show_default=True, help="compact, or paper (ResNet18, 220 epochs).")
+@click.option("--backbone", help="compact, resnet18 or shufflenet_v2 [default: the preset's].")
+@click.option("--epochs", type=int, help="[default: the preset's, 12 or 220]")
+@device_option
+@seed_option
+@overwrite_option
+def train(
+    stack: Path, windows: Path, out: Path, preset: str, device: str, seed: int, overwrite: bool, **changes: Any
+) -> None:
+    """Train MFAF on STACK and WINDOWS, one network a fold; the result is OUT, a folder with the model.
+
+    Example: geomfaf train demo/stack.tif demo/windows.gpkg demo/model
+    """
+    from .bands import grid_of
+    from .folds import read_folds
+    from .model import save_model, train_model
+    from .train import training_options
+    from .write import read_raster, refuse_existing
+
+    refuse_existing(out / "model.json", overwrite)
+    bands = read_raster(stack)
+    labelled, folds = read_folds(windows, grid_of(bands))
+    options = training_options(preset, **{key: value for key, value in changes.items() if value is not None})
+    click.echo("note: the bands are used as they are; if deposits chose them, the held-out scores flatter", err=True)
+    model = train_model(bands, labelled, folds, options=options, seed=seed, device=device)
+    click.echo(str(save_model(model, out, overwrite=overwrite)))
+
+
+@main.command()
+@click.argument("stack", type=EXISTING)
+@click.argument("model", type=EXISTING)
+@click.argument("out", type=NEW)
+@stride_option
+@device_option
+@overwrite_option
+def predict(stack: Path, model: Path, out: Path, stride: int | None, device: str, overwrite: bool) -> None:
+    """Score every cell of STACK with MODEL; the result is OUT: score, held-out score, spread, vote share.
+
+    Example: geomfaf predict demo/stack.tif demo/model demo/scores.tif
+    """
+    from .model import load_model
+    from .predict import predict_scores
+    from .write import read_raster, refuse_existing, write_raster
+
+    refuse_existing(out, overwrite)
+    scores = predict_scores(load_model(model, device=device), read_raster(stack), stride=stride)
+    click.echo(str(write_raster(scores, out, overwrite=overwrite)))
+
+
+@main.command()
+@click.argument("stack", type=EXISTING)
+@click.argument("windows", type=EXISTING)
+@click.argument("model", type=EXISTING)
+@click.argument("scores", type=EXISTING)
+@click.argument("deposits", type=EXISTING)
+@click.option("--protocol", type=click.Choice(["spatial", "paper"]), default="spatial", show_default=True,
+              help="paper: adds the row of the paper's protocol, which leaks.")  # fmt: skip
+@click.option("--out", type=NEW, help="Also write the table as CSV.")
+@stride_option
+@table_options
+@json_option
+@overwrite_option
+def evaluate(
+    stack: Path,
+    windows: Path,
+    model: Path,
+    scores: Path,
+    deposits: Path,
+    protocol: str,
+    out: Path | None,
+    as_json: bool,
+    overwrite: bool,
+    **options: Any,
+) -> None:
+    """Print how good a map is on ground its models never saw, beside logistic regression and extra trees.
+
+    Example: geomfaf evaluate demo/stack.tif demo/windows.gpkg demo/model demo/scores.tif demo/survey.gpkg
+    """
+    import pandas as pd
+
+    from .evaluate import evaluate_model, evaluate_paper_protocol
+    from .folds import read_folds
+    from .model import load_model
+    from .report import evaluation_rows
+    from .write import read_raster, write_table
+
+    bands, trained = read_raster(stack), load_model(model)
+    trained.require_stack(bands)
+    labelled, _ = read_folds(windows, trained.folds.grid)
+    points = layer_of(deposits, options, "deposits", trained.folds.grid.crs)
+    result = evaluate_model(trained, bands, labelled, points, read_raster(scores), stride=options["stride"])
+    table = result.table
+    if protocol == "paper":
+        leaky = evaluate_paper_protocol(bands, labelled, options=trained.options, seed=trained.seed)
+        table = pd.concat([table, leaky], ignore_index=True)
+        click.echo("the paper's protocol balances before it splits: its row leaks", err=True)
+    print_table(table if as_json else evaluation_rows(table), as_json)
+    for line in result.verdict:
+        click.echo(line, err=True)
+    if out:
+        write_table(table, out, overwrite=overwrite)
+
+
+@main.command()
+@click.argument("scores", type=EXISTING)
+@click.argument("deposits", type=EXISTING)
+@click.argument("out", type=NEW)
+@click.option("--stack", type=EXISTING, help="Stack with a geology band: the commonest class of each target.")
+@click.option("--faults", type=EXISTING, help="Fault lines: the distance from each target to the nearest.")
+@click.option("--area-share", default=0.05, show_default=True, help="Share of the valid area, best ground first.")
+@click.option("--threshold", type=float, help="Score above which ground is a target, instead of --area-share.")
+@click.option("--by", type=click.Choice(["score", "vote"]), default="score", show_default=True,
+              help="vote: where a majority of the branches votes ore.")  # fmt: skip
+@click.option("--min-cells", default=16, show_default=True, help="Smaller polygons are left out.")
+@click.option("--size", default=16, show_default=True, help="Cells along the numbered window cells.")
+@table_options
+@overwrite_option
+def targets(
+    scores: Path,
+    deposits: Path,
+    out: Path,
+    stack: Path | None,
+    faults: Path | None,
+    size: int,
+    overwrite: bool,
+    **options: Any,
+) -> None:
+    """Turn SCORES into ranked target polygons and numbered cells; the result is OUT, a GeoPackage, and a CSV beside.
+
+    Example: geomfaf targets demo/scores.tif demo/survey.gpkg demo/targets.gpkg --faults demo/survey.gpkg
+    """
+    from .bands import grid_of
+    from .targets import make_cells, make_targets
+    from .write import read_raster, refuse_existing, write_layers, write_table
+
+    for path in (out, out.with_suffix(".csv")):
+        refuse_existing(path, overwrite)
+    bands = read_raster(scores)
+    crs = grid_of(bands).crs
+    points = layer_of(deposits, options, "deposits", crs)
+    lines = layer_of(faults, {}, "faults", crs) if faults else None
+    evidence = read_raster(stack) if stack else None
+    chosen = {key: options[key] for key in ("area_share", "threshold", "by", "min_cells")}
+    found = make_targets(bands, points, stack=evidence, faults=lines, **chosen)
+    layers = {"targets": found, "cells": make_cells(bands, size, points), "deposits": points}
+    write_layers(layers, out, overwrite=overwrite)
+    write_table(found.drop(columns="geometry"), out.with_suffix(".csv"), overwrite=overwrite)
+    click.echo(str(out))

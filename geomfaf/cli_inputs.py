@@ -1,0 +1,107 @@
+"""What several commands do with their arguments: find layers, read them, print tables."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .errors import DataError, UsageError
+
+
+def survey_of(paths: tuple[Path, ...], crs: str | None) -> Any:
+    """Read a survey from a project file, or from the files it is made of."""
+    from .init import recognised_sources
+    from .project import load_project
+    from .read import read_survey
+
+    if paths[0].suffix == ".toml":
+        return load_project(paths[0]).read()
+    return read_survey(recognised_sources(paths, crs))
+
+
+def settings_of(paths: tuple[Path, ...], stage: str) -> dict[str, Any]:
+    """Return a stage's settings when the survey is a project file, else none."""
+    from .project import load_project
+
+    return load_project(paths[0]).stage(stage) if paths[0].suffix == ".toml" else {}
+
+
+def source_of(path: Path, options: dict[str, Any], role: str) -> Any:
+    """Return the source of one layer: as named, the only one, or the one that looks like its role."""
+    from .read import TABLES, Source
+    from .recognise import list_layers, recognise_layers
+
+    named = {key: options.get(key) for key in ("layer", "x", "y", "crs", "xy_unit")}
+    if named["layer"] is None and path.suffix.lower() not in TABLES:
+        layers = list_layers(path)
+        found = recognise_layers(layers).get(role)
+        if len(layers) > 1 and found is None:
+            names = ", ".join(layer.name for layer in layers)
+            raise UsageError(f"no layer of {path.name} looks like {role}: name one with --layer. It has {names}.")
+        named["layer"] = found.name if found else None
+    return Source(path, **named)
+
+
+def layer_of(path: Path, options: dict[str, Any], role: str, crs: Any = None) -> Any:
+    """Read one layer into a metric CRS and clean its geometry, saying what was done."""
+    from .check import clean_layer
+    from .read import metric_layer
+
+    cleaned, findings = clean_layer(role, metric_layer(source_of(path, options, role), crs))
+    say_findings(findings)
+    if not len(cleaned):
+        raise DataError(f"{path.name} has no usable {role}.")
+    return cleaned
+
+
+def grid_for(layer: Any, options: dict[str, Any]) -> Any:
+    """Return the grid asked for: that of a raster, or bounds and cell."""
+    from .bands import grid_of
+    from .grid import Grid, default_cell_size
+    from .write import read_raster
+
+    if options.get("like"):
+        ground = grid_of(read_raster(options["like"]))
+        if ground.crs != layer.crs:
+            raise UsageError(f"{options['like']} is in {ground.crs.name}, the layer in {layer.crs.name}.")
+        return ground
+    bounds = options.get("bounds") or tuple(layer.total_bounds)
+    return Grid.from_bounds(bounds, options.get("cell") or default_cell_size(bounds), layer.crs)
+
+
+def say_findings(findings: Any) -> None:
+    """Print findings to stderr, a line each."""
+    for row in findings.itertuples():
+        column = f" {row.column}" if row.column else ""
+        click.echo(f"{row.severity}: {row.layer}{column}: {row.count} {row.rule}: {row.done}", err=True)
+
+
+def print_table(table: Any, as_json: bool) -> None:
+    """Print a table to stdout: for people, or as JSON for programs."""
+    if as_json:
+        import json
+
+        from .write import plain_values
+
+        click.echo(json.dumps(plain_values(table.to_dict("records")), ensure_ascii=False))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    shown = Table(show_edge=False, header_style="bold")
+    for column in table.columns:
+        shown.add_column(str(column).replace("_", " "), overflow="fold")
+    for row in table.itertuples(index=False):
+        shown.add_row(*[f"{v:.4g}" if isinstance(v, float) else str(v) for v in row])
+    Console(width=None if sys.stdout.isatty() else 200).print(shown)
+
+
+def whole_number(text: str, option: str) -> int:
+    """Return an option's text as a whole number."""
+    try:
+        return int(text)
+    except ValueError as error:
+        raise UsageError(f'{option}: "{text}" is not a whole number.') from error

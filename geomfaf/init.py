@@ -1,0 +1,193 @@
+"""Write a commented ``geomfaf.toml`` for the files of a survey."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+from pyproj import CRS
+
+from .elements import label
+from .errors import DataError
+from .read import Source, Survey, find_class_column, parse_crs, read_layer, read_survey
+from .recognise import LayerInfo, list_layers, recognise_layers
+from .stack import survey_grid
+from .write import finished_file
+
+MANY_CLASSES = 12
+"""Deposit columns with up to this many values are offered as a filter."""
+
+
+def init_project(
+    paths: Sequence[str | Path], toml: str | Path, *, crs: str | None = None, overwrite: bool = False
+) -> list[str]:
+    """Look at survey files and write the project file; return what was recognised, a line a layer.
+
+    Parameters
+    ----------
+    paths : sequence of path
+        One or more vector files or tables.
+    toml : path
+        The project file to write; paths in it are relative to its folder where that is possible.
+    crs : str, optional
+        CRS of the files that have none.
+    """
+    toml = Path(toml)
+    layers, roles = _recognised(paths)
+    sources = {role: _source(info, crs) for role, info in roles.items()}
+    survey = read_survey(sources)
+    with finished_file(toml, overwrite=overwrite) as path:
+        path.write_text(_toml(roles, sources, survey, toml.resolve().parent), encoding="utf-8")
+    lines = [f"{role}: {info.path.name}, layer {info.name} ({info.count:,} features)" for role, info in roles.items()]
+    unused = [layer.name for layer in layers if layer not in roles.values()]
+    lines += [f"not used: {', '.join(unused)}"] if unused else []
+    lines += [f"{finding.layer}: {finding.done}" for finding in survey.findings]
+    lines.append(f"elements: {', '.join(label(c, u) for c, u in survey.elements.items())}")
+    return lines
+
+
+def recognised_sources(paths: Sequence[str | Path], crs: str | None = None) -> dict[str, Source]:
+    """Return the source of every role that a survey's files were recognised to hold."""
+    return {role: _source(info, crs) for role, info in _recognised(paths)[1].items()}
+
+
+def _recognised(paths: Sequence[str | Path]) -> tuple[list[LayerInfo], dict[str, LayerInfo]]:
+    layers = [layer for path in paths for layer in list_layers(path)]
+    roles = recognise_layers(layers)
+    for role in ("samples", "deposits"):
+        if role not in roles:
+            looked = "; ".join(f"{x.path.name}: {x.name} ({x.geometry}, {x.count} features)" for x in layers)
+            wants = "points with element columns" if role == "samples" else "points"
+            raise DataError(f"no layer looks like {role} ({wants}). Looked at: {looked or 'no layer at all'}.")
+    return layers, roles
+
+
+def _source(info: LayerInfo, crs: str | None) -> Source:
+    """Return the source of a layer; a CRS given by hand is for layers without one."""
+    needs = info.crs is None
+    given = str(parse_crs(crs).to_string()) if needs and crs else None
+    unit = "deg" if needs and crs and CRS.from_user_input(given).is_geographic else None
+    table = info.path.suffix.lower() in (".csv", ".tsv", ".txt")
+    return Source(info.path, None if table else info.name, crs=given, xy_unit=unit if table else None)
+
+
+def _toml(roles: dict[str, LayerInfo], sources: dict[str, Source], survey: Survey, folder: Path) -> str:
+    cell = survey_grid(survey).cell
+    lines = [
+        "# A geomfaf project: run it with `geomfaf run geomfaf.toml`. Lines that begin with # show the defaults.",
+        "",
+        'out = "out"                 # folder of the results, beside this file',
+        'preset = "compact"          # "paper": 1560 cells, windows of 128, ResNet18, 220 epochs (hours)',
+        "seed = 0                    # the same seed gives the same map",
+        f"crs = {_quoted(_crs_name(survey))}          # every layer is brought into it; metres",
+    ]
+    for role, info in roles.items():
+        source = sources[role]
+        lines += ["", f"[{role}]", f"path = {_quoted(_relative(info.path, folder))}"]
+        lines += [f"layer = {_quoted(source.layer)}"] if source.layer else []
+        lines += [f"crs = {_quoted(source.crs)}"] if source.crs else []
+        lines += [f"xy_unit = {_quoted(source.xy_unit)}           # m, km or deg"] if source.xy_unit else []
+        lines += _role_lines(role, info, source, survey)
+    lines += ["", *_STAGES.format(cell=f"{cell:g}").splitlines()]
+    return "\n".join(lines) + "\n"
+
+
+def _role_lines(role: str, info: LayerInfo, source: Source, survey: Survey) -> list[str]:
+    if role == "samples":
+        units = {column: unit for column, unit in survey.elements.items() if unit}
+        unknown = [column for column, unit in survey.elements.items() if not unit]
+        pairs = ", ".join(f"{_quoted(c)} = {_quoted(u)}" for c, u in units.items())
+        lines = [f"elements = [{', '.join(_quoted(column) for column in survey.elements)}]"]
+        lines += [f"units = {{ {pairs} }}"] if pairs else []
+        hint = "# units the column names do not tell, if you know them"
+        lines += [f'# units = {{ {_quoted(unknown[0])} = "ppm" }}   {hint}'] if unknown and not pairs else []
+        return lines
+    if role == "geology":
+        column = find_class_column(info.columns, info.text_columns)
+        others = [name for name in info.text_columns if name != column]
+        return [f"column = {_quoted(column)}" + (f"   # or {', '.join(others)}" if others else "")]
+    return _filters(read_layer(source)) if role == "deposits" else []
+
+
+def _filters(deposits: pd.DataFrame) -> list[str]:
+    """Return commented filters for columns such as the commodity: a map of everything is a map of nothing."""
+    lines = []
+    for column in deposits.columns:
+        values = deposits[column] if column != "geometry" else pd.Series(dtype=object)
+        if not pd.api.types.is_string_dtype(values) or not 1 < values.nunique() <= max(MANY_CLASSES, len(values) // 4):
+            continue
+        counts = values.fillna("(none)").value_counts()
+        shown = ", ".join(f"{name} {count}" for name, count in counts.head(6).items())
+        example = str(values.value_counts().index[0]).replace("'", "''")
+        condition = f"{column} = '{example}'"
+        lines.append(f"# where = {_quoted(condition)}   # {shown}{', ...' if len(counts) > 6 else ''}")
+    return lines[:3]
+
+
+_STAGES = """\
+[check]
+# max_censored = 0.5        # an element with more below detection is set aside
+# max_missing = 0.667       # the same for missing values
+# min_sites = 30            # fewer sampled places carry no map
+
+[grid]
+cell = {cell}                 # metres; gives 500 to 1,000 cells along the longer side
+# power = 2                 # inverse-distance weighting
+# neighbours = 12           # nearest samples; 0 takes all
+# radius = 2000             # metres; farther samples do not count (no limit when left out)
+# scale = "log"             # weights log10 of the values; "linear" the values themselves
+
+[screen]
+# method = "rank"           # "svm": the paper's support-vector AUC
+# radius = 1000             # metres; samples this near to a deposit are "ore" (mean sample spacing when left out)
+# critical = 2.58           # ZAUC above which an element is kept
+
+[rasterize]
+# geology = "largest"       # class with the largest share of the cell; "centre": at its centre
+# faults = ["distance"]     # any of "distance", "presence", "density"
+
+[windows]
+# size = 16                 # cells along a window
+# kind = "centred"          # on each deposit and on random barren ground; "tiled": the paper's
+# negatives = 4             # barren windows for each deposit
+
+[folds]
+# count = 5                 # spatial folds
+# block = 100               # cells along a block, at least two windows
+
+[train]
+# epochs = 12               # "paper" preset: 220
+# backbone = "compact"      # "resnet18" or "shufflenet_v2"
+# device = "auto"           # "cpu", "cuda" or "mps"
+
+[predict]
+# stride = 4                # cells between window centres
+
+[evaluate]
+# paper_protocol = false    # adds the row of the paper's own, leaking protocol
+
+[targets]
+# area_share = 0.05         # targets take the best 5 % of the area
+# by = "score"              # "vote": where a majority of the branches votes ore
+# min_cells = 16            # smaller specks are left out
+"""
+
+
+def _crs_name(survey: Survey) -> str:
+    code = survey.crs.to_authority()
+    return ":".join(code) if code else survey.crs.to_wkt()
+
+
+def _relative(path: Path, folder: Path) -> str:
+    try:
+        return Path(os.path.relpath(path.resolve(), folder)).as_posix()
+    except ValueError:  # another drive on Windows
+        return path.resolve().as_posix()
+
+
+def _quoted(text: object) -> str:
+    """Return a TOML string; JSON's escapes are TOML's."""
+    return json.dumps(str(text), ensure_ascii=False)

@@ -1,0 +1,285 @@
+"""What a run tells people: two maps and a plain summary that says how far to trust them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap, LogNorm, Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import LogLocator
+
+from .bands import Band, bands_of, grid_of
+from .evaluate import AREAS
+from .read import Survey
+from .write import finished_file
+
+OUTLINE = "#202020"
+LEGEND_CLASSES = 12
+"""Classes named beside a map; the rest of a long legend is counted."""
+
+
+def draw_stack(stack: xr.DataArray, path: str | Path, *, overwrite: bool = False) -> Path:
+    """Draw every band of a stack into one PNG."""
+    bands, grid = bands_of(stack), grid_of(stack)
+    columns = min(4, len(bands))
+    rows = -(-len(bands) // columns)
+    ratio = grid.height / grid.width
+    figure = Figure(figsize=(3.9 * columns, (2.9 * ratio + 0.35) * rows), layout="constrained")
+    for number, (band, layer) in enumerate(zip(bands, stack.values, strict=True), start=1):
+        axes = figure.add_subplot(rows, columns, number)
+        _draw_band(figure, axes, band, layer, _extent_km(grid))
+        axes.set_title(band.label, fontsize=9)
+        axes.tick_params(labelsize=6)
+    return _save(figure, path, overwrite)
+
+
+def draw_scores(
+    scores: xr.DataArray, targets: gpd.GeoDataFrame, survey: Survey, path: str | Path, *, overwrite: bool = False
+) -> Path:
+    """Draw the score map with faults, deposits and numbered targets into one PNG."""
+    grid = grid_of(scores)
+    ratio = grid.height / grid.width
+    figure = Figure(figsize=(10.5, 8.6 * ratio + 0.9), layout="constrained")
+    axes = figure.add_subplot()
+    layer = scores.sel(band="score").values
+    low, high = np.nanquantile(layer, [0.02, 0.995])
+    image = axes.imshow(
+        layer, extent=_extent_km(grid), cmap="YlOrRd", norm=Normalize(low, high), interpolation="nearest"
+    )
+    bar = figure.colorbar(image, ax=axes, shrink=0.6, pad=0.01, extend="both")
+    bar.set_label("Prospectivity score")
+    if survey.faults is not None:
+        for line in survey.faults.geometry.explode(index_parts=False):
+            axes.plot(*_km(line.coords), color="#5b6770", linewidth=0.5, zorder=2)
+    for target in targets.itertuples():
+        for polygon in getattr(target.geometry, "geoms", [target.geometry]):
+            axes.plot(*_km(polygon.exterior.coords), color=OUTLINE, linewidth=0.9, zorder=3)
+    _number_targets(axes, targets)
+    x, y = survey.deposits.geometry.x / 1e3, survey.deposits.geometry.y / 1e3
+    axes.scatter(x, y, s=26, marker="^", c="white", edgecolors="black", linewidths=0.8, zorder=5, label="known deposit")
+    axes.plot([], [], color=OUTLINE, linewidth=0.9, label="target (number = rank)")
+    if survey.faults is not None:
+        axes.plot([], [], color="#5b6770", linewidth=0.5, label="fault")
+    axes.set(xlim=_extent_km(grid)[:2], ylim=_extent_km(grid)[2:])
+    axes.set_xlabel(f"Easting (km), {grid.crs.name}")
+    axes.set_ylabel("Northing (km)")
+    axes.legend(loc="upper left", bbox_to_anchor=(0, -0.06), ncols=3, frameon=False, fontsize=8)
+    axes.set_title("Prospectivity score, known deposits and ranked targets")
+    return _save(figure, path, overwrite)
+
+
+def write_summary(
+    path: str | Path,
+    *,
+    survey: Survey,
+    findings: pd.DataFrame,
+    screening: pd.DataFrame,
+    evaluation: pd.DataFrame,
+    verdict: Sequence[str],
+    targets: gpd.GeoDataFrame,
+    stack: xr.DataArray,
+) -> Path:
+    """Write ``summary.md``: how good the map is, what it shows, what was done to the data."""
+    grid = grid_of(stack)
+    area = np.isfinite(stack.values).any(axis=0).sum() * grid.cell_area / 1e6
+    lines = [
+        "# Prospectivity of the survey area",
+        "",
+        f"{len(survey.samples):,} sampled places, {len(survey.deposits):,} known deposits, {area:,.0f} km2 in cells of "
+        f"{grid.cell:g} m ({grid.height} x {grid.width}), {grid.crs.name}. Bands: "
+        f"{', '.join(band.label for band in bands_of(stack))}.",
+        "",
+        "## How far to trust it",
+        "",
+        *[f"- {line}" for line in verdict],
+        "",
+        "Every figure is held out: each place is judged by a model that was trained on other ground. "
+        "The interval is a bootstrap over groups of neighbouring deposits.",
+        "",
+        *_evaluation_lines(evaluation),
+        "",
+        "## Targets",
+        "",
+        *_target_lines(targets, area),
+        "",
+        "`mean` and `max` come from the mean of all fold models, most of which have seen the deposits nearby; "
+        "`held-out` comes from the one that has not. A target on known deposits is no discovery.",
+        "",
+        "![score map](scores.png)",
+        "",
+        "## Elements",
+        "",
+        *_screening_lines(screening),
+        "",
+        "![bands](stack.png)",
+        "",
+        "## What was found in the data, and what was done",
+        "",
+        *_table(findings[["severity", "layer", "column", "rule", "count", "done"]]),
+        "",
+    ]
+    path = Path(path)
+    with finished_file(path, overwrite=True) as final:
+        final.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+def evaluation_rows(evaluation: pd.DataFrame) -> pd.DataFrame:
+    """Return the evaluation as people read it: figures with their intervals and counts."""
+    rows = []
+    for row in evaluation.to_dict("records"):
+        has_map = np.isfinite(row.get("map_auc", np.nan))
+        shown = {"model": row["model"], "protocol": row["protocol"]}
+        interval = f"{row['map_auc']:.3f} [{row['map_auc_low']:.3f}, {row['map_auc_high']:.3f}]" if has_map else "-"
+        shown["map AUC [95 %]"] = interval
+        for percent in (round(100 * area) for area in AREAS):
+            caught = f"{row[f'captured_{percent}']:.0f} of {row['deposits']:.0f}" if has_map else "-"
+            shown[f"in best {percent} %"] = caught
+        for name in ("auc", "accuracy", "recall", "f1"):
+            shown[f"window {name.upper() if len(name) < 4 else name}"] = f"{row[name]:.3f}"
+        shown["windows (ore)"] = f"{row['windows']} ({row['ore_windows']})"
+        rows.append(shown)
+    return pd.DataFrame(rows)
+
+
+def _evaluation_lines(evaluation: pd.DataFrame) -> list[str]:
+    lines = _table(evaluation_rows(evaluation))
+    if (evaluation["protocol"] != "spatial folds").any():
+        lines += [
+            "",
+            "The row marked *leaks* balances before it splits, as the paper does.",
+        ]
+    return lines
+
+
+def _target_lines(targets: gpd.GeoDataFrame, area: float) -> list[str]:
+    if not len(targets):
+        return ["No ground is above the threshold."]
+    share = 100 * targets["area_km2"].sum() / area
+    known = int((targets["status"] == "known").sum())
+    lines = [
+        f"{len(targets)} targets on {targets['area_km2'].sum():,.1f} km2 ({share:.1f} % of the area): "
+        f"{known} with known deposits, {len(targets) - known} new. The first twenty, best first:",
+        "",
+    ]
+    shown = targets.head(20)
+    table = pd.DataFrame(
+        {
+            "number": shown["number"],
+            "status": shown["status"],
+            "km2": shown["area_km2"].map("{:.2f}".format),
+            "mean": shown["mean_score"].map("{:.3f}".format),
+            "max": shown["max_score"].map("{:.3f}".format),
+            "held-out": shown["heldout_score"].map("{:.3f}".format),
+            "spread": shown["spread"].map("{:.3f}".format),
+            "deposits": shown["deposits"],
+            "geology": shown["geology"],
+            "fault (m)": shown["fault_distance_m"].map(lambda v: "" if np.isnan(v) else f"{v:,.0f}"),
+            "x, y": [f"{x:.0f}, {y:.0f}" for x, y in zip(shown["x"], shown["y"], strict=True)],
+        }
+    )
+    return lines + _table(table)
+
+
+def _screening_lines(screening: pd.DataFrame) -> list[str]:
+    if not len(screening):
+        return ["No element could be screened: see the findings below."]
+    shown = screening.copy()
+    figures = screening[["auc", "auc_low", "auc_high"]].to_numpy(float)
+    shown["AUC [95 %]"] = [f"{a:.3f} [{b:.3f}, {c:.3f}]" if np.isfinite(a) else "-" for a, b, c in figures]
+    shown["ZAUC"] = shown["zauc"].map(lambda v: f"{v:.2f}" if np.isfinite(v) else "-")
+    shown["kept"] = np.where(shown["kept"], "yes", "")
+    columns = ["element", "AUC [95 %]", "ZAUC", "n_ore", "n_barren", "kept"]
+    columns += ["kept_in_folds"] if "kept_in_folds" in shown else []
+    note = (
+        "Samples near a deposit against all others; ZAUC takes the samples as independent, which neighbours are not. "
+        "`kept` uses all deposits; the fold models use what was kept without theirs (`kept_in_folds`)."
+    )
+    return [note, "", *_table(shown[columns])]
+
+
+def _table(table: pd.DataFrame) -> list[str]:
+    """Return a table as Markdown lines."""
+    head = [str(column).replace("_", " ") for column in table.columns]
+    cells = [
+        [str(value).replace("|", "/").replace("\n", " ") for value in row] for row in table.itertuples(index=False)
+    ]
+    return [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *cells)]
+
+
+def _draw_band(figure: Figure, axes: Axes, band: Band, layer: np.ndarray, extent: tuple) -> None:
+    if band.kind == "class":
+        numbers = sorted(band.legend)
+        colours = _class_colours(len(numbers))
+        index = np.full(int(max(numbers)) + 1, np.nan)
+        index[numbers] = np.arange(len(numbers))
+        shown = index[np.nan_to_num(layer).astype(int)]
+        axes.imshow(shown, extent=extent, cmap=ListedColormap(colours), vmin=-0.5, vmax=len(numbers) - 0.5,
+                    interpolation="nearest")  # fmt: skip
+        area = [int((layer == number).sum()) for number in numbers]
+        widest = np.argsort(area)[::-1][:LEGEND_CLASSES]
+        handles = [Patch(color=colours[i], label=band.legend[numbers[i]][:26]) for i in widest]
+        if len(numbers) > LEGEND_CLASSES:
+            handles.append(Patch(color="none", label=f"and {len(numbers) - LEGEND_CLASSES} smaller classes"))
+        axes.legend(handles=handles, fontsize=5, loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
+        return
+    low, high = np.nanquantile(layer, [0.02, 0.98])
+    logarithmic = band.kind == "element" and low > 0 and high > low
+    norm = LogNorm(low, high) if logarithmic else Normalize(low, high if high > low else low + 1)
+    ramp = {"element": "viridis", "distance": "cividis_r"}.get(band.kind, "magma")
+    image = axes.imshow(layer, extent=extent, cmap=ramp, norm=norm, interpolation="nearest")
+    bar = figure.colorbar(image, ax=axes, shrink=0.75, pad=0.01)
+    bar.ax.tick_params(labelsize=6, which="both")
+    if logarithmic:
+        bar.set_ticks(LogLocator(subs=(1, 2, 3, 5)), minor=False)
+        bar.ax.yaxis.set_major_formatter("{x:g}")
+        bar.minorticks_off()
+
+
+def _class_colours(count: int) -> list:
+    """Return ``count`` soft colours in the manner of a geological map; neighbours in the legend differ."""
+    from colorsys import hls_to_rgb
+
+    return [hls_to_rgb((0.11 + number * 0.618034) % 1, 0.62 + 0.14 * (number % 3 - 1), 0.5) for number in range(count)]
+
+
+def _number_targets(axes: Axes, targets: gpd.GeoDataFrame) -> None:
+    """Write the numbers beside the targets, best first, leaving out those that would cover another number."""
+    left, right = axes.get_xlim()
+    bottom, top = axes.get_ylim()
+    near = 0.022 * max(abs(right - left), abs(top - bottom))
+    placed: list[tuple[float, float]] = []
+    for target in targets.itertuples():
+        east, north = target.geometry.bounds[2] / 1e3, target.geometry.bounds[3] / 1e3
+        if any(abs(east - x) < near and abs(north - y) < near for x, y in placed):
+            continue
+        placed.append((east, north))
+        axes.annotate(
+            str(target.number), (east, north), xytext=(1, 1), textcoords="offset points", fontsize=7, weight="bold",
+            color="#0b3d91", zorder=6, path_effects=[withStroke(linewidth=2, foreground="white")],
+        )  # fmt: skip
+
+
+def _extent_km(grid) -> tuple[float, float, float, float]:
+    west, south, east, north = grid.bounds
+    return west / 1e3, east / 1e3, south / 1e3, north / 1e3
+
+
+def _km(coordinates) -> tuple[np.ndarray, np.ndarray]:
+    xy = np.asarray(coordinates)[:, :2] / 1e3
+    return xy[:, 0], xy[:, 1]
+
+
+def _save(figure: Figure, path: str | Path, overwrite: bool) -> Path:
+    path = Path(path)
+    with finished_file(path, overwrite=overwrite) as final:
+        figure.savefig(final, dpi=150, bbox_inches="tight")
+    return path

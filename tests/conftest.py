@@ -1,0 +1,25 @@
+"""Fixtures that several test files share."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+# A busy machine is no failure of the code under test.
+settings.register_profile("geomfaf", deadline=None)
+settings.load_profile("geomfaf")
+
+AREAS = Path(__file__).parents[2] / "shared" / "areas"
+
+
+@pytest.fixture
+def real_area():
+    """Return the path of a real area's GeoPackage by its name, or skip where the data are not there."""
+
+    def path_of(name: str) -> Path:
+        path = AREAS / f"{name}.gpkg"
+        if not path.exists():
+            pytest.skip(f"the real area {name} is not here: {path.parent} is missing or incomplete")
+        return path
+
+    return path_of

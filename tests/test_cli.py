@@ -1,0 +1,180 @@
+"""Commands as a user types them: the examples of the help texts, and what bad input says."""
+
+import json
+import re
+import shlex
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pytest
+import rasterio
+from click.testing import CliRunner
+from shapely import Point
+
+from geomfaf.cli import main
+
+STAGES = "check screen grid rasterize stack windows train evaluate predict targets".split()
+
+
+def call(*words):
+    return CliRunner().invoke(main, ["--progress", "none", *map(str, words)])
+
+
+def example_of(name):
+    text = " ".join(call(name, "--help").stdout.split())
+    found = re.search(r"Example: geomfaf (.+?)(?= Options:)", text)
+    assert found, f"the help of {name} has no example"
+    return shlex.split(found.group(1))
+
+
+def coarse(toml):
+    """Cells of 100 m and a short training make the demo quick; everything else stays as `init` wrote it."""
+    toml.write_text(re.sub(r"cell = \d+", "cell = 100", toml.read_text()).replace("# epochs = 12 ", "epochs = 3  # "))
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cli")
+    result = call("demo", folder / "demo", "--no-run")
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+def test_the_examples_of_all_help_texts_run_on_the_demo_data(demo, monkeypatch):
+    monkeypatch.chdir(demo)
+    order = ["init", "run", "check", "screen", "grid", "rasterize", "stack", "windows", "train", "predict", "evaluate"]
+    for name in [*order, "targets"]:
+        words = example_of(name)
+        assert words[0] == name
+        result = call(*words)
+        assert result.exit_code == 0, f"geomfaf {' '.join(words)}: {result.output}"
+        if name == "init":
+            coarse(demo / "demo" / "geomfaf.toml")
+    assert set(gpd.list_layers("demo/targets.gpkg")["name"]) >= {"targets", "cells", "deposits"}
+    assert (demo / "demo" / "targets.csv").exists()
+    with rasterio.open("demo/grid.tif") as grid:
+        assert grid.descriptions == ("Au (ppb), IDW", "Cu (ppm), IDW")
+        assert grid.units == ("ppb", "ppm")
+        assert grid.res == (100, 100)
+
+
+def test_every_stage_is_a_command_with_units_and_defaults():
+    listed = call("--help").stdout
+    for name in STAGES:
+        assert name in listed
+        help_text = call(name, "--help").stdout
+        assert "Example: geomfaf" in " ".join(help_text.split())
+
+
+def test_tables_go_to_stdout_as_json(demo):
+    result = call("screen", demo / "demo" / "survey.gpkg", "--json")
+    assert result.exit_code == 0
+    rows = json.loads(result.stdout)
+    assert {"element", "auc", "zauc", "n_ore", "n_barren", "kept"} <= set(rows[0])
+    assert all(row["n_ore"] > 0 and row["n_barren"] > 0 for row in rows)
+
+
+def test_a_csv_in_kilometres_is_gridded(tmp_path):
+    table = pd.DataFrame({"X": [421.05, 421.45], "Y": [2416.05, 2416.25], "Au": [1.0, 5.0]})
+    table.to_csv(tmp_path / "s.csv", index=False)
+    out = tmp_path / "au.tif"
+    words = ["grid", tmp_path / "s.csv", out, "--x", "X", "--y", "Y", "--crs", "EPSG:32649", "--xy-unit", "km"]
+    result = call(*words, "--cell", 100, "--bounds", "421000,2416000,421500,2416300", "--elements", "au")
+    assert result.exit_code == 0, result.output
+    with rasterio.open(out) as grid:
+        values = grid.read(1)
+        assert grid.crs.to_epsg() == 32649
+        row, col = grid.index(421050, 2416050)
+        assert values[row, col] == 1.0
+        row, col = grid.index(421450, 2416250)
+        assert values[row, col] == 5.0
+    again = call(*words, "--cell", 100)
+    assert again.exit_code == 1
+    assert "--overwrite" in again.output
+
+
+def write_survey(path, deposits=8, crs=32650, **columns):
+    rng = np.random.default_rng(0)
+    xy = rng.uniform(0, 10_000, (60, 2)) + np.array([400_000, 2_400_000])
+    columns = columns or {"Au_ppb": rng.lognormal(size=60), "Cu_ppm": rng.lognormal(size=60)}
+    gpd.GeoDataFrame(columns, geometry=gpd.points_from_xy(*xy.T), crs=crs).to_file(path, layer="samples")
+    points = [Point(*p) for p in rng.uniform(1000, 9000, (deposits, 2)) + np.array([400_000, 2_400_000])]
+    frame = gpd.GeoDataFrame({"name": [f"D{i}" for i in range(deposits)]}, geometry=points, crs=crs)
+    frame.to_file(path, layer="deposits")
+    return path
+
+
+def refused(result, code, *words):
+    """One message, the right exit code, no traceback."""
+    assert result.exit_code == code, result.output
+    assert "Traceback" not in result.output
+    message = [line for line in result.output.splitlines() if line.startswith("geomfaf: ")]
+    assert len(message) == 1
+    for word in words:
+        assert word in result.output
+
+
+@pytest.mark.parametrize(("count", "word"), [(0, "empty"), (1, "only one deposit")])
+def test_too_few_deposits_are_refused(tmp_path, count, word):
+    survey = write_survey(tmp_path / "s.gpkg", deposits=2)
+    layer = gpd.read_file(survey, layer="deposits").iloc[:count]
+    layer.to_file(survey, layer="deposits")
+    result = call("check", survey)
+    if count == 0:  # an empty layer plays no role
+        refused(result, 3, "deposits")
+    else:
+        refused(result, 3, word)
+
+
+def test_samples_without_crs_are_refused_with_the_command_that_helps(tmp_path):
+    pd.DataFrame({"x": [1.0], "y": [2.0], "Au": [1.0]}).to_csv(tmp_path / "s.csv", index=False)
+    refused(call("grid", tmp_path / "s.csv", tmp_path / "o.tif"), 3, "--crs EPSG:")
+    assert not (tmp_path / "o.tif").exists()
+
+
+def test_a_missing_layer_names_the_nearest_one(demo, tmp_path):
+    result = call("grid", demo / "demo" / "survey.gpkg", tmp_path / "o.tif", "--layer", "sample")
+    refused(result, 2, 'no layer "sample"', 'Did you mean "samples"?')
+
+
+def test_no_element_columns_are_refused(tmp_path):
+    survey = write_survey(tmp_path / "s.gpkg", remarks=["a"] * 60)
+    refused(call("check", survey), 3, "no layer looks like samples")
+    refused(call("grid", survey, tmp_path / "o.tif", "--layer", "samples"), 3, "chemical element")
+
+
+def test_a_cell_too_small_for_the_memory_is_refused(demo, tmp_path):
+    result = call("grid", demo / "demo" / "survey.gpkg", tmp_path / "o.tif", "--cell", "0.01")
+    refused(result, 2, "GB are free", "Use cells of at least")
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("[grid]\npowr = 3\n", 'Did you mean "power"?'),
+        ("[gird]\ncell = 100\n", 'Did you mean "grid"?'),
+        ("[samples]\npath = 's.gpkg'\nlayr = 'x'\n", 'Did you mean "layer"?'),
+        ("[train]\nepoch = 3\n", 'Did you mean "epochs"?'),
+        ("seed = \n", "not a TOML file"),
+    ],
+)
+def test_an_unknown_key_in_the_project_names_the_nearest_one(tmp_path, text, hint):
+    (tmp_path / "geomfaf.toml").write_text(text)
+    refused(call("run", tmp_path / "geomfaf.toml"), 2, hint)
+
+
+def test_a_finished_run_is_kept_without_overwrite(tmp_path):
+    survey = write_survey(tmp_path / "s.gpkg")
+    assert call("init", survey, "--toml", tmp_path / "p.toml").exit_code == 0
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "run.json").write_text("{}")
+    refused(call("run", tmp_path / "p.toml"), 1, "--overwrite")
+    refused(call("init", survey, "--toml", tmp_path / "p.toml"), 1, "--overwrite")
+    assert (tmp_path / "out" / "run.json").read_text() == "{}"
+
+
+def test_a_text_that_is_no_bounds_is_a_usage_error(demo, tmp_path):
+    result = call("grid", demo / "demo" / "survey.gpkg", tmp_path / "o.tif", "--bounds", "1,2,3")
+    assert result.exit_code == 2
+    assert "W,S,E,N" in result.output

@@ -1,0 +1,232 @@
+"""MFAF and its backbones: each formula against plain NumPy, parameter counts, shapes."""
+
+import numpy as np
+import pytest
+import torch
+from torchvision.models import resnet18
+
+from geomfaf.backbones import BACKBONES, make_backbone
+from geomfaf.errors import UsageError
+from geomfaf.mfaf import (
+    MFAF,
+    PAPER_DILATIONS,
+    Branch,
+    ChannelAttention,
+    SpatialAttention,
+    branch_probabilities,
+    distillation_loss,
+    scaled_dilations,
+)
+
+
+def random(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-x))
+
+
+def softmax(x: np.ndarray, axis: int) -> np.ndarray:
+    e = np.exp(x - x.max(axis=axis, keepdims=True))
+    return e / e.sum(axis=axis, keepdims=True)
+
+
+def convolve(x: np.ndarray, kernel: np.ndarray, dilation: int) -> np.ndarray:
+    """Zero-padded sum of shifted copies: what a (dilated) convolution of one plane is."""
+    reach = dilation * (kernel.shape[0] // 2)
+    padded = np.pad(x, reach)
+    total = np.zeros(x.shape)
+    for i in range(kernel.shape[0]):
+        for j in range(kernel.shape[1]):
+            down, across = i * dilation, j * dilation
+            total += kernel[i, j] * padded[down : down + x.shape[0], across : across + x.shape[1]]
+    return total
+
+
+def parameters(module: torch.nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())
+
+
+@pytest.mark.parametrize("dilation", [1, 2, 6])
+def test_a_branch_is_a_dilated_convolution_of_each_band_alone(dilation):
+    torch.manual_seed(1)
+    branch = Branch(3, dilation, attention=False)
+    torch.nn.init.normal_(branch.conv.bias)
+    x = random(2, 3, 13, 11)
+    weight, bias = branch.conv.weight.detach().numpy(), branch.conv.bias.detach().numpy()
+    expected = [[convolve(plane, weight[c, 0], dilation) + bias[c] for c, plane in enumerate(w)] for w in x.numpy()]
+    np.testing.assert_allclose(branch(x).detach().numpy(), expected, atol=1e-5)
+
+
+def test_a_band_never_enters_another_bands_features():
+    branch = Branch(3, 2, attention=False)
+    x, changed = random(1, 3, 9, 9), random(1, 3, 9, 9)
+    changed[:, 1] += 5
+    difference = (branch(x) - branch(changed)).abs().amax(dim=(0, 2, 3))
+    assert difference[[0, 2]].max() == 0
+    assert difference[1] > 0
+
+
+def test_channel_attention_is_equation_7():
+    torch.manual_seed(2)
+    attention, x = ChannelAttention(8), random(4, 8, 6, 5)
+    first, _, second = attention.mlp
+    w1, b1, w2, b2 = (p.detach().numpy() for p in (first.weight, first.bias, second.weight, second.bias))
+
+    def mlp(v: np.ndarray) -> np.ndarray:
+        return np.maximum(v @ w1.T + b1, 0) @ w2.T + b2
+
+    values = x.numpy()
+    expected = sigmoid(mlp(values.mean(axis=(2, 3))) + mlp(values.max(axis=(2, 3))))
+    np.testing.assert_allclose(attention(x).detach().numpy(), expected, atol=1e-6)
+    assert w1.shape == (2, 8)  # the bottleneck
+
+
+def test_a_branch_is_reweighted_by_its_channel_attention():
+    branch, x = Branch(4, 2, attention=True), random(3, 4, 8, 8)
+    features = branch.conv(x)
+    expected = features * branch.attention(features)[:, :, None, None]
+    assert torch.equal(branch(x), expected)
+
+
+def test_spatial_attention_is_equation_8():
+    torch.manual_seed(3)
+    attention, x = SpatialAttention(), random(2, 5, 9, 8)
+    kernel, bias = attention.conv.weight.detach().numpy()[0], attention.conv.bias.detach().numpy()
+    values = x.numpy()
+    planes = np.stack([values.mean(axis=1), values.max(axis=1)], axis=1)
+    expected = [[sigmoid(sum(convolve(p, k, 1) for p, k in zip(w, kernel, strict=True)) + bias)] for w in planes]
+    np.testing.assert_allclose(attention(x).detach().numpy(), np.reshape(expected, (2, 1, 9, 8)), atol=1e-5)
+    assert kernel.shape == (2, 7, 7)
+
+
+def test_probabilities_are_the_softmax_of_class_1():
+    logits = random(5, 7, 2) * 4
+    probabilities = branch_probabilities(logits).numpy()
+    np.testing.assert_allclose(probabilities, softmax(logits.numpy(), 2)[:, :, 1], atol=1e-6)
+    assert ((probabilities > 0.5) == (logits.numpy().argmax(axis=2) == 1)).all()
+
+
+def loss_by_hand(logits: np.ndarray, labels: np.ndarray, beta: float, temperature: float) -> float:
+    branches, batch, _ = logits.shape
+    p = softmax(logits, 2)
+    entropy = np.mean([-np.log(p[k, i, labels[i]]) for k in range(branches) for i in range(batch)])
+    teacher = softmax(logits.mean(axis=0) / temperature, 1)
+    students = softmax(logits / temperature, 2)
+    divergence = np.mean([(teacher * np.log(teacher / students[k])).sum(axis=1) for k in range(branches)])
+    return (1 - beta) * entropy + beta * temperature**2 * divergence
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.4, 1.0])
+@pytest.mark.parametrize("temperature", [1.0, 3.0])
+def test_the_loss_is_cross_entropy_and_self_distillation(beta, temperature):
+    logits, labels = random(5, 6, 2, seed=4).double() * 3, torch.tensor([0, 1, 1, 0, 1, 0])
+    expected = loss_by_hand(logits.numpy(), labels.numpy(), beta, temperature)
+    assert float(distillation_loss(logits, labels, beta=beta, temperature=temperature)) == pytest.approx(expected)
+
+
+def test_branches_that_agree_have_nothing_to_distil():
+    logits, labels = random(1, 6, 2).repeat(5, 1, 1), torch.tensor([0, 1, 1, 0, 1, 0])
+    assert float(distillation_loss(logits, labels, beta=1.0)) == pytest.approx(0, abs=1e-6)
+    assert float(distillation_loss(random(5, 6, 2), labels, beta=1.0)) > 0.01
+
+
+def test_the_teacher_is_detached():
+    """A gradient through the teacher would let it follow its pupils: compare with a constant teacher."""
+    logits, labels = random(3, 4, 2, seed=5).double().requires_grad_(), torch.tensor([0, 1, 1, 0])
+    distillation_loss(logits, labels, beta=1.0, temperature=2.0).backward()
+    values = logits.detach().numpy()
+    teacher = softmax(values.mean(axis=0) / 2, 1)
+    # d/dz of T^2 * mean KL(teacher || softmax(z / T)) = T * (softmax(z / T) - teacher) / (branches * batch)
+    expected = 2 * (softmax(values / 2, 2) - teacher) / 12
+    np.testing.assert_allclose(logits.grad.numpy(), expected, atol=1e-9)
+
+
+def test_logits_are_attended_maps_pooled_and_classified():
+    torch.manual_seed(6)
+    model, x = MFAF(4, 16).eval(), random(3, 4, 16, 16)
+    for number, branch in enumerate(model.branches):
+        maps = model.backbones[0](branch(x))
+        maps = maps * model.spatial(maps)
+        expected = model.classifier(maps.mean(dim=(2, 3)))
+        torch.testing.assert_close(model(x)[number], expected, atol=1e-5, rtol=1e-5)
+
+
+def test_separate_backbones_give_each_branch_its_own():
+    model = MFAF(3, 16, shared=False).eval()
+    x = random(2, 3, 16, 16)
+    assert len(model.backbones) == 5
+    assert model(x).shape == (5, 2, 2)
+    before = model(x)
+    with torch.no_grad():
+        for p in model.backbones[2].parameters():
+            p.add_(0.1)
+    changed = (model(x) != before).flatten(1).any(dim=1)
+    assert changed.tolist() == [False, False, True, False, False]
+
+
+def test_factor_weights_are_the_mean_attention_of_each_band():
+    model, x = MFAF(4, 16), random(6, 4, 16, 16)
+    weights = model.factor_weights(x)
+    assert weights.shape == (5, 4)
+    branch = model.branches[3]
+    torch.testing.assert_close(weights[3], branch.attention(branch.conv(x)).mean(dim=0))
+    assert MFAF(4, 16, channel_attention=False).factor_weights(x).shape == (0, 4)
+
+
+def test_dilations_scale_with_the_window():
+    assert scaled_dilations(128) == PAPER_DILATIONS == (1, 6, 12, 18, 24)
+    assert scaled_dilations(16) == (1, 1, 2, 2, 3)
+    for size in (4, 8, 16, 32, 64, 100, 128, 256):
+        rates = scaled_dilations(size)
+        assert 1 <= min(rates) <= max(rates) <= max(1, size / 5)
+        assert list(rates) == sorted(rates)
+
+
+def test_the_compact_network_has_about_forty_thousand_weights():
+    model = MFAF(10, 16)
+    assert 34_000 <= parameters(model) <= 40_000
+    stem_and_convolutions = 9 * (10 * 24 + 24 * 48 + 48 * 48) + 2 * (24 + 48 + 48)
+    attention = 10 * 2 + 2 + 2 * 10 + 10
+    branches = 5 * (10 * 9 + 10 + attention)
+    assert parameters(model) == stem_and_convolutions + branches + (2 * 49 + 1) + (48 * 2 + 2)
+
+
+@pytest.mark.parametrize("size", [16, 64])
+def test_resnet18_is_torchvisions_with_ten_bands_and_two_classes(size):
+    published = parameters(resnet18(weights=None))
+    assert published == 11_689_512
+    plain = MFAF(10, size, backbone="resnet18", dilations=(0,), spatial_attention=False)
+    adapted = published + 64 * 49 * (10 - 3) - (512 * 1000 + 1000) + (512 * 2 + 2)
+    assert parameters(plain) == adapted == 11_199_490
+
+
+def test_resnet18_at_full_size_computes_what_torchvision_computes():
+    torch.manual_seed(7)
+    plain = MFAF(3, 64, backbone="resnet18", dilations=(0,), spatial_attention=False).eval()
+    theirs = resnet18(weights=None, num_classes=2).eval()
+    ours = dict(zip(theirs.state_dict(), plain.state_dict().values(), strict=True))
+    theirs.load_state_dict(ours)
+    x = random(2, 3, 64, 64)
+    torch.testing.assert_close(plain(x)[0], theirs(x), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("size", [16, 32, 64, 128])
+@pytest.mark.parametrize("name", BACKBONES)
+def test_every_backbone_learns_at_every_size(name, size):
+    torch.manual_seed(8)
+    model = MFAF(3, size, backbone=name, dilations=(1, 2))
+    maps = model.backbones[0](random(2, 3, size, size))
+    assert maps.shape[:2] == (2, model.backbones[0].features)
+    assert maps.shape[2] == maps.shape[3] >= 2
+    logits = model(random(2, 3, size, size))
+    assert logits.shape == (2, 2, 2)
+    distillation_loss(logits, torch.tensor([0, 1])).backward()
+    without = [n for n, p in model.named_parameters() if p.grad is None or not torch.isfinite(p.grad).all()]
+    assert without == []
+
+
+def test_an_unknown_backbone_is_refused_with_the_nearest_name():
+    with pytest.raises(UsageError, match='Did you mean "resnet18"'):
+        make_backbone("resnet81", 3, 16)

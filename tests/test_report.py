@@ -1,0 +1,177 @@
+"""What people read: the summary says the verdict and the counts, the pictures show something."""
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pytest
+import shapely
+from builders import make_grid, make_scores, make_stack, points_in, scattered_cells, smooth_noise
+from matplotlib.image import imread
+
+from geomfaf.bands import Band, as_dataarray
+from geomfaf.errors import OutputExistsError
+from geomfaf.read import Survey
+from geomfaf.report import draw_scores, draw_stack, evaluation_rows, write_summary
+from geomfaf.screen import screen_elements
+from geomfaf.targets import make_targets
+
+GRID = make_grid(60, 80)
+VERDICT = ["MFAF's map ranks unseen deposits better than chance (7 of 9).", "Extra trees beats MFAF here: prefer it."]
+FINDINGS = pd.DataFrame(
+    [["fixed", "samples", "Au|Ag", "zero values", 12, "read as half the limit"]],
+    columns=["severity", "layer", "column", "rule", "count", "done"],
+)
+
+
+def survey(*, faults: bool = True) -> Survey:
+    rng = np.random.default_rng(0)
+    samples = points_in(GRID, *scattered_cells(GRID, 120, 5)).assign(Au=rng.lognormal(size=120))
+    west, south, east, north = GRID.bounds
+    lines = [
+        shapely.LineString([(west, south), (east, north)]),
+        shapely.MultiLineString([[(west, north), (east, south)]]),
+    ]
+    layer = gpd.GeoDataFrame(geometry=lines, crs=GRID.crs) if faults else None
+    return Survey(samples, points_in(GRID, *scattered_cells(GRID, 6, 2)), faults=layer, elements={"Au": "ppb"})
+
+
+def score_map():
+    return make_scores(GRID, 1 / (1 + np.exp(-smooth_noise(GRID.shape, 3, 4.0))))
+
+
+def evaluation(leaking: bool = True) -> pd.DataFrame:
+    figures = {"accuracy": 0.8, "auc": 0.71, "recall": 0.6, "f1": 0.65, "windows": 30, "ore_windows": 6}
+    map_figures = {"map_auc": 0.734, "map_auc_low": 0.512, "map_auc_high": 0.911, "deposits": 6}
+    captured = {f"captured_{share}": count for share, count in ((5, 2), (10, 3), (20, 4))}
+    rows = [{"model": "MFAF", "protocol": "spatial folds", **figures, **map_figures, **captured}]
+    if leaking:
+        rows.append({"model": "MFAF", "protocol": "paper (leaks)", **figures})
+    return pd.DataFrame(rows)
+
+
+def summary(tmp_path, **changes) -> str:
+    known = survey()
+    content = {
+        "survey": known,
+        "findings": FINDINGS,
+        "screening": screen_elements(known.samples, known.deposits, ["Au"], radius=1500),
+        "evaluation": evaluation(),
+        "verdict": VERDICT,
+        "targets": make_targets(
+            score_map(), known.deposits, stack=make_stack(GRID), faults=known.faults, area_share=0.1
+        ),
+        "stack": make_stack(GRID),
+        **changes,
+    }
+    return write_summary(tmp_path / "summary.md", **content).read_text(encoding="utf-8")
+
+
+def tables(text: str) -> list[list[list[str]]]:
+    """The Markdown tables of a text as rows of cells."""
+    blocks: list[list[list[str]]] = [[]]
+    for line in text.splitlines():
+        if line.startswith("|"):
+            blocks[-1].append([cell.strip() for cell in line.strip("|").split("|")])
+        elif blocks[-1]:
+            blocks.append([])
+    return [block for block in blocks if block]
+
+
+def colours(path) -> int:
+    image = imread(path)[:, :, :3]
+    return len(np.unique((image * 255).astype(np.uint8).reshape(-1, 3), axis=0))
+
+
+def test_the_summary_holds_the_verdict_and_the_counts(tmp_path):
+    text = summary(tmp_path)
+    for line in VERDICT:
+        assert f"- {line}" in text
+    assert "120 sampled places, 6 known deposits, 48 km2 in cells of 100 m (60 x 80)" in text
+    assert "Gold (ppb), Copper (ppm), Geology" in text
+
+
+def test_the_summary_counts_targets_as_they_are(tmp_path):
+    known = survey()
+    targets = make_targets(score_map(), known.deposits, area_share=0.1)
+    text = summary(tmp_path, targets=targets)
+    count, sited = len(targets), int((targets["deposits"] > 0).sum())
+    assert f"{count} targets on {targets['area_km2'].sum():,.1f} km2" in text
+    assert f"{sited} with known deposits, {count - sited} new" in text
+    listed = next(t for t in tables(text) if t[0][:2] == ["number", "status"])
+    assert [row[0] for row in listed[2:]] == [str(n) for n in targets["number"].head(20)]
+
+
+def test_every_table_of_the_summary_has_rows_of_one_length(tmp_path):
+    found = tables(summary(tmp_path))
+    assert len(found) == 4
+    for table in found:
+        assert len({len(row) for row in table}) == 1
+        assert set(table[1]) == {"---"}
+
+
+def test_what_was_done_to_the_data_is_told(tmp_path):
+    findings = tables(summary(tmp_path))[-1]
+    assert findings[2] == ["fixed", "samples", "Au/Ag", "zero values", "12", "read as half the limit"]
+
+
+def test_a_leaking_row_is_marked_and_has_no_map(tmp_path):
+    assert "*leaks*" in summary(tmp_path)
+    assert "leaks" not in summary(tmp_path, evaluation=evaluation(leaking=False))
+    rows = evaluation_rows(evaluation())
+    assert rows["map AUC [95 %]"].tolist() == ["0.734 [0.512, 0.911]", "-"]
+    assert rows["in best 10 %"].tolist() == ["3 of 6", "-"]
+    assert rows["window AUC"].tolist() == ["0.710"] * 2
+    assert rows["windows (ore)"].tolist() == ["30 (6)"] * 2
+
+
+def test_a_summary_without_targets_or_elements_still_reads(tmp_path):
+    none = make_targets(score_map(), survey().deposits, threshold=2.0)
+    text = summary(tmp_path, targets=none, screening=pd.DataFrame())
+    assert "No ground is above the threshold." in text
+    assert "No element could be screened" in text
+
+
+def test_the_map_of_the_bands_is_not_blank(tmp_path):
+    path = draw_stack(make_stack(GRID), tmp_path / "stack.png")
+    assert colours(path) > 500
+    flat = as_dataarray(np.ones((1, *GRID.shape)), GRID, [Band("Au", "element", "ppb")])
+    assert colours(draw_stack(flat, tmp_path / "flat.png")) < colours(path)
+
+
+def test_a_long_legend_and_nodata_can_be_drawn(tmp_path):
+    legend = {number: f"unit {number}" for number in range(1, 30)}
+    classes = np.random.default_rng(0).integers(1, 30, GRID.shape).astype(float)
+    classes[:10] = np.nan
+    stack = as_dataarray(classes[None], GRID, [Band("geology", "class", "", "Geology", legend)])
+    assert colours(draw_stack(stack, tmp_path / "stack.png")) > 20
+
+
+@pytest.mark.parametrize("faults", [True, False])
+def test_the_score_map_is_not_blank_and_shows_its_targets(tmp_path, faults):
+    scores, known = score_map(), survey(faults=faults)
+    targets = make_targets(scores, known.deposits, area_share=0.1)
+    path = draw_scores(scores, targets, known, tmp_path / "scores.png")
+    assert colours(path) > 100
+    bare = draw_scores(scores, targets[:0], known, tmp_path / "bare.png")
+    assert (imread(path) != imread(bare)).any(axis=2).sum() > 1000
+
+
+def test_a_deposit_is_drawn_where_it_lies(tmp_path):
+    """Two maps that differ by one deposit in the north-west differ in the north-west of the picture only."""
+    scores, here = score_map(), survey()
+    images = []
+    for row, col in ((5, 8), (6, 9)):
+        moved = Survey(here.samples, points_in(GRID, [row], [col]), elements={})
+        images.append(
+            imread(draw_scores(scores, make_targets(scores, moved.deposits)[:0], moved, tmp_path / f"{row}.png"))
+        )
+    rows, cols = np.nonzero((images[0] != images[1]).any(axis=2))
+    height, width = images[0].shape[:2]
+    assert rows.max() < 0.35 * height
+    assert cols.max() < 0.35 * width
+
+
+def test_a_picture_is_not_overwritten_by_accident(tmp_path):
+    draw_stack(make_stack(GRID), tmp_path / "stack.png")
+    with pytest.raises(OutputExistsError):
+        draw_stack(make_stack(GRID), tmp_path / "stack.png")

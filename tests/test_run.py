@@ -1,0 +1,206 @@
+"""The main story, end to end: a survey goes in, a run folder comes out, the same one every time, without leaks."""
+
+import json
+import shutil
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pytest
+import rasterio
+
+import geomfaf
+from geomfaf.errors import DataError, OutputExistsError
+from geomfaf.init import init_project
+from geomfaf.project import load_project, run_project
+from geomfaf.synthetic import make_survey, write_survey
+
+AREAS = Path(__file__).resolve().parents[2] / "shared" / "areas"
+FOLDER = """check.csv evaluation.csv evaluation.json run.json scores.png scores.tif screen.csv stack.png stack.tif
+summary.md targets.csv targets.gpkg windows.gpkg model/model.json model/weights.safetensors""".split()
+
+
+def prepare(folder, survey, cell=100, **settings):
+    """Write a survey and the project file that `geomfaf init` makes of it, with coarse cells to be quick."""
+    folder.mkdir(parents=True, exist_ok=True)
+    source = survey
+    if not isinstance(survey, Path):
+        source = folder / "survey.gpkg"
+        write_survey(survey, source)
+    toml = folder / "geomfaf.toml"
+    init_project([source], toml)
+    lines = [f"cell = {cell}" if line.startswith("cell = ") else line for line in toml.read_text().splitlines()]
+    for key, value in settings.items():
+        table, name = key.split("__")
+        lines.insert(lines.index(f"[{table}]") + 1, f"{name} = {value}")
+    toml.write_text("\n".join(lines))
+    return load_project(toml)
+
+
+@pytest.fixture(scope="module")
+def small_run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    survey, truth = make_survey("small", seed=0)
+    project = prepare(folder, survey)
+    return run_project(project), project, truth
+
+
+def test_the_run_folder_is_complete(small_run):
+    out, _, _ = small_run
+    there = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
+    assert set(FOLDER) <= there
+    assert not [name for name in there if Path(name).name.startswith(".")]
+    assert not list((out / "model").glob("checkpoint-*"))
+
+
+def test_signal_free_elements_are_screened_out(small_run):
+    out, _, truth = small_run
+    screening = pd.read_csv(out / "screen.csv")
+    kept = set(screening.loc[screening["kept"], "element"])
+    assert kept == set(truth.elements.loc[truth.elements["signal"], "column"])
+
+
+def test_the_map_ranks_unseen_deposits_well_above_chance(small_run):
+    out, _, _ = small_run
+    table = pd.read_csv(out / "evaluation.csv").set_index("model")
+    assert list(table.index) == ["MFAF", "logistic regression", "extra trees"]
+    assert (table["map_auc_low"] > 0.55).all()
+    assert (table["captured_20"] <= table["deposits"]).all()
+    assert set(table["deposits"]) == {36}
+
+
+def test_the_stack_holds_no_deposits_and_every_raster_shares_the_grid(small_run):
+    out, _, _ = small_run
+    with rasterio.open(out / "stack.tif") as stack, rasterio.open(out / "scores.tif") as scores:
+        assert stack.transform == scores.transform
+        assert stack.crs == scores.crs
+        assert stack.shape == scores.shape
+        assert not any("deposit" in name.lower() for name in stack.descriptions)
+        assert stack.descriptions[-2:] == ("Geology (stratum)", "Distance to nearest fault (m)")
+        assert scores.overviews(1) or max(scores.shape) < 512
+        shown = scores.read(masked=True)
+    assert (shown >= 0).all()
+    assert (shown[[0, 1, 3]] <= 1).all()
+
+
+def test_targets_take_the_share_of_the_area_that_was_asked_for(small_run):
+    out, _, _ = small_run
+    targets = gpd.read_file(out / "targets.gpkg", layer="targets")
+    with rasterio.open(out / "scores.tif") as scores:
+        area = np.isfinite(scores.read(1)).sum() * 0.01
+    assert list(targets["number"]) == list(range(1, len(targets) + 1))
+    assert 0.02 * area < targets["area_km2"].sum() <= 0.05 * area + 0.01
+    assert targets.geometry.is_valid.all()
+    np.testing.assert_allclose(targets.area / 1e6, targets["area_km2"])
+    assert targets["mean_score"].is_monotonic_decreasing
+
+
+def test_the_record_says_what_went_in(small_run):
+    out, project, _ = small_run
+    record = json.loads((out / "run.json").read_text())
+    assert record["inputs"]["samples"]["sha256"] == geomfaf.model.file_hash(project.sources["samples"].path)
+    assert record["settings"]["seed"] == 0
+    assert {"train", "predict", "evaluate"} <= set(record["seconds"])
+    assert record["versions"]["geomfaf"] == geomfaf.__version__
+
+
+def test_the_summary_prints_the_verdict_and_the_counts(small_run):
+    out, _, _ = small_run
+    text = (out / "summary.md").read_text()
+    for line in json.loads((out / "evaluation.json").read_text())["verdict"]:
+        assert line in text
+    assert "of 36" in text
+    assert "36 known deposits" in text
+
+
+def test_two_runs_with_the_same_seed_are_identical(small_run, tmp_path):
+    out, _, _ = small_run
+    survey, _ = make_survey("small", seed=0)
+    again = run_project(prepare(tmp_path, survey))
+    for name in ("stack.tif", "scores.tif"):
+        with rasterio.open(out / name) as first, rasterio.open(again / name) as second:
+            assert np.array_equal(first.read(), second.read(), equal_nan=True)
+    for layer in ("targets", "cells"):
+        first, second = (gpd.read_file(folder / "targets.gpkg", layer=layer) for folder in (out, again))
+        pd.testing.assert_frame_equal(pd.DataFrame(first), pd.DataFrame(second))
+    assert (out / "targets.csv").read_bytes() == (again / "targets.csv").read_bytes()
+    assert (out / "evaluation.csv").read_bytes() == (again / "evaluation.csv").read_bytes()
+
+
+def test_a_second_run_uses_the_trained_model_again(small_run, tmp_path):
+    out, project, _ = small_run
+    shutil.copytree(project.folder, tmp_path / "copy")
+    copy = load_project(tmp_path / "copy" / "geomfaf.toml")
+    with pytest.raises(OutputExistsError, match="--overwrite"):
+        run_project(copy)
+    before = (copy.out / "model" / "model.json").stat().st_mtime_ns
+    run_project(copy, overwrite=True)
+    assert (copy.out / "model" / "model.json").stat().st_mtime_ns == before
+    with rasterio.open(out / "scores.tif") as first, rasterio.open(copy.out / "scores.tif") as second:
+        assert np.array_equal(first.read(), second.read(), equal_nan=True)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_random_deposits_give_no_skill(tmp_path, seed):
+    """The leak test: deposits that follow nothing cannot be found on ground that was not learned from."""
+    survey, _ = make_survey("small", seed=seed, random_deposits=True)
+    run_project(prepare(tmp_path, survey, cell=200))
+    table = pd.read_csv(tmp_path / "out" / "evaluation.csv")
+    assert ((table["map_auc_low"] < 0.5) & (table["map_auc_high"] > 0.5)).all(), table
+    assert "not show that MFAF's map is better than chance" in (tmp_path / "out" / "summary.md").read_text()
+
+
+def test_samples_and_deposits_are_enough(tmp_path):
+    survey, _ = make_survey("small", seed=1)
+    source = tmp_path / "bare.gpkg"
+    survey.samples.to_file(source, layer="soil")
+    survey.deposits.to_file(source, layer="mines")
+    out = run_project(prepare(tmp_path / "p", source, cell=200))
+    with rasterio.open(out / "stack.tif") as stack:
+        assert all("IDW" in name for name in stack.descriptions)
+        assert np.isnan(stack.read(1)[0, 0]) or stack.count > 0
+    findings = pd.read_csv(out / "check.csv")
+    assert {"geology", "faults", "study_area"} <= set(findings["layer"])
+
+
+def test_a_csv_survey_in_degrees_goes_to_its_utm_zone(tmp_path):
+    survey, _ = make_survey("small", seed=0)
+    for name, layer in (("samples", survey.samples), ("deposits", survey.deposits)):
+        lonlat = layer.to_crs(4326)
+        table = pd.DataFrame(lonlat.drop(columns="geometry"))
+        table.assign(lon=lonlat.geometry.x, lat=lonlat.geometry.y).to_csv(tmp_path / f"{name}.csv", index=False)
+    said = init_project([tmp_path / "samples.csv", tmp_path / "deposits.csv"], tmp_path / "g.toml", crs="EPSG:4326")
+    assert any("EPSG:32650" in line for line in said)
+    project = load_project(tmp_path / "g.toml")
+    assert project.read().crs.to_epsg() == 32650
+    np.testing.assert_allclose(project.read().samples.total_bounds, survey.samples.total_bounds, atol=1e-3)
+
+
+def test_a_refused_survey_leaves_the_findings_and_no_results(tmp_path):
+    survey, _ = make_survey("small", seed=0)
+    source = tmp_path / "one.gpkg"
+    survey.samples.to_file(source, layer="samples")
+    survey.deposits.iloc[:1].to_file(source, layer="deposits")
+    project = prepare(tmp_path / "p", source)
+    with pytest.raises(DataError, match="only one deposit"):
+        run_project(project)
+    assert [path.name for path in project.out.iterdir()] == ["check.csv"]
+
+
+@pytest.mark.skipif(not AREAS.is_dir(), reason="the real areas are not beside this checkout")
+@pytest.mark.parametrize(
+    ("area", "cell", "words"),
+    [
+        ("clb_finland", 400, ["zero = below detection", "92.2 %", "outside the study area"]),
+        ("mtpainter_sa", 400, ["missing", "several rows at one place"]),
+        ("murchison_wa", 2000, ["92 rows at 23 places", "23 sampled places", "negative = below detection"]),
+    ],
+)
+def test_real_areas_run_without_edits(tmp_path, area, cell, words):
+    out = run_project(prepare(tmp_path, AREAS / f"{area}.gpkg", cell=cell))
+    for name in FOLDER:
+        assert (out / name).stat().st_size > 0, name
+    text = (out / "summary.md").read_text()
+    for word in words:
+        assert word in text

@@ -1,0 +1,51 @@
+"""The house rules that a machine can check: who imports whom, and what the command line loads."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import geomfaf
+
+HOME = Path(geomfaf.__file__).parent
+ORDER = (
+    "errors grid bands elements progress read recognise check screen idw_scipy idw_options idw_weights sight "
+    "barriers idw_samples idw_validate idw_kernels idw_quadtree idw_far idw_plan cluster tiff_tiles raster_files "
+    "streaming idw rasterize write stack windows folds encode augment backbones mfaf train baselines model "
+    "predict evaluate targets report synthetic init project cli_inputs cli"
+).split()
+
+
+def modules_imported_by(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level == 1]
+    return {node.module or alias.name for node in nodes for alias in node.names}
+
+
+def test_every_module_has_its_place_in_the_data_flow():
+    files = {path.stem for path in HOME.glob("*.py")} - {"__init__"}
+    assert files == set(ORDER)
+
+
+def test_imports_point_upstream():
+    place = {name: number for number, name in enumerate(ORDER)}
+    for name in ORDER:
+        for other in modules_imported_by(HOME / f"{name}.py") - {"__version__", "__init__"}:
+            assert place[other] < place[name], f"{name} imports {other}, which comes later in the data flow"
+
+
+def test_the_command_line_starts_without_heavy_packages():
+    heavy = "{'numpy', 'pandas', 'torch', 'geopandas', 'rasterio'}"
+    code = f"import sys, geomfaf.cli; print(sorted({heavy} & set(sys.modules)))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_the_public_interface_is_there_and_gridding_needs_no_torch():
+    code = (
+        "import sys, geomfaf; geomfaf.idw_grid, geomfaf.read_survey, geomfaf.build_stack; print('torch' in sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "False"
+    for name in geomfaf.__all__:
+        assert getattr(geomfaf, name) is not None
