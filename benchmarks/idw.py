@@ -1,9 +1,10 @@
 """Measure geomfaf's interpolation against its peers, and write down what was measured.
 
-    python benchmarks/idw.py peers     whole process and computation only, answers compared
-    python benchmarks/idw.py growth    cost against samples, cells, neighbours and bands; a figure
-    python benchmarks/idw.py scale     100,000 samples on 10,000 x 10,000 and a million on 20,000 x 20,000 cells
-    python benchmarks/idw.py cold      first run with compilation against a cached one
+    python benchmarks/idw.py processes      whole processes, files read and written; answers compared
+    python benchmarks/idw.py computations   the computation alone, in memory; answers compared
+    python benchmarks/idw.py growth         cost against samples, cells, neighbours and bands; a figure
+    python benchmarks/idw.py scale          10,000 x 10,000 and 20,000 x 20,000 cells: time and memory
+    python benchmarks/idw.py cold           first run with compilation against a cached one
 
 Tables (CSV and Markdown) go to ``docs/benchmarks`` and into ``docs/gridding.md``. Tools take turns
 within one run, the fastest of the repeats counts, and ratios are of figures of the same run:
@@ -104,7 +105,7 @@ def whole_processes(repeats: int) -> list[dict]:
                 runs = 1 if tool == "geomfaf" else BANDS
                 typical, most = disagreement(results["geomfaf"], results[tool])
                 rows.append({
-                    "job": job, "measured": "whole process", "tool": tool, "one run (s)": spent, "runs": runs,
+                    "job": job, "tool": tool, "one run (s)": spent, "runs": runs,
                     "eight bands (s)": spent * runs, "times geomfaf": spent * runs / seconds["geomfaf"],
                     "difference 99.9 %": typical, "difference max": most,
                 })  # fmt: skip
@@ -127,8 +128,7 @@ def computations(repeats: int) -> list[dict]:
         for tool, spent in seconds.items():
             typical, most = disagreement(reference, results[tool].reshape(BANDS, -1))
             rows.append({
-                "job": job, "measured": "computation", "tool": tool, "one run (s)": spent, "runs": 1,
-                "eight bands (s)": spent, "times geomfaf": spent / seconds["geomfaf"],
+                "job": job, "tool": tool, "eight bands (s)": spent, "times geomfaf": spent / seconds["geomfaf"],
                 "difference 99.9 %": typical, "difference max": most,
             })  # fmt: skip
     return rows
@@ -262,14 +262,16 @@ def write(table: pd.DataFrame, name: str, note: str) -> None:
 def main() -> None:
     """Run one of the benchmarks."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["peers", "growth", "scale", "cold"])
+    parser.add_argument("what", choices=["processes", "computations", "growth", "scale", "cold"])
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
-    if arguments.what == "peers":
-        table = pd.DataFrame(whole_processes(arguments.repeats) + computations(arguments.repeats))
-        note = f"{SAMPLES:,} clustered samples, {CELLS:,} x {CELLS:,} cells, eight bands, power 2."
-        note += f" Tools that grid one band a run count {BANDS} times. xarray-spatial has no interpolation of points."
-        write(table, "peers", note)
+    survey = f"{SAMPLES:,} clustered samples, {CELLS:,} x {CELLS:,} cells, eight bands, power 2."
+    if arguments.what == "processes":
+        note = f"{survey} Tools that grid one band a run count {BANDS} times."
+        write(pd.DataFrame(whole_processes(arguments.repeats)), "processes", note)
+    elif arguments.what == "computations":
+        note = f"{survey} xarray-spatial has no interpolation of points, scikit-learn's has no radius."
+        write(pd.DataFrame(computations(arguments.repeats)), "computations", note)
     elif arguments.what == "growth":
         table = growth(arguments.repeats)
         write(table, "growth", "Computation only.")
