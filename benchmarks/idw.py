@@ -32,8 +32,8 @@ import peers
 from points import BANDS, SIDE, as_layer, clustered_points, write_layers
 
 from geomfaf.grid import Grid
+from geomfaf.gridding.plan import cores
 from geomfaf.idw import IdwOptions, idw
-from geomfaf.idw_plan import cores
 
 SAMPLES, CELLS = 7_512, 1_560
 OUT = Path(__file__).parent.parent / "docs" / "benchmarks"

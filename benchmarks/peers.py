@@ -19,7 +19,7 @@ import rasterio
 from points import SIDE
 
 from geomfaf.grid import Grid
-from geomfaf.idw_plan import cores
+from geomfaf.gridding.plan import cores
 
 POWER = 2.0
 CHUNK = 200_000

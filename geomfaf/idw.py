@@ -9,8 +9,8 @@ nearest samples (Shepard 1968, doi 10.1145/800186.810616). Three rules make the 
 * at a sample's own place (to the micrometre) the estimate is the sample.
 
 Three engines give the same answer (to 1e-6, mostly 1e-7): scipy's tree for small jobs, compiled
-k-nearest tiles (:mod:`geomfaf.idw_kernels`) and the compiled far field for all samples
-(:mod:`geomfaf.idw_far`). Which one runs depends on the job's size only, so that a job repeats to the bit.
+k-nearest tiles (:mod:`geomfaf.gridding.kernels`) and the compiled far field for all samples
+(:mod:`geomfaf.gridding.far`). Which one runs depends on the job's size only, so that a job repeats to the bit.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ import numpy as np
 import xarray as xr
 
 from .bands import Band, as_dataarray
-from .cluster import fill_blocks
 from .elements import label
 from .grid import Grid
-from .idw_options import IdwOptions, make_rule
-from .idw_plan import IdwPlan, cores
-from .idw_samples import bands_by_missing, check_samples, merge_places, metric, point_search, sample_values
-from .idw_scipy import CHUNK, FAR, TIE
-from .idw_validate import cross_validate_idw
+from .gridding.cluster import fill_blocks
+from .gridding.options import IdwOptions, make_rule
+from .gridding.plan import IdwPlan, cores
+from .gridding.samples import bands_by_missing, check_samples, merge_places, metric, point_search, sample_values
+from .gridding.streaming import stream_raster
+from .gridding.tree_engine import CHUNK, FAR, TIE
+from .gridding.validate import cross_validate_idw
 from .progress import say
-from .streaming import stream_raster
 
 __all__ = [
     "CHUNK",

@@ -122,6 +122,8 @@ def train_model(
     grid, named = grid_of(stack), bands_of(stack)
     grid.require_same(folds.grid, "the folds' grid")
     size = int(windows["size"].iloc[0])
+    if folds.margin < size:
+        raise DataError(f"the folds keep {folds.margin} cells free around test ground; windows of {size} need {size}.")
     members = []
     for fold in track(range(folds.count), "training", unit="folds"):
         names = list(bands[fold]) if bands is not None else [band.name for band in named]

@@ -238,10 +238,12 @@ def screen_in_folds(project: Project, survey: Survey, folds: Folds) -> tuple[pd.
         away_samples, away_deposits = (
             frame[_away(folds, frame, fold, table.attrs["radius"])] for frame in (survey.samples, survey.deposits)
         )
-        part = screen_elements(away_samples, away_deposits, survey.elements, **options)
+        part = table.iloc[:0]  # no deposit is far enough from this fold's ground: nothing can be learned of elements
+        if len(away_deposits):
+            part = screen_elements(away_samples, away_deposits, survey.elements, **options)
         kept = set(part.loc[part["kept"], "element"])
         if not kept and no_other_evidence:
-            kept = set(part["element"].head(FALLBACK_ELEMENTS))
+            kept = set(part["element"].head(FALLBACK_ELEMENTS)) or set(list(survey.elements)[:FALLBACK_ELEMENTS])
         chosen.append([element for element in survey.elements if element in kept])
     table["kept_in_folds"] = [f"{sum(e in part for part in chosen)} of {folds.count}" for e in table["element"]]
     passed = int(table["kept"].sum())
@@ -276,7 +278,8 @@ def _train(
     options = training_options(project.preset, **settings)
     others = [band.name for band in bands_of(stack) if band.kind != "element"]
     bands = [[*elements, *others] for elements in chosen]
-    state = (asdict(options), bands, project.seed, windows.drop(columns="geometry").to_csv(), folds.table.tolist())
+    split = (folds.block, folds.margin, folds.table.tolist())
+    state = (asdict(options), bands, project.seed, windows.drop(columns="geometry").to_csv(), split)
     digest = hashlib.sha256(json.dumps([state, library_versions()]).encode())
     digest.update(stack.values.tobytes())
     fingerprint, folder = digest.hexdigest()[:16], project.out / "model"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import hashlib
 import math
 import time
 from collections.abc import Iterator
@@ -14,6 +12,7 @@ import numpy as np
 import torch
 
 from .augment import NOISE_VARIANCE, add_noise, smote, turn_and_flip
+from .checkpoint import TrainingState, fingerprint
 from .errors import DataError, UsageError, nearest_name
 from .mfaf import MFAF, PAPER_DILATIONS, branch_probabilities, distillation_loss
 from .progress import track
@@ -55,6 +54,15 @@ class Training:
         ):
             if getattr(self, name) not in known:
                 raise UsageError(f'{name} = "{getattr(self, name)}" is unknown: use {" or ".join(known)}.')
+        kinds: dict[str, type | tuple[type, ...]] = {"int": int, "float": (int, float), "bool": bool, "str": str}
+        for option in fields(self):
+            value, kind = getattr(self, option.name), kinds.get(str(option.type), object)
+            if not isinstance(value, kind) or (isinstance(value, bool) and option.type != "bool"):
+                raise UsageError(f"{option.name} = {value!r} is not of the kind {option.type}.")
+        if self.dilations is not None and (not self.dilations or min(self.dilations) < 1) and self.dilations != (0,):
+            raise UsageError(f"dilations = {self.dilations} must be whole numbers from 1, or [0] for no branches.")
+        if self.learning_rate <= 0 or self.weight_decay < 0 or self.noise < 0 or not 0 < self.validation < 1:
+            raise UsageError("learning_rate must be positive, weight_decay and noise not negative, validation in 0..1.")
         if not 0 <= self.beta <= 1:
             raise UsageError(f"beta = {self.beta} must lie between 0 (no distillation) and 1.")
         if self.epochs < 1 or self.batch < 2:
@@ -166,11 +174,11 @@ class MFAFClassifier:
         net = _network(options, x.shape[1], x.shape[2]).to(device)
         optimiser = _optimiser(net, options)
         inputs, targets = torch.from_numpy(x).to(device), torch.from_numpy(labels).to(device)
-        key = "" if checkpoint is None else _fingerprint(x, labels, x_held, options, self.seed)
-        state = _Progress.load(checkpoint, key, net, optimiser, device)
+        key = "" if checkpoint is None else fingerprint(x, labels, x_held, options, self.seed)
+        state = TrainingState.load(checkpoint, key, net, optimiser, device)
         saved = time.monotonic()
         for epoch in track(range(options.epochs), label, unit="epochs"):
-            if epoch < state.epoch or state.stopped(options):
+            if epoch < state.epoch or state.stopped(options.patience):
                 continue
             loss = _one_epoch(net, optimiser, inputs, targets, options, epoch, self.seed)
             held_loss = _loss_of(net, x_held, y_held, options, device) if len(y_held) else None
@@ -330,81 +338,3 @@ def _loss_of(net: MFAF, x: np.ndarray, labels: np.ndarray, options: Training, de
     with torch.inference_mode():
         logits = net(torch.from_numpy(x).to(device))
         return float(distillation_loss(logits, torch.from_numpy(labels).to(device), beta=0.0))
-
-
-def _fingerprint(x: np.ndarray, labels: np.ndarray, x_held: np.ndarray, options: Training, seed: int) -> str:
-    """Return a hash of everything that decides what a training ends with."""
-    digest = hashlib.sha256(repr((options, seed, x.shape, x_held.shape)).encode())
-    for part in (x, labels, x_held):
-        digest.update(np.ascontiguousarray(part).tobytes())
-    return digest.hexdigest()
-
-
-@dataclass
-class _Progress:
-    """Where a training stands: epochs done, losses, the best weights so far when it may stop early."""
-
-    epoch: int
-    history: list[dict]
-    best: dict[str, torch.Tensor]
-    best_loss: float = math.inf
-    since_best: int = 0
-
-    def stopped(self, options: Training) -> bool:
-        return options.patience > 0 and self.since_best >= options.patience
-
-    def record(self, epoch: int, loss: float, held_loss: float | None, net: MFAF) -> None:
-        self.epoch = epoch + 1
-        self.history.append({"epoch": epoch + 1, "loss": loss, "validation_loss": held_loss})
-        if held_loss is None:
-            return
-        self.since_best += 1
-        if held_loss < self.best_loss:
-            self.best, self.best_loss, self.since_best = copy.deepcopy(net.state_dict()), held_loss, 0
-
-    def save(self, path: Path, key: str, net: MFAF, optimiser: torch.optim.Optimizer) -> None:
-        """Write weights, optimiser state and losses into one safetensors file; no pickle."""
-        import json
-
-        from safetensors.torch import save_file
-
-        tensors = {f"net.{k}": v.contiguous() for k, v in net.state_dict().items()}
-        tensors |= {f"best.{k}": v.contiguous() for k, v in self.best.items()}
-        for number, slots in optimiser.state_dict()["state"].items():
-            tensors |= {f"optimiser.{number}.{k}": v for k, v in slots.items() if isinstance(v, torch.Tensor)}
-        rest = {
-            "epoch": self.epoch,
-            "best_loss": self.best_loss,
-            "since_best": self.since_best,
-            "history": self.history,
-        }
-        beside = path.with_suffix(".partial")
-        save_file(tensors, beside, metadata={"progress": json.dumps(rest), "fingerprint": key})
-        beside.replace(path)
-
-    @classmethod
-    def load(
-        cls, path: Path | None, key: str, net: MFAF, optimiser: torch.optim.Optimizer, device: torch.device
-    ) -> _Progress:
-        """Restore an interrupted training into ``net`` and ``optimiser``, or start a new one."""
-        if path is None or not path.exists():
-            return cls(0, [], {})
-        import json
-
-        from safetensors import safe_open
-
-        parts: dict[str, dict[str, torch.Tensor]] = {"net": {}, "best": {}, "optimiser": {}}
-        with safe_open(path, framework="pt", device=str(device)) as file:
-            if (file.metadata() or {}).get("fingerprint") != key:
-                return cls(0, [], {})
-            rest = json.loads(file.metadata()["progress"])
-            for key in file.keys():  # noqa: SIM118  (safe_open is no mapping)
-                part, name = key.split(".", 1)
-                parts[part][name] = file.get_tensor(key)
-        net.load_state_dict(parts["net"])
-        slots: dict[int, dict[str, torch.Tensor]] = {}
-        for name, tensor in parts["optimiser"].items():
-            number, slot = name.split(".", 1)
-            slots.setdefault(int(number), {})[slot] = tensor
-        optimiser.load_state_dict({"state": slots, "param_groups": optimiser.state_dict()["param_groups"]})
-        return cls(best=parts["best"], **rest)

@@ -6,9 +6,9 @@ from affine import Affine
 from pyproj import CRS
 from shapely import LineString, Point, box
 
-from geomfaf.barriers import barrier_segments
 from geomfaf.errors import DataError
 from geomfaf.grid import Grid
+from geomfaf.gridding.barriers import barrier_segments
 from geomfaf.idw import IdwOptions, idw_grid, idw_points
 
 UTM = CRS.from_epsg(32633)

@@ -4,8 +4,8 @@ import pytest
 from shapely import Point
 
 from geomfaf.grid import Grid
+from geomfaf.gridding.validate import cross_validate_idw
 from geomfaf.idw import IdwOptions, idw_grid, idw_points
-from geomfaf.idw_validate import cross_validate_idw
 
 
 @pytest.fixture

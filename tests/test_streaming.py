@@ -14,10 +14,10 @@ from affine import Affine
 from pyproj import CRS
 from shapely import Point
 
-from geomfaf import cluster, streaming
 from geomfaf.bands import Band
 from geomfaf.errors import OutputExistsError, UsageError
 from geomfaf.grid import Grid
+from geomfaf.gridding import cluster, streaming
 from geomfaf.idw import IdwOptions, idw_grid, idw_to_file, plan_grid
 from geomfaf.write import read_raster
 
@@ -138,7 +138,7 @@ def test_a_killed_process_leaves_no_broken_file(tmp_path):
     script.write_text(
         "import sys, time, numpy as np\n"
         "from affine import Affine\n"
-        "from geomfaf import streaming\n"
+        "from geomfaf.gridding import streaming\n"
         "from geomfaf.bands import Band\n"
         "from geomfaf.grid import Grid\n"
         "streaming.CHECKPOINT = 0.0\n"

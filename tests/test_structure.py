@@ -9,29 +9,44 @@ import geomfaf
 
 HOME = Path(geomfaf.__file__).parent
 ORDER = (
-    "errors grid bands elements progress read recognise check screen idw_scipy idw_options idw_weights sight "
-    "barriers idw_samples idw_validate idw_kernels idw_quadtree idw_far idw_plan cluster tiff_tiles raster_files "
-    "streaming idw rasterize write stack windows folds encode augment backbones mfaf train baselines model "
-    "predict evaluate targets report synthetic init project cli_inputs cli"
+    "errors grid bands elements progress read recognise check screen idw rasterize write stack windows folds encode "
+    "augment backbones mfaf checkpoint train baselines model predict evaluate targets report synthetic "
+    "init project cli_inputs cli"
+).split()
+GRIDDING = (
+    "tree_engine options weights sight barriers samples validate kernels quadtree far plan cluster tiff_tiles "
+    "raster_files streaming"
 ).split()
 
 
-def modules_imported_by(path):
+def modules_imported_by(path, level=1):
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level == 1]
+    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level == level]
     return {node.module or alias.name for node in nodes for alias in node.names}
 
 
 def test_every_module_has_its_place_in_the_data_flow():
     files = {path.stem for path in HOME.glob("*.py")} - {"__init__"}
     assert files == set(ORDER)
+    assert {path.stem for path in HOME.glob("gridding/*.py")} - {"__init__"} == set(GRIDDING)
 
 
 def test_imports_point_upstream():
     place = {name: number for number, name in enumerate(ORDER)}
     for name in ORDER:
         for other in modules_imported_by(HOME / f"{name}.py") - {"__version__", "__init__"}:
+            if other.startswith("gridding"):
+                assert name == "idw", "the engines are reached through idw alone"
+                continue
             assert place[other] < place[name], f"{name} imports {other}, which comes later in the data flow"
+
+
+def test_the_engines_import_upstream_and_only_the_foundations_of_the_house():
+    place = {name: number for number, name in enumerate(GRIDDING)}
+    for name in GRIDDING:
+        for other in modules_imported_by(HOME / "gridding" / f"{name}.py"):
+            assert place[other] < place[name], f"gridding/{name} imports {other}, which comes later"
+        assert modules_imported_by(HOME / "gridding" / f"{name}.py", level=2) <= {"errors", "grid", "bands", "progress"}
 
 
 def test_the_command_line_starts_without_heavy_packages():

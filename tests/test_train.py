@@ -114,6 +114,17 @@ def test_a_checkpoint_of_another_training_is_not_taken_over(tmp_path, interrupt,
     assert same_bits(fitted(**arguments, checkpoint=path), fitted(**arguments))
 
 
+def test_every_epoch_draws_and_turns_anew(monkeypatch):
+    drawn, turned = [], []
+    batches, turn = geomfaf.train._batches, geomfaf.train.turn_and_flip
+    monkeypatch.setattr(geomfaf.train, "_batches", lambda *a: drawn.append(list(batches(*a))) or drawn[-1])
+    monkeypatch.setattr(geomfaf.train, "turn_and_flip", lambda *a: turned.append(turn(*a)) or turned[-1])
+    fitted(options(epochs=3))
+    orders = {tuple(torch.cat(epoch).tolist()) for epoch in drawn}
+    assert len(orders) == 3
+    assert len({batch.numpy().tobytes() for batch in turned}) == len(turned)
+
+
 def test_early_stopping_keeps_the_best_weights():
     chosen = options(epochs=40, patience=3, learning_rate=0.02, noise=0.0)
     classifier = fitted(chosen)

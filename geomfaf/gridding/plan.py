@@ -15,11 +15,11 @@ from functools import partial
 
 import numpy as np
 
-from .grid import Grid
-from .idw_options import EXTRAS, IdwOptions, make_rule
-from .idw_samples import Transform, bands_by_missing, check_samples, merge_places, metric, point_search
-from .idw_scipy import FAR, TIE, Rule, TreeSearch
-from .idw_validate import choose_rule
+from ..grid import Grid
+from .options import EXTRAS, IdwOptions, make_rule
+from .samples import Transform, bands_by_missing, check_samples, merge_places, metric, point_search
+from .tree_engine import FAR, TIE, Rule, TreeSearch
+from .validate import choose_rule
 
 BLOCK = 512
 """Cells along a block's side: eight bands of it are 8 MB, and the compiled engines fill it in 0.1 s or less."""
@@ -145,7 +145,7 @@ class IdwPlan:
         return partial(_search_nearest, search, len(places))
 
     def _far_search(self, pool: Executor | None) -> BlockSearch:
-        from .idw_far import FarField
+        from .far import FarField
 
         field = FarField(self.places, self.values, self.grid, self.rule.power, self.options.tolerance).build(pool)
         masks = []
@@ -190,7 +190,7 @@ def cores() -> int:
 def _compiled_search(
     metric: Transform, places: np.ndarray, known: np.ndarray, rule: Rule, grid: Grid, extras: bool
 ) -> BlockSearch:
-    from . import idw_kernels as kernels
+    from . import kernels
 
     rule = rule._replace(neighbours=0) if rule.neighbours >= len(places) else rule
     # Counting costs a tenth of the time: only where a count is asked for.
@@ -204,7 +204,7 @@ def _compiled_search(
 
 
 def _search_lattice(lattice, buckets, rule, side, extras, window: Window) -> Found:
-    from .idw_kernels import knn_block
+    from .kernels import knn_block
 
     row, column, height, width = window
     out = np.empty((buckets.values.shape[1], height, width), np.float32)

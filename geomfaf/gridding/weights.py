@@ -1,7 +1,7 @@
 """Compiled weights, shared by both compiled engines of inverse-distance weighting.
 
 Numba's cache on disk looks at the file of the calling kernel only: after a change here, touch
-``idw_kernels.py`` and ``idw_quadtree.py`` too.
+``kernels.py`` and ``quadtree.py`` too.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 from numba import njit
 
-from .idw_scipy import TOUCH
+from .tree_engine import TOUCH
 
 TOUCH2 = TOUCH**2
 AT_SAMPLE = 1e200

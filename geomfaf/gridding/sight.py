@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from .idw_weights import INNER
+from .weights import INNER
 
 
 @njit(**INNER)

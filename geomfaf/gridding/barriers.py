@@ -10,8 +10,8 @@ import geopandas as gpd
 import numpy as np
 import shapely
 
-from .errors import DataError
-from .idw_scipy import Rule, TreeSearch
+from ..errors import DataError
+from .tree_engine import Rule, TreeSearch
 
 
 def barrier_segments(lines: gpd.GeoDataFrame | gpd.GeoSeries | np.ndarray) -> np.ndarray:

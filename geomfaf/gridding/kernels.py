@@ -17,8 +17,8 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from .idw_scipy import FAR, TIE, Rule
-from .idw_weights import AT_SAMPLE, FAST, INNER, TOUCH2, powers_to_weights, squared_distances
+from .tree_engine import FAR, TIE, Rule
+from .weights import AT_SAMPLE, FAST, INNER, TOUCH2, powers_to_weights, squared_distances
 
 
 class Buckets(NamedTuple):

@@ -1,7 +1,7 @@
 """The reference engine of inverse-distance weighting: scipy's tree and numpy, any points, float64.
 
 It needs no compilation, so that small jobs finish sooner with it, and the compiled engines of
-:mod:`geomfaf.idw_kernels` and :mod:`geomfaf.idw_far` are held against it by property tests.
+:mod:`geomfaf.gridding.kernels` and :mod:`geomfaf.gridding.far` are held against it by property tests.
 """
 
 from __future__ import annotations

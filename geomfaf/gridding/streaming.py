@@ -18,11 +18,11 @@ from typing import Any
 
 import numpy as np
 
-from .bands import Band
+from ..bands import Band
+from ..errors import OutputExistsError, UsageError
+from ..grid import Grid
+from ..progress import say, track
 from .cluster import BlockRunner, block_runner
-from .errors import OutputExistsError, UsageError
-from .grid import Grid
-from .progress import say, track
 from .raster_files import Note, TiffFile, ZarrStore
 from .tiff_tiles import TILE
 

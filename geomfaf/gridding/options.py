@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from .errors import UsageError
-from .idw_scipy import FAR, Rule
+from ..errors import UsageError
+from .tree_engine import FAR, Rule
 
 EXTRAS = ("distance", "count")
 ENGINES = ("auto", "scipy", "numba")
@@ -34,7 +34,7 @@ class IdwOptions:
     extras : sequence of {"distance", "count"}
         Further bands: metres to the nearest sample that counts, number of samples that count.
     errors : bool
-        Cross-validate, see :func:`geomfaf.idw_validate.cross_validate_idw`, and keep the errors with the bands.
+        Cross-validate, see :func:`geomfaf.gridding.validate.cross_validate_idw`, and keep the errors with the bands.
     tolerance : float
         Relative error allowed when all samples count; 0 sums directly.
     engine : {"auto", "scipy", "numba"}

@@ -21,9 +21,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from .errors import UsageError
-from .grid import Grid
-from .idw_quadtree import DEPTH, TOP, Target, Tree, cell_field, far_cell
+from ..errors import UsageError
+from ..grid import Grid
+from .quadtree import DEPTH, TOP, Target, Tree, cell_field, far_cell
 
 BLOCK = 512
 """Cells of the grid along a square of the level at which blocks begin."""

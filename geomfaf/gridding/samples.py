@@ -9,10 +9,10 @@ import geopandas as gpd
 import numpy as np
 from pandas.api.types import is_numeric_dtype
 
+from ..errors import DataError, UsageError, nearest_name
+from ..grid import require_metres
 from .barriers import BarrierSearch, barrier_segments
-from .errors import DataError, UsageError, nearest_name
-from .grid import require_metres
-from .idw_scipy import Rule, TreeSearch
+from .tree_engine import Rule, TreeSearch
 
 Transform = Callable[[np.ndarray], np.ndarray]
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from .grid import Grid
-from .idw_plan import BLOCK, IdwPlan, cores
-from .progress import track
+from ..grid import Grid
+from ..progress import track
+from .plan import BLOCK, IdwPlan, cores
 
 Window = tuple[int, int, int, int]
 Compute = Callable[..., Any]
@@ -74,7 +74,7 @@ def call_block(compute: Compute, window: Window) -> Any:
 def dask_blocks(compute: Compute, grid: Grid, bands: int) -> Any:
     """Return the lazy dask array (bands, y, x) of a block function, one chunk a block.
 
-    The blocks are those that :func:`geomfaf.streaming.stream_raster` computes, to the bit.
+    The blocks are those that :func:`geomfaf.gridding.streaming.stream_raster` computes, to the bit.
     """
     import dask
     import dask.array as da

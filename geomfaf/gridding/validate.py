@@ -15,10 +15,10 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 
-from .errors import UsageError
-from .idw_options import IdwOptions, make_rule
-from .idw_samples import bands_by_missing, check_samples, merge_places, metric, point_search, sample_values
-from .idw_scipy import Rule, weights
+from ..errors import UsageError
+from .options import IdwOptions, make_rule
+from .samples import bands_by_missing, check_samples, merge_places, metric, point_search, sample_values
+from .tree_engine import Rule, weights
 
 POWERS = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0)
 NEIGHBOURS = (4, 6, 8, 12, 16, 24, 32)

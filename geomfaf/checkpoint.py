@@ -1,0 +1,91 @@
+"""The state of a training on disk: an interrupted one goes on where it stopped, to the bit."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from .mfaf import MFAF
+
+
+def fingerprint(x: np.ndarray, labels: np.ndarray, x_held: np.ndarray, options: object, seed: int) -> str:
+    """Return a hash of everything that decides what a training ends with."""
+    digest = hashlib.sha256(repr((options, seed, x.shape, x_held.shape)).encode())
+    for part in (x, labels, x_held):
+        digest.update(np.ascontiguousarray(part).tobytes())
+    return digest.hexdigest()
+
+
+@dataclass
+class TrainingState:
+    """Where a training stands: epochs done, losses, the best weights so far when it may stop early."""
+
+    epoch: int
+    history: list[dict]
+    best: dict[str, torch.Tensor]
+    best_loss: float = math.inf
+    since_best: int = 0
+
+    def stopped(self, patience: int) -> bool:
+        """Return whether the validation loss has not fallen for ``patience`` epochs (0: never)."""
+        return patience > 0 and self.since_best >= patience
+
+    def record(self, epoch: int, loss: float, held_loss: float | None, net: MFAF) -> None:
+        """Note the losses of an epoch, and keep its weights when its validation loss is the lowest so far."""
+        self.epoch = epoch + 1
+        self.history.append({"epoch": epoch + 1, "loss": loss, "validation_loss": held_loss})
+        if held_loss is None:
+            return
+        self.since_best += 1
+        if held_loss < self.best_loss:
+            self.best, self.best_loss, self.since_best = copy.deepcopy(net.state_dict()), held_loss, 0
+
+    def save(self, path: Path, key: str, net: MFAF, optimiser: torch.optim.Optimizer) -> None:
+        """Write weights, optimiser state and losses into one safetensors file; no pickle."""
+        from safetensors.torch import save_file
+
+        tensors = {f"net.{k}": v.contiguous() for k, v in net.state_dict().items()}
+        tensors |= {f"best.{k}": v.contiguous() for k, v in self.best.items()}
+        for number, slots in optimiser.state_dict()["state"].items():
+            tensors |= {f"optimiser.{number}.{k}": v for k, v in slots.items() if isinstance(v, torch.Tensor)}
+        rest = {
+            "epoch": self.epoch,
+            "best_loss": self.best_loss,
+            "since_best": self.since_best,
+            "history": self.history,
+        }
+        beside = path.with_suffix(".partial")
+        save_file(tensors, beside, metadata={"progress": json.dumps(rest), "fingerprint": key})
+        beside.replace(path)
+
+    @classmethod
+    def load(
+        cls, path: Path | None, key: str, net: MFAF, optimiser: torch.optim.Optimizer, device: torch.device
+    ) -> TrainingState:
+        """Restore an interrupted training into ``net`` and ``optimiser``, or start a new one."""
+        if path is None or not path.exists():
+            return cls(0, [], {})
+        from safetensors import safe_open
+
+        parts: dict[str, dict[str, torch.Tensor]] = {"net": {}, "best": {}, "optimiser": {}}
+        with safe_open(path, framework="pt", device=str(device)) as file:
+            if (file.metadata() or {}).get("fingerprint") != key:
+                return cls(0, [], {})
+            rest = json.loads(file.metadata()["progress"])
+            for key in file.keys():  # noqa: SIM118  (safe_open is no mapping)
+                part, name = key.split(".", 1)
+                parts[part][name] = file.get_tensor(key)
+        net.load_state_dict(parts["net"])
+        slots: dict[int, dict[str, torch.Tensor]] = {}
+        for name, tensor in parts["optimiser"].items():
+            number, slot = name.split(".", 1)
+            slots.setdefault(int(number), {})[slot] = tensor
+        optimiser.load_state_dict({"state": slots, "param_groups": optimiser.state_dict()["param_groups"]})
+        return cls(best=parts["best"], **rest)
