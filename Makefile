@@ -4,12 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 AREAS ?= ../shared/areas
 
-.PHONY: help install demo test check areas clean
+.PHONY: help install demo test test-lowest check bench areas clean
 
 help:
 	@echo "make demo    install into .venv, make a synthetic survey, map it (about 2 minutes after installing)"
 	@echo "make test    install into .venv with the test extra, run the whole suite"
 	@echo "make check   lint and types, as CI does"
+	@echo "make test-lowest   the suite with the lowest versions that pyproject.toml allows"
+	@echo "make bench   measure the gridding against its peers (a quarter of an hour)"
 	@echo "make areas   run the real areas of $(AREAS), when they are there"
 	@echo "make clean   remove .venv and every result"
 
@@ -35,10 +37,21 @@ demo: install
 test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest
 
+# The lower bounds of pyproject.toml, in an environment of their own.
+test-lowest:
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet -r .ci/lowest.txt
+	.venv-lowest/bin/python -m pip install --quiet --no-deps -e .
+	.venv-lowest/bin/python -m pytest -p no:cacheprovider
+
 check: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Against gdal_grid, SAGA and the other peers that are installed; rewrites the tables of docs/benchmarks.
+bench: install
+	for part in processes computations growth scale cold; do $(BIN)/python benchmarks/idw.py $$part || exit 1; done
 
 areas: install
 	@for area in clb_finland mtpainter_sa murchison_wa; do \
@@ -50,4 +63,4 @@ areas: install
 	done
 
 clean:
-	rm -rf $(VENV) demo areas build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-lowest demo areas build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

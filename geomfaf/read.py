@@ -146,10 +146,11 @@ def read_layer(source: Source | str | Path) -> gpd.GeoDataFrame:
         raise UsageError(f'layer "{layer}" of {path.name} cannot be read{condition}: {error}') from error
     if not isinstance(frame, gpd.GeoDataFrame):
         raise DataError(f'layer "{layer}" of {path.name} is a table without geometry: name a layer with places.')
-    if frame.crs is None:
+    # GeoPackages written without a CRS by older GDAL declare an "Undefined Cartesian SRS".
+    if frame.crs is None or CRS(frame.crs).name.casefold().startswith("undefined"):
         if not source.crs:
             raise DataError(_no_crs(f'layer "{layer}" of {path.name}'))
-        frame = frame.set_crs(parse_crs(source.crs))
+        frame = frame.set_crs(parse_crs(source.crs), allow_override=True)
     return frame
 
 

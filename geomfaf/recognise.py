@@ -10,6 +10,7 @@ from pathlib import Path
 import geopandas as gpd
 import pandas as pd
 import pyogrio
+from pyproj import CRS
 
 from .elements import element_columns
 from .read import ROLES, TABLES, X_NAMES, Y_NAMES, existing_path, find_column, layer_names, read_table
@@ -62,7 +63,9 @@ def list_layers(path: str | Path) -> list[LayerInfo]:
         info = pyogrio.read_info(path, layer=name, force_feature_count=True)
         text = tuple(f for f, t in zip(info["fields"], info["dtypes"], strict=True) if t == "object")
         kind = _geometry_kind(path, name, info["geometry_type"])
-        found.append(LayerInfo(path, name, kind, int(info["features"]), info["crs"], tuple(info["fields"]), text))
+        found.append(
+            LayerInfo(path, name, kind, int(info["features"]), _said_crs(info["crs"]), tuple(info["fields"]), text)
+        )
     return found
 
 
@@ -81,6 +84,11 @@ def recognise_layers(layers: Sequence[LayerInfo]) -> dict[str, LayerInfo]:
         if best and best[0] > 0:
             roles[role] = best[2]
     return roles
+
+
+def _said_crs(crs: str | None) -> str | None:
+    """Return the CRS of a layer, None where the file only says that it is undefined."""
+    return None if crs is None or CRS(crs).name.casefold().startswith("undefined") else crs
 
 
 def _geometry_kind(path: Path, layer: str, declared: str | None) -> str:

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import shapely
-from geopandas.testing import assert_geodataframe_equal
 from pyproj import CRS
 from shapely import GeometryCollection, LineString, MultiLineString, MultiPoint, Point, Polygon, box
 
@@ -106,7 +105,9 @@ def test_the_callers_frames_are_not_changed():
     before = {role: layer.copy(deep=True) for role, layer in survey.layers().items()}
     check_survey(survey)
     for role, layer in survey.layers().items():
-        assert_geodataframe_equal(layer, before[role])
+        # As bytes: what equality of an invalid polygon means differs between versions of geopandas.
+        pd.testing.assert_frame_equal(layer.to_wkb(), before[role].to_wkb())
+        assert layer.crs == before[role].crs
         assert layer.attrs == before[role].attrs == {}
 
 
