@@ -69,7 +69,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print the ta
 device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
 stride_option = click.option("--stride", type=int, help="Cells between window centres [default: a quarter window].")
 table_options = _options(
-    click.option("--layer", help="Layer of the file, when it has several and none is called so."),
+    click.option("--layer", help="Layer of the file [default: the one that looks like what is needed]."),
     click.option("--x", help="x column of a table (CSV)."),
     click.option("--y", help="y column of a table (CSV)."),
     click.option("--crs", help="CRS of a table or a file without one, such as EPSG:32650."),
@@ -412,6 +412,9 @@ def train(
     stack: Path, windows: Path, out: Path, preset: str, device: str, seed: int, overwrite: bool, **changes: Any
 ) -> None:
     """Train MFAF on STACK and WINDOWS, one network a fold; the result is OUT, a folder with the model.
+
+    All bands of STACK are used. When deposits chose them (`screen`), the held-out figures flatter; `run` screens inside
+    the folds.
 
     Example: geomfaf train demo/stack.tif demo/windows.gpkg demo/model
     """

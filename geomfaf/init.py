@@ -134,7 +134,7 @@ _STAGES = """\
 # min_sites = 30            # fewer sampled places carry no map
 
 [grid]
-cell = {cell}                 # metres; gives 500 to 1,000 cells along the longer side
+# cell = {cell}               # metres; gives 500 to 1,000 cells along the longer side
 # power = 2                 # inverse-distance weighting
 # neighbours = 12           # nearest samples; 0 takes all
 # radius = 2000             # metres; farther samples do not count (no limit when left out)

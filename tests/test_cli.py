@@ -30,7 +30,7 @@ def example_of(name):
 
 def coarse(toml):
     """Cells of 100 m and a short training make the demo quick; everything else stays as `init` wrote it."""
-    toml.write_text(re.sub(r"cell = \d+", "cell = 100", toml.read_text()).replace("# epochs = 12 ", "epochs = 3  # "))
+    toml.write_text(re.sub(r"# cell = \d+", "cell = 100", toml.read_text()).replace("# epochs = 12 ", "epochs = 3  # "))
 
 
 @pytest.fixture(scope="module")

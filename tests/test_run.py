@@ -30,7 +30,7 @@ def prepare(folder, survey, cell=100, **settings):
         write_survey(survey, source)
     toml = folder / "geomfaf.toml"
     init_project([source], toml)
-    lines = [f"cell = {cell}" if line.startswith("cell = ") else line for line in toml.read_text().splitlines()]
+    lines = [f"cell = {cell}" if line.startswith("# cell = ") else line for line in toml.read_text().splitlines()]
     for key, value in settings.items():
         table, name = key.split("__")
         lines.insert(lines.index(f"[{table}]") + 1, f"{name} = {value}")
