@@ -11,12 +11,13 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Item = TypeVar("Item")
 STYLES = ("auto", "bar", "plain", "json", "none")
 _style = "none"
 _silent_depth = 0
+_live: Any = None  # the bars on screen: a loop inside another adds its bar to them, as a terminal has one such place
 
 
 def show_progress(style: str = "auto") -> None:
@@ -68,14 +69,24 @@ def _bar(items: Sequence[Item], label: str, unit: str, steps: list[float]) -> It
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
     )
-    started = time.monotonic()
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(label, total=sum(steps), rate="")
+    global _live
+    outer, started, done = _live, time.monotonic(), 0.0
+    progress = outer or Progress(*columns, console=Console(stderr=True))
+    if outer is None:
+        _live = progress
+        progress.start()
+    task = progress.add_task(label, total=sum(steps), rate="")
+    try:
         for item, step in zip(items, steps, strict=True):
             yield item
-            progress.update(task, advance=step)
-            done = progress.tasks[0].completed
-            progress.update(task, rate=_rate(done, time.monotonic() - started, unit))
+            done += step
+            progress.update(task, advance=step, rate=_rate(done, time.monotonic() - started, unit))
+    finally:
+        if outer is None:
+            progress.stop()
+            _live = None
+        else:
+            progress.remove_task(task)
 
 
 def _lines(items: Sequence[Item], label: str, unit: str, steps: list[float]) -> Iterator[Item]:
