@@ -32,7 +32,7 @@ class Training:
     shared: bool = True  # one backbone for all branches
     beta: float = 0.4  # self-distillation, the paper's best (Table 5)
     temperature: float = 3.0  # usual for distillation; the paper is silent
-    epochs: int = 12  # 30 lost skill on held-out ground of every area tried, 8 to 15 were alike
+    epochs: int = 12  # on the synthetic survey 30 lost skill on held-out ground, 8 to 15 were alike
     least_steps: int = 60  # with few windows an epoch is two or three steps: this many in all at least
     batch: int = 32
     optimiser: str = "adamw"  # steadier than SGD on a hundred windows
