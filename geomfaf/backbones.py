@@ -1,6 +1,14 @@
-"""Feature extractors: a compact network, and torchvision's networks adapted to n bands and small windows."""
+"""Feature extractors: a compact network, and the five published networks adapted to n bands and small windows.
+
+The published ones are torchvision's, made for photographs of 224 pixels: they halve the map five times (total
+stride 32). **The rule for strides**: windows from 64 cells keep all five halvings; smaller ones leave out the first
+two, so that a window of 16 cells still ends in a map of 2 x 2 and never in nothing. Weights and their number do not
+depend on the window, only the strides do.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from torch import nn
@@ -8,8 +16,10 @@ from torch import nn
 from .errors import UsageError, nearest_name
 
 SMALL_WINDOW = 64
-"""Below this size the first convolution of a network made for photographs keeps stride 1 and its pooling goes:
-with their total stride of 32 a window of 16 cells would shrink to nothing."""
+"""Below this size the first two halvings of a network made for photographs are left out."""
+
+PUBLISHED_DROPOUT = 0.2
+"""Before the classifier of GoogLeNet, MobileNetV2 and MnasNet, as published; ResNet18 and ShuffleNetV2 have none."""
 
 
 class Compact(nn.Module):
@@ -19,6 +29,7 @@ class Compact(nn.Module):
     """
 
     features = 48
+    dropout = 0.0
 
     def __init__(self, channels: int, size: int) -> None:
         super().__init__()
@@ -37,58 +48,125 @@ class Compact(nn.Module):
         return self.net(x)
 
 
-class ResNet18(nn.Module):
-    """torchvision's ResNet18 up to its last feature map."""
+class Published(nn.Module):
+    """One of torchvision's networks up to its last feature map.
 
-    features = 512
+    Parameters
+    ----------
+    net : Module
+        Its layers without pooling and classifier.
+    features : int
+        Channels of the last feature map.
+    dropout : float
+        Share of the pooled features that the published classifier drops.
+    """
 
-    def __init__(self, channels: int, size: int) -> None:
+    def __init__(self, net: nn.Module, features: int, dropout: float = 0.0) -> None:
         super().__init__()
-        from torchvision.models import resnet18
-
-        net = resnet18(weights=None)
-        small = size < SMALL_WINDOW
-        net.conv1 = nn.Conv2d(channels, 64, 7, stride=1 if small else 2, padding=3, bias=False)
-        if small:
-            net.maxpool = nn.Identity()
-        self.net = nn.Sequential(*list(net.children())[:-2])
+        self.net = net
+        self.features = features
+        self.dropout = dropout
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the feature map, (batch, 512, y, x)."""
+        """Return the feature map, (batch, features, y, x)."""
         return self.net(x)
 
 
-class ShuffleNetV2(nn.Module):
-    """torchvision's ShuffleNetV2 x1.0 up to its last feature map."""
+def resnet18(channels: int, size: int) -> Published:
+    """Return ResNet18 (He et al. 2016)."""
+    from torchvision.models import resnet18 as published
 
-    features = 1024
-
-    def __init__(self, channels: int, size: int) -> None:
-        super().__init__()
-        from torchvision.models import shufflenet_v2_x1_0
-
-        net = shufflenet_v2_x1_0(weights=None)
-        small = size < SMALL_WINDOW
-        net.conv1[0] = nn.Conv2d(channels, 24, 3, stride=1 if small else 2, padding=1, bias=False)
-        if small:
-            net.maxpool = nn.Identity()
-        self.net = nn.Sequential(*list(net.children())[:-1])
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the feature map, (batch, 1024, y, x)."""
-        return self.net(x)
+    net = published(weights=None)
+    net.conv1 = _first(net.conv1, channels, size)
+    if size < SMALL_WINDOW:
+        net.maxpool = nn.Identity()
+    return Published(nn.Sequential(*list(net.children())[:-2]), 512)
 
 
-BACKBONES: dict[str, type[nn.Module]] = {"compact": Compact, "resnet18": ResNet18, "shufflenet_v2": ShuffleNetV2}
+def shufflenet_v2(channels: int, size: int) -> Published:
+    """Return ShuffleNetV2 x1.0 (Ma et al. 2018)."""
+    from torchvision.models import shufflenet_v2_x1_0 as published
+
+    net = published(weights=None)
+    net.conv1[0] = _first(net.conv1[0], channels, size)
+    if size < SMALL_WINDOW:
+        net.maxpool = nn.Identity()
+    return Published(nn.Sequential(*list(net.children())[:-1]), 1024)
+
+
+def googlenet(channels: int, size: int) -> Published:
+    """Return GoogLeNet (Szegedy et al. 2015) without its auxiliary classifiers."""
+    from torchvision.models import googlenet as published
+
+    net = published(weights=None, aux_logits=False, transform_input=False, init_weights=True)
+    net.conv1.conv = _first(net.conv1.conv, channels, size)
+    if size < SMALL_WINDOW:
+        net.maxpool1 = nn.Identity()
+    # The auxiliary classifiers that were left out stand as None among the children.
+    layers = [layer for layer in net.children() if layer is not None][:-3]
+    return Published(nn.Sequential(*layers), 1024, PUBLISHED_DROPOUT)
+
+
+def mobilenet_v2(channels: int, size: int) -> Published:
+    """Return MobileNetV2 (Sandler et al. 2018)."""
+    from torchvision.models import mobilenet_v2 as published
+
+    net = published(weights=None).features
+    net[0][0] = _first(net[0][0], channels, size)
+    if size < SMALL_WINDOW:
+        net[2].conv[1][0].stride = (1, 1)
+    return Published(net, 1280, PUBLISHED_DROPOUT)
+
+
+def mnasnet(channels: int, size: int) -> Published:
+    """Return MnasNet 1.0 (Tan et al. 2019)."""
+    from torchvision.models import mnasnet1_0 as published
+
+    net = published(weights=None).layers
+    net[0] = _first(net[0], channels, size)
+    if size < SMALL_WINDOW:
+        net[8][0].layers[3].stride = (1, 1)
+    for layer in net.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            # Published is 0.0003, an average over thousands of steps; after our few hundred it would still be noise.
+            layer.momentum = 0.1
+    return Published(net, 1280, PUBLISHED_DROPOUT)
+
+
+BACKBONES: dict[str, Callable[[int, int], nn.Module]] = {
+    "compact": Compact,
+    "resnet18": resnet18,
+    "shufflenet_v2": shufflenet_v2,
+    "googlenet": googlenet,
+    "mobilenet_v2": mobilenet_v2,
+    "mnasnet": mnasnet,
+}
 
 
 def make_backbone(name: str, channels: int, size: int) -> nn.Module:
-    """Return a new backbone for windows of ``channels`` x ``size`` x ``size``."""
+    """Return a new backbone for windows of ``channels`` x ``size`` x ``size``.
+
+    Its ``features`` is the number of channels of the map it returns, its ``dropout`` what the published classifier
+    drops of the pooled map.
+
+    >>> make_backbone("mobilenet_v2", 10, 16)(torch.zeros(1, 10, 16, 16)).shape
+    torch.Size([1, 1280, 2, 2])
+    """
     if name not in BACKBONES:
         raise UsageError(
             f'backbone "{name}" is unknown.{nearest_name(name, BACKBONES)} Known are {", ".join(BACKBONES)}.'
         )
     return BACKBONES[name](channels, size)
+
+
+def _first(conv: nn.Conv2d, channels: int, size: int) -> nn.Conv2d:
+    """Return the first convolution for n bands, with stride 1 for small windows."""
+    stride = 1 if size < SMALL_WINDOW else conv.stride
+    kernel, padding = conv.kernel_size[0], conv.padding[0]
+    new = nn.Conv2d(channels, conv.out_channels, kernel, stride=stride, padding=padding, bias=False)  # type: ignore[arg-type]
+    # He et al. 2015, as the published networks with batch normalisation begin.
+    nn.init.kaiming_normal_(new.weight, mode="fan_out", nonlinearity="relu")
+    return new
 
 
 def _conv(inputs: int, outputs: int) -> list[nn.Module]:

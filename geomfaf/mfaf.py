@@ -88,10 +88,12 @@ class MFAF(nn.Module):
         Input channels (encoded bands).
     size : int
         Cells along a window; sets the first strides of a backbone made for photographs.
-    backbone : {"compact", "resnet18", "shufflenet_v2"}
+    backbone : {"compact", "resnet18", "shufflenet_v2", "googlenet", "mobilenet_v2", "mnasnet"}
         See :mod:`geomfaf.backbones`.
     dilations : sequence of int
-        One branch each; a single ``0`` leaves out the branches: the plain backbone.
+        One branch each; scaled to the window when omitted. A single ``0`` leaves out the branches: the plain backbone.
+        So does a single ``1`` without channel attention: a convolution of each band alone, before the backbone's first
+        convolution of all bands, is no other scale and adds nothing that the second could not learn.
     channel_attention, spatial_attention : bool
         Off for the paper's ablation.
     shared : bool
@@ -117,12 +119,14 @@ class MFAF(nn.Module):
     ) -> None:
         super().__init__()
         rates = scaled_dilations(size) if dilations is None else tuple(dilations)
-        plain = rates == (0,)
+        plain = rates == (0,) or (rates == (1,) and not channel_attention)
         self.branches = nn.ModuleList(
             [nn.Identity()] if plain else [Branch(channels, rate, attention=channel_attention) for rate in rates]
         )
         self.backbones = nn.ModuleList(make_backbone(backbone, channels, size) for _ in ([0] if shared else rates))
         self.spatial = SpatialAttention() if spatial_attention else None
+        dropout: float = self.backbones[0].dropout  # type: ignore[assignment]
+        self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
         self.classifier = nn.Linear(self.backbones[0].features, 2)  # type: ignore[arg-type]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -134,7 +138,7 @@ class MFAF(nn.Module):
             maps = torch.cat([backbone(f) for backbone, f in zip(self.backbones, features, strict=True)])
         if self.spatial is not None:
             maps = maps * self.spatial(maps)
-        logits = self.classifier(maps.mean(dim=(2, 3)))
+        logits = self.classifier(self.dropout(maps.mean(dim=(2, 3))))
         return logits.view(len(self.branches), len(x), 2)
 
     def factor_weights(self, x: torch.Tensor) -> torch.Tensor:
@@ -152,8 +156,9 @@ def distillation_loss(
 ) -> torch.Tensor:
     """Return (1 - beta) * mean cross-entropy + beta * T^2 * mean KL(teacher || branch).
 
-    The paper sums the branches' losses and adds a self-distillation term with coefficient beta (9); the teacher here
-    is the detached mean of the branches' logits, softened by the temperature T (Hinton et al. 2015).
+    The paper sums the branches' losses and adds a self-distillation term with coefficient beta (9); means instead of
+    sums leave the learning rate's meaning alone when branches are added. The teacher here is the detached mean of the
+    branches' logits, softened by the temperature T (Hinton et al. 2015).
 
     Parameters
     ----------
@@ -164,7 +169,7 @@ def distillation_loss(
     """
     count = len(logits)
     ce = functional.cross_entropy(logits.flatten(0, 1), labels.repeat(count))
-    if beta == 0:
+    if beta == 0 or count == 1:  # a single branch is its own teacher: there is nothing to distil
         return ce
     teacher = functional.log_softmax(logits.detach().mean(dim=0) / temperature, dim=1)
     students = functional.log_softmax(logits / temperature, dim=2)

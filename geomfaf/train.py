@@ -25,6 +25,7 @@ CHECKPOINT_SECONDS = 20.0
 class Training:
     """Every choice of the training; the defaults are those that did best on small real surveys."""
 
+    network: str = "mfaf"  # "plain": the backbone alone, without branches, attention and distillation
     backbone: str = "compact"  # 34,000 weights: with 20 to 200 deposits ResNet18's 11 million overfit
     dilations: tuple[int, ...] | None = None  # scaled to the window, see mfaf.scaled_dilations
     channel_attention: bool = True
@@ -48,6 +49,7 @@ class Training:
 
     def __post_init__(self) -> None:
         for name, known in (
+            ("network", ("mfaf", "plain")),
             ("optimiser", ("adamw", "sgd")),
             ("schedule", ("onecycle", "step")),
             ("balance", ("sampler", "smote", "none")),
@@ -239,6 +241,8 @@ def learning_rate(step: int, steps: int, epoch: int, options: Training) -> float
 
 
 def _network(options: Training, channels: int, size: int) -> MFAF:
+    if options.network == "plain":
+        return MFAF(channels, size, backbone=options.backbone, dilations=(0,), spatial_attention=False)
     return MFAF(
         channels,
         size,

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from torchvision.models import resnet18
+from torchvision import models
 
-from geomfaf.backbones import BACKBONES, make_backbone
+from geomfaf.backbones import BACKBONES, SMALL_WINDOW, make_backbone
 from geomfaf.errors import UsageError
 from geomfaf.mfaf import (
     MFAF,
@@ -17,6 +17,7 @@ from geomfaf.mfaf import (
     distillation_loss,
     scaled_dilations,
 )
+from geomfaf.train import MFAFClassifier, training_options
 
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -126,6 +127,29 @@ def test_the_loss_is_cross_entropy_and_self_distillation(beta, temperature):
     assert float(distillation_loss(logits, labels, beta=beta, temperature=temperature)) == pytest.approx(expected)
 
 
+def test_without_distillation_the_loss_is_the_sum_of_equation_9_over_the_branches():
+    logits, labels = random(5, 6, 2, seed=4).double() * 3, torch.tensor([0, 1, 1, 0, 1, 0])
+    p = softmax(logits.numpy(), 2)
+    sums = -sum(np.log(p[k, i, int(labels[i])]) for k in range(5) for i in range(6)) / 6
+    assert 5 * float(distillation_loss(logits, labels, beta=0)) == pytest.approx(sums)
+
+
+def test_a_single_branch_has_no_teacher_but_itself():
+    logits, labels = random(1, 6, 2), torch.tensor([0, 1, 1, 0, 1, 0])
+    expected = distillation_loss(logits, labels, beta=0)
+    assert torch.equal(distillation_loss(logits, labels, beta=0.4), expected)
+
+
+def test_the_class_is_the_vote_of_the_branches():
+    """Equations 10 and 11: argmax in each branch, then the most frequent class."""
+    logits = random(5, 200, 2, seed=9) * 2
+    classes = logits.numpy().argmax(axis=2)
+    expected = np.array([np.bincount(column, minlength=2).argmax() for column in classes.T])
+    share = (branch_probabilities(logits).numpy() > 0.5).mean(axis=0)  # what predict writes as vote_share
+    np.testing.assert_array_equal(share > 0.5, expected == 1)
+    assert 0 < expected.mean() < 1
+
+
 def test_branches_that_agree_have_nothing_to_distil():
     logits, labels = random(1, 6, 2).repeat(5, 1, 1), torch.tensor([0, 1, 1, 0, 1, 0])
     assert float(distillation_loss(logits, labels, beta=1.0)) == pytest.approx(0, abs=1e-6)
@@ -193,26 +217,80 @@ def test_the_compact_network_has_about_forty_thousand_weights():
     assert parameters(model) == stem_and_convolutions + branches + (2 * 49 + 1) + (48 * 2 + 2)
 
 
-@pytest.mark.parametrize("size", [16, 64])
-def test_resnet18_is_torchvisions_with_ten_bands_and_two_classes(size):
-    published = parameters(resnet18(weights=None))
-    assert published == 11_689_512
-    plain = MFAF(10, size, backbone="resnet18", dilations=(0,), spatial_attention=False)
-    adapted = published + 64 * 49 * (10 - 3) - (512 * 1000 + 1000) + (512 * 2 + 2)
-    assert parameters(plain) == adapted == 11_199_490
+PUBLISHED = {  # torchvision's builder, its parameters, and those with ten bands and two classes
+    "resnet18": (models.resnet18, {}, 11_689_512, 11_199_490),
+    "shufflenet_v2": (models.shufflenet_v2_x1_0, {}, 2_278_604, 1_257_166),
+    "googlenet": (models.googlenet, {"aux_logits": False, "init_weights": False}, 6_624_904, 5_623_906),
+    "mobilenet_v2": (models.mobilenet_v2, {}, 3_504_872, 2_228_450),
+    "mnasnet": (models.mnasnet1_0, {}, 4_383_312, 3_106_890),
+}
 
 
-def test_resnet18_at_full_size_computes_what_torchvision_computes():
+def plain_network(name: str, channels: int, size: int) -> MFAF:
+    return MFAF(channels, size, backbone=name, dilations=(0,), spatial_attention=False)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_networks_have_the_published_number_of_parameters(name):
+    build, arguments, published, adapted = PUBLISHED[name]
+    assert parameters(build(weights=None, **arguments)) == published
+    for size in (16, 64):
+        assert parameters(plain_network(name, 10, size)) == adapted
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_at_full_size_they_compute_what_torchvision_computes(name):
     torch.manual_seed(7)
-    plain = MFAF(3, 64, backbone="resnet18", dilations=(0,), spatial_attention=False).eval()
-    theirs = resnet18(weights=None, num_classes=2).eval()
-    ours = dict(zip(theirs.state_dict(), plain.state_dict().values(), strict=True))
-    theirs.load_state_dict(ours)
+    build, arguments, *_ = PUBLISHED[name]
+    plain = plain_network(name, 3, 64).eval()
+    theirs = build(weights=None, num_classes=2, **arguments).eval()
+    for place, value in zip(theirs.state_dict().values(), plain.state_dict().values(), strict=True):
+        place.copy_(value)
     x = random(2, 3, 64, 64)
     torch.testing.assert_close(plain(x)[0], theirs(x), atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("size", [16, 32, 64, 128])
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_the_published_dropout_stands_before_the_classifier(name):
+    build, arguments, *_ = PUBLISHED[name]
+    theirs = [m.p for m in build(weights=None, **arguments).modules() if isinstance(m, torch.nn.Dropout)]
+    ours = [m.p for m in plain_network(name, 3, 16).modules() if isinstance(m, torch.nn.Dropout)]
+    assert ours == theirs
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_strides_follow_the_window(name):
+    """Five halvings from 64 cells, the first two left out below (where a size is odd, some round up)."""
+    for size in (16, 32, 63, 64, 128, 256):
+        net = make_backbone(name, 3, size).eval()
+        with torch.inference_mode():
+            side = net(random(1, 3, size, size)).shape[-1]
+        assert abs(side - size / (8 if size < SMALL_WINDOW else 32)) < 1
+
+
+def test_mnasnet_normalises_by_what_it_has_seen_lately():
+    """With the published momentum its running averages are still noise after a hundred steps, and so are scores."""
+    norms = [m for m in make_backbone("mnasnet", 3, 16).modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    assert {m.momentum for m in norms} == {0.1}
+
+
+@pytest.mark.parametrize("name", ["compact", "resnet18"])
+def test_one_branch_of_rate_1_without_attention_is_the_plain_backbone_to_the_bit(name):
+    x, x_new = random(24, 3, 16, 16).numpy(), random(9, 3, 16, 16, seed=1).numpy()
+    labels = np.arange(24) % 3 == 0
+    plain = training_options(network="plain", backbone=name, epochs=1, least_steps=2, batch=8)
+    off = {"dilations": (1,), "channel_attention": False, "spatial_attention": False, "beta": 0.0}
+    single = training_options(backbone=name, epochs=1, least_steps=2, batch=8, **off)
+    first, second = (MFAFClassifier(o, seed=3, device="cpu").fit(x, labels) for o in (plain, single))
+    assert first.net_.state_dict().keys() == second.net_.state_dict().keys()
+    np.testing.assert_array_equal(first.predict_proba(x_new), second.predict_proba(x_new))
+    with torch.inference_mode():
+        maps = first.net_.backbones[0](torch.from_numpy(x_new))
+        logits = first.net_.classifier(maps.mean(dim=(2, 3)))
+    np.testing.assert_allclose(first.predict_proba(x_new)[:, 1], softmax(logits.numpy(), 1)[:, 1], atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [16, 64])
 @pytest.mark.parametrize("name", BACKBONES)
 def test_every_backbone_learns_at_every_size(name, size):
     torch.manual_seed(8)
