@@ -56,6 +56,7 @@ _HOME = {
     "save_model": "model",
     "load_model": "model",
     "predict_scores": "predict",
+    "factor_attention": "explain",
     "evaluate_model": "evaluate",
     "evaluate_paper_protocol": "evaluate",
     "make_targets": "targets",

@@ -432,7 +432,8 @@ def windows(
 @click.argument("windows", type=EXISTING)
 @click.argument("out", type=NEW)
 @click.option("--preset", default="compact", show_default=True, help="compact, or paper (ResNet18, 220 epochs).")
-@click.option("--backbone", help="compact, resnet18 or shufflenet_v2 [default: the preset's].")
+@click.option("--backbone", help="compact, resnet18, shufflenet_v2, googlenet, mobilenet_v2 or mnasnet.")
+@click.option("--network", help="mfaf, or plain: the backbone alone.")
 @click.option("--epochs", type=int, help="[default: the preset's, 12 or 220]")
 @device_option
 @seed_option
@@ -448,10 +449,11 @@ def train(
     Example: geomfaf train demo/stack.tif demo/windows.gpkg demo/model
     """
     from .bands import grid_of
+    from .explain import factor_attention
     from .folds import read_folds
     from .model import save_model, train_model
     from .train import training_options
-    from .write import read_raster, refuse_existing
+    from .write import read_raster, refuse_existing, write_table
 
     refuse_existing(out / "model.json", overwrite)
     bands = read_raster(stack)
@@ -459,7 +461,9 @@ def train(
     options = training_options(preset, **{key: value for key, value in changes.items() if value is not None})
     click.echo("note: the bands are used as they are; if deposits chose them, the held-out scores flatter", err=True)
     model = train_model(bands, labelled, folds, options=options, seed=seed, device=device)
-    click.echo(str(save_model(model, out, overwrite=overwrite)))
+    save_model(model, out, overwrite=overwrite)
+    write_table(factor_attention(model, bands, labelled), out / "attention.csv", overwrite=overwrite)
+    click.echo(str(out))
 
 
 @main.command()

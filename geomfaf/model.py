@@ -159,6 +159,15 @@ def training_data(
     return np.ascontiguousarray(x), windows["label"].to_numpy(np.int64), encoder
 
 
+def encode_windows(
+    stack: xr.DataArray, windows: gpd.GeoDataFrame, names: Sequence[str], encoder: Encoder
+) -> np.ndarray:
+    """Return windows encoded by a learned encoder, (windows, channels, size, size)."""
+    size = int(windows["size"].iloc[0]) if len(windows) else 1
+    raw = read_windows(stack.sel(band=list(names)).values, windows["row"].to_numpy(), windows["col"].to_numpy(), size)
+    return np.ascontiguousarray(encoder.transform(raw.swapaxes(0, 1), names).swapaxes(0, 1))
+
+
 def save_model(model: Model, folder: str | Path, *, overwrite: bool = False) -> Path:
     """Write ``weights.safetensors`` and ``model.json`` into a folder."""
     from safetensors.torch import save_file

@@ -22,6 +22,7 @@ from .bands import bands_of
 from .check import check_survey, require_accepted
 from .errors import OutputExistsError, UsageError, nearest_name
 from .evaluate import Evaluation, evaluate_model, evaluate_paper_protocol
+from .explain import factor_attention
 from .folds import Folds, spatial_folds
 from .grid import Grid
 from .idw import IdwOptions
@@ -168,6 +169,7 @@ def run_project(project: Project, *, overwrite: bool = False) -> Path:
         write_layers({"windows": windows, "folds": folds.blocks()}, out / "windows.gpkg", overwrite=True)
     with _timed(timings, "train"):
         model = _train(project, stack, windows, folds, chosen)
+        write_table(factor_attention(model, stack, windows), out / "attention.csv", overwrite=True)
     with _timed(timings, "predict"):
         scores = predict_scores(model, stack, **project.stage("predict"))
         write_raster(scores, out / "scores.tif", overwrite=True)

@@ -18,7 +18,7 @@ from geomfaf.synthetic import make_survey, write_survey
 
 AREAS = Path(__file__).resolve().parents[2] / "shared" / "areas"
 FOLDER = """check.csv evaluation.csv evaluation.json run.json scores.png scores.tif screen.csv stack.png stack.tif
-summary.md targets.csv targets.gpkg windows.gpkg model/model.json model/weights.safetensors""".split()
+attention.csv summary.md targets.csv targets.gpkg windows.gpkg model/model.json model/weights.safetensors""".split()
 
 
 def prepare(folder, survey, cell=100, **settings):
