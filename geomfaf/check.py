@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
@@ -11,19 +12,23 @@ import pandas as pd
 import shapely
 from scipy.spatial import cKDTree
 
-from .elements import label
+from .assays import clean_values, usable_elements
 from .errors import DataError
 from .read import Finding, Survey
-
-SENTINELS = (-9999.0, -999.0, -99.0, -99999.0, -999999.0, 1e30, -1e30)
-"""Numbers that laboratories and databases write where they measured nothing."""
 
 MIN_SITES = 30
 """Fewer places than this do not carry an interpolated map of a survey area."""
 
 
 def check_survey(
-    survey: Survey, *, max_censored: float = 0.5, max_missing: float = 2 / 3, min_sites: int = MIN_SITES
+    survey: Survey,
+    *,
+    max_censored: float = 0.5,
+    max_missing: float = 2 / 3,
+    min_sites: int = MIN_SITES,
+    replacement: str = "half",
+    detection_limits: str | Path | Mapping[str, float] | None = None,
+    decimal: str | None = None,
 ) -> tuple[Survey, pd.DataFrame]:
     """Clean a survey and list what was found.
 
@@ -35,6 +40,12 @@ def check_survey(
         Shares of below-detection and of missing values above which an element is set aside.
     min_sites : int
         Places below which an element is set aside.
+    replacement : {"half", "sqrt2", "zero", "drop", "ros", "multiplicative"}
+        What stands for a value below detection, see :func:`geomfaf.censored.replace_censored`.
+    detection_limits : mapping or path, optional
+        Element or column -> limit, or a CSV file with element, limit and unit: for zeros and words like "bdl".
+    decimal : {".", ","}, optional
+        How to read ``1,234`` where neither its column nor another one tells.
 
     Returns
     -------
@@ -49,7 +60,15 @@ def check_survey(
     survey = replace(survey, **frames)
     if not len(survey.samples):
         return survey, as_table(found)
-    survey = replace(survey, samples=_clean_values(survey.samples, survey.elements, found))
+    samples, elements = clean_values(
+        survey.samples,
+        survey.elements,
+        found,
+        replacement=replacement,
+        limits=detection_limits,
+        decimal=decimal,
+    )
+    survey = replace(survey, samples=samples, elements=elements)
     survey = _merge_duplicates(survey, found)
     if survey.study_area is None or not len(survey.study_area):
         survey = replace(survey, study_area=study_area_of_samples(survey.samples))
@@ -73,7 +92,7 @@ def clean_layer(role: str, frame: gpd.GeoDataFrame) -> tuple[gpd.GeoDataFrame, p
 def clean_samples(samples: gpd.GeoDataFrame, elements: dict[str, str]) -> tuple[gpd.GeoDataFrame, pd.DataFrame]:
     """Return samples with clean geometry and with positive numbers or NaN in the element columns, and the findings."""
     found: list[Finding] = []
-    cleaned = _clean_values(_clean_geometry("samples", samples, found), elements, found)
+    cleaned, _ = clean_values(_clean_geometry("samples", samples, found), elements, found)
     return cleaned, as_table(found)
 
 
@@ -172,59 +191,7 @@ def _note(
         found.append(Finding(severity, layer, "", rule, int(mask.sum()), done, advice, _rows(mask)))
 
 
-# --- values ---------------------------------------------------------------------------------------------------------
-
-
-def _clean_values(samples: gpd.GeoDataFrame, elements: dict[str, str], found: list[Finding]) -> gpd.GeoDataFrame:
-    """Return the samples with positive numbers or NaN; the share censored is kept in ``attrs``."""
-    columns, censored = {}, {}
-    for column in elements:
-        numbers, text = _numbers(samples[column])
-        _value_note(found, column, "not a number", text, "no number can be read there: missing", "correct the table")
-        sentinel = np.isin(numbers, SENTINELS) | np.isinf(numbers)
-        _value_note(found, column, "sentinel", sentinel, f"{_list(numbers[sentinel])} means not measured: missing")
-        numbers[sentinel] = np.nan
-        negative, zero = numbers < 0, numbers == 0
-        limits = np.abs(numbers[negative])
-        done = f"a negative value is minus a detection limit ({_list(limits)}): half the limit"
-        _value_note(found, column, "negative = below detection", negative, done)
-        numbers[negative] = limits / 2
-        positive = numbers[(numbers > 0) & ~negative]
-        if len(positive):
-            half = positive.min() / 2
-            done = f"zero = below an unknown detection limit: half the smallest positive value ({half:.3g})"
-            _value_note(found, column, "zero = below detection", zero, done, "ask the laboratory for the limits")
-            numbers[zero] = half
-        missing = np.isnan(numbers)
-        _value_note(found, column, "missing", missing, "not used for this element", severity="noticed")
-        columns[column], censored[column] = numbers, float((negative | zero).sum()) / max((~missing).sum(), 1)
-    cleaned = samples.assign(**columns)
-    cleaned.attrs["censored_share"] = censored
-    return cleaned
-
-
-def _numbers(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
-    """Return the values as float64 and a mask of texts that are no numbers; ``<5`` becomes -5, as labs write it."""
-    if pd.api.types.is_numeric_dtype(column):
-        return column.to_numpy(float, na_value=np.nan).copy(), np.zeros(len(column), bool)
-    text = column.astype("string").str.strip().str.replace(r"^([-+]?\d*),(\d+)(?=$|[eE])", r"\1.\2", regex=True)
-    text = text.str.replace(r"^<\s*(\d*)[.,]?(\d*)$", r"-\1.\2", regex=True)
-    numbers = pd.to_numeric(text, errors="coerce").to_numpy(float, na_value=np.nan).copy()
-    blank = (text.isna() | (text == "")).to_numpy(bool)
-    return numbers, np.isnan(numbers) & ~blank
-
-
-def _list(values: np.ndarray) -> str:
-    unique = np.unique(values)
-    shown = ", ".join(f"{value:g}" for value in unique[:3])
-    return f"{shown}, ..." if len(unique) > 3 else shown
-
-
-def _value_note(
-    found: list[Finding], column: str, rule: str, mask: np.ndarray, done: str, advice: str = "", severity: str = "fixed"
-) -> None:
-    if mask.any():
-        found.append(Finding(severity, "samples", column, rule, int(mask.sum()), done, advice, _rows(mask)))
+# --- several rows at one place ---------------------------------------------------------------------------------------
 
 
 def _merge_duplicates(survey: Survey, found: list[Finding]) -> Survey:
@@ -292,25 +259,14 @@ def _set_elements_aside(
             note = "neither elements nor geology nor faults are left as evidence"
             found.append(Finding("refused", "samples", "", "no evidence", sites, note, "add evidence"))
         return replace(survey, elements={})
-    kept = {}
-    for column, unit in survey.elements.items():
-        values = survey.samples[column]
-        known = values.dropna()
-        censored = survey.samples.attrs.get("censored_share", {}).get(column, 0.0)
-        if known.nunique() < 2:
-            rule, reason = "constant", "all its values are the same"
-        elif len(known) < min_sites or len(known) < (1 - max_missing) * sites:
-            rule, reason = "too few values", f"measured at {len(known):,} of {sites:,} places"
-        elif censored > max_censored:
-            rule, reason = "mostly below detection", f"{100 * censored:.0f} % of its values are below detection"
-        else:
-            kept[column] = unit
-            continue
-        note = f"{label(column)} is set aside: {reason}"
-        found.append(Finding("fixed", "samples", column, rule, int(sites - len(known)), note))
-    if not kept:
-        note = "no element column has enough usable values"
-        found.append(Finding("refused", "samples", "", "no usable element", len(survey.elements), note, "see above"))
+    kept = usable_elements(
+        survey.samples,
+        survey.elements,
+        found,
+        max_censored=max_censored,
+        max_missing=max_missing,
+        min_sites=min_sites,
+    )
     return replace(survey, elements=kept)
 
 
