@@ -49,6 +49,12 @@ _INSTEAD = {
 }
 EXAMPLE_ROWS = 5
 
+FAR_BELOW = 10.0
+"""A smallest value this many times below the 5 % quantile is a poor guide to the detection limit."""
+
+REPEATED_ROWS, REPEATED_SHARE = 10, 0.05
+"""The smallest value in so many rows, and in such a share of them, was perhaps put in for "below detection"."""
+
 
 @dataclass
 class _Assay:
@@ -130,10 +136,11 @@ def clean_values(
         )
         _read_words(assay, parsed, notes)
         _find_codes(assay, notes)
-        _find_censored(assay, parsed, notes, replacement)
+        limit = limit_for(column, assay.unit, given) if given else None
+        _find_censored(assay, parsed, notes, replacement, limit)
+        _find_replaced(assay, notes)
         _find_missing(assay, parsed, notes)
         _check_unit(assay, notes)
-        limit = limit_for(column, assay.unit, given) if given else None
         assay.unsaid = int(((assay.flags == BELOW) & ~(assay.numbers > 0)).sum())
         assay.numbers = settle_limits(assay.numbers, assay.flags, limit)
         assays.append(assay)
@@ -163,7 +170,7 @@ def censoring_flags(samples: pd.DataFrame, elements: Iterable[str], decimal: str
         assay = _Assay(column, column, "", parsed.numbers, parsed.flags)
         notes = _Notes([], samples.index, column)
         _find_codes(assay, notes)
-        _find_censored(assay, parsed, notes, "half")
+        _find_censored(assay, parsed, notes)
         flags[column] = pd.Categorical.from_codes(assay.flags.tolist(), pd.Index(FLAG_NAMES))
     return pd.DataFrame(flags, index=samples.index)
 
@@ -280,7 +287,9 @@ def _find_codes(assay: _Assay, notes: _Notes) -> None:
     assay.numbers, assay.flags = np.where(codes, np.nan, assay.numbers), np.where(codes, MISSING, assay.flags)
 
 
-def _find_censored(assay: _Assay, parsed: Parsed, notes: _Notes, replacement: str) -> None:
+def _find_censored(
+    assay: _Assay, parsed: Parsed, notes: _Notes, replacement: str = "half", given: float | None = None
+) -> None:
     """Flag negative numbers and zeros, and report every censored value."""
     instead = _INSTEAD[replacement]
     text_below, above = assay.flags == BELOW, assay.flags == ABOVE
@@ -288,20 +297,44 @@ def _find_censored(assay: _Assay, parsed: Parsed, notes: _Notes, replacement: st
     done = f"below a detection limit that is written out ({_list(assay.numbers[said])}): {instead}"
     notes.add("below detection", said, done)
     unknown = text_below & ~said
+    measured = assay.flags == OK
+    taken, advice = _unknown_limit(assay.numbers[measured & (assay.numbers > 0)], given)
     if len(parsed.words):
         word = (parsed.words["flag"] == BELOW) & ~(parsed.words["number"] > 0)
-        done = f"{parsed.examples(word)} = below an unknown limit, taken as the smallest measured value: {instead}"
-        notes.add("below an unknown limit", unknown, done, "give the limits: detection_limits under [check]")
+        done = f"{parsed.examples(word)} = below an unknown limit, taken as {taken}: {instead}"
+        notes.add("below an unknown limit", unknown, done, advice)
     done = f"above the range of the method ({_list(assay.numbers[above])}): the limit stands for it"
     notes.add("above range", above, done, "ask for a second analysis: the true values are higher")
-    measured = assay.flags == OK
     negative, zero = measured & (assay.numbers < 0), measured & (assay.numbers == 0)
     _find_negatives(assay, negative, notes, instead)
     if assay.aside is None:
-        done = f"zero = below an unknown detection limit, taken as the smallest measured value: {instead}"
-        notes.add("zero = below detection", zero, done, "give the limits: detection_limits under [check]")
+        done = f"zero = below an unknown detection limit, taken as {taken}: {instead}"
+        notes.add("zero = below detection", zero, done, advice)
         assay.numbers = np.where(zero, np.nan, assay.numbers)
         assay.flags = np.where(zero, BELOW, assay.flags)
+
+
+def _unknown_limit(measured: np.ndarray, given: float | None) -> tuple[str, str]:
+    """Return in words what stands for a limit that nobody wrote down, and what to do about it."""
+    advice = "give the limits: detection_limits under [check]"
+    if given:
+        return f"{given:g}, as given", ""
+    if not len(measured):
+        return "the smallest known one", advice
+    lowest, low = measured.min(), np.quantile(measured, 0.05)
+    if lowest < low / FAR_BELOW:
+        advice = f"{lowest:g} is far below nearly all values, a slip perhaps: {advice}"
+    return f"the smallest measured value ({lowest:.4g})", advice
+
+
+def _find_replaced(assay: _Assay, notes: _Notes) -> None:
+    """Notice a smallest value that is repeated so often that somebody may have put it there."""
+    measured = np.where((assay.flags == OK) & (assay.numbers > 0), assay.numbers, np.nan)
+    count = (~np.isnan(measured)).sum()
+    lowest = measured == (np.nanmin(measured) if count else np.nan)
+    if lowest.sum() >= max(REPEATED_ROWS, REPEATED_SHARE * count) and lowest.sum() < count:
+        done = f"the smallest value ({np.nanmin(measured):g}) is repeated: a limit or half of one, put in before? kept"
+        notes.add("smallest value repeated", lowest, done, "ask which values were below detection", "noticed")
 
 
 def _find_negatives(assay: _Assay, negative: np.ndarray, notes: _Notes, instead: str) -> None:

@@ -64,10 +64,14 @@ def sentinels(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def negatives_are_limits(numbers: np.ndarray) -> bool:
-    """Return whether the negative numbers look like minus detection limits: few distinct ones, or often repeated."""
+    """Return whether the negative numbers look like minus detection limits: two or three, or repeated ones.
+
+    >>> negatives_are_limits(np.array([-0.02, -0.001, 5])), negatives_are_limits(np.array([-0.3, -1.1, -0.7, -2.2, 5]))
+    (True, False)
+    """
     negative = numbers[numbers < 0]
     distinct = len(np.unique(negative))
-    return distinct <= max(MANY_LIMITS, len(negative) / 10)
+    return distinct <= 3 or distinct <= len(negative) / (2 if distinct <= MANY_LIMITS else 10)
 
 
 def looks_logarithmic(numbers: np.ndarray) -> bool:
