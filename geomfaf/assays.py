@@ -69,12 +69,12 @@ class _Assay:
     unsaid: int = 0  # values below a limit that is not written out
 
     def share(self, flag: int) -> float:
-        known = np.isin(self.flags, (OK, BELOW, ABOVE)).sum()
+        known = (self.flags <= ABOVE).sum()
         return float((self.flags == flag).sum() / max(known, 1))
 
     def median(self) -> float:
         """Return the median of what is known, limits included; NaN without any."""
-        known = self.numbers[np.isin(self.flags, (OK, BELOW, ABOVE)) & (self.numbers > 0)]
+        known = self.numbers[(self.flags <= ABOVE) & (self.numbers > 0)]
         return float(np.median(known)) if len(known) else np.nan
 
 
@@ -274,7 +274,7 @@ def _convert_cells(assay: _Assay, parsed: Parsed, notes: _Notes) -> None:
 def _find_missing(assay: _Assay, parsed: Parsed, notes: _Notes) -> None:
     word = ((parsed.words["flag"] == MISSING) & (parsed.words["text"].astype(str).str.strip() != "")).to_numpy()
     done = "not used for this element" + (f" ({parsed.examples(word)} among them)" if word.any() else "")
-    notes.add("missing", np.isin(assay.flags, (MISSING, UNREADABLE)), done, severity="noticed")
+    notes.add("missing", assay.flags >= MISSING, done, severity="noticed")
 
 
 def _find_codes(assay: _Assay, notes: _Notes) -> None:
@@ -384,7 +384,7 @@ def _check_unit(assay: _Assay, notes: _Notes) -> None:
         + ": kept as it is"
     )
     advice = f'if so: units = {{ "{assay.column}" = "{fit}" }}' if fit else "check the column"
-    notes.add("implausible unit", np.isin(assay.flags, (OK, BELOW, ABOVE)), done, advice, "noticed")
+    notes.add("implausible unit", assay.flags <= ABOVE, done, advice, "noticed")
 
 
 def _say_guessed_units(assays: list[_Assay], found: list[Finding]) -> None:
@@ -442,7 +442,7 @@ def _replaced(assays: list[_Assay], replacement: str, found: list[Finding]) -> l
     """Return the numbers with censored values replaced; what has no number is NaN."""
     values = []
     for assay in assays:
-        numbers = np.where(np.isin(assay.flags, (OK, BELOW, ABOVE)), assay.numbers, np.nan)
+        numbers = np.where(assay.flags <= ABOVE, assay.numbers, np.nan)
         below, method = (assay.flags == BELOW) & ~np.isnan(numbers), replacement
         if method == "ros" and below.any() and not can_regress(numbers, below):
             method, done = "half", "too few measured values for a regression on order statistics: half the limit"
@@ -460,7 +460,7 @@ def _replaced(assays: list[_Assay], replacement: str, found: list[Finding]) -> l
 def _limit_row(assay: _Assay) -> dict[str, object]:
     """Return one row of the detection-limit table."""
     below, above = assay.flags == BELOW, assay.flags == ABOVE
-    known = np.isin(assay.flags, (OK, BELOW, ABOVE))
+    known = assay.flags <= ABOVE
     return {
         "column": assay.column,
         "element": assay.name,
@@ -483,6 +483,6 @@ def _counted(limits: np.ndarray, most: int = 12) -> str:
 
 
 def _list(values: np.ndarray) -> str:
-    unique = np.unique(values[~np.isnan(values)])
+    unique = np.sort(pd.unique(values[~np.isnan(values)]))
     shown = ", ".join(f"{value:g}" for value in unique[:3])
     return f"{shown}, ..." if len(unique) > 3 else shown

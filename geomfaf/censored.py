@@ -70,7 +70,7 @@ def negatives_are_limits(numbers: np.ndarray) -> bool:
     (True, False)
     """
     negative = numbers[numbers < 0]
-    distinct = len(np.unique(negative))
+    distinct = len(pd.unique(negative))
     return distinct <= 3 or distinct <= len(negative) / (2 if distinct <= MANY_LIMITS else 10)
 
 
@@ -184,7 +184,7 @@ def replace_censored(numbers: np.ndarray, flags: np.ndarray, method: str = "half
 def can_regress(numbers: np.ndarray, below: np.ndarray) -> bool:
     """Return whether :func:`ros` can be used: enough distinct measured values, at most 80 % censored."""
     known = np.isfinite(numbers)
-    return len(np.unique(numbers[known & ~below])) >= LEAST_FOR_ROS and below.sum() <= 0.8 * known.sum()
+    return len(pd.unique(numbers[known & ~below])) >= LEAST_FOR_ROS and below.sum() <= 0.8 * known.sum()
 
 
 def ros(numbers: np.ndarray, below: np.ndarray) -> np.ndarray:

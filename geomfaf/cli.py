@@ -200,10 +200,15 @@ def check(survey: tuple[Path, ...], crs: str | None, out: Path | None, as_json: 
 
     Example: geomfaf check demo/survey.gpkg
     """
+    from .assays import detection_limits
     from .check import check_survey, require_accepted
 
-    _, findings = check_survey(survey_of(survey, crs), **settings_of(survey, "check"))
+    checked, findings = check_survey(survey_of(survey, crs), **settings_of(survey, "check"))
     print_table(findings, as_json)
+    limits = detection_limits(checked.samples).query("below > 0 or above > 0")
+    if len(limits) and not as_json:
+        click.echo("\nDetection limits (rows), of the elements that have values beyond them:")
+        print_table(limits.drop(columns="column"), as_json)
     if out:
         from .write import write_table
 

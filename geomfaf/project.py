@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from .assays import detection_limits
 from .bands import bands_of
 from .check import check_survey, require_accepted
 from .errors import OutputExistsError, UsageError, nearest_name
@@ -96,6 +97,9 @@ def load_project(path: str | Path) -> Project:
             options = {k: v for k, v in table.items() if k not in {"path", *extra.get(role, set())}}
             sources[role] = Source(path.parent / table["path"], **options)
     stages = {name: _checked(path, name, content[name], known[name]) for name in known if name in content}
+    limits = stages.get("check", {}).get("detection_limits")
+    if isinstance(limits, str):
+        stages["check"]["detection_limits"] = str(path.parent / limits)
     return Project(
         folder=path.parent,
         sources=sources,
@@ -151,6 +155,7 @@ def run_project(project: Project, *, overwrite: bool = False) -> Path:
     with _timed(timings, "read and check"):
         survey, findings = read_and_check(project)
         write_table(findings, out / "check.csv", overwrite=True)
+        write_table(detection_limits(survey.samples), out / "detection_limits.csv", overwrite=True)
         require_accepted(findings)
     with _timed(timings, "windows and folds"):
         grid, windows, folds = cut_windows(project, survey)

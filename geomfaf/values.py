@@ -16,7 +16,8 @@ import pandas as pd
 from .units import parse_unit
 
 OK, BELOW, ABOVE, MISSING, UNREADABLE = range(5)
-"""Flags: a measured value, left-censored (below a limit), right-censored, not measured, not understood."""
+"""Flags: a measured value, left-censored (below a limit), right-censored, not measured, not understood; in this order,
+so that ``flag <= ABOVE`` is what is known."""
 
 FLAG_NAMES = ("measured", "below detection", "above range", "missing", "unreadable")
 
