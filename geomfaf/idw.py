@@ -25,13 +25,13 @@ import numpy as np
 import xarray as xr
 
 from .bands import Band, as_dataarray
+from .blockwise.runner import cores, fill_blocks
+from .blockwise.stream import stream_raster
 from .elements import label
 from .grid import Grid
-from .gridding.cluster import fill_blocks
 from .gridding.options import IdwOptions, make_rule
-from .gridding.plan import IdwPlan, cores
+from .gridding.plan import IdwPlan
 from .gridding.samples import bands_by_missing, check_samples, merge_places, metric, point_search, sample_values
-from .gridding.streaming import stream_raster
 from .gridding.tree_engine import CHUNK, FAR, TIE
 from .gridding.validate import cross_validate_idw
 from .progress import say
@@ -108,11 +108,21 @@ def idw_grid(
         units=units,
         options=options,
     )
-    result = np.empty((plan.bands, *grid.shape), np.float32)
-    fill_blocks(plan, result)
-    array = as_dataarray(result, grid, bands)
-    array.attrs["idw"] = dict(zip(array["band"].values, notes(samples, elements, plan, scale), strict=False))
+    array = as_dataarray(_fill(plan), grid, bands)
+    array.attrs["notes"] = dict(zip([band.name for band in bands], notes(samples, elements, plan, scale), strict=True))
     return array
+
+
+def _fill(plan: IdwPlan) -> np.ndarray:
+    """Return float32 (bands, y, x) of a plan's whole grid."""
+    prepare(plan)
+    return fill_blocks(plan.block, plan.grid, plan.bands, "gridding")
+
+
+def prepare(plan: IdwPlan) -> IdwPlan:
+    """Build a plan's search structures on all cores; returns the plan."""
+    with ThreadPoolExecutor(cores()) as pool:
+        return plan.prepare(pool)
 
 
 def notes(samples: gpd.GeoDataFrame, elements: Sequence[str], plan: IdwPlan, scale: str) -> list[dict[str, str]]:
@@ -159,8 +169,7 @@ def idw_to_file(
         Address of a Dask scheduler, such as "tcp://10.0.0.1:8786", whose workers compute the blocks.
     """
     plan, bands = plan_grid(samples, elements, grid, **search)
-    with ThreadPoolExecutor(cores()) as pool:
-        plan.prepare(pool)
+    prepare(plan)
     tags = notes(samples, elements, plan, search.get("scale", "linear"))
     job = plan.fingerprint()
     return stream_raster(
@@ -227,9 +236,7 @@ def idw(
         float32 (band, y, x), NaN where no sample counts.
     """
     plan = IdwPlan(xy, values, grid, power=power, neighbours=neighbours, radius=radius, options=options)
-    result = np.empty((plan.bands, *grid.shape), np.float32)
-    fill_blocks(plan, result)
-    return result
+    return _fill(plan)
 
 
 def idw_points(

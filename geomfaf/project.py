@@ -28,10 +28,11 @@ from .grid import Grid
 from .model import Model, file_hash, library_versions, load_model, save_model, train_model
 from .predict import predict_scores
 from .progress import say
+from .rasterize import study_area_mask
 from .read import ROLES, Source, Survey, read_survey
 from .report import draw_scores, draw_stack, write_summary
 from .screen import screen_elements
-from .stack import build_stack, study_area_mask, survey_grid
+from .stack import build_stack, survey_grid
 from .targets import make_cells, make_targets
 from .train import Training, training_options
 from .windows import DEFAULT_SIZE, centred_windows, tiled_windows

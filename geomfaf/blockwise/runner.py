@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,10 +13,23 @@ import numpy as np
 
 from ..grid import Grid
 from ..progress import track
-from .plan import BLOCK, IdwPlan, cores
+
+BLOCK = 512
+"""Cells along a block's side: eight bands of it are 8 MB, and the compiled engines fill it in 0.1 s or less."""
 
 Window = tuple[int, int, int, int]
 Compute = Callable[..., Any]
+"""Takes (row, column, height, width) of a window of the grid, returns float32 (bands, height, width)."""
+
+
+def cores() -> int:
+    """Return the number of cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def block_windows(grid: Grid, size: int = BLOCK) -> list[Window]:
+    """Return the (row, column, height, width) of a grid's blocks, row by row."""
+    return [(row, column, part.height, part.width) for row, column, part in grid.blocks(size)]
 
 
 class BlockRunner:
@@ -54,16 +68,16 @@ def block_runner(compute: Compute, scheduler: str | None = None) -> Iterator[Blo
         yield BlockRunner(lambda window: client.submit(call_block, remote, window, pure=False), workers)
 
 
-def fill_blocks(plan: IdwPlan, out: np.ndarray) -> None:
-    """Fill an array (bands, y, x) with a plan's blocks, one thread a core."""
-    with ThreadPoolExecutor(cores()) as pool:
-        plan.prepare(pool)
-    windows = [(row, column, part.height, part.width) for row, column, part in plan.grid.blocks(BLOCK)]
-    with block_runner(plan.block) as runner:
+def fill_blocks(compute: Compute, grid: Grid, bands: int, label: str) -> np.ndarray:
+    """Return float32 (bands, y, x) of all blocks of a grid, computed on one thread a core."""
+    out = np.empty((bands, *grid.shape), np.float32)
+    windows = block_windows(grid)
+    with block_runner(compute) as runner:
         results = runner.ordered(windows)
-        for window in track(windows, "gridding", unit="cells", weights=[window[2] * window[3] for window in windows]):
+        for window in track(windows, label, unit="cells", weights=[window[2] * window[3] for window in windows]):
             row, column, height, width = window
             out[:, row : row + height, column : column + width] = next(results)
+    return out
 
 
 def call_block(compute: Compute, window: Window) -> Any:
@@ -74,7 +88,7 @@ def call_block(compute: Compute, window: Window) -> Any:
 def dask_blocks(compute: Compute, grid: Grid, bands: int) -> Any:
     """Return the lazy dask array (bands, y, x) of a block function, one chunk a block.
 
-    The blocks are those that :func:`geomfaf.gridding.streaming.stream_raster` computes, to the bit.
+    The blocks are those that :func:`geomfaf.blockwise.stream.stream_raster` computes, to the bit.
     """
     import dask
     import dask.array as da

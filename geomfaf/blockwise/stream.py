@@ -22,8 +22,8 @@ from ..bands import Band
 from ..errors import OutputExistsError, UsageError
 from ..grid import Grid
 from ..progress import say, track
-from .cluster import BlockRunner, block_runner
-from .raster_files import Note, TiffFile, ZarrStore
+from .raster_files import Note, Settle, TiffFile, ZarrStore
+from .runner import BlockRunner, block_runner, block_windows
 from .tiff_tiles import TILE
 
 CHECKPOINT = 20.0
@@ -44,6 +44,7 @@ def stream_raster(
     overwrite: bool = False,
     cog: bool = False,
     scheduler: str | None = None,
+    settle: Settle | None = None,
 ) -> Path:
     """Compute a raster block by block and write it to a GeoTIFF or, for a name ending in .zarr, to Zarr.
 
@@ -62,13 +63,15 @@ def stream_raster(
         Rewrite the finished GeoTIFF as a cloud-optimised one, with overviews.
     scheduler : str, optional
         Address of a Dask scheduler; local threads otherwise.
+    settle : callable, optional
+        Takes the bands and their statistics when all is computed, returns the bands as the file shall describe them.
     """
     path = Path(path)
     _check_target(path, overwrite, cog)
     store = (ZarrStore if path.suffix == ".zarr" else TiffFile)(path, grid, bands, tags)
     job = hashlib.sha256(f"{job}|{grid}|{list(bands)}|{TILE}".encode()).hexdigest()
     journal = Journal(path.with_name(f".{path.name}.journal"), job)
-    windows = [(row, column, part.height, part.width) for row, column, part in grid.blocks(TILE)]
+    windows = block_windows(grid, TILE)
     journal.open(store)
     left = [window for window in windows if window not in journal.done]
     if journal.done:
@@ -79,7 +82,10 @@ def stream_raster(
     finally:
         journal.save(store)
         store.close()
-    store.finish(journal.done, journal.statistics(len(bands), grid.size), cog=cog)
+    statistics = journal.statistics(len(bands), grid.size)
+    if settle is not None:
+        store.bands = settle(bands, statistics)
+    store.finish(journal.done, statistics, cog=cog)
     journal.path.unlink()
     return path
 
