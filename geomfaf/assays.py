@@ -25,7 +25,7 @@ from .censored import (
 )
 from .elements import label, parse_element
 from .errors import UsageError
-from .read import Finding
+from .findings import Finding, rows_of
 from .units import (
     IMPLAUSIBLE,
     PPM_IN,
@@ -47,8 +47,6 @@ _INSTEAD = {
     "ros": "by regression on order statistics",
     "multiplicative": f"{MULTIPLICATIVE_SHARE:g} of the limit",
 }
-EXAMPLE_ROWS = 5
-
 FAR_BELOW = 10.0
 """A smallest value this many times below the 5 % quantile is a poor guide to the detection limit."""
 
@@ -85,9 +83,9 @@ class _Notes:
         self.found, self.index, self.column = found, index, column
 
     def add(self, rule: str, mask: np.ndarray, done: str, advice: str = "", severity: str = "fixed") -> None:
-        """Add a finding for the rows of a mask, if there are any; rows are named as the source counts them."""
+        """Add a finding for the rows of a mask, if there are any."""
         if mask.any():
-            rows = tuple(int(row) for row in self.index[mask][:EXAMPLE_ROWS])
+            rows = rows_of(self.index, mask)
             self.found.append(Finding(severity, "samples", self.column, rule, int(mask.sum()), done, advice, rows))
 
 

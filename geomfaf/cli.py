@@ -201,7 +201,8 @@ def check(survey: tuple[Path, ...], crs: str | None, out: Path | None, as_json: 
     Example: geomfaf check demo/survey.gpkg
     """
     from .assays import detection_limits
-    from .check import check_survey, require_accepted
+    from .check import check_survey
+    from .findings import require_accepted
 
     checked, findings = check_survey(survey_of(survey, crs), **settings_of(survey, "check"))
     print_table(findings, as_json)
@@ -234,7 +235,8 @@ def screen(
 
     Example: geomfaf screen demo/survey.gpkg
     """
-    from .check import check_survey, require_accepted
+    from .check import check_survey
+    from .findings import require_accepted
     from .screen import screen_elements
 
     checked, findings = check_survey(survey_of(survey, crs), **settings_of(survey, "check"))
@@ -344,7 +346,8 @@ def stack(
 
     Example: geomfaf stack demo/survey.gpkg demo/stack.tif --elements Ag_ppb,Au_ppb,Cu_ppm --cell 100
     """
-    from .check import check_survey, require_accepted
+    from .check import check_survey
+    from .findings import require_accepted
     from .read import select_elements
     from .stack import build_stack, survey_grid
     from .write import refuse_existing, write_raster

@@ -20,9 +20,10 @@ import xarray as xr
 
 from .assays import detection_limits
 from .bands import bands_of
-from .check import check_survey, require_accepted
+from .check import check_survey
 from .errors import OutputExistsError, UsageError, nearest_name
 from .evaluate import Evaluation, evaluate_model, evaluate_paper_protocol
+from .findings import require_accepted
 from .folds import Folds, spatial_folds
 from .grid import Grid
 from .model import Model, file_hash, library_versions, load_model, save_model, train_model

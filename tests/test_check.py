@@ -12,16 +12,15 @@ from shapely import GeometryCollection, LineString, MultiLineString, MultiPoint,
 
 from geomfaf.censored import SENTINELS
 from geomfaf.check import (
-    as_table,
     check_survey,
     clean_layer,
     clean_samples,
     median_spacing,
-    require_accepted,
     study_area_of_samples,
 )
 from geomfaf.errors import DataError
-from geomfaf.read import Finding, Source, Survey, read_survey
+from geomfaf.findings import Finding, as_table, require_accepted
+from geomfaf.read import Source, Survey, read_survey
 from geomfaf.recognise import list_layers, recognise_layers
 
 UTM = 32633
@@ -393,8 +392,10 @@ def test_deposit_polygons_become_points_inside_them():
 def test_shapes_of_the_wrong_kind_are_left_out():
     line, polygon = LineString([(0, 0), (1, 1)]), box(0, 0, 1, 1)
     cleaned, findings = clean_layer("faults", frame([line, polygon, Point(0, 0), MultiLineString([line])]))
-    assert summary(finding(findings, "not lines")) == ("fixed", "faults", "", 2)
-    assert cleaned.geom_type.tolist() == ["LineString", "MultiLineString"]
+    assert summary(finding(findings, "not lines")) == ("fixed", "faults", "", 1)
+    assert summary(finding(findings, "fault zones as polygons")) == ("fixed", "faults", "", 1)
+    assert cleaned.geom_type.tolist() == ["LineString", "LineString", "MultiLineString"]
+    assert cleaned.geometry[1].equals(polygon.exterior)
     cleaned, findings = clean_layer("geology", frame([line, polygon, Point(0, 0)], rock=list("abc")))
     assert summary(finding(findings, "not polygons")) == ("fixed", "geology", "", 2)
     assert cleaned["rock"].tolist() == ["b"]

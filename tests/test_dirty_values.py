@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 
 from geomfaf.assays import censoring_flags, clean_values, detection_limits
-from geomfaf.check import as_table, check_survey
+from geomfaf.check import check_survey
 from geomfaf.elements import element_columns, parse_element
 from geomfaf.errors import UsageError
+from geomfaf.findings import as_table
 from geomfaf.read import Source, read_survey
 from geomfaf.recognise import list_layers, recognise_layers
 
