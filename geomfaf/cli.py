@@ -9,7 +9,17 @@ from typing import Any
 import click
 
 from . import __version__
-from .cli_inputs import grid_for, layer_of, print_table, say_findings, settings_of, source_of, survey_of, whole_number
+from .cli_inputs import (
+    grid_for,
+    in_composition,
+    layer_of,
+    print_table,
+    say_findings,
+    settings_of,
+    source_of,
+    survey_of,
+    whole_number,
+)
 from .errors import DataError, GeomfafError
 
 EXISTING = click.Path(exists=True, path_type=Path)
@@ -66,6 +76,11 @@ def _options(*options: Callable) -> Callable:
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace a result that is already there.")
 seed_option = click.option("--seed", default=0, show_default=True, help="Seed of everything random.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
+log_ratio_option = click.option(
+    "--log-ratio",
+    type=click.Choice(["clr", "ilr"]),
+    help="Log-ratios of the usable elements in their place: centred or isometric [default: as the project says].",
+)
 device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
 stride_option = click.option("--stride", type=int, help="Cells between window centres [default: a quarter window].")
 table_options = _options(
@@ -224,12 +239,19 @@ def check(survey: tuple[Path, ...], crs: str | None, out: Path | None, as_json: 
               help="rank: AUC of the values; svm: the paper's support-vector AUC, out of fold.")  # fmt: skip
 @click.option("--radius", type=float, help='Metres; samples this near to a deposit are "ore" [default: mean spacing].')
 @click.option("--critical", default=2.58, show_default=True, help="ZAUC above which an element is kept.")
+@log_ratio_option
 @click.option("--out", type=NEW, help="Also write the table as CSV.")
 @seed_option
 @json_option
 @overwrite_option
 def screen(
-    survey: tuple[Path, ...], crs: str | None, out: Path | None, as_json: bool, overwrite: bool, **options: Any
+    survey: tuple[Path, ...],
+    crs: str | None,
+    log_ratio: str | None,
+    out: Path | None,
+    as_json: bool,
+    overwrite: bool,
+    **options: Any,
 ) -> None:
     """Score each element alone against "ore / no ore": AUC, 95 % interval, ZAUC, and whether it is kept.
 
@@ -241,6 +263,7 @@ def screen(
 
     checked, findings = check_survey(survey_of(survey, crs), **settings_of(survey, "check"))
     require_accepted(findings)
+    checked = in_composition(checked, survey, log_ratio)
     table = screen_elements(checked.samples, checked.deposits, checked.elements, **options)
     click.echo(f'samples within {table.attrs["radius"]:g} m of a deposit are "ore"', err=True)
     print_table(table, as_json)
@@ -328,6 +351,7 @@ def rasterize(
               help="Class with the largest share of the cell, or at its centre.")  # fmt: skip
 @click.option("--faults", callback=_names, default="distance", show_default=True,
               help="Fault bands, comma-separated: distance, presence, density.")  # fmt: skip
+@log_ratio_option
 @click.option("--crs", help="CRS of the files that have none.")
 @overwrite_option
 def stack(
@@ -336,6 +360,7 @@ def stack(
     elements: list[str] | None,
     cell: float | None,
     neighbours: int,
+    log_ratio: str | None,
     crs: str | None,
     overwrite: bool,
     **options: Any,
@@ -356,6 +381,7 @@ def stack(
     checked, findings = check_survey(survey_of(survey, crs), **settings_of(survey, "check"))
     require_accepted(findings)
     say_findings(findings)
+    checked = in_composition(checked, survey, log_ratio)
     columns = None if elements is None else list(select_elements(checked.samples, elements))
     ground = survey_grid(checked, cell or settings_of(survey, "grid").get("cell"))
     bands = build_stack(checked, ground, elements=columns, neighbours=neighbours or None, **options)

@@ -136,6 +136,10 @@ _STAGES = """\
 # detection_limits = "limits.csv"   # element, limit, unit: where zeros and "bdl" do not say theirs
 # decimal = ","             # how to read 1,234 where the table does not tell
 
+# [composition]             # log-ratios in place of elements, for screening and bands
+# kind = "clr"              # centred; "ilr": isometric, each part against those behind it
+# parts = ["Cu", "Pb", "Zn"]  # the sub-composition; all usable elements when left out
+
 [grid]
 # cell = {cell}               # metres; gives 500 to 1,000 cells along the longer side
 # power = 2                 # inverse-distance weighting

@@ -21,6 +21,7 @@ import xarray as xr
 from .assays import detection_limits
 from .bands import bands_of
 from .check import check_survey
+from .compositions import use_log_ratios
 from .errors import OutputExistsError, UsageError, nearest_name
 from .evaluate import Evaluation, evaluate_model, evaluate_paper_protocol
 from .findings import require_accepted
@@ -130,6 +131,7 @@ def allowed_keys() -> dict[str, set[str]]:
 
     return {
         "check": keywords(check_survey),
+        "composition": keywords(use_log_ratios),
         "grid": {"cell", "power", "neighbours", "radius", "scale"},
         "screen": keywords(screen_elements),
         "rasterize": {"geology", "faults"},
@@ -159,6 +161,8 @@ def run_project(project: Project, *, overwrite: bool = False) -> Path:
         write_table(findings, out / "check.csv", overwrite=True)
         write_table(detection_limits(survey.samples), out / "detection_limits.csv", overwrite=True)
         require_accepted(findings)
+        if "composition" in project.stages and survey.elements:
+            survey = use_log_ratios(survey, **project.stage("composition"))
     with _timed(timings, "windows and folds"):
         grid, windows, folds = cut_windows(project, survey)
     with _timed(timings, "screen"):
@@ -283,7 +287,7 @@ def _train(
     settings = project.stage("train")
     device = settings.pop("device", "auto")
     options = training_options(project.preset, **settings)
-    others = [band.name for band in bands_of(stack) if band.kind != "element"]
+    others = [band.name for band in bands_of(stack) if band.kind not in ("element", "ratio")]
     bands = [[*elements, *others] for elements in chosen]
     split = (folds.block, folds.margin, folds.table.tolist())
     state = (asdict(options), bands, project.seed, windows.drop(columns="geometry").to_csv(), split)
