@@ -47,6 +47,9 @@ _INSTEAD = {
     "ros": "by regression on order statistics",
     "multiplicative": f"{MULTIPLICATIVE_SHARE:g} of the limit",
 }
+NAMES_SHOWN = 8
+"""Columns that a finding about many of them lists."""
+
 FAR_BELOW = 10.0
 """A smallest value this many times below the 5 % quantile is a poor guide to the detection limit."""
 
@@ -330,7 +333,8 @@ def _find_replaced(assay: _Assay, notes: _Notes) -> None:
     measured = np.where((assay.flags == OK) & (assay.numbers > 0), assay.numbers, np.nan)
     count = (~np.isnan(measured)).sum()
     lowest = measured == (np.nanmin(measured) if count else np.nan)
-    if lowest.sum() >= max(REPEATED_ROWS, REPEATED_SHARE * count) and lowest.sum() < count:
+    at_limit = np.isin(np.nanmin(measured), assay.numbers[assay.flags == BELOW]) if count else False
+    if not at_limit and lowest.sum() >= max(REPEATED_ROWS, REPEATED_SHARE * count) and lowest.sum() < count:
         done = f"the smallest value ({np.nanmin(measured):g}) is repeated: a limit or half of one, put in before? kept"
         notes.add("smallest value repeated", lowest, done, "ask which values were below detection", "noticed")
 
@@ -392,9 +396,9 @@ def _say_guessed_units(assays: list[_Assay], found: list[Finding]) -> None:
         if not assay.unit or assay.unit.endswith("?"):
             groups.setdefault(assay.unit, []).append(assay.column)
     for unit, columns in groups.items():
-        names = ", ".join(columns)
+        names = ", ".join(columns[:NAMES_SHOWN]) + (", ..." if len(columns) > NAMES_SHOWN else "")
         if unit:
-            done = f"no unit is said; {unit.removesuffix('?')} is guessed, as it suits the upper crust: {names}"
+            done = f"no unit is said; {unit.removesuffix('?')} is guessed, as the medians suit the upper crust: {names}"
             advice = f'say them: units = {{ "{columns[0]}" = "{unit.removesuffix("?")}", ... }}'
             found.append(Finding("noticed", "samples", "", "unit guessed", len(columns), done, advice))
         else:

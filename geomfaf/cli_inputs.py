@@ -108,7 +108,7 @@ def print_table(table: Any, as_json: bool) -> None:
         shown.add_column(str(column).replace("_", " "), overflow="fold")
     for row in table.itertuples(index=False):
         shown.add_row(*[f"{v:.4g}" if isinstance(v, float) else str(v) for v in row])
-    Console(width=None if sys.stdout.isatty() else 200).print(shown)
+    Console(width=None if sys.stdout.isatty() else 200, markup=False).print(shown)
 
 
 def whole_number(text: str, option: str) -> int:
