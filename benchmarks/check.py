@@ -4,7 +4,8 @@
 
 The table is CSV: numbers of three digits as text, a tenth of the cells dirty (limits, words for missing, zeros,
 negatives, codes, units, decimal commas), every element in another mixture. Reading, parsing and checking run in a
-process of their own, whose peak of memory is taken. The result goes to ``docs/benchmarks/check.csv`` and ``.md``.
+process of their own, whose peak of memory is taken. The result goes to ``docs/benchmarks/check.csv`` and into
+``docs/ingest.md``.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import resource
 import subprocess
 import sys
@@ -88,9 +90,13 @@ def main() -> None:
     print(table.T.to_string(header=False))
     OUT.mkdir(parents=True, exist_ok=True)
     table.to_csv(OUT / "check.csv", index=False)
-    lines = [f"| {' | '.join(row)} |", f"|{'---|' * len(row)}", f"| {' | '.join(f'{v:,}' for v in row.values())} |"]
     machine = f"{os.cpu_count()} cores, Python {platform.python_version()}, pandas {pd.__version__}"
-    (OUT / "check.md").write_text("\n".join([*lines, "", f"`python benchmarks/check.py {samples}`; {machine}.", ""]))
+    lines = ["| | |", "|---|---|", *(f"| {name} | {value:,} |" for name, value in row.items())]
+    text = "\n".join([*lines, "", f"`python benchmarks/check.py {samples}`, {machine}."])
+    (OUT / "check.md").write_text(text + "\n", encoding="utf-8")
+    page = OUT.parent / "ingest.md"
+    marks = re.compile(r"(<!-- check -->\n).*?(<!-- /check -->)", re.DOTALL)
+    page.write_text(marks.sub(lambda m: f"{m[1]}{text}\n{m[2]}", page.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":

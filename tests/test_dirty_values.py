@@ -6,12 +6,16 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
 from geomfaf.assays import censoring_flags, clean_values, detection_limits
 from geomfaf.check import check_survey
+from geomfaf.cli import main
 from geomfaf.elements import element_columns, parse_element
 from geomfaf.errors import UsageError
 from geomfaf.findings import as_table
+from geomfaf.init import init_project
+from geomfaf.project import load_project
 from geomfaf.read import Source, read_survey
 from geomfaf.recognise import list_layers, recognise_layers
 
@@ -329,6 +333,24 @@ def test_flags_say_what_each_value_stands_for():
     flags = censoring_flags(frame_of({"Cu_ppm": ["1", "<1", ">9", "", "-9999", "0", "-0.5", "x1"]}), ["Cu_ppm"])
     words = ["measured", "below detection", "above range", "missing", "missing", "below detection", "below detection"]
     assert flags["Cu_ppm"].tolist() == [*words, "unreadable"]
+
+
+def test_limits_of_the_project_file_lie_beside_it_and_are_printed(tmp_path):
+    samples = frame_of({"Au_ppb": ["bdl", "<3", *map(str, ORDINARY), *map(str, ORDINARY)]})
+    samples.to_file(tmp_path / "survey.gpkg", layer="samples")
+    samples.iloc[[3, 8, 12]][["geometry"]].to_file(tmp_path / "survey.gpkg", layer="deposits")
+    init_project([tmp_path / "survey.gpkg"], tmp_path / "geomfaf.toml")
+    toml = tmp_path / "geomfaf.toml"
+    toml.write_text(
+        toml.read_text().replace("[check]", '[check]\ndetection_limits = "limits.csv"\nreplacement = "sqrt2"')
+    )
+    (tmp_path / "limits.csv").write_text("element,limit\nAu,2\n")
+    project = load_project(toml)
+    checked, _ = check_survey(project.read(), **project.stage("check"))
+    assert checked.samples["Au_ppb"][:2].tolist() == pytest.approx([2 / np.sqrt(2), 3 / np.sqrt(2)])
+    result = CliRunner().invoke(main, ["check", str(toml)])
+    assert result.exit_code == 0, result.output
+    assert "2 (1), 3 (1)" in result.stdout
 
 
 # --- real areas ------------------------------------------------------------------------------------------------------
