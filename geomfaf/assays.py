@@ -143,7 +143,7 @@ def usable_elements(
             rule, reason = aside[column]
         elif below > max_censored:
             rule, reason = "mostly below detection", f"{100 * below:.0f} % of its values are below detection"
-        elif known.nunique() < 2:
+        elif not known.min() < known.max():
             rule, reason = "constant", "all its values are the same" if len(known) else "it has no value"
         elif len(known) < min_sites or count > max_missing * sites:
             rule, reason = "too few values", f"measured at {len(known):,} of {sites:,} places"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from .elements import parse_element
 from .errors import UsageError, nearest_name
@@ -48,8 +48,8 @@ def sentinels(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     >>> found.any(), kept.astype(int).tolist()
     (np.False_, [0, 1, 1, 1])
     """
-    codes = np.isin(numbers, SENTINELS) | (np.abs(numbers) >= HUGE)
-    suspects = np.isin(numbers, SUSPECTS)
+    codes = _among(numbers, numbers <= max(SENTINELS), SENTINELS) | (np.abs(numbers) >= HUGE)
+    suspects = _among(numbers, numbers >= min(SUSPECTS), SUSPECTS)
     kept = np.zeros(len(numbers), bool)
     if suspects.any():
         highest = np.max(numbers[~suspects & ~codes & np.isfinite(numbers)], initial=0.0)
@@ -61,6 +61,13 @@ def sentinels(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             elif alone or here.sum() >= 3:
                 kept |= here
     return codes, kept
+
+
+def _among(numbers: np.ndarray, candidates: np.ndarray, values: tuple[float, ...]) -> np.ndarray:
+    """Return which numbers are one of some values; only the candidates are looked at, as there are few."""
+    found = np.zeros(len(numbers), bool)
+    found[candidates] = np.isin(numbers[candidates], values)
+    return found
 
 
 def negatives_are_limits(numbers: np.ndarray) -> bool:
@@ -232,7 +239,7 @@ def ros(numbers: np.ndarray, below: np.ndarray) -> np.ndarray:
         ):
             order = np.argsort(np.argsort(values[group], kind="stable"), kind="stable") + 1
             position[group] = bottom + width * order / (group.sum() + 1)
-    quantile = norm.ppf(position)
+    quantile = ndtri(position)
     slope, intercept = np.polyfit(quantile[~censored], np.log(values[~censored]), 1)
     values[censored] = np.exp(intercept + slope * quantile[censored])
     replaced = numbers.copy()

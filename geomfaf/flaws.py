@@ -132,16 +132,17 @@ def find_censored(
     said = text_below & (assay.numbers > 0)
     done = f"below a detection limit that is written out ({_list(assay.numbers[said])}): {instead}"
     notes.add("below detection", said, done)
-    unknown = text_below & ~said
-    measured = assay.flags == OK
-    taken, advice = _unknown_limit(assay.numbers[measured & (assay.numbers > 0)], given)
-    if len(parsed.words):
+    unknown, measured = text_below & ~said, assay.flags == OK
+    negative, zero = measured & (assay.numbers < 0), measured & (assay.numbers == 0)
+    taken, advice = "", ""
+    if unknown.any() or zero.any():
+        taken, advice = _unknown_limit(assay.numbers[measured & (assay.numbers > 0)], given)
+    if unknown.any():
         word = (parsed.words["flag"] == BELOW) & ~(parsed.words["number"] > 0)
         done = f"{parsed.examples(word)} = below an unknown limit, taken as {taken}: {instead}"
         notes.add("below an unknown limit", unknown, done, advice)
     done = f"above the range of the method ({_list(assay.numbers[above])}): the limit stands for it"
     notes.add("above range", above, done, "ask for a second analysis: the true values are higher")
-    negative, zero = measured & (assay.numbers < 0), measured & (assay.numbers == 0)
     _find_negatives(assay, negative, notes, instead)
     if assay.aside is None:
         done = f"zero = below an unknown detection limit, taken as {taken}: {instead}"
