@@ -93,7 +93,7 @@ def main(cells: int) -> None:
         subprocess.run([sys.executable, __file__, str(cells), str(path), str(report)], check=True)
         figures = json.loads(report.read_text())
         figures[f"differing values in {CROP} x {CROP}"] = differing_cells(cells, path)
-    note = f"{POLYGONS:,} polygons, {SEGMENTS:,} fault segments, {SAMPLES:,} samples; survey_gb is memory before the stack."
+    note = f"{POLYGONS:,} polygons, {SEGMENTS:,} fault segments, {SAMPLES:,} samples; survey_gb: memory before it."
     write(pd.DataFrame([figures]), "stack", note)
 
 

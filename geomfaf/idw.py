@@ -22,6 +22,7 @@ from typing import Any
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from .bands import Band, as_dataarray
@@ -136,11 +137,21 @@ def notes(samples: gpd.GeoDataFrame, elements: Sequence[str], plan: IdwPlan, sca
         radius = rule.radius if rule.radius < FAR else None
         search: dict[str, Any] = {"power": rule.power, "neighbours": rule.neighbours or None, "radius": radius}
         table = cross_validate_idw(samples, elements, scale=scale, options=plan.options, **search)
-        say("cross-validated errors\n" + table.to_string(index=False, float_format="{:.4g}".format))
+        say(_error_lines(table))
         for _, row in table.iterrows():
             scheme, note = row["scheme"].replace(" ", "_").replace("-", "_"), made[list(elements).index(row["element"])]
             note.update({f"{error}_{scheme}": f"{row[error]:.6g}" for error in ("rmse", "rmse_log10")})
     return made
+
+
+def _error_lines(table: pd.DataFrame) -> str:
+    """Return the cross-validated errors for people, one line an element."""
+    schemes = {str(scheme): part.set_index("element") for scheme, part in table.groupby("scheme", sort=False)}
+    wide = pd.DataFrame({
+        f"{title}, {scheme}": part[error]
+        for error, title in (("rmse", "RMSE"), ("rmse_log10", "RMSE log10")) for scheme, part in schemes.items()
+    })  # fmt: skip
+    return "cross-validated errors\n" + wide.reset_index().to_string(index=False, float_format="{:.3g}".format)
 
 
 def idw_to_file(
@@ -196,6 +207,8 @@ def plan_grid(
     if isinstance(barriers, gpd.GeoDataFrame):
         grid.require_crs(barriers.crs, "barriers")
     plan = IdwPlan(xy, values, grid, antilog=scale == "log", **search)
+    if "auto" in (search.get("power"), search.get("neighbours")):
+        say(f"smallest leave-one-out error: power {plan.rule.power:g}, {plan.rule.neighbours} neighbours")
     how = "IDW of log10" if scale == "log" else "IDW"
     units = units or {}
     bands = []

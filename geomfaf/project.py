@@ -27,6 +27,7 @@ from .evaluate import Evaluation, evaluate_model, evaluate_paper_protocol
 from .findings import require_accepted
 from .folds import Folds, spatial_folds
 from .grid import Grid
+from .idw import IdwOptions
 from .model import Model, file_hash, library_versions, load_model, save_model, train_model
 from .predict import predict_scores
 from .progress import say
@@ -44,6 +45,7 @@ FALLBACK_ELEMENTS = 3
 """Elements used when none passes the screening and there is neither geology nor faults."""
 
 PAPER_CELLS = 1560
+IDW_OPTIONS = ("minimum", "max_distance", "anisotropy", "errors")
 PAPER_WINDOW = 128
 
 
@@ -132,7 +134,7 @@ def allowed_keys() -> dict[str, set[str]]:
     return {
         "check": keywords(check_survey),
         "composition": keywords(use_log_ratios),
-        "grid": {"cell", "power", "neighbours", "radius", "scale"},
+        "grid": {"cell", "power", "neighbours", "radius", "scale", "barriers", *IDW_OPTIONS},
         "screen": keywords(screen_elements),
         "rasterize": {"geology", "faults"},
         "windows": {"kind", "size", *keywords(tiled_windows, centred_windows, without=("deposits", "valid"))},
@@ -274,10 +276,17 @@ def _away(folds: Folds, points: gpd.GeoDataFrame, fold: int, radius: float) -> n
 
 
 def _stack(project: Project, survey: Survey, grid: Grid, elements: list[str]) -> xr.DataArray:
-    options = {**project.stage("grid", "power", "neighbours", "radius", "scale"), **project.stage("rasterize")}
-    if "neighbours" in options:
-        options["neighbours"] = options["neighbours"] or None  # 0 = all samples, as TOML has no null
-    return build_stack(survey, grid, elements=elements, **options)
+    choices = {**project.stage("grid", "power", "neighbours", "radius", "scale"), **project.stage("rasterize")}
+    if "neighbours" in choices:
+        choices["neighbours"] = choices["neighbours"] or None  # 0 = all samples, as TOML has no null
+    settings = {"errors": True, **project.stage("grid", *IDW_OPTIONS)}
+    if "anisotropy" in settings:
+        settings["anisotropy"] = tuple(settings["anisotropy"])
+    if project.stage("grid", "barriers").get("barriers"):
+        if survey.faults is None:
+            raise UsageError("[grid] barriers = true needs faults, and the survey has none.")
+        settings["barriers"] = survey.faults
+    return build_stack(survey, grid, elements=elements, options=IdwOptions(**settings), **choices)
 
 
 def _train(

@@ -7,18 +7,23 @@ grid from the polygons that a spatial index finds there, in a thread, in a proce
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import geopandas as gpd
 import numpy as np
 import shapely
+from rasterio.errors import NotGeoreferencedWarning
 from rasterio.features import rasterize
 
 from .bands import Band
 from .blockwise.runner import fill_blocks
 from .errors import UsageError
 from .grid import Grid
+
+# Rasterio hides this warning of its own in-memory dataset, but not when several threads rasterize.
+warnings.filterwarnings("ignore", category=NotGeoreferencedWarning, module="rasterio.features")
 
 SUBCELLS = 8
 """Each cell is cut into 8 x 8 parts to find the class with the largest share of it."""

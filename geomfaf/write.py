@@ -81,6 +81,23 @@ def write_raster(array: xr.DataArray, path: str | Path, *, overwrite: bool = Fal
     return path
 
 
+def raster_grid(path: str | Path) -> Grid:
+    """Return the grid of a raster file without reading its cells."""
+    if Path(path).suffix == ".zarr":
+        return grid_of(read_zarr(Path(path)))
+    try:
+        with rasterio.open(path) as source:
+            return _grid(source)
+    except rasterio.errors.RasterioIOError as error:
+        raise UsageError(f"{path} is not a raster that can be read: {error}") from error
+
+
+def _grid(source: rasterio.DatasetReader) -> Grid:
+    if source.crs is None:
+        raise DataError(f"{source.name} has no CRS: assign one first, for instance with `rio edit-info --crs`.")
+    return Grid(from_rasterio(source.crs), source.transform, source.shape)
+
+
 def read_raster(path: str | Path) -> xr.DataArray:
     """Read a raster with what it says of its bands; a foreign GeoTIFF gets defaults. (band, y, x) float32.
 
@@ -90,9 +107,7 @@ def read_raster(path: str | Path) -> xr.DataArray:
         return read_zarr(Path(path))
     try:
         with rasterio.open(path) as source:
-            if source.crs is None:
-                raise DataError(f"{path} has no CRS: assign one first, for instance with `rio edit-info --crs`.")
-            grid = Grid(from_rasterio(source.crs), source.transform, source.shape)
+            grid = _grid(source)
             values = source.read(masked=True).astype(np.float32).filled(np.nan)
             bands = [_band(source, index) for index in source.indexes]
             notes = {band.name: _notes(source, band_index) for band_index, band in enumerate(bands, start=1)}

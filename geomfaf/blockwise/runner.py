@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import UsageError
 from ..grid import Grid
 from ..progress import track
 
@@ -59,13 +60,26 @@ def block_runner(compute: Compute, scheduler: str | None = None) -> Iterator[Blo
         finally:
             pool.shutdown(cancel_futures=True)
         return
-    from distributed import Client
-
-    with Client(scheduler) as client:
+    with _client(scheduler) as client:
         # The samples and their tree travel once to every worker, not with every block.
         remote = client.scatter(compute, broadcast=True, hash=False)
         workers = sum(client.nthreads().values())
         yield BlockRunner(lambda window: client.submit(call_block, remote, window, pure=False), workers)
+
+
+def _client(scheduler: str) -> Any:
+    """Return a client of a Dask scheduler, or say that it cannot be reached."""
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise UsageError('a scheduler needs the package distributed: pip install "dask[distributed]".') from error
+    try:
+        return Client(scheduler, timeout=10)
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"no Dask scheduler answers at {scheduler}: start one with `dask scheduler`, or leave --scheduler out "
+            "to compute on this machine."
+        ) from error
 
 
 def fill_blocks(compute: Compute, grid: Grid, bands: int, label: str) -> np.ndarray:

@@ -62,7 +62,7 @@ class IdwPlan:
         self.metric = metric(self.options.anisotropy, self.places)
         if "auto" in (power, neighbours):
             automatic = {"power": power == "auto", "neighbours": neighbours == "auto"}
-            self.rule = choose_rule(self.metric(self.places), self.values, self.rule, **automatic)
+            self.rule = choose_rule(self.places, self.values, self.rule, self.options, **automatic)
         self.engine = self._choose_engine()
         self.searches: list[tuple[np.ndarray, BlockSearch]] = []
         self.extra_search: BlockSearch | None = None
