@@ -18,10 +18,13 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from .assays import detection_limits
 from .bands import bands_of
-from .check import check_survey, require_accepted
+from .check import check_survey
+from .compositions import use_log_ratios
 from .errors import OutputExistsError, UsageError, nearest_name
 from .evaluate import Evaluation, evaluate_model, evaluate_paper_protocol
+from .findings import require_accepted
 from .folds import Folds, spatial_folds
 from .grid import Grid
 from .idw import IdwOptions
@@ -99,6 +102,9 @@ def load_project(path: str | Path) -> Project:
             options = {k: v for k, v in table.items() if k not in {"path", *extra.get(role, set())}}
             sources[role] = Source(path.parent / table["path"], **options)
     stages = {name: _checked(path, name, content[name], known[name]) for name in known if name in content}
+    limits = stages.get("check", {}).get("detection_limits")
+    if isinstance(limits, str):
+        stages["check"]["detection_limits"] = str(path.parent / limits)
     return Project(
         folder=path.parent,
         sources=sources,
@@ -127,6 +133,7 @@ def allowed_keys() -> dict[str, set[str]]:
 
     return {
         "check": keywords(check_survey),
+        "composition": keywords(use_log_ratios),
         "grid": {"cell", "power", "neighbours", "radius", "scale", "barriers", *IDW_OPTIONS},
         "screen": keywords(screen_elements),
         "rasterize": {"geology", "faults"},
@@ -154,7 +161,10 @@ def run_project(project: Project, *, overwrite: bool = False) -> Path:
     with _timed(timings, "read and check"):
         survey, findings = read_and_check(project)
         write_table(findings, out / "check.csv", overwrite=True)
+        write_table(detection_limits(survey.samples), out / "detection_limits.csv", overwrite=True)
         require_accepted(findings)
+        if "composition" in project.stages and survey.elements:
+            survey = use_log_ratios(survey, **project.stage("composition"))
     with _timed(timings, "windows and folds"):
         grid, windows, folds = cut_windows(project, survey)
     with _timed(timings, "screen"):
@@ -286,7 +296,7 @@ def _train(
     settings = project.stage("train")
     device = settings.pop("device", "auto")
     options = training_options(project.preset, **settings)
-    others = [band.name for band in bands_of(stack) if band.kind != "element"]
+    others = [band.name for band in bands_of(stack) if band.kind not in ("element", "ratio")]
     bands = [[*elements, *others] for elements in chosen]
     split = (folds.block, folds.margin, folds.table.tolist())
     state = (asdict(options), bands, project.seed, windows.drop(columns="geometry").to_csv(), split)
