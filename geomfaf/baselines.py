@@ -18,6 +18,7 @@ from scipy.special import expit
 from .errors import DataError, UsageError, nearest_name
 from .features import Column, Features
 from .screen import zauc
+from .weights_of_evidence import best_pattern, weights_table
 
 RARE = 0.01
 """Classes on less than this share of the training rows are left out."""
@@ -262,6 +263,52 @@ class FuzzyOverlay(_Table):
         return (1 - lack) ** self.gamma * product ** (1 - self.gamma)
 
 
+class WeightsOfEvidenceCentre:
+    """Weights of evidence of the centre cell, barren rows for ground without a deposit, at even odds.
+
+    A continuous band is cut where it says most, high or low; bands that do not reach a studentised contrast of 2, and
+    gaps, have weights of zero. See :mod:`geomfaf.weights_of_evidence`.
+    """
+
+    def __init__(self, *, seed: int = 0) -> None:
+        self.seed = seed
+
+    def fit(
+        self, features: Features, labels: np.ndarray, sample_weight: np.ndarray | None = None
+    ) -> WeightsOfEvidenceCentre:
+        """Learn cuts and weights from rows with labels 1 (ore) and 0 (barren)."""
+        weights, ore = balanced_weights(labels, sample_weight), np.asarray(labels) == 1
+        for members in (ore, ~ore):  # from shares to counts: an error bar needs to know how many rows there are
+            weights[members] *= effective_count(weights[members]) / weights[members].sum()
+        self.bands_, self.patterns_ = features.bands, []
+        for band in self.bands_:
+            values, methods = _band_values(features, band)
+            if not np.isfinite(values[ore]).any():
+                continue
+            found = []
+            for method in methods:
+                counts = {"cell_weights": weights, "point_weights": weights[ore]}
+                table = weights_table(values, values[ore], method, **counts)
+                found.append(best_pattern(band, method, table))
+            self.patterns_.append(max(found, key=lambda pattern: pattern.studentised))
+        return self
+
+    def predict_proba(self, features: Features) -> np.ndarray:
+        """Return (rows, 2) posterior probabilities of barren and ore at even odds."""
+        if features.bands != self.bands_:
+            raise DataError(
+                f"the features are of the bands {', '.join(features.bands)}; the model was trained on "
+                f"{', '.join(self.bands_)}."
+            )
+        odds = np.zeros(len(features))
+        for pattern in self.patterns_:
+            values, _ = _band_values(features, pattern.band)
+            weight = np.where(pattern.holds(values), pattern.w_plus, pattern.w_minus)
+            odds += np.where(np.isfinite(values), weight, 0.0)
+        ore = expit(odds)
+        return np.stack([1 - ore, ore], axis=1)
+
+
 class DistanceToDeposit:
     """Nearness to the closest training deposit: the score that any clustered pattern gets for free."""
 
@@ -288,6 +335,7 @@ class DistanceToDeposit:
 BASELINES: dict[str, Callable[..., Baseline]] = {
     "distance to deposit": DistanceToDeposit,
     "best band": BestBand,
+    "weights of evidence": WeightsOfEvidenceCentre,
     "logistic regression": LogisticRegressionCentre,
     "fuzzy overlay": FuzzyOverlay,
     "random forest": RandomForestWindow,
@@ -364,6 +412,16 @@ def effective_count(weights: np.ndarray) -> float:
     (2.0, 1.6)
     """
     return float(weights.sum() ** 2 / (weights**2).sum())
+
+
+def _band_values(features: Features, band: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Return the pixel values of a band (classes as their numbers, NaN = nodata) and the ways to cut it."""
+    part = features.select(bands=[band], statistics=["centre"])
+    if part.columns[0].kind != "class":
+        return part.values[:, 0], ("ascending", "descending")
+    known = np.isfinite(part.values).all(axis=1)
+    classes = np.array([column.value for column in part.columns], float)
+    return np.where(known, np.nan_to_num(part.values) @ classes, np.nan), ("categorical",)
 
 
 def _ends(
