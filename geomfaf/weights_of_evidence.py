@@ -139,11 +139,11 @@ def weights_of_counts(points_in: object, points: float, area_in: object, area: f
 
     Examples
     --------
-    Half of the area holds 9 of 10 deposits: W+ = ln(0.9 / 0.495) and W- = ln(0.1 / 0.505).
+    Half of the area holds 9 of 10 deposits: W+ = ln(0.9 / (491 / 990)), W- = ln(0.1 / (499 / 990)).
 
     >>> table = weights_of_counts([9], 10, [500], 1000)
     >>> table[["w_plus", "w_minus", "contrast", "studentised"]].round(3).values.tolist()
-    [[0.596, -1.619, 2.216, 2.094]]
+    [[0.596, -1.617, 2.213, 2.096]]
     """
     hit, size = np.asarray(points_in, float), np.asarray(area_in, float)
     cells = np.stack([hit, points - hit, size - hit, area - size - (points - hit)])  # BD, bD, Bd, bd

@@ -16,15 +16,15 @@ from geomfaf.baselines import (
     BestBand,
     DistanceToDeposit,
     ExtraTreesWindow,
-    FuzzyOverlay,
     RandomForestWindow,
     WeightsOfEvidenceCentre,
-    balanced_weights,
     make_baseline,
     register_baseline,
 )
 from geomfaf.errors import DataError, UsageError
 from geomfaf.features import Column, Features, window_features
+from geomfaf.fuzzy_overlay import FuzzyOverlay
+from geomfaf.table_model import balanced_weights
 
 
 def table_of(seed=0, count=200):
