@@ -11,7 +11,7 @@ HOME = Path(geomfaf.__file__).parent
 ORDER = (
     "errors grid bands elements progress read recognise check screen idw rasterize write stack windows folds encode "
     "augment backbones mfaf checkpoint train metrics features weights_of_evidence table_model fuzzy_overlay baselines "
-    "model predict evaluate targets report synthetic init project cli_inputs cli"
+    "applicability model predict evaluate targets report synthetic init project cli_inputs cli"
 ).split()
 GRIDDING = (
     "tree_engine options weights sight barriers samples validate kernels quadtree far plan cluster tiff_tiles "
