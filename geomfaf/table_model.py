@@ -10,7 +10,7 @@ from .errors import DataError
 from .features import Features
 
 RARE = 0.01
-"""Classes on less than this share of the training rows are left out."""
+"""Classes on less than this share of the training ground are left out."""
 
 
 class TableModel:
@@ -26,14 +26,13 @@ class TableModel:
         labels = np.asarray(labels)
         weights = balanced_weights(labels, sample_weight)
         self.columns_ = features.columns
-        kept, fills = [], []
+        kept, fills, shares = [], [], _class_shares(features)
         for number, column in enumerate(features.columns):
             known = features.values[:, number][np.isfinite(features.values[:, number])]
             wanted = self.statistics is None or column.statistic in self.statistics
             if not wanted or not len(known) or known.min() == known.max():
                 continue
-            rare = column.kind == "class" and known.sum() < RARE * len(features)
-            if not rare:
+            if column.kind != "class" or shares[column.band, column.value] >= RARE:
                 kept.append(number)
                 fills.append(0.0 if column.kind == "class" else float(np.median(known)))
         if not kept:
@@ -65,6 +64,16 @@ class TableModel:
 
     def _estimator(self) -> Any:
         raise NotImplementedError
+
+
+def _class_shares(features: Features) -> dict[tuple[str, int], float]:
+    """Return the share of the ground of the rows that each class covers: of their windows, else of their pixels."""
+    shares = {}
+    for wanted in ("centre", "mean"):
+        for number, column in enumerate(features.columns):
+            if column.kind == "class" and column.statistic == wanted:
+                shares[column.band, column.value] = float(np.nan_to_num(features.values[:, number]).mean())
+    return shares
 
 
 def balanced_weights(labels: np.ndarray, sample_weight: np.ndarray | None = None) -> np.ndarray:
