@@ -113,13 +113,6 @@ class GradientBoostingWindow(TableModel):
             early_stopping=False, random_state=self.seed,
         )  # fmt: skip
 
-    def _learn(self, matrix: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> None:
-        from threadpoolctl import threadpool_limits
-
-        # Its threads wait for each other at every leaf: beside busy neighbours two took several times as long as one.
-        with threadpool_limits(1, user_api="openmp"):
-            super()._learn(matrix, labels, weights)
-
 
 class WeightsOfEvidenceCentre:
     """Weights of evidence of the centre cell, barren rows for ground without a deposit, at even odds.

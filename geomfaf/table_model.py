@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from .errors import DataError
 from .features import Features
@@ -38,7 +39,10 @@ class TableModel:
         if not kept:
             raise DataError("no column of the training rows varies: a simple model has nothing to learn from.")
         self.kept_, self.fills_ = np.array(kept), np.array(fills, np.float32)
-        self._learn(self._matrix(features), labels, weights)
+        # Threads of BLAS and OpenMP wait for each other at every step; beside busy neighbours the small problems here
+        # took minutes. Forests bring their own threads, which do not wait.
+        with threadpool_limits(1):
+            self._learn(self._matrix(features), labels, weights)
         return self
 
     def predict_proba(self, features: Features) -> np.ndarray:
@@ -48,7 +52,8 @@ class TableModel:
                 f"the features have the columns {', '.join(features.names)}; the model was trained on "
                 f"{', '.join(column.name for column in self.columns_)}."
             )
-        ore = self._ore(self._matrix(features)) if len(features) else np.empty(0)
+        with threadpool_limits(1):
+            ore = self._ore(self._matrix(features)) if len(features) else np.empty(0)
         # Threads add trees in any order; float32 drops the last bits, which differ from run to run.
         return np.stack([1 - ore, ore], axis=1).astype(np.float32)
 
