@@ -24,13 +24,15 @@ from .errors import OutputExistsError, UsageError, nearest_name
 from .evaluate import Evaluation, evaluate_model, evaluate_paper_protocol
 from .folds import Folds, spatial_folds
 from .grid import Grid
+from .idw import IdwOptions
 from .model import Model, file_hash, library_versions, load_model, save_model, train_model
 from .predict import predict_scores
 from .progress import say
+from .rasterize import study_area_mask
 from .read import ROLES, Source, Survey, read_survey
 from .report import draw_scores, draw_stack, write_summary
 from .screen import screen_elements
-from .stack import build_stack, study_area_mask, survey_grid
+from .stack import build_stack, survey_grid
 from .targets import make_cells, make_targets
 from .train import Training, training_options
 from .windows import DEFAULT_SIZE, centred_windows, tiled_windows
@@ -40,6 +42,7 @@ FALLBACK_ELEMENTS = 3
 """Elements used when none passes the screening and there is neither geology nor faults."""
 
 PAPER_CELLS = 1560
+IDW_OPTIONS = ("minimum", "max_distance", "anisotropy", "errors")
 PAPER_WINDOW = 128
 
 
@@ -124,7 +127,7 @@ def allowed_keys() -> dict[str, set[str]]:
 
     return {
         "check": keywords(check_survey),
-        "grid": {"cell", "power", "neighbours", "radius", "scale"},
+        "grid": {"cell", "power", "neighbours", "radius", "scale", "barriers", *IDW_OPTIONS},
         "screen": keywords(screen_elements),
         "rasterize": {"geology", "faults"},
         "windows": {"kind", "size", *keywords(tiled_windows, centred_windows, without=("deposits", "valid"))},
@@ -263,10 +266,17 @@ def _away(folds: Folds, points: gpd.GeoDataFrame, fold: int, radius: float) -> n
 
 
 def _stack(project: Project, survey: Survey, grid: Grid, elements: list[str]) -> xr.DataArray:
-    options = {**project.stage("grid", "power", "neighbours", "radius", "scale"), **project.stage("rasterize")}
-    if "neighbours" in options:
-        options["neighbours"] = options["neighbours"] or None  # 0 = all samples, as TOML has no null
-    return build_stack(survey, grid, elements=elements, **options)
+    choices = {**project.stage("grid", "power", "neighbours", "radius", "scale"), **project.stage("rasterize")}
+    if "neighbours" in choices:
+        choices["neighbours"] = choices["neighbours"] or None  # 0 = all samples, as TOML has no null
+    settings = {"errors": True, **project.stage("grid", *IDW_OPTIONS)}
+    if "anisotropy" in settings:
+        settings["anisotropy"] = tuple(settings["anisotropy"])
+    if project.stage("grid", "barriers").get("barriers"):
+        if survey.faults is None:
+            raise UsageError("[grid] barriers = true needs faults, and the survey has none.")
+        settings["barriers"] = survey.faults
+    return build_stack(survey, grid, elements=elements, options=IdwOptions(**settings), **choices)
 
 
 def _train(

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from shapely import Point
 
 from geomfaf.cli import main
-from geomfaf.write import write_raster
+from geomfaf.write import read_raster, write_raster
 
 STAGES = "check screen grid rasterize stack windows train evaluate predict targets".split()
 
@@ -169,7 +169,7 @@ def test_no_element_columns_are_refused(tmp_path):
 
 def test_a_cell_too_small_for_the_memory_is_refused(demo, tmp_path):
     result = call("grid", demo / "demo" / "survey.gpkg", tmp_path / "o.tif", "--cell", "0.01")
-    refused(result, 2, "GB are free", "Use cells of at least")
+    refused(result, 2, "GB are free on the disk", "Use cells of at least")
 
 
 @pytest.mark.parametrize(
@@ -201,3 +201,34 @@ def test_a_text_that_is_no_bounds_is_a_usage_error(demo, tmp_path):
     result = call("grid", demo / "demo" / "survey.gpkg", tmp_path / "o.tif", "--bounds", "1,2,3")
     assert result.exit_code == 2
     assert "W,S,E,N" in result.output
+
+
+def test_what_the_gridding_offers_can_be_asked_for(demo, tmp_path):
+    survey = demo / "demo" / "survey.gpkg"
+    out = tmp_path / "o.zarr"
+    words = ("grid", survey, out, "--elements", "Au,Cu", "--cell", "200", "--power", "auto", "--neighbours", "8")
+    more = ("--extras", "distance,count", "--barriers", survey, "--max-distance", "900", "--anisotropy", "2,30")
+    result = CliRunner().invoke(main, [*map(str, ("--progress", "plain", *words, *more, "--minimum", "2"))])
+    assert result.exit_code == 0, result.output
+    assert "smallest leave-one-out error: power" in result.stderr
+    assert "RMSE log10, spatial blocks" in result.stderr
+    found = read_raster(out)
+    assert found["band"].values.tolist() == ["Au_ppb", "Cu_ppm", "nearest_sample", "samples_used"]
+    nearest = found.sel(band="nearest_sample").values
+    assert np.isnan(found.sel(band="Au_ppb").values[nearest > 900.01]).all()
+    assert float(found.attrs["notes"]["Au_ppb"]["rmse_log10_spatial_blocks"]) > 0
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        (("--power", "two"), ["--power", '"two" is neither a number nor "auto"']),
+        (("--radius", "-5"), ["radius -5"]),
+        (("--scheduler", "tcp://127.0.0.1:9"), ["no Dask scheduler answers at tcp://127.0.0.1:9", "leave --scheduler"]),
+    ],
+)
+def test_gridding_options_that_cannot_be_met_leave_nothing_behind(demo, tmp_path, words, parts):
+    survey = demo / "demo" / "survey.gpkg"
+    result = call("grid", survey, tmp_path / "o.tif", "--elements", "Au", "--cell", "200", *words)
+    refused(result, 2, *parts)
+    assert not list(tmp_path.iterdir())
