@@ -510,6 +510,51 @@ def predict(stack: Path, model: Path, out: Path, stride: int | None, device: str
 
 @main.command()
 @click.argument("stack", type=EXISTING)
+@click.argument("deposits", type=EXISTING)
+@click.option("--categorical", callback=_names, default="", help="Bands whose classes are weighed one by one.")
+@click.option("--ascending", callback=_names, default="", help="Bands whose low values are favourable.")
+@click.option("--descending", callback=_names, default="", help="Bands whose high values are favourable.")
+@click.option("--unit-area", type=float, help="km2 that hold at most one deposit [default: a cell].")
+@click.option("--band", help="Print every cut of this band instead of the best one of all.")
+@click.option("--out", type=NEW, help="Also write the posterior probability as GeoTIFF.")
+@table_options
+@json_option
+@overwrite_option
+def weights(
+    stack: Path, deposits: Path, unit_area: float | None, band: str | None, out: Path | None,
+    as_json: bool, overwrite: bool, **options: Any,
+) -> None:  # fmt: skip
+    """Print the weights of evidence of every band of STACK for DEPOSITS: where it is cut, W+, W-, contrast.
+
+    By default class bands are categorical, distances ascending and all others descending. The same deposits make the
+    weights and the map: for figures on ground that it never saw see `evaluate`.
+
+    Example: geomfaf weights demo/stack.tif demo/survey.gpkg
+    """
+    from .bands import grid_of
+    from .errors import UsageError, nearest_name
+    from .progress import say
+    from .weights_of_evidence import METHODS, weigh_evidence
+    from .write import read_raster, refuse_existing, write_raster
+
+    if out:
+        refuse_existing(out, overwrite)
+    bands = read_raster(stack)
+    points = layer_of(deposits, options, "deposits", grid_of(bands).crs)
+    methods = {name: method for method in METHODS for name in options[method]}
+    found = weigh_evidence(bands, points, methods=methods, unit_area=unit_area)
+    if band is not None and band not in found.tables:
+        raise UsageError(f'the stack has no band "{band}".{nearest_name(band, found.tables)}')
+    print_table(found.summary() if band is None else found.tables[band], as_json)
+    test = found.independence
+    counts = "{deposits:.0f} deposits, the posterior expects {expected:.1f} (ratio {ratio:.2f})".format(**test)
+    say(f"{counts}; bands independent given the deposits: p = {test['p']:.2g} (Agterberg and Cheng)")
+    if out:
+        say(f"made {write_raster(found.posterior, out, overwrite=overwrite)}")
+
+
+@main.command()
+@click.argument("stack", type=EXISTING)
 @click.argument("windows", type=EXISTING)
 @click.argument("model", type=EXISTING)
 @click.argument("scores", type=EXISTING)
