@@ -9,7 +9,7 @@ import geomfaf
 
 HOME = Path(geomfaf.__file__).parent
 ORDER = (
-    "errors grid bands elements progress read recognise check screen idw rasterize write stack windows folds encode "
+    "errors grid bands elements progress read recognise check screen idw rasterize write stack variogram windows folds encode "
     "augment backbones mfaf checkpoint train baselines model predict evaluate targets report synthetic "
     "init project cli_inputs cli"
 ).split()
