@@ -9,8 +9,8 @@ import geomfaf
 
 HOME = Path(geomfaf.__file__).parent
 ORDER = (
-    "errors grid bands elements progress read recognise check screen idw rasterize write stack variogram windows folds encode "
-    "augment backbones mfaf checkpoint train baselines model predict evaluate targets report synthetic "
+    "errors grid bands elements progress read recognise check screen idw rasterize write stack variogram windows folds "
+    "encode augment backbones mfaf checkpoint train metrics baselines model predict evaluate targets report synthetic "
     "init project cli_inputs cli"
 ).split()
 GRIDDING = (
