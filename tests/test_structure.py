@@ -10,8 +10,8 @@ import geomfaf
 HOME = Path(geomfaf.__file__).parent
 ORDER = (
     "errors grid bands elements progress read recognise check screen idw rasterize write stack variogram "
-    "windows features folds encode augment backbones mfaf checkpoint train metrics baselines model predict "
-    "evaluate targets report synthetic init project cli_inputs cli"
+    "windows features folds negatives encode augment backbones mfaf checkpoint train metrics baselines "
+    "null_test model predict evaluate targets report synthetic init project cli_inputs cli"
 ).split()
 GRIDDING = (
     "tree_engine options weights sight barriers samples validate kernels quadtree far plan cluster tiff_tiles "
