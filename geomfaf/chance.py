@@ -1,4 +1,4 @@
-"""Could deposits that have nothing to do with the evidence score as well? The same pipeline on deposits moved at random."""
+"""Could deposits that follow nothing score as well? The same simple model on the deposits moved at random."""
 
 from __future__ import annotations
 

@@ -173,7 +173,8 @@ def run(project: Path, overwrite: bool) -> None:
 
 
 def _run(toml: Path, overwrite: bool) -> None:
-    from .project import load_project, run_project
+    from .project import run_project
+    from .settings import load_project
 
     out = run_project(load_project(toml), overwrite=overwrite)
     for name, what in (
@@ -488,7 +489,7 @@ def evaluate(
     from .evaluate import evaluate_model, evaluate_paper_protocol
     from .folds import read_folds
     from .model import load_model
-    from .report import evaluation_rows
+    from .report import map_rows, window_rows
     from .write import read_raster, write_table
 
     bands, trained = read_raster(stack), load_model(model)
@@ -501,7 +502,8 @@ def evaluate(
         leaky = evaluate_paper_protocol(bands, labelled, options=trained.options, seed=trained.seed)
         table = pd.concat([table, leaky], ignore_index=True)
         click.echo("the paper's protocol balances before it splits: its row leaks", err=True)
-    print_table(table if as_json else evaluation_rows(table), as_json)
+    for shown in [table] if as_json else [map_rows(table), window_rows(table)]:
+        print_table(shown, as_json)
     for line in result.verdict:
         click.echo(line, err=True)
     if out:

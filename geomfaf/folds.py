@@ -25,8 +25,11 @@ KINDS = ("blocks", "clusters", "checkerboard")
 
 DEFAULT_COUNT = 5
 
-FEW = 8
-"""Up to this many clusters of deposits, each is left out in turn: dealing them into fewer folds would waste some."""
+FEW = 20
+"""With fewer deposits, each cluster is left out in turn: every deposit that can be learned from counts then."""
+
+MOST = 10
+"""Most folds made so: a network is trained for each."""
 
 FAIR = 2.0
 """No fold may hold more than this many times its fair share of the deposits."""
@@ -97,6 +100,18 @@ class Folds:
         own = self.of_windows(windows) == fold
         return own & windows["trains"].isin([EVERY_FOLD, NO_FOLD]).to_numpy() if "trains" in windows else own
 
+    def clusters(self, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
+        """Return the cluster of deposits in these cells: those of one block, or within the linkage of one another.
+
+        Blocks are as long as the bands resemble themselves: deposits of one block are no independent witnesses.
+        """
+        block_of = (rows // self.block) * self.table.shape[1] + cols // self.block
+        near = deposit_clusters(rows, cols, max(self.linkage, 0 if self.block >= 2 * self.margin else self.margin))
+        _, first, own = np.unique(block_of, return_index=True, return_inverse=True)
+        _, other_first, other = np.unique(near, return_index=True, return_inverse=True)
+        every = np.arange(len(rows))
+        return _components(np.r_[every, every], np.r_[first[own], other_first[other]], len(rows))
+
     def blocks(self) -> gpd.GeoDataFrame:
         """Return the blocks as polygons with fold (from 1), row, col, and block and margin in cells."""
         rows, cols = np.indices(self.table.shape).reshape(2, -1)
@@ -131,8 +146,8 @@ def spatial_folds(
     windows : GeoDataFrame
         Labelled windows of one size; those with deposits are dealt.
     count : int
-        Folds wanted, fewer when fewer blocks hold deposits. When omitted 5, or one for each cluster of deposits when
-        there are at most eight.
+        Folds wanted, fewer when fewer blocks hold deposits. When omitted 5, or with fewer than 20 deposits one for
+        each cluster of them, if there are at most ten.
     block : int, optional
         Cells along a block, at least two windows. When omitted, the larger of two windows and ``autocorrelation``
         (an eighth of the longer side and four windows when that is unknown), halved down to two windows until every
@@ -224,7 +239,9 @@ def prove_leak_free(windows: gpd.GeoDataFrame, folds: Folds) -> pd.DataFrame:
         gap = int(away[learned].min()) - 1 if learned.any() else max(folds.grid.shape)
         reachable = away <= size // 2  # by a window centred on the fold's ground
         if (learned & (judged | reachable)).any():
-            raise DataError(f"the split leaks: training and test windows of fold {fold + 1} share cells. This is a bug.")
+            raise DataError(
+                f"the split leaks: training and test windows of fold {fold + 1} share cells. This is a bug."
+            )
         if gap < folds.margin:
             raise DataError(
                 f"the split leaks: fold {fold + 1} trains {gap} cells from its test ground, not {folds.margin}. "
@@ -297,10 +314,10 @@ def _deal(
     unit = _components(block_of, first_of[cluster], math.prod(shape))
     deposits = np.bincount(unit[block_of], minlength=unit.max() + 1)
     groups = int((deposits > 0).sum())
-    if kind == "clusters" or (count is None and groups <= FEW):
+    if kind == "clusters" or (count is None and len(rows) < FEW and groups <= MOST):
         count = groups
     count = min(count or DEFAULT_COUNT, groups)
-    if count < 2 or deposits.max() > FAIR * len(rows) / count and groups > count:
+    if count < 2 or (deposits.max() > FAIR * len(rows) / count and groups > count):
         return None
     at_row, at_col = np.nonzero(valid)
     ground = np.bincount(unit[(at_row // cut.block) * shape[1] + at_col // cut.block], minlength=len(deposits))

@@ -111,7 +111,11 @@ def test_every_window_is_tested_once_by_the_fold_under_its_centre(kind):
 
 
 @given(
-    margin=st.integers(0, 12), size=st.integers(2, 6), block=st.integers(3, 12), count=st.integers(2, 4), seed=st.integers(0, 999)
+    margin=st.integers(0, 12),
+    size=st.integers(2, 6),
+    block=st.integers(3, 12),
+    count=st.integers(2, 4),
+    seed=st.integers(0, 999),
 )
 @settings(max_examples=80, deadline=None)
 def test_the_proof_accepts_and_refuses_as_brute_force_does(margin, size, block, count, seed):

@@ -30,7 +30,9 @@ def training(case, table, fold):
 def test_every_draw_is_proved_leak_free_and_has_the_numbers_asked_for(rule, seed, reach):
     case = ore_case(seed=seed % 4)
     try:
-        table = draw_windows(case.windows, case.folds, case.stack, rule=rule, negatives=3, min_distance=reach, seed=seed)
+        table = draw_windows(
+            case.windows, case.folds, case.stack, rule=rule, negatives=3, min_distance=reach, seed=seed
+        )
     except DataError as error:
         assert "no barren ground" in str(error)  # far from every deposit there may be none
         return

@@ -13,7 +13,8 @@ import rasterio
 import geomfaf
 from geomfaf.errors import DataError, OutputExistsError
 from geomfaf.init import init_project
-from geomfaf.project import load_project, run_project
+from geomfaf.project import run_project
+from geomfaf.settings import load_project
 from geomfaf.synthetic import make_survey, write_survey
 
 AREAS = Path(__file__).resolve().parents[2] / "shared" / "areas"
