@@ -8,7 +8,7 @@ so their probabilities are those at even odds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,10 +17,9 @@ from scipy.special import expit
 
 from .errors import DataError, UsageError, nearest_name
 from .features import Column, Features
-from .screen import zauc
-
-RARE = 0.01
-"""Classes on less than this share of the training rows are left out."""
+from .fuzzy_overlay import FuzzyOverlay
+from .table_model import TableModel, balanced_weights, effective_count
+from .weights_of_evidence import best_pattern, weights_table
 
 CLIP = 5.0
 """Standardised values are cut at +-5: one freak sample must not own a column."""
@@ -36,61 +35,7 @@ class Baseline(Protocol):
         """Return (rows, 2) probabilities of barren and ore."""
 
 
-class _Table:
-    """What the models share: checks, weights, and columns without gaps, constants and rare classes."""
-
-    statistics: tuple[str, ...] | None = None  # which columns the model reads; all when None
-
-    def __init__(self, *, seed: int = 0) -> None:
-        self.seed = seed
-
-    def fit(self, features: Features, labels: np.ndarray, sample_weight: np.ndarray | None = None) -> Any:
-        """Learn from rows with labels 1 (ore) and 0 (barren); weights are relative, within ore and within barren."""
-        labels = np.asarray(labels)
-        weights = balanced_weights(labels, sample_weight)
-        self.columns_ = features.columns
-        kept, fills = [], []
-        for number, column in enumerate(features.columns):
-            known = features.values[:, number][np.isfinite(features.values[:, number])]
-            wanted = self.statistics is None or column.statistic in self.statistics
-            if not wanted or not len(known) or known.min() == known.max():
-                continue
-            rare = column.kind == "class" and known.sum() < RARE * len(features)
-            if not rare:
-                kept.append(number)
-                fills.append(0.0 if column.kind == "class" else float(np.median(known)))
-        if not kept:
-            raise DataError("no column of the training rows varies: a simple model has nothing to learn from.")
-        self.kept_, self.fills_ = np.array(kept), np.array(fills, np.float32)
-        self._learn(self._matrix(features), labels, weights)
-        return self
-
-    def predict_proba(self, features: Features) -> np.ndarray:
-        """Return (rows, 2) float32 probabilities of barren and ore at even odds."""
-        if features.columns != self.columns_:
-            raise DataError(
-                f"the features have the columns {', '.join(features.names)}; the model was trained on "
-                f"{', '.join(column.name for column in self.columns_)}."
-            )
-        ore = self._ore(self._matrix(features)) if len(features) else np.empty(0)
-        # Threads add trees in any order; float32 drops the last bits, which differ from run to run.
-        return np.stack([1 - ore, ore], axis=1).astype(np.float32)
-
-    def _matrix(self, features: Features) -> np.ndarray:
-        values = features.values[:, self.kept_]
-        return np.where(np.isfinite(values), values, self.fills_)
-
-    def _learn(self, matrix: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> None:
-        self.model_ = self._estimator().fit(matrix, labels, sample_weight=weights)
-
-    def _ore(self, matrix: np.ndarray) -> np.ndarray:
-        return self.model_.predict_proba(matrix)[:, 1]
-
-    def _estimator(self) -> Any:
-        raise NotImplementedError
-
-
-class BestBand(_Table):
+class BestBand(TableModel):
     """The one band, or class of a class band, that ranks the training rows best, with its sign."""
 
     statistics = ("centre",)
@@ -115,7 +60,7 @@ class BestBand(_Table):
         return expit(self.slope_ * self._scaled(matrix)[:, 0] + self.level_)
 
 
-class LogisticRegressionCentre(_Table):
+class LogisticRegressionCentre(TableModel):
     """Logistic regression on the centre cell."""
 
     statistics = ("centre",)
@@ -135,7 +80,7 @@ class LogisticRegressionCentre(_Table):
         return self.model_.predict_proba(self._scaled(matrix))[:, 1]
 
 
-class RandomForestWindow(_Table):
+class RandomForestWindow(TableModel):
     """Random forest on the centre cell and window statistics."""
 
     def __init__(self, *, seed: int = 0, trees: int = 400) -> None:
@@ -157,7 +102,7 @@ class ExtraTreesWindow(RandomForestWindow):
         return ExtraTreesClassifier(self.trees, min_samples_leaf=2, n_jobs=-1, random_state=self.seed)
 
 
-class GradientBoostingWindow(_Table):
+class GradientBoostingWindow(TableModel):
     """Gradient-boosted trees (histograms) on the centre cell and window statistics, held small for few deposits."""
 
     def _estimator(self) -> Any:
@@ -169,97 +114,50 @@ class GradientBoostingWindow(_Table):
         )  # fmt: skip
 
 
-class FuzzyOverlay(_Table):
-    r"""A fuzzy-logic overlay: a membership for each band, joined by the gamma operator.
+class WeightsOfEvidenceCentre:
+    """Weights of evidence of the centre cell, barren rows for ground without a deposit, at even odds.
 
-    .. math:: \mu = \Big(1 - \prod_b (1-\mu_b)\Big)^{\gamma} \Big(\prod_b \mu_b\Big)^{1-\gamma}
-
-    (An, Moon and Rencz 1991). A continuous band's membership is logistic, 0.01 at one end of the training values (1 %
-    point) and 0.99 at the other (Yousefi and Nykänen 2016, doi 10.1016/j.gexplo.2015.10.008); a class's is its share
-    of the ore rows over its share of ore and barren rows, drawn to one half where rows are few. Where a band has no
-    value its membership is one half.
-
-    Parameters
-    ----------
-    directions : mapping, optional
-        What is known beforehand: band -> +1 (high values are favourable) or -1 (low ones), for a class band class name
-        -> membership. Only these bands are used then. When omitted, the training rows decide: the bands whose AUC
-        differs from one half by two standard errors (else the best one), with its sign.
-    gamma : float
-        0 (all bands must be favourable) to 1 (one is enough).
+    A continuous band is cut where it says most, high or low; bands that do not reach a studentised contrast of 2, and
+    gaps, have weights of zero. See :mod:`geomfaf.weights_of_evidence`.
     """
 
-    statistics = ("centre",)
+    def __init__(self, *, seed: int = 0) -> None:
+        self.seed = seed
 
-    def __init__(self, *, seed: int = 0, directions: Mapping[str, Any] | None = None, gamma: float = 0.9) -> None:
-        super().__init__(seed=seed)
-        if not 0 <= gamma <= 1:
-            raise UsageError(f"gamma = {gamma} must be 0 to 1: it weighs the fuzzy sum against the fuzzy product.")
-        self.directions, self.gamma = directions, gamma
-
-    def fit(self, features: Features, labels: np.ndarray, sample_weight: np.ndarray | None = None) -> Any:
-        """Learn ends and classes, and the directions where none are given, from rows with labels 1 and 0."""
-        for name in self.directions or ():
-            if name not in features.bands:
-                raise UsageError(f'directions: there is no band "{name}".{nearest_name(name, features.bands)}')
-        return super().fit(features, labels, sample_weight)
-
-    def _learn(self, matrix: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> None:
-        by_band: dict[str, list[int]] = {}
-        for number, place in enumerate(self.kept_):
-            by_band.setdefault(self.columns_[place].band, []).append(number)
-        # band -> (columns, low, high) with low > high for a falling one, or (columns, membership of each class)
-        self.memberships_: dict[str, tuple] = {}
-        evidence = {}
-        for band, numbers in by_band.items():
-            known = None if self.directions is None else self.directions.get(band)
-            if self.directions is not None and known is None:
+    def fit(
+        self, features: Features, labels: np.ndarray, sample_weight: np.ndarray | None = None
+    ) -> WeightsOfEvidenceCentre:
+        """Learn cuts and weights from rows with labels 1 (ore) and 0 (barren)."""
+        weights, ore = balanced_weights(labels, sample_weight), np.asarray(labels) == 1
+        for members in (ore, ~ore):  # from shares to counts: an error bar needs to know how many rows there are
+            weights[members] *= effective_count(weights[members]) / weights[members].sum()
+        self.bands_, self.patterns_ = features.bands, []
+        for band in self.bands_:
+            values, methods = _band_values(features, band)
+            if not np.isfinite(values[ore]).any():
                 continue
-            if self.columns_[self.kept_[numbers[0]]].kind == "class":
-                self.memberships_[band], evidence[band] = self._of_classes(matrix, numbers, weights, labels, known)
-            else:
-                self.memberships_[band], evidence[band] = _ends(matrix[:, numbers[0]], labels, weights, numbers, known)
-        if not self.memberships_:
-            raise DataError("none of the bands with a direction varies in the training rows: the overlay has no input.")
-        if self.directions is None:
-            strong = [band for band, size in evidence.items() if size >= 2.0]
-            strong = strong or [max(evidence, key=lambda band: evidence[band])]
-            self.memberships_ = {band: self.memberships_[band] for band in strong}
+            found = []
+            for method in methods:
+                counts = {"cell_weights": weights, "point_weights": weights[ore]}
+                table = weights_table(values, values[ore], method, **counts)
+                found.append(best_pattern(band, method, table))
+            self.patterns_.append(max(found, key=lambda pattern: pattern.studentised))
+        return self
 
-    def _of_classes(
-        self, matrix: np.ndarray, numbers: list[int], weights: np.ndarray, labels: np.ndarray, known: Any
-    ) -> tuple[tuple, float]:
-        """Return the membership of each class and how many standard errors the classes' ore shares differ."""
-        from scipy.stats import chi2_contingency, norm
-
-        classes = [self.columns_[self.kept_[number]].label for number in numbers]
-        if known is not None:
-            if not isinstance(known, Mapping):
-                raise UsageError(f"directions of a class band are class name -> membership, not {known!r}.")
-            for name in known:
-                if name not in classes:
-                    raise UsageError(f'directions: there is no class "{name}".{nearest_name(name, classes)}')
-            return (numbers, [float(known.get(name, 0.5)) for name in classes]), np.inf
-        inside = (matrix[:, numbers] > 0.5).astype(float)
-        ore, barren = (weights * (labels == 1)) @ inside, (weights * (labels != 1)) @ inside
-        inside = np.column_stack([inside, 1 - inside.sum(axis=1)])  # and the classes that were left out
-        rows = [weights * (labels == value) for value in (1, 0)]
-        counts = np.stack([effective_count(row) * (row @ inside) / row.sum() for row in rows])
-        counts = counts[:, counts.sum(axis=0) > 0]
-        p = chi2_contingency(counts).pvalue if counts.shape[1] > 1 else 1.0
-        return (numbers, (ore + 1) / (ore + barren + 2)), float(norm.isf(p / 2))
-
-    def _ore(self, matrix: np.ndarray) -> np.ndarray:
-        lack, product = np.ones(len(matrix)), np.ones(len(matrix))
-        for numbers, *shape in self.memberships_.values():
-            if len(shape) == 1:
-                inside = matrix[:, numbers] > 0.5
-                member = np.where(inside.any(axis=1), inside @ np.asarray(shape[0], float), 0.5)
-            else:
-                low, high = shape
-                member = expit(2 * np.log(99) * ((matrix[:, numbers[0]] - low) / (high - low) - 0.5))
-            lack, product = lack * (1 - member), product * member
-        return (1 - lack) ** self.gamma * product ** (1 - self.gamma)
+    def predict_proba(self, features: Features) -> np.ndarray:
+        """Return (rows, 2) posterior probabilities of barren and ore at even odds."""
+        if features.bands != self.bands_:
+            raise DataError(
+                f"the features are of the bands {', '.join(features.bands)}; the model was trained on "
+                f"{', '.join(self.bands_)}."
+            )
+        odds = np.zeros(len(features))
+        for pattern in self.patterns_:
+            values, _ = _band_values(features, pattern.band)
+            weight = np.where(pattern.holds(values), pattern.w_plus, pattern.w_minus)
+            odds += np.where(np.isfinite(values), weight, 0.0)
+        ore = expit(odds)
+        return np.stack([1 - ore, ore], axis=1)
 
 
 class DistanceToDeposit:
@@ -288,6 +186,7 @@ class DistanceToDeposit:
 BASELINES: dict[str, Callable[..., Baseline]] = {
     "distance to deposit": DistanceToDeposit,
     "best band": BestBand,
+    "weights of evidence": WeightsOfEvidenceCentre,
     "logistic regression": LogisticRegressionCentre,
     "fuzzy overlay": FuzzyOverlay,
     "random forest": RandomForestWindow,
@@ -338,47 +237,11 @@ def make_baseline(name: str, *, seed: int = 0) -> Baseline:
     return BASELINES[name](seed=seed)
 
 
-def balanced_weights(labels: np.ndarray, sample_weight: np.ndarray | None = None) -> np.ndarray:
-    """Return weights that sum to half the rows in ore and in barren ground alike.
-
-    >>> balanced_weights(np.array([1, 0, 0, 0])).round(3).tolist()
-    [2.0, 0.667, 0.667, 0.667]
-    """
-    labels = np.asarray(labels)
-    weights = np.ones(len(labels)) if sample_weight is None else np.array(sample_weight, float)
-    if weights.shape != labels.shape or not (np.isfinite(weights) & (weights >= 0)).all():
-        raise DataError(f"{labels.size} rows need as many finite weights of 0 or more.")
-    for value, name in ((1, "ore"), (0, "barren")):
-        members = labels == value
-        total = weights[members].sum()
-        if not total > 0:
-            raise DataError(f"no training row is {name}: a model needs rows with label 1 (ore) and 0 (barren).")
-        weights[members] *= len(labels) / 2 / total
-    return weights
-
-
-def effective_count(weights: np.ndarray) -> float:
-    """Return how many rows of one weight say as much as these (Kish): the squared sum over the sum of squares.
-
-    >>> effective_count(np.array([2.0, 2.0, 0.0])), effective_count(np.array([3.0, 1.0]))
-    (2.0, 1.6)
-    """
-    return float(weights.sum() ** 2 / (weights**2).sum())
-
-
-def _ends(
-    values: np.ndarray, labels: np.ndarray, weights: np.ndarray, numbers: list[int], known: Any
-) -> tuple[tuple, float]:
-    """Return where the membership of a continuous band is 0.01 and 0.99, and how strong its evidence is."""
-    from sklearn.metrics import roc_auc_score
-
-    if known is not None and known not in (1, -1):
-        raise UsageError(f"the direction of a continuous band is 1 (high is favourable) or -1, not {known!r}.")
-    low, high = np.quantile(values, [0.01, 0.99])
-    if low == high:
-        low, high = values.min(), values.max()
-    auc = float(roc_auc_score(labels, values, sample_weight=weights))
-    ore, barren = (max(1, round(effective_count(weights[labels == value]))) for value in (1, 0))
-    strength = np.inf if known is not None else abs(zauc(auc, ore, barren))
-    rising = auc >= 0.5 if known is None else known > 0
-    return (numbers, low, high) if rising else (numbers, high, low), float(strength)
+def _band_values(features: Features, band: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Return the pixel values of a band (classes as their numbers, NaN = nodata) and the ways to cut it."""
+    part = features.select(bands=[band], statistics=["centre"])
+    if part.columns[0].kind != "class":
+        return part.values[:, 0], ("ascending", "descending")
+    known = np.isfinite(part.values).all(axis=1)
+    classes = np.array([column.value for column in part.columns], float)
+    return np.where(known, np.nan_to_num(part.values) @ classes, np.nan), ("categorical",)

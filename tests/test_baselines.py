@@ -16,14 +16,15 @@ from geomfaf.baselines import (
     BestBand,
     DistanceToDeposit,
     ExtraTreesWindow,
-    FuzzyOverlay,
     RandomForestWindow,
-    balanced_weights,
+    WeightsOfEvidenceCentre,
     make_baseline,
     register_baseline,
 )
 from geomfaf.errors import DataError, UsageError
 from geomfaf.features import Column, Features, window_features
+from geomfaf.fuzzy_overlay import FuzzyOverlay
+from geomfaf.table_model import balanced_weights
 
 
 def table_of(seed=0, count=200):
@@ -283,3 +284,30 @@ def test_on_a_stack_the_baselines_find_the_halo():
     for name in set(BASELINES) - {"distance to deposit"}:
         model = make_baseline(name).fit(features[train], labels[train])
         assert roc_auc_score(labels[~train], model.predict_proba(features[~train])[:, 1]) > 0.8
+
+
+def test_weights_of_evidence_are_those_of_the_module():
+    """One band, known counts: P(ore) at even odds is the share of ore rows over ore and barren shares in the class."""
+    labels = np.repeat([1, 0], [20, 100])
+    host = np.concatenate([np.ones(15), np.zeros(5), np.ones(30), np.zeros(70)])
+    columns = tuple(Column("geology", "class", "centre", number + 1, name) for number, name in enumerate(("a", "b")))
+    values = np.column_stack([host, 1 - host]).astype(np.float32)
+    features = Features(values, columns, np.zeros(120), np.zeros(120))
+    model = WeightsOfEvidenceCentre().fit(features, labels)
+    (pattern,) = model.patterns_
+    assert (pattern.words, pattern.points, pattern.area) == ("1", 15, 45)
+    found = model.predict_proba(features)[:, 1]
+    assert found[0] == pytest.approx(0.75 / (0.75 + 0.30))
+    assert found[-1] == pytest.approx(0.25 / (0.25 + 0.70))
+    values[:1] = np.nan
+    assert model.predict_proba(features)[0, 1] == 0.5
+
+
+def test_weights_of_evidence_cut_a_band_from_either_side():
+    features, labels = table_of()
+    model = WeightsOfEvidenceCentre().fit(features, labels)
+    by_band = {pattern.band: pattern for pattern in model.patterns_}
+    assert by_band["depth"].method == "ascending"
+    assert by_band["depth"].studentised > 2 * by_band["noise"].studentised  # the best of 200 cuts of noise passes 2
+    with pytest.raises(DataError, match="was trained on"):
+        model.predict_proba(features.select(bands=["depth"]))
