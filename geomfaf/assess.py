@@ -106,6 +106,7 @@ def assess_map(
         seed=model.seed,
     )
     lines = [*evaluation.verdict, *optimism_lines(meter)]
+    lines.append(f"{NETWORK}'s figures are the mean of {networks} draws, the simple models' of {len(tables)}.")
     shifts, null = settings.get("shifts", SHIFTS), None
     if evidence is not None and shifts:
         factor = grid_of(evidence).cell / model.folds.grid.cell

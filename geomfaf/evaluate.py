@@ -15,11 +15,11 @@ from .augment import smote
 from .bands import bands_of, grid_of
 from .baselines import BASELINES
 from .errors import DataError
-from .folds import prove_leak_free, random_split
+from .folds import Folds, prove_leak_free, random_split
 from .heldout import NETWORK, Baselines, Draw, network_draw
 from .metrics import AREAS, bootstrap_interval, boyce_index, place_deposits, prediction_area, window_metrics
 from .model import Model, training_data
-from .predict import model_lattice, score_values
+from .predict import Lattice, default_stride, model_lattice, score_values
 from .stack import valid_cells
 from .train import MFAFClassifier, Training
 from .verdict import recommended, verdict
@@ -110,10 +110,7 @@ def evaluate_model(
             )
     proofs = [prove_leak_free(table, model.folds) for table in (windows, *(draw.windows for draw in draws))]
     valid = valid_cells(stack)
-    rows, cols = deposit_cells(deposits, model.folds.grid)
-    rows, cols = rows[valid[rows, cols]], cols[valid[rows, cols]]
-    if not len(rows):
-        raise DataError("no deposit lies on valid ground: nothing can be evaluated.")
+    at = _deposits_on(valid, deposits, model.folds)
     (heldout,) = score_values(scores, ["heldout_score"])
     if not np.isfinite(heldout[valid]).any():
         raise DataError(
@@ -129,7 +126,40 @@ def evaluate_model(
         simple.draw(draw, label=f"simple models, draw {number} of {1 + len(draws)}", folder=folder)
         for number, draw in enumerate((first, *draws), start=1)
     ]
-    return summarise(done, simple, proofs[0], (rows, cols))
+    return summarise(done, simple, proofs[0], at)
+
+
+def evaluate_baselines(
+    stack: xr.DataArray,
+    folds: Folds,
+    draws: Sequence[Draw],
+    deposits: gpd.GeoDataFrame,
+    *,
+    baselines: Sequence[str] | None = None,
+    bands: Sequence[Sequence[str]] | None = None,
+    stride: int | None = None,
+    folder: Path | None = None,
+) -> Evaluation:
+    """Evaluate the simple models alone, without any network; see :func:`evaluate_model`."""
+    proofs = [prove_leak_free(draw.windows, folds) for draw in draws]
+    size, valid = int(draws[0].windows["size"].iloc[0]), valid_cells(stack)
+    bands = [[str(name) for name in stack["band"].values]] * folds.count if bands is None else bands
+    lattice = Lattice(valid, default_stride(size) if stride is None else stride)
+    simple = Baselines(stack, folds, bands, lattice, size, list(BASELINES if baselines is None else baselines))
+    done = [
+        simple.draw(draw, label=f"simple models, draw {number} of {len(draws)}", folder=folder)
+        for number, draw in enumerate(draws, start=1)
+    ]
+    return summarise(done, simple, proofs[0], _deposits_on(valid, deposits, folds))
+
+
+def _deposits_on(valid: np.ndarray, deposits: gpd.GeoDataFrame, folds: Folds) -> tuple[np.ndarray, np.ndarray]:
+    """Return rows and columns of the deposits on valid ground."""
+    rows, cols = deposit_cells(deposits, folds.grid)
+    rows, cols = rows[valid[rows, cols]], cols[valid[rows, cols]]
+    if not len(rows):
+        raise DataError("no deposit lies on valid ground: nothing can be evaluated.")
+    return rows, cols
 
 
 def summarise(
@@ -153,13 +183,14 @@ def summarise(
     captured = pd.DataFrame({name: curve.mean(axis=0) for name, curve in curves.items()}, index=CURVE)
     captured.index.name = "area"
     seed = draws[0].seed
+    model = next((name for name in (NETWORK, "extra trees") if name in aucs), next(iter(aucs)))
     return Evaluation(
         pd.DataFrame(table),
-        verdict(aucs, clusters, seed=seed),
+        verdict(aucs, clusters, model=model, seed=seed),
         aucs,
         captured,
         proof,
-        recommended(aucs, clusters, seed=seed),
+        recommended(aucs, clusters, model=model, seed=seed),
         draws,
         simple,
     )

@@ -6,8 +6,8 @@ from builders import make_grid, make_stack, points_in, scattered_cells, smooth_n
 from scipy.stats import kstest
 
 from geomfaf.bands import Band, as_dataarray
-from geomfaf.errors import DataError, UsageError
 from geomfaf.chance import NullTest, _moved, null_test
+from geomfaf.errors import DataError, UsageError
 
 GRID = make_grid(60, 60)
 

@@ -1,5 +1,7 @@
 """Folds must not leak: hypothesis tries to find a cell that trains and tests."""
 
+from itertools import pairwise
+
 import geopandas as gpd
 import numpy as np
 import pytest
@@ -35,7 +37,7 @@ def random_zones(grid, count, seed):
     west, south, east, north = grid.bounds
     edges = np.sort(np.random.default_rng(seed).uniform(west, east, count - 1))
     bounds = np.concatenate([[west], edges, [east]])
-    shapes = [shapely.box(a, south, b, north) for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+    shapes = [shapely.box(a, south, b, north) for a, b in pairwise(bounds)]
     return gpd.GeoDataFrame(geometry=shapes, crs=grid.crs)
 
 
@@ -159,7 +161,8 @@ def test_a_torn_cluster_is_no_proof():
 @given(seed=st.integers(0, 9999), count=st.integers(1, 30), linkage=st.floats(0, 15))
 @settings(max_examples=60, deadline=None)
 def test_clusters_are_single_linkage(seed, count, linkage):
-    from scipy.cluster.hierarchy import fcluster, linkage as tree
+    from scipy.cluster.hierarchy import fcluster
+    from scipy.cluster.hierarchy import linkage as tree
 
     at = np.random.default_rng(seed).integers(0, 40, (count, 2))
     found = deposit_clusters(*at.T, linkage)
