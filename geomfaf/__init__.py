@@ -65,6 +65,8 @@ _HOME = {
     "weights_table": "weights_of_evidence",
     "register_baseline": "baselines",
     "make_baseline": "baselines",
+    "fit_applicability": "applicability",
+    "area_of_applicability": "applicability",
     "train_model": "model",
     "save_model": "model",
     "load_model": "model",

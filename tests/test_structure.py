@@ -11,8 +11,8 @@ HOME = Path(geomfaf.__file__).parent
 ORDER = (
     "errors grid bands elements progress read recognise check screen idw rasterize write stack variogram "
     "windows features folds negatives encode augment backbones mfaf checkpoint train metrics "
-    "weights_of_evidence table_model fuzzy_overlay baselines chance model predict heldout optimism verdict "
-    "evaluate assess targets report synthetic init settings project cli_inputs cli"
+    "weights_of_evidence table_model fuzzy_overlay baselines chance model predict applicability heldout "
+    "optimism verdict evaluate assess targets report synthetic init settings project cli_inputs cli"
 ).split()
 GRIDDING = (
     "tree_engine options weights sight barriers samples validate kernels quadtree far plan cluster tiff_tiles "
