@@ -92,8 +92,9 @@ def page(folder: Path) -> str:
         "Written by `make skill` (`benchmarks/skill.py`): every setting is a run's default, but for the number of the "
         "network's draws, the optimism meter on the network too, and the paper's protocol. Figures are held out, see "
         "[protocol.md](protocol.md). Map AUC: a held-out deposit against all valid cells, 95 % interval over clusters "
-        "of deposits. `+- draws` and `+- folds` are standard deviations over draws of barren windows and seeds, and over "
-        "folds. Captures are shares of the held-out deposits in the best 5 and 10 % of the area, with their intervals.",
+        "of deposits. `+- draws` and `+- folds` are standard deviations over draws of barren windows and seeds, and "
+        "over folds. Captures are shares of the held-out deposits in the best 5 and 10 % of the area, with "
+        "their intervals.",
         "",
         "The real areas are public data, described where they are kept; they are not part of this repository.",
         "",

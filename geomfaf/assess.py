@@ -13,16 +13,19 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from .applicability import area_of_applicability
 from .bands import Band, as_dataarray, bands_of, grid_of
 from .chance import SHIFTS, NullTest, null_test
 from .errors import UsageError
 from .evaluate import Evaluation, evaluate_model
+from .folds import NO_FOLD
 from .heldout import NETWORK, Draw, network_draw, remembered
 from .model import Model, train_model
 from .optimism import measure_optimism
 from .predict import SCORE_BANDS
 from .progress import say
 from .verdict import null_line, optimism_lines
+from .windows import window_centres
 
 DRAWS = 5
 """Draws of barren windows and seeds that every simple model is judged on."""
@@ -171,6 +174,28 @@ def baseline_scores(evaluation: Evaluation, name: str) -> xr.DataArray:
     )
     bands = [Band(band.name, band.kind, band.unit, text) for band, text in zip(SCORE_BANDS, texts, strict=True)]
     return as_dataarray(np.stack([mean, draw.maps[name], spread, share]), simple.folds.grid, bands)
+
+
+def with_applicability(
+    scores: xr.DataArray, model: Model, stack: xr.DataArray, windows: gpd.GeoDataFrame
+) -> tuple[xr.DataArray, str]:
+    """Return the scores with two bands that say which ground is unlike the training ground, and a sentence on it.
+
+    A place is compared by the bands at its cell with all places that trained a fold model.
+    """
+    used = {channel.band for member in model.members for channel in member.encoder.channels}
+    own = stack.sel(band=[name for name in stack["band"].values if name in used])
+    trained = windows.drop_duplicates(["row", "col"])
+    trained = trained[trained["trains"] != NO_FOLD] if "trains" in trained else trained
+    at = window_centres(trained, model.folds.grid)
+    area, fitted = area_of_applicability(own, *at, model.folds.of_windows(trained))
+    bands = [*bands_of(scores), *bands_of(area)]
+    share = 1 - float(np.nanmean(area.sel(band="applicable").values))
+    line = (
+        f"{100 * share:.1f} % of the area is unlike any training ground (dissimilarity index above "
+        f"{fitted.threshold:.2f}): the figures above do not speak for it."
+    )
+    return as_dataarray(np.concatenate([scores.values, area.values]), grid_of(scores), bands), line
 
 
 def risk_return_bands(evaluation: Evaluation, name: str) -> xr.DataArray | None:

@@ -31,6 +31,9 @@ FEW = 20
 MOST = 10
 """Most folds made so: a network is trained for each."""
 
+LINKS = (1.0, 0.5, 0.0)
+"""Windows within which deposits are one cluster, the first tried first."""
+
 FAIR = 2.0
 """No fold may hold more than this many times its fair share of the deposits."""
 
@@ -150,8 +153,8 @@ def spatial_folds(
         each cluster of them, if there are at most ten.
     block : int, optional
         Cells along a block, at least two windows. When omitted, the larger of two windows and ``autocorrelation``
-        (an eighth of the longer side and four windows when that is unknown), halved down to two windows until every
-        fold can be trained and tested and none holds more than twice its share of the deposits.
+        (an eighth of the longer side and four windows when that is unknown), halved down to two windows until there
+        are folds enough, every one can be trained and tested, and none holds more than twice its share of the deposits.
     kind : {"blocks", "clusters", "checkerboard"}, optional
         ``"clusters"`` leaves out one cluster of deposits at a time, with its share of the barren blocks.
         ``"checkerboard"`` makes two folds of alternating blocks.
@@ -184,12 +187,16 @@ def spatial_folds(
     if kind == "checkerboard":
         table = np.indices([-(-length // sides[0]) for length in grid.shape]).sum(axis=0) % 2
         return _require_usable(Folds(grid, sides[0], table, size), windows, "the checkerboard")
-    for linkage in (size, size / 2, 0):
-        for side in sides:
-            folds = _deal(windows, valid, Folds(grid, side, np.zeros((0, 0), int), size, linkage), count, kind, seed)
-            if folds is not None and all(_usable(windows, folds, fold) for fold in range(folds.count)):
-                _say_choice(folds, autocorrelation, size)
-                return folds
+    # As many folds as wanted first; fewer only where no size of blocks gives them.
+    tries = [(least, linkage, side) for least in (count or DEFAULT_COUNT, 2) for linkage in LINKS for side in sides]
+    for least, linkage, side in tries:
+        cut = Folds(grid, side, np.zeros((0, 0), int), size, linkage * size)
+        folds = _deal(windows, valid, cut, count, kind, seed)
+        if folds is None or folds.count < least:
+            continue
+        if all(_usable(windows, folds, fold) for fold in range(folds.count)):
+            _say_choice(folds, autocorrelation, size)
+            return folds
     raise DataError(
         f"the deposits lie too close together: with blocks of {sides[-1]} cells ({sides[-1] * grid.cell:g} m) there "
         "is no split in which every fold has deposits to test and deposits and barren ground to learn from. "

@@ -17,7 +17,16 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from .assess import DRAWS, Assessment, assess_map, assessment_record, baseline_scores, draw_seed, risk_return_bands
+from .assess import (
+    DRAWS,
+    Assessment,
+    assess_map,
+    assessment_record,
+    baseline_scores,
+    draw_seed,
+    risk_return_bands,
+    with_applicability,
+)
 from .bands import bands_of
 from .check import check_survey, require_accepted
 from .errors import OutputExistsError, UsageError
@@ -86,7 +95,11 @@ def run_project(project: Project, *, overwrite: bool = False) -> Path:
         scores = predict_scores(model, stack, **project.stage("predict"))
     with _timed(timings, "evaluate"):
         assessed = _assess(project, model, stack, tables, survey, scores, evidence)
-        scores = _chosen_map(project, assessed, scores)
+        scores, line = with_applicability(_chosen_map(project, assessed, scores), model, stack, windows)
+        say(line)
+        write_raster(scores, out / "scores.tif", overwrite=True)
+        assessed = replace(assessed, verdict=[*assessed.verdict, line])
+        write_json(assessment_record(assessed), out / "evaluation.json", overwrite=True)
     with _timed(timings, "targets and maps"):
         targets = _write_targets(project, model, stack, survey, scores)
         draw_stack(stack, out / "stack.png", overwrite=True)
@@ -286,7 +299,6 @@ def _assess(
     found = replace(found, evaluation=replace(found.evaluation, table=table))
     write_table(table, out / "evaluation.csv", overwrite=True)
     write_table(found.evaluation.curves.reset_index(), out / "curves.csv", overwrite=True)
-    write_json(assessment_record(found), out / "evaluation.json", overwrite=True)
     for line in found.verdict:
         say(line)
     for file in kept.glob("*"):
@@ -302,14 +314,13 @@ def chosen_model(project: Project, assessed: Assessment) -> str:
 
 
 def _chosen_map(project: Project, assessed: Assessment, scores: xr.DataArray) -> xr.DataArray:
-    """Write the score map of the model that the settings or the figures choose; return it."""
+    """Return the score map of the model that the settings or the figures choose; write its risk-return map."""
     evaluation, out, name = assessed.evaluation, project.out, chosen_model(project, assessed)
     if name != NETWORK:
         if name not in evaluation.aucs:
             raise UsageError(f'model = "{name}" was not evaluated: add it to [evaluate] baselines.')
         say(f"the score map is that of {name}" + (", which is ahead here" if project.model == "auto" else ""))
         scores = baseline_scores(evaluation, name)
-    write_raster(scores, out / "scores.tif", overwrite=True)
     risk = risk_return_bands(evaluation, name)
     if risk is not None:
         write_raster(risk, out / "risk_return.tif", overwrite=True)

@@ -142,7 +142,8 @@ def write_summary(
         *_target_lines(targets, area),
         "",
         "`mean` and `max` come from the mean of all fold models, most of which have seen the deposits nearby; "
-        "`held-out` comes from the one that has not. A target on known deposits is no discovery.",
+        "`held-out` comes from the one that has not. A target on known deposits is no discovery. `extrapolated` is the "
+        "share of a target that is unlike all training ground: its score is a guess.",
         "",
         "![score map](scores.png)",
         "",
@@ -247,12 +248,17 @@ def _target_lines(targets: gpd.GeoDataFrame, area: float) -> list[str]:
             "held-out": shown["heldout_score"].map("{:.3f}".format),
             "spread": shown["spread"].map("{:.3f}".format),
             "deposits": shown["deposits"],
+            "extrapolated": shown["extrapolated"].map(lambda v: "" if not v > 0 else f"{100 * v:.0f} %"),
             "geology": shown["geology"],
             "fault (m)": shown["fault_distance_m"].map(lambda v: "" if np.isnan(v) else f"{v:,.0f}"),
             "x, y": [f"{x:.0f}, {y:.0f}" for x, y in zip(shown["x"], shown["y"], strict=True)],
         }
     )
-    return lines + _table(table)
+    lines += _table(table)
+    first = targets.iloc[0]
+    if first["extrapolated"] > 0.5:
+        lines += ["", f"**Target {first['number']} lies on extrapolated ground**: nothing like it was learned from."]
+    return lines
 
 
 def _screening_lines(screening: pd.DataFrame) -> list[str]:
