@@ -53,6 +53,7 @@ check: $(VENV)/installed-dev
 # Against gdal_grid, SAGA and the other peers that are installed; rewrites the tables of docs/benchmarks.
 bench: install
 	for part in processes computations growth scale cold; do $(BIN)/python benchmarks/idw.py $$part || exit 1; done
+	$(BIN)/python benchmarks/stack.py
 
 # Goes on where it stopped: a finished area is not run again. `make clean` forgets them.
 skill: install

@@ -17,8 +17,8 @@ from .bands import Band, bands_of, grid_of
 from .errors import DataError, UsageError, nearest_name
 from .windows import read_windows
 
-STATISTICS = ("centre", "mean", "sd", "max", "share")
-"""Of a continuous band the first four, of a class of a class band the centre (0 or 1) and the share of the window."""
+STATISTICS = ("centre", "mean", "sd", "max")
+"""The pixel, and three figures of the window; a class counts as 0 or 1, so that its mean is its share of the window."""
 
 LEAST = -6.0
 """log10 of the smallest element value that is told from zero, in any unit."""
@@ -39,7 +39,7 @@ class Column:
 
     @property
     def name(self) -> str:
-        """What a person reads: ``Au``, ``Au mean``, ``geology=granite``, ``geology=granite share``."""
+        """What a person reads: ``Au``, ``Au mean``, ``geology=granite``, ``geology=granite mean``."""
         of = f"{self.band}={self.label}" if self.kind == "class" else self.band
         return of if self.statistic == "centre" else f"{of} {self.statistic}"
 
@@ -115,8 +115,8 @@ def window_features(stack: xr.DataArray, rows: object, cols: object, size: int |
     Returns
     -------
     Features
-        For each continuous band centre, mean, sd and max over the window's cells that have a value; for each class
-        centre (0 or 1) and share of the cells that have a class.
+        For each continuous band, and each class as 0 or 1: centre, and mean, sd and max over the window's cells that
+        have a value.
     """
     grid, bands = grid_of(stack), bands_of(stack)
     rows, cols = np.atleast_1d(np.asarray(rows, np.int64)), np.atleast_1d(np.asarray(cols, np.int64))
@@ -141,13 +141,13 @@ def window_features(stack: xr.DataArray, rows: object, cols: object, size: int |
 
 
 def _columns_of(band: Band, layer: np.ndarray, windows: bool) -> list[Column]:
+    statistics = STATISTICS if windows else STATISTICS[:1]
     if band.kind != "class":
-        statistics = STATISTICS[:4] if windows else STATISTICS[:1]
         return [Column(band.name, band.kind, statistic) for statistic in statistics]
     legend = band.legend or {int(value): f"{value:g}" for value in np.unique(layer[np.isfinite(layer)])}
     return [
         Column(band.name, "class", statistic, int(value), label)
-        for statistic in (("centre", "share") if windows else ("centre",))
+        for statistic in statistics
         for value, label in legend.items()
     ]
 
@@ -173,13 +173,18 @@ def _statistics(
     known = np.isfinite(cells)
     count = known.sum(axis=1)
     if columns and columns[0].kind == "class":
-        result = np.full((len(cells), len(columns)), np.nan)
+        result = np.empty((len(cells), len(columns)))
+        shares: dict[int, np.ndarray] = {}
         for number, column in enumerate(columns):
             if column.statistic == "centre":
                 result[:, number] = np.where(np.isfinite(centre), centre == column.value, np.nan)
-            else:
-                found = (cells == column.value).sum(axis=1)
-                np.divide(found, count, out=result[:, number], where=count > 0)
+                continue
+            share = shares.get(column.value)
+            if share is None:
+                share = shares[column.value] = np.full(len(cells), np.nan)
+                np.divide((cells == column.value).sum(axis=1), count, out=share, where=count > 0)
+            figures = {"mean": share, "sd": np.sqrt(share * (1 - share)), "max": np.sign(share)}
+            result[:, number] = figures[column.statistic]
         return result
     if size is None:
         return centre[:, None]

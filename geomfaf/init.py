@@ -140,6 +140,9 @@ _STAGES = """\
 # neighbours = 12           # nearest samples; 0 takes all
 # radius = 2000             # metres; farther samples do not count (no limit when left out)
 # scale = "log"             # weights log10 of the values; "linear" the values themselves
+# max_distance = 5000       # metres; cells farther than this from every sample have no value (no limit when left out)
+# anisotropy = [3, 45]      # values are alike 3 times farther along the azimuth of 45 degrees (none when left out)
+# barriers = false          # true: a sample behind a fault does not count
 
 [screen]
 # method = "rank"           # "svm": the paper's support-vector AUC
@@ -148,7 +151,7 @@ _STAGES = """\
 
 [rasterize]
 # geology = "largest"       # class with the largest share of the cell; "centre": at its centre
-# faults = ["distance"]     # any of "distance", "presence", "density"
+# faults = ["distance"]     # any of "distance", "cell_distance", "presence", "density"
 
 [windows]
 # size = 16                 # cells along a window

@@ -34,15 +34,17 @@ from .evaluate import evaluate_paper_protocol
 from .folds import Folds, spatial_folds
 from .grid import Grid
 from .heldout import NETWORK
+from .idw import IdwOptions
 from .model import Model, file_hash, library_versions, load_model, save_model, train_model
 from .negatives import draw_windows
 from .predict import predict_scores
 from .progress import say
+from .rasterize import study_area_mask
 from .read import Source, Survey, read_layer
 from .report import draw_curves, draw_scores, draw_stack, write_summary
 from .screen import screen_elements
-from .settings import Project
-from .stack import build_stack, study_area_mask, survey_grid
+from .settings import IDW_OPTIONS, Project
+from .stack import build_stack, survey_grid
 from .targets import make_cells, make_targets
 from .train import training_options
 from .variogram import autocorrelation_range
@@ -231,10 +233,17 @@ def _away(folds: Folds, points: gpd.GeoDataFrame, fold: int, radius: float) -> n
 
 
 def _stack(project: Project, survey: Survey, grid: Grid, elements: list[str]) -> xr.DataArray:
-    options = {**project.stage("grid", "power", "neighbours", "radius", "scale"), **project.stage("rasterize")}
-    if "neighbours" in options:
-        options["neighbours"] = options["neighbours"] or None  # 0 = all samples, as TOML has no null
-    return build_stack(survey, grid, elements=elements, **options)
+    choices = {**project.stage("grid", "power", "neighbours", "radius", "scale"), **project.stage("rasterize")}
+    if "neighbours" in choices:
+        choices["neighbours"] = choices["neighbours"] or None  # 0 = all samples, as TOML has no null
+    settings = {"errors": True, **project.stage("grid", *IDW_OPTIONS)}
+    if "anisotropy" in settings:
+        settings["anisotropy"] = tuple(settings["anisotropy"])
+    if project.stage("grid", "barriers").get("barriers"):
+        if survey.faults is None:
+            raise UsageError("[grid] barriers = true needs faults, and the survey has none.")
+        settings["barriers"] = survey.faults
+    return build_stack(survey, grid, elements=elements, options=IdwOptions(**settings), **choices)
 
 
 def _bands_in_folds(stack: xr.DataArray, chosen: list[list[str]]) -> list[list[str]]:

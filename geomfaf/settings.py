@@ -23,6 +23,9 @@ from .train import Training
 from .windows import tiled_windows
 
 
+IDW_OPTIONS = ("minimum", "max_distance", "anisotropy", "errors")
+
+
 @dataclass(frozen=True)
 class Project:
     """Settings of a run, as :func:`load_project` reads them: one table a stage, its keyword arguments as keys."""
@@ -106,7 +109,7 @@ def allowed_keys() -> dict[str, set[str]]:
 
     return {
         "check": keywords(check_survey),
-        "grid": {"cell", "power", "neighbours", "radius", "scale"},
+        "grid": {"cell", "power", "neighbours", "radius", "scale", "barriers", *IDW_OPTIONS},
         "screen": keywords(screen_elements),
         "rasterize": {"geology", "faults"},
         "windows": {"kind", "size", *keywords(tiled_windows, draw_windows, without=("deposits", "valid", "bands"))},

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from .errors import DataError
 from .features import Features
 
 RARE = 0.01
-"""Classes on less than this share of the training rows are left out."""
+"""Classes on less than this share of the training ground are left out."""
 
 
 class TableModel:
@@ -26,20 +27,22 @@ class TableModel:
         labels = np.asarray(labels)
         weights = balanced_weights(labels, sample_weight)
         self.columns_ = features.columns
-        kept, fills = [], []
+        kept, fills, shares = [], [], _class_shares(features)
         for number, column in enumerate(features.columns):
             known = features.values[:, number][np.isfinite(features.values[:, number])]
             wanted = self.statistics is None or column.statistic in self.statistics
             if not wanted or not len(known) or known.min() == known.max():
                 continue
-            rare = column.kind == "class" and known.sum() < RARE * len(features)
-            if not rare:
+            if column.kind != "class" or shares[column.band, column.value] >= RARE:
                 kept.append(number)
                 fills.append(0.0 if column.kind == "class" else float(np.median(known)))
         if not kept:
             raise DataError("no column of the training rows varies: a simple model has nothing to learn from.")
         self.kept_, self.fills_ = np.array(kept), np.array(fills, np.float32)
-        self._learn(self._matrix(features), labels, weights)
+        # Threads of BLAS and OpenMP wait for each other at every step; beside busy neighbours the small problems here
+        # took minutes. Forests bring their own threads, which do not wait.
+        with threadpool_limits(1):
+            self._learn(self._matrix(features), labels, weights)
         return self
 
     def predict_proba(self, features: Features) -> np.ndarray:
@@ -49,7 +52,8 @@ class TableModel:
                 f"the features have the columns {', '.join(features.names)}; the model was trained on "
                 f"{', '.join(column.name for column in self.columns_)}."
             )
-        ore = self._ore(self._matrix(features)) if len(features) else np.empty(0)
+        with threadpool_limits(1):
+            ore = self._ore(self._matrix(features)) if len(features) else np.empty(0)
         # Threads add trees in any order; float32 drops the last bits, which differ from run to run.
         return np.stack([1 - ore, ore], axis=1).astype(np.float32)
 
@@ -65,6 +69,16 @@ class TableModel:
 
     def _estimator(self) -> Any:
         raise NotImplementedError
+
+
+def _class_shares(features: Features) -> dict[tuple[str, int], float]:
+    """Return the share of the ground of the rows that each class covers: of their windows, else of their pixels."""
+    shares = {}
+    for wanted in ("centre", "mean"):
+        for number, column in enumerate(features.columns):
+            if column.kind == "class" and column.statistic == wanted:
+                shares[column.band, column.value] = float(np.nan_to_num(features.values[:, number]).mean())
+    return shares
 
 
 def balanced_weights(labels: np.ndarray, sample_weight: np.ndarray | None = None) -> np.ndarray:

@@ -45,8 +45,10 @@ def test_features_equal_a_loop_over_the_window(seed, size, row, col):
         assert found[f"geology={label}"] == (centre == number) or (
             np.isnan(centre) and np.isnan(found["geology=shale"])
         )
-        share = np.mean([value == number for value in classes]) if classes else np.nan
-        np.testing.assert_allclose(found[f"geology={label} share"], share, atol=1e-7)
+        there = [float(value == number) for value in classes]
+        expected = [np.mean(there), np.std(there), np.max(there)] if classes else [np.nan] * 3
+        got = [found[f"geology={label} {statistic}"] for statistic in ("mean", "sd", "max")]
+        np.testing.assert_allclose(got, expected, atol=1e-7)
 
 
 def test_the_centre_is_the_cell_itself_and_places_have_their_coordinates():
