@@ -11,6 +11,7 @@ import click
 from . import __version__
 from .cli_inputs import (
     grid_for,
+    in_composition,
     layer_of,
     output_of,
     print_table,
@@ -80,6 +81,11 @@ def _options(*options: Callable) -> Callable:
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace a result that is already there.")
 seed_option = click.option("--seed", default=0, show_default=True, help="Seed of everything random.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
+log_ratio_option = click.option(
+    "--log-ratio",
+    type=click.Choice(["clr", "ilr"]),
+    help="Log-ratios of the usable elements in their place: centred or isometric [default: as the project says].",
+)
 device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
 stride_option = click.option("--stride", type=int, help="Cells between window centres [default: a quarter window].")
 table_options = _options(
@@ -227,10 +233,16 @@ def check(survey: tuple[Path, ...], crs: str | None, out: Path | None, as_json: 
 
     Example: geomfaf check demo/survey.gpkg
     """
-    from .check import check_survey, require_accepted
+    from .assays import detection_limits
+    from .check import check_survey
+    from .findings import require_accepted
 
-    _, findings = check_survey(survey_of(survey, crs), **settings_of(survey, "check"))
+    checked, findings = check_survey(survey_of(survey, crs), **settings_of(survey, "check"))
     print_table(findings, as_json)
+    limits = detection_limits(checked.samples).query("below > 0 or above > 0")
+    if len(limits) and not as_json:
+        click.echo("\nDetection limits (rows), of the elements that have values beyond them:")
+        print_table(limits.drop(columns="column"), as_json)
     if out:
         from .write import write_table
 
@@ -245,22 +257,31 @@ def check(survey: tuple[Path, ...], crs: str | None, out: Path | None, as_json: 
               help="rank: AUC of the values; svm: the paper's support-vector AUC, out of fold.")  # fmt: skip
 @click.option("--radius", type=float, help='Metres; samples this near to a deposit are "ore" [default: mean spacing].')
 @click.option("--critical", default=2.58, show_default=True, help="ZAUC above which an element is kept.")
+@log_ratio_option
 @click.option("--out", type=NEW, help="Also write the table as CSV.")
 @seed_option
 @json_option
 @overwrite_option
 def screen(
-    survey: tuple[Path, ...], crs: str | None, out: Path | None, as_json: bool, overwrite: bool, **options: Any
+    survey: tuple[Path, ...],
+    crs: str | None,
+    log_ratio: str | None,
+    out: Path | None,
+    as_json: bool,
+    overwrite: bool,
+    **options: Any,
 ) -> None:
     """Score each element alone against "ore / no ore": AUC, 95 % interval, ZAUC, and whether it is kept.
 
     Example: geomfaf screen demo/survey.gpkg
     """
-    from .check import check_survey, require_accepted
+    from .check import check_survey
+    from .findings import require_accepted
     from .screen import screen_elements
 
     checked, findings = check_survey(survey_of(survey, crs), **settings_of(survey, "check"))
     require_accepted(findings)
+    checked = in_composition(checked, survey, log_ratio)
     table = screen_elements(checked.samples, checked.deposits, checked.elements, **options)
     click.echo(f'samples within {table.attrs["radius"]:g} m of a deposit are "ore"', err=True)
     print_table(table, as_json)
@@ -350,6 +371,7 @@ def rasterize(
               help="Class with the largest share of the cell, or at its centre.")  # fmt: skip
 @click.option("--faults", callback=_names, default="distance", show_default=True,
               help="Fault bands, comma-separated: distance, cell_distance, presence, density.")  # fmt: skip
+@log_ratio_option
 @click.option("--crs", help="CRS of the files that have none.")
 @scheduler_option
 @overwrite_option
@@ -358,6 +380,7 @@ def stack(
     out: Path,
     elements: list[str] | None,
     cell: float | None,
+    log_ratio: str | None,
     crs: str | None,
     scheduler: str | None,
     overwrite: bool,
@@ -370,7 +393,8 @@ def stack(
 
     Example: geomfaf stack demo/survey.gpkg demo/stack.tif --elements Ag_ppb,Au_ppb,Cu_ppm --cell 100
     """
-    from .check import check_survey, require_accepted
+    from .check import check_survey
+    from .findings import require_accepted
     from .read import select_elements
     from .stack import stack_to_file, survey_grid
 
@@ -378,6 +402,7 @@ def stack(
     checked, findings = check_survey(survey_of(survey, crs), **settings_of(survey, "check"))
     require_accepted(findings)
     say_findings(findings)
+    checked = in_composition(checked, survey, log_ratio)
     columns = None if elements is None else list(select_elements(checked.samples, elements))
     ground = survey_grid(checked, cell or settings_of(survey, "grid").get("cell"))
     layers = {"geology": options["geology"], "faults": options["faults"], **search_of(options, ground)}

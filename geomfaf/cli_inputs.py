@@ -29,6 +29,18 @@ def settings_of(paths: tuple[Path, ...], stage: str) -> dict[str, Any]:
     return load_project(paths[0]).stage(stage) if paths[0].suffix == ".toml" else {}
 
 
+def in_composition(checked: Any, paths: tuple[Path, ...], kind: str | None) -> Any:
+    """Return a checked survey with log-ratios, where the command or the project file asks for them."""
+    from .compositions import use_log_ratios
+    from .settings import load_project
+
+    stages = load_project(paths[0]).stages if paths[0].suffix == ".toml" else {}
+    if kind is None and "composition" not in stages:
+        return checked
+    settings = stages.get("composition", {})
+    return use_log_ratios(checked, **{**settings, **({"kind": kind} if kind else {})})
+
+
 def source_of(path: Path, options: dict[str, Any], role: str) -> Any:
     """Return the source of one layer: as named, the only one, or the one that looks like its role."""
     from .read import TABLES, Source
@@ -123,7 +135,7 @@ def print_table(table: Any, as_json: bool) -> None:
         shown.add_column(str(column).replace("_", " "), overflow="fold")
     for row in table.itertuples(index=False):
         shown.add_row(*[f"{v:.4g}" if isinstance(v, float) else str(v) for v in row])
-    Console(width=None if sys.stdout.isatty() else 200).print(shown)
+    Console(width=None if sys.stdout.isatty() else 200, markup=False).print(shown)
 
 
 def number(text: str, option: str) -> float:

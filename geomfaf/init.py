@@ -133,6 +133,13 @@ _STAGES = """\
 # max_censored = 0.5        # an element with more below detection is set aside
 # max_missing = 0.667       # the same for missing values
 # min_sites = 30            # fewer sampled places carry no map
+# replacement = "half"      # below detection: "half" of the limit, "sqrt2", "zero", "drop", "ros", "multiplicative"
+# detection_limits = "limits.csv"   # element, limit, unit: where zeros and "bdl" do not say theirs
+# decimal = ","             # how to read 1,234 where the table does not tell
+
+# [composition]             # log-ratios in place of elements, for screening and bands
+# kind = "clr"              # centred; "ilr": isometric, each part against those behind it
+# parts = ["Cu", "Pb", "Zn"]  # the sub-composition; all usable elements when left out
 
 [grid]
 # cell = {cell}               # metres; gives 500 to 1,000 cells along the longer side

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from .assays import detection_limits
 from .assess import (
     DRAWS,
     Assessment,
@@ -28,9 +29,11 @@ from .assess import (
     with_applicability,
 )
 from .bands import bands_of
-from .check import check_survey, require_accepted
+from .check import check_survey
+from .compositions import use_log_ratios
 from .errors import OutputExistsError, UsageError
 from .evaluate import evaluate_paper_protocol
+from .findings import require_accepted
 from .folds import Folds, spatial_folds
 from .grid import Grid
 from .heldout import NETWORK
@@ -75,7 +78,10 @@ def run_project(project: Project, *, overwrite: bool = False) -> Path:
     with _timed(timings, "read and check"):
         survey, findings = read_and_check(project)
         write_table(findings, out / "check.csv", overwrite=True)
+        write_table(detection_limits(survey.samples), out / "detection_limits.csv", overwrite=True)
         require_accepted(findings)
+        if "composition" in project.stages and survey.elements:
+            survey = use_log_ratios(survey, **project.stage("composition"))
     with _timed(timings, "windows and folds"):
         grid = run_grid(project, survey)
         evidence = coarse_stack(project, survey, grid)
@@ -248,7 +254,7 @@ def _stack(project: Project, survey: Survey, grid: Grid, elements: list[str]) ->
 
 def _bands_in_folds(stack: xr.DataArray, chosen: list[list[str]]) -> list[list[str]]:
     """Return the bands that each fold may use: the elements chosen without its ground, and all that is not chosen."""
-    others = [band.name for band in bands_of(stack) if band.kind != "element"]
+    others = [band.name for band in bands_of(stack) if band.kind not in ("element", "ratio")]
     return [[*elements, *others] for elements in chosen]
 
 

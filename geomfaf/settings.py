@@ -11,6 +11,7 @@ from typing import Any
 
 from .baselines import BASELINES
 from .check import check_survey
+from .compositions import use_log_ratios
 from .errors import UsageError, nearest_name
 from .folds import spatial_folds
 from .heldout import NETWORK
@@ -21,7 +22,6 @@ from .screen import screen_elements
 from .targets import make_targets
 from .train import Training
 from .windows import tiled_windows
-
 
 IDW_OPTIONS = ("minimum", "max_distance", "anisotropy", "errors")
 
@@ -80,6 +80,9 @@ def load_project(path: str | Path) -> Project:
             options = {k: v for k, v in table.items() if k not in {"path", *extra.get(role, set())}}
             sources[role] = Source(path.parent / table["path"], **options)
     stages = {name: _checked(path, name, content[name], known[name]) for name in known if name in content}
+    limits = stages.get("check", {}).get("detection_limits")
+    if isinstance(limits, str):
+        stages["check"]["detection_limits"] = str(path.parent / limits)
     return Project(
         folder=path.parent,
         sources=sources,
@@ -109,6 +112,7 @@ def allowed_keys() -> dict[str, set[str]]:
 
     return {
         "check": keywords(check_survey),
+        "composition": keywords(use_log_ratios),
         "grid": {"cell", "power", "neighbours", "radius", "scale", "barriers", *IDW_OPTIONS},
         "screen": keywords(screen_elements),
         "rasterize": {"geology", "faults"},
