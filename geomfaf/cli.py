@@ -211,9 +211,10 @@ def _run(toml: Path, overwrite: bool) -> None:
     out = run_project(load_project(toml), overwrite=overwrite)
     for name, what in (
         ("summary.md", "read this first: how far to trust the map, and the targets"),
+        ("curves.png", "captured deposits against area, of every model"),
         ("scores.png", "the map: score, faults, deposits, numbered targets"),
         ("targets.gpkg", "targets, cells and deposits for QGIS"),
-        ("scores.tif", "score, held-out score, spread, vote share"),
+        ("scores.tif", "score, held-out score, spread, vote share, applicability"),
         ("stack.tif", "the bands of evidence (stack.png shows them)"),
         ("run.json", "inputs, settings, versions, timings"),
     ):

@@ -15,7 +15,7 @@ from geomfaf.elements import element_columns, parse_element
 from geomfaf.errors import UsageError
 from geomfaf.findings import as_table
 from geomfaf.init import init_project
-from geomfaf.project import load_project
+from geomfaf.settings import load_project
 from geomfaf.read import Source, read_survey
 from geomfaf.recognise import list_layers, recognise_layers
 
