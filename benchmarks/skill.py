@@ -20,6 +20,7 @@ from geomfaf.heldout import NETWORK, Draw
 from geomfaf.init import init_project
 from geomfaf.optimism import measure_optimism
 from geomfaf.progress import say, show_progress
+from geomfaf.stack import valid_cells
 from geomfaf.verdict import null_line, optimism_lines
 from geomfaf.write import write_json, write_table
 
@@ -62,7 +63,7 @@ def run_stack(areas: Path, folder: Path, draws: int = 3) -> None:
     say(f"bands: {', '.join(kept)} of {', '.join(map(str, stack['band'].values))}")
     stack = stack.sel(band=kept)
     deposits = gm.read_layer(gm.Source(areas / "cloncurry_iocg.gpkg", "deposits"))
-    grid, valid = grid_of(stack), stack.notna().any("band").values
+    grid, valid = grid_of(stack), valid_cells(stack)
     ore = gm.centred_windows(grid, 16, deposits.to_crs(grid.crs), valid, negatives=0)
     folds = gm.spatial_folds(ore, grid, valid, autocorrelation=gm.autocorrelation_range(stack))
     tables = [Draw(gm.draw_windows(ore, folds, stack, seed=draw_seed(0, n)), draw_seed(0, n)) for n in range(draws)]
