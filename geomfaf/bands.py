@@ -16,15 +16,15 @@ from pyproj import CRS
 from .errors import DataError
 from .grid import Grid
 
-KINDS = ("element", "class", "distance", "density", "presence", "score")
+KINDS = ("element", "ratio", "class", "distance", "density", "presence", "score")
 
 
 @dataclass(frozen=True)
 class Band:
     """Name, kind, unit, description and, for a class band, the legend of one band.
 
-    ``kind`` decides how a model scales the band: ``element`` (logarithm), ``class`` (one-hot by
-    ``legend``, id -> name), ``distance`` and ``density`` (metres, km per km2), ``presence`` (0 or 1).
+    ``kind`` decides how a model scales the band: ``element`` (logarithm), ``ratio`` (a logarithm already), ``class``
+    (one-hot by ``legend``, id -> name), ``distance`` and ``density`` (metres, km per km2), ``presence`` (0 or 1).
     """
 
     name: str

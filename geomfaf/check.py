@@ -2,28 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
-from scipy.spatial import cKDTree
 
-from .elements import label
-from .errors import DataError
-from .read import Finding, Survey
-
-SENTINELS = (-9999.0, -999.0, -99.0, -99999.0, -999999.0, 1e30, -1e30)
-"""Numbers that laboratories and databases write where they measured nothing."""
+from .assays import clean_values, usable_elements
+from .classes import merge_class_names
+from .duplicates import drop_repeated, merge_places
+from .findings import ROWS_KEPT, Finding, as_refusals, as_table, note
+from .geometry import (
+    POINT_ROLES,
+    check_coverage,
+    clean_geometry,
+    covered,
+    drop_far_points,
+    in_km2,
+    median_spacing,
+)
+from .read import Survey
 
 MIN_SITES = 30
 """Fewer places than this do not carry an interpolated map of a survey area."""
 
 
 def check_survey(
-    survey: Survey, *, max_censored: float = 0.5, max_missing: float = 2 / 3, min_sites: int = MIN_SITES
+    survey: Survey,
+    *,
+    max_censored: float = 0.5,
+    max_missing: float = 2 / 3,
+    min_sites: int = MIN_SITES,
+    replacement: str = "half",
+    detection_limits: str | Path | Mapping[str, float] | None = None,
+    decimal: str | None = None,
+    duplicates: str = "mean",
+    strict: bool = False,
 ) -> tuple[Survey, pd.DataFrame]:
     """Clean a survey and list what was found.
 
@@ -35,68 +53,82 @@ def check_survey(
         Shares of below-detection and of missing values above which an element is set aside.
     min_sites : int
         Places below which an element is set aside.
+    replacement : {"half", "sqrt2", "zero", "drop", "ros", "multiplicative"}
+        What stands for a value below detection, see :func:`geomfaf.censored.replace_censored`.
+    detection_limits : mapping or path, optional
+        Element or column -> limit, or a CSV file with element, limit and unit: for zeros and words like "bdl".
+    decimal : {".", ","}, optional
+        How to read ``1,234`` where neither its column nor another one tells.
+    duplicates : {"mean", "median", "first", "keep"}
+        What becomes of several rows at one place, see :func:`geomfaf.duplicates.merge_places`.
+    strict : bool
+        Refuse the data instead of fixing them.
 
     Returns
     -------
     survey : Survey
         Valid 2-D geometry, deposits as points inside the study area, one row a sampled place, positive
-        numbers or NaN in every element column, elements that cannot be used left out, and a study area.
+        numbers or NaN in every element column, elements that cannot be used left out, and a study area. Its
+        ``findings`` are those of the table, with all their rows.
     findings : DataFrame
         severity, layer, column, rule, count, done, advice, rows. See :func:`require_accepted`.
     """
     found: list[Finding] = list(survey.findings)
-    frames = {role: _clean_geometry(role, frame, found) for role, frame in survey.layers().items()}
-    survey = replace(survey, **frames)
-    if not len(survey.samples):
-        return survey, as_table(found)
-    survey = replace(survey, samples=_clean_values(survey.samples, survey.elements, found))
-    survey = _merge_duplicates(survey, found)
+    if not any(finding.severity == "refused" for finding in found):
+        values = {"replacement": replacement, "limits": detection_limits, "decimal": decimal}
+        survey = _checked_layers(survey, found, duplicates, values)
+        if len(survey.samples):
+            survey = _set_elements_aside(survey, found, max_censored, max_missing, min_sites)
+            _check_deposits(survey, found)
+            _check_cover(survey, found)
+    found = as_refusals(found) if strict else found
+    frames = {role: frame.reset_index(drop=True) for role, frame in survey.layers().items()}
+    return replace(survey, **frames, findings=tuple(found)), as_table(found)
+
+
+def _checked_layers(survey: Survey, found: list[Finding], duplicates: str, values: dict[str, Any]) -> Survey:
+    """Return clean layers; the index of each frame still holds its source rows."""
+    # Whatever index the caller's frames have, from here on it is the source row.
+    frames = {
+        role: clean_geometry(role, frame.reset_index(drop=True), found) for role, frame in survey.layers().items()
+    }
+    if not len(frames["samples"]):
+        return replace(survey, **frames)
+    for role in POINT_ROLES:
+        frames[role] = drop_far_points(role, frames[role], found)
+    if "geology" in frames and survey.geology_column is not None:
+        frames["geology"] = merge_class_names(frames["geology"], survey.geology_column, found)
+    samples, elements = clean_values(frames["samples"], survey.elements, found, **values)
+    frames["samples"] = merge_places(samples, list(elements), found, duplicates)
+    frames["deposits"] = drop_repeated(frames["deposits"], found)
+    survey = replace(survey, **frames, elements=elements)
     if survey.study_area is None or not len(survey.study_area):
         survey = replace(survey, study_area=study_area_of_samples(survey.samples))
         area = area_of(survey).area / 1e6
-        note = f"the samples' convex hull and twice their median spacing around it is the study area ({area:,.0f} km2)"
-        found.append(Finding("noticed", "study_area", "", "no study area", 0, note, "give a study_area layer"))
-    survey = _keep_inside(survey, found)
-    survey = _set_elements_aside(survey, found, max_censored, max_missing, min_sites)
-    _check_deposits(survey, found)
-    _check_cover(survey, found)
-    return survey, as_table(found)
+        done = f"the samples' convex hull and twice their median spacing around it is the study area ({area:,.0f} km2)"
+        found.append(Finding("noticed", "study_area", "", "no study area", 0, done, "give a study_area layer"))
+    return _keep_inside(survey, found)
 
 
 def clean_layer(role: str, frame: gpd.GeoDataFrame) -> tuple[gpd.GeoDataFrame, pd.DataFrame]:
     """Return one layer with clean geometry, and the findings; ``role`` says what it should be (see ``read.ROLES``)."""
     found: list[Finding] = []
-    cleaned = _clean_geometry(role, frame, found)
-    return cleaned, as_table(found)
+    cleaned = clean_geometry(role, frame.reset_index(drop=True), found)
+    return cleaned.reset_index(drop=True), as_table(found)
 
 
 def clean_samples(samples: gpd.GeoDataFrame, elements: dict[str, str]) -> tuple[gpd.GeoDataFrame, pd.DataFrame]:
     """Return samples with clean geometry and with positive numbers or NaN in the element columns, and the findings."""
     found: list[Finding] = []
-    cleaned = _clean_values(_clean_geometry("samples", samples, found), elements, found)
-    return cleaned, as_table(found)
-
-
-def as_table(findings: Sequence[Finding]) -> pd.DataFrame:
-    """Return findings as a table, the gravest first."""
-    columns = ["severity", "layer", "column", "rule", "count", "done", "advice", "rows"]
-    table = pd.DataFrame([asdict(finding) for finding in findings], columns=columns)
-    table["rows"] = [" ".join(map(str, rows)) for rows in table["rows"]]
-    order = table["severity"].map({"refused": 0, "fixed": 1, "noticed": 2})
-    return table.iloc[np.argsort(order.to_numpy(), kind="stable")].reset_index(drop=True)
-
-
-def require_accepted(findings: pd.DataFrame) -> None:
-    """Raise :class:`DataError` with the reasons when a finding refuses the data."""
-    refused = findings[findings["severity"] == "refused"]
-    if len(refused):
-        lines = [f"{row.layer}: {row.done}. {row.advice}".rstrip(". ") + "." for row in refused.itertuples()]
-        raise DataError("\n".join(lines))
+    placed = clean_geometry("samples", samples.reset_index(drop=True), found)
+    cleaned, _ = clean_values(placed, elements, found)
+    return cleaned.reset_index(drop=True), as_table(found)
 
 
 def study_area_of_samples(samples: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
     """Return the convex hull of the samples, buffered by twice their median spacing."""
-    hull = samples.geometry.union_all().convex_hull.buffer(2 * median_spacing(samples) or 1000.0)
+    points = shapely.multipoints(shapely.get_coordinates(samples.geometry.to_numpy()))
+    hull = shapely.convex_hull(points).buffer(2 * median_spacing(samples) or 1000.0)
     return gpd.GeoDataFrame(geometry=[hull], crs=samples.crs)
 
 
@@ -106,157 +138,6 @@ def area_of(survey: Survey) -> shapely.Geometry:
     return area.geometry.union_all()
 
 
-def median_spacing(samples: gpd.GeoDataFrame) -> float:
-    """Return the median distance (m) from a sampled place to the next; 0 with a single place."""
-    places = np.unique(np.column_stack([samples.geometry.x, samples.geometry.y]), axis=0)
-    if len(places) < 2:
-        return 0.0
-    return float(np.median(cKDTree(places).query(places, k=2)[0][:, 1]))
-
-
-def _rows(mask: np.ndarray) -> tuple[int, ...]:
-    return tuple(int(row) for row in np.flatnonzero(mask)[:5])
-
-
-# --- geometry -------------------------------------------------------------------------------------------------------
-
-
-def _clean_geometry(role: str, frame: gpd.GeoDataFrame, found: list[Finding]) -> gpd.GeoDataFrame:
-    """Return the layer with valid, 2-D, single-type geometry; rows that have none are dropped."""
-    shapes = shapely.force_2d(frame.geometry.to_numpy())
-    empty = shapely.is_missing(shapes) | shapely.is_empty(shapes) | ~np.isfinite(shapely.bounds(shapes)).all(axis=1)
-    _note(found, "fixed", role, "no geometry", empty, "rows without a place were left out")
-    if shapely.has_z(frame.geometry.to_numpy()).any():
-        flat = shapely.has_z(frame.geometry.to_numpy())
-        _note(found, "noticed", role, "3-D geometry", flat, "heights are not used")
-    invalid = ~empty & ~shapely.is_valid(shapes)
-    _note(found, "fixed", role, "invalid geometry", invalid, "repaired (self-crossings, unclosed rings)")
-    shapes[invalid] = shapely.make_valid(shapes[invalid])
-    wanted, dimension = _WANTED[role]
-    other = ~empty & (shapely.get_dimensions(shapes) != dimension)
-    collection = shapely.get_type_id(shapes) == shapely.GeometryType.GEOMETRYCOLLECTION
-    if role in ("samples", "deposits"):
-        _note(found, "fixed", role, "not points", other, "a point inside each shape stands for it")
-        shapes[other] = shapely.point_on_surface(shapes[other])
-    else:
-        shapes[collection] = [_only(shape, dimension) for shape in shapes[collection]]
-        other = ~empty & (shapely.is_empty(shapes) | (shapely.get_dimensions(shapes) != dimension))
-        _note(found, "fixed", role, f"not {wanted}", other, f"features that are not {wanted} were left out")
-        empty |= other
-    cleaned = frame.set_geometry(gpd.GeoSeries(shapes, index=frame.index, crs=frame.crs))[~empty]
-    cleaned = cleaned.rename_geometry("geometry") if cleaned.geometry.name != "geometry" else cleaned
-    if role in ("samples", "deposits"):
-        several = cleaned.geom_type.to_numpy() == "MultiPoint"
-        cleaned = cleaned.explode(index_parts=False)
-        _note(found, "noticed", role, "multi-part points", several, "each part counts as a point of its own")
-    if not len(cleaned) and role in ("samples", "deposits"):
-        found.append(Finding("refused", role, "", "empty layer", len(frame), f"the {role} have no usable geometry"))
-    return cleaned.reset_index(drop=True)
-
-
-_WANTED = {"samples": ("points", 0), "deposits": ("points", 0), "faults": ("lines", 1), "geology": ("polygons", 2)}
-_WANTED["study_area"] = ("polygons", 2)
-
-
-def _only(shape: shapely.Geometry, dimension: int) -> shapely.Geometry:
-    """Return the parts of a collection that have the dimension, as one geometry."""
-    parts = [part for part in shapely.get_parts(shape) if shapely.get_dimensions(part) == dimension]
-    return shapely.union_all(parts)
-
-
-def _note(
-    found: list[Finding], severity: str, layer: str, rule: str, mask: np.ndarray, done: str, advice: str = ""
-) -> None:
-    """Add a finding for the rows of a mask, if there are any."""
-    if mask.any():
-        found.append(Finding(severity, layer, "", rule, int(mask.sum()), done, advice, _rows(mask)))
-
-
-# --- values ---------------------------------------------------------------------------------------------------------
-
-
-def _clean_values(samples: gpd.GeoDataFrame, elements: dict[str, str], found: list[Finding]) -> gpd.GeoDataFrame:
-    """Return the samples with positive numbers or NaN; the share censored is kept in ``attrs``."""
-    columns, censored = {}, {}
-    for column in elements:
-        numbers, text = _numbers(samples[column])
-        _value_note(found, column, "not a number", text, "no number can be read there: missing", "correct the table")
-        sentinel = np.isin(numbers, SENTINELS) | np.isinf(numbers)
-        _value_note(found, column, "sentinel", sentinel, f"{_list(numbers[sentinel])} means not measured: missing")
-        numbers[sentinel] = np.nan
-        negative, zero = numbers < 0, numbers == 0
-        limits = np.abs(numbers[negative])
-        done = f"a negative value is minus a detection limit ({_list(limits)}): half the limit"
-        _value_note(found, column, "negative = below detection", negative, done)
-        numbers[negative] = limits / 2
-        positive = numbers[(numbers > 0) & ~negative]
-        if len(positive):
-            half = positive.min() / 2
-            done = f"zero = below an unknown detection limit: half the smallest positive value ({half:.3g})"
-            _value_note(found, column, "zero = below detection", zero, done, "ask the laboratory for the limits")
-            numbers[zero] = half
-        missing = np.isnan(numbers)
-        _value_note(found, column, "missing", missing, "not used for this element", severity="noticed")
-        columns[column], censored[column] = numbers, float((negative | zero).sum()) / max((~missing).sum(), 1)
-    cleaned = samples.assign(**columns)
-    cleaned.attrs["censored_share"] = censored
-    return cleaned
-
-
-def _numbers(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
-    """Return the values as float64 and a mask of texts that are no numbers; ``<5`` becomes -5, as labs write it."""
-    if pd.api.types.is_numeric_dtype(column):
-        return column.to_numpy(float, na_value=np.nan).copy(), np.zeros(len(column), bool)
-    text = column.astype("string").str.strip().str.replace(r"^([-+]?\d*),(\d+)(?=$|[eE])", r"\1.\2", regex=True)
-    text = text.str.replace(r"^<\s*(\d*)[.,]?(\d*)$", r"-\1.\2", regex=True)
-    numbers = pd.to_numeric(text, errors="coerce").to_numpy(float, na_value=np.nan).copy()
-    blank = (text.isna() | (text == "")).to_numpy(bool)
-    return numbers, np.isnan(numbers) & ~blank
-
-
-def _list(values: np.ndarray) -> str:
-    unique = np.unique(values)
-    shown = ", ".join(f"{value:g}" for value in unique[:3])
-    return f"{shown}, ..." if len(unique) > 3 else shown
-
-
-def _value_note(
-    found: list[Finding], column: str, rule: str, mask: np.ndarray, done: str, advice: str = "", severity: str = "fixed"
-) -> None:
-    if mask.any():
-        found.append(Finding(severity, "samples", column, rule, int(mask.sum()), done, advice, _rows(mask)))
-
-
-def _merge_duplicates(survey: Survey, found: list[Finding]) -> Survey:
-    """Average the rows of one place (mean of logarithms) and drop deposits listed twice."""
-    samples = survey.samples
-    place = _places(samples)
-    count = np.bincount(place)
-    if len(count) < len(samples):
-        several = int((count > 1).sum())
-        first = samples.iloc[np.unique(place, return_index=True)[1]].reset_index(drop=True)
-        values = np.log(samples[list(survey.elements)].where(samples[list(survey.elements)] > 0))
-        means = np.exp(values.groupby(place).mean())
-        merged = first.assign(**{column: means[column].to_numpy() for column in survey.elements}, rows_at_place=count)
-        merged.attrs = samples.attrs
-        note = f"{len(samples):,} rows at {len(count):,} places; {several:,} with several rows: averaged (log scale)"
-        mask = (count > 1)[place]
-        found.append(
-            Finding("fixed", "samples", "", "several rows at one place", int(mask.sum()), note, "", _rows(mask))
-        )
-        samples = merged
-    deposits = survey.deposits
-    repeated = pd.Series(_places(deposits)).duplicated().to_numpy()
-    _note(found, "fixed", "deposits", "listed twice", repeated, "deposits at the same coordinates count once")
-    return replace(survey, samples=samples, deposits=deposits[~repeated].reset_index(drop=True))
-
-
-def _places(points: gpd.GeoDataFrame) -> np.ndarray:
-    """Return the number of each row's place; places equal to the millimetre are the same."""
-    xy = np.round(np.column_stack([points.geometry.x, points.geometry.y]), 3)
-    return np.unique(xy, axis=0, return_inverse=True)[1].ravel() if len(xy) else np.zeros(0, int)
-
-
 # --- place, elements, labels ----------------------------------------------------------------------------------------
 
 
@@ -264,16 +145,18 @@ def _keep_inside(survey: Survey, found: list[Finding]) -> Survey:
     """Drop deposits outside the study area; samples outside it still help to grid its margin."""
     area = area_of(survey)
     shapely.prepare(area)
-    outside = ~shapely.intersects(area, survey.samples.geometry.to_numpy())
+    samples, deposits = survey.samples, survey.deposits
+    outside = ~shapely.intersects(area, samples.geometry.to_numpy())
     if outside.all():
-        note = "all samples lie outside the study area"
+        done = "all samples lie outside the study area"
         advice = "check the CRS and the units of the coordinates of both layers"
-        found.append(Finding("refused", "samples", "", "outside the study area", int(outside.sum()), note, advice))
+        note(found, "refused", "samples", "outside the study area", samples, outside, done, advice)
     else:
-        _note(found, "noticed", "samples", "outside the study area", outside, "kept: they help to grid the margin")
-    away = ~shapely.intersects(area, survey.deposits.geometry.to_numpy())
-    _note(found, "fixed", "deposits", "outside the study area", away, "left out")
-    return replace(survey, deposits=survey.deposits[~away].reset_index(drop=True))
+        done = "kept: they help to grid the margin"
+        note(found, "noticed", "samples", "outside the study area", samples, outside, done)
+    away = ~shapely.intersects(area, deposits.geometry.to_numpy())
+    note(found, "fixed", "deposits", "outside the study area", deposits, away, "left out")
+    return replace(survey, deposits=deposits[~away])
 
 
 def _set_elements_aside(
@@ -292,25 +175,14 @@ def _set_elements_aside(
             note = "neither elements nor geology nor faults are left as evidence"
             found.append(Finding("refused", "samples", "", "no evidence", sites, note, "add evidence"))
         return replace(survey, elements={})
-    kept = {}
-    for column, unit in survey.elements.items():
-        values = survey.samples[column]
-        known = values.dropna()
-        censored = survey.samples.attrs.get("censored_share", {}).get(column, 0.0)
-        if known.nunique() < 2:
-            rule, reason = "constant", "all its values are the same"
-        elif len(known) < min_sites or len(known) < (1 - max_missing) * sites:
-            rule, reason = "too few values", f"measured at {len(known):,} of {sites:,} places"
-        elif censored > max_censored:
-            rule, reason = "mostly below detection", f"{100 * censored:.0f} % of its values are below detection"
-        else:
-            kept[column] = unit
-            continue
-        note = f"{label(column)} is set aside: {reason}"
-        found.append(Finding("fixed", "samples", column, rule, int(sites - len(known)), note))
-    if not kept:
-        note = "no element column has enough usable values"
-        found.append(Finding("refused", "samples", "", "no usable element", len(survey.elements), note, "see above"))
+    kept = usable_elements(
+        survey.samples,
+        survey.elements,
+        found,
+        max_censored=max_censored,
+        max_missing=max_missing,
+        min_sites=min_sites,
+    )
     return replace(survey, elements=kept)
 
 
@@ -328,19 +200,30 @@ def _check_deposits(survey: Survey, found: list[Finding]) -> None:
 def _check_cover(survey: Survey, found: list[Finding]) -> None:
     """Say how much of the study area the geology covers and whether any fault lies in it."""
     area = area_of(survey)
-    layers: list[tuple[str, Callable[[gpd.GeoDataFrame], float]]] = [
-        ("geology", lambda frame: shapely.area(shapely.intersection(area, frame.geometry.union_all())) / area.area),
-        ("faults", lambda frame: float(shapely.intersects(area, frame.geometry.to_numpy()).any())),
-    ]
-    for role, cover in layers:
+    for role in ("geology", "faults"):
         frame = getattr(survey, role)
-        share = cover(frame) if frame is not None and len(frame) else 0.0
         if frame is None:
-            note = f"no {role} layer: the stack has no {role} band"
-            found.append(Finding("noticed", role, "", "no layer", 0, note))
-        elif share == 0:
-            note = f"the {role} do not touch the study area"
-            found.append(Finding("refused", role, "", "elsewhere", len(frame), note, "check the CRS of this layer"))
-        elif share < 0.999 and role == "geology":
-            note = f'covers {100 * share:.1f} % of the study area; the rest becomes the class "unmapped"'
-            found.append(Finding("noticed", role, "", "gaps", 0, note))
+            found.append(Finding("noticed", role, "", "no layer", 0, f"no {role} layer: the stack has no {role} band"))
+            continue
+        touching = shapely.intersects(area, frame.geometry.to_numpy())
+        if not touching.any():
+            done = f"the {role} do not touch the study area"
+            rows = tuple(int(row) for row in frame.index[:ROWS_KEPT])
+            advice = "check the CRS of this layer"
+            found.append(Finding("refused", role, "", "elsewhere", len(frame), done, advice, rows))
+        elif role == "geology":
+            check_coverage(frame, survey.geology_column, found)
+            _check_gaps(area, frame.geometry.to_numpy()[touching], found)
+
+
+def _check_gaps(area: shapely.Geometry, shapes: np.ndarray, found: list[Finding]) -> None:
+    """List the parts of the study area that no polygon of the geological map covers."""
+    share, gaps = covered(area, shapes)
+    if not len(gaps) or share >= 1 - 1e-9:
+        return
+    size = shapely.area(gaps)
+    done = (
+        f"covers {100 * share:.{1 if share < 0.999 else 4}f} % of the study area; the rest becomes the class "
+        f'"unmapped": {in_km2(size.sum())} in {len(gaps):,} parts, the largest {in_km2(size[0])}'
+    )
+    found.append(Finding("noticed", "geology", "", "gaps", len(gaps), done, shapes=tuple(gaps[:ROWS_KEPT])))

@@ -54,7 +54,7 @@ class TrainingState:
         tensors = {f"net.{k}": v.contiguous() for k, v in net.state_dict().items()}
         tensors |= {f"best.{k}": v.contiguous() for k, v in self.best.items()}
         for number, slots in optimiser.state_dict()["state"].items():
-            tensors |= {f"optimiser.{number}.{k}": v for k, v in slots.items() if isinstance(v, torch.Tensor)}
+            tensors |= {f"optimiser.{number}.{k}": v.contiguous() for k, v in slots.items() if torch.is_tensor(v)}
         rest = {
             "epoch": self.epoch,
             "best_loss": self.best_loss,

@@ -11,6 +11,7 @@ import click
 from . import __version__
 from .cli_inputs import (
     grid_for,
+    in_composition,
     layer_of,
     output_of,
     print_table,
@@ -80,6 +81,11 @@ def _options(*options: Callable) -> Callable:
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace a result that is already there.")
 seed_option = click.option("--seed", default=0, show_default=True, help="Seed of everything random.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
+log_ratio_option = click.option(
+    "--log-ratio",
+    type=click.Choice(["clr", "ilr"]),
+    help="Log-ratios of the usable elements in their place: centred or isometric [default: as the project says].",
+)
 device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
 stride_option = click.option("--stride", type=int, help="Cells between window centres [default: a quarter window].")
 table_options = _options(
@@ -199,14 +205,16 @@ def run(project: Path, overwrite: bool) -> None:
 
 
 def _run(toml: Path, overwrite: bool) -> None:
-    from .project import load_project, run_project
+    from .project import run_project
+    from .settings import load_project
 
     out = run_project(load_project(toml), overwrite=overwrite)
     for name, what in (
         ("summary.md", "read this first: how far to trust the map, and the targets"),
+        ("curves.png", "captured deposits against area, of every model"),
         ("scores.png", "the map: score, faults, deposits, numbered targets"),
         ("targets.gpkg", "targets, cells and deposits for QGIS"),
-        ("scores.tif", "score, held-out score, spread, vote share"),
+        ("scores.tif", "score, held-out score, spread, vote share, applicability"),
         ("stack.tif", "the bands of evidence (stack.png shows them)"),
         ("run.json", "inputs, settings, versions, timings"),
     ):
@@ -226,10 +234,16 @@ def check(survey: tuple[Path, ...], crs: str | None, out: Path | None, as_json: 
 
     Example: geomfaf check demo/survey.gpkg
     """
-    from .check import check_survey, require_accepted
+    from .assays import detection_limits
+    from .check import check_survey
+    from .findings import require_accepted
 
-    _, findings = check_survey(survey_of(survey, crs), **settings_of(survey, "check"))
+    checked, findings = check_survey(survey_of(survey, crs), **settings_of(survey, "check"))
     print_table(findings, as_json)
+    limits = detection_limits(checked.samples).query("below > 0 or above > 0")
+    if len(limits) and not as_json:
+        click.echo("\nDetection limits (rows), of the elements that have values beyond them:")
+        print_table(limits.drop(columns="column"), as_json)
     if out:
         from .write import write_table
 
@@ -244,22 +258,31 @@ def check(survey: tuple[Path, ...], crs: str | None, out: Path | None, as_json: 
               help="rank: AUC of the values; svm: the paper's support-vector AUC, out of fold.")  # fmt: skip
 @click.option("--radius", type=float, help='Metres; samples this near to a deposit are "ore" [default: mean spacing].')
 @click.option("--critical", default=2.58, show_default=True, help="ZAUC above which an element is kept.")
+@log_ratio_option
 @click.option("--out", type=NEW, help="Also write the table as CSV.")
 @seed_option
 @json_option
 @overwrite_option
 def screen(
-    survey: tuple[Path, ...], crs: str | None, out: Path | None, as_json: bool, overwrite: bool, **options: Any
+    survey: tuple[Path, ...],
+    crs: str | None,
+    log_ratio: str | None,
+    out: Path | None,
+    as_json: bool,
+    overwrite: bool,
+    **options: Any,
 ) -> None:
     """Score each element alone against "ore / no ore": AUC, 95 % interval, ZAUC, and whether it is kept.
 
     Example: geomfaf screen demo/survey.gpkg
     """
-    from .check import check_survey, require_accepted
+    from .check import check_survey
+    from .findings import require_accepted
     from .screen import screen_elements
 
     checked, findings = check_survey(survey_of(survey, crs), **settings_of(survey, "check"))
     require_accepted(findings)
+    checked = in_composition(checked, survey, log_ratio)
     table = screen_elements(checked.samples, checked.deposits, checked.elements, **options)
     click.echo(f'samples within {table.attrs["radius"]:g} m of a deposit are "ore"', err=True)
     print_table(table, as_json)
@@ -349,6 +372,7 @@ def rasterize(
               help="Class with the largest share of the cell, or at its centre.")  # fmt: skip
 @click.option("--faults", callback=_names, default="distance", show_default=True,
               help="Fault bands, comma-separated: distance, cell_distance, presence, density.")  # fmt: skip
+@log_ratio_option
 @click.option("--crs", help="CRS of the files that have none.")
 @scheduler_option
 @overwrite_option
@@ -357,6 +381,7 @@ def stack(
     out: Path,
     elements: list[str] | None,
     cell: float | None,
+    log_ratio: str | None,
     crs: str | None,
     scheduler: str | None,
     overwrite: bool,
@@ -369,7 +394,8 @@ def stack(
 
     Example: geomfaf stack demo/survey.gpkg demo/stack.tif --elements Ag_ppb,Au_ppb,Cu_ppm --cell 100
     """
-    from .check import check_survey, require_accepted
+    from .check import check_survey
+    from .findings import require_accepted
     from .read import select_elements
     from .stack import stack_to_file, survey_grid
 
@@ -377,6 +403,7 @@ def stack(
     checked, findings = check_survey(survey_of(survey, crs), **settings_of(survey, "check"))
     require_accepted(findings)
     say_findings(findings)
+    checked = in_composition(checked, survey, log_ratio)
     columns = None if elements is None else list(select_elements(checked.samples, elements))
     ground = survey_grid(checked, cell or settings_of(survey, "grid").get("cell"))
     layers = {"geology": options["geology"], "faults": options["faults"], **search_of(options, ground)}
@@ -392,22 +419,29 @@ def stack(
 @click.option("--size", default=16, show_default=True, help="Cells along a window.")
 @click.option("--strides", callback=_names, help="tiled: cells from window to window, one or several [default: size].")
 @click.option("--negatives", default=4.0, show_default=True, help="centred: barren windows for each deposit.")
+@click.option("--rule", default="distance", show_default=True,
+              help="centred: barren by distance, random, environment, unlabelled or geology.")  # fmt: skip
 @click.option("--min-distance", type=int, help="centred: cells from barren centres to deposits [default: size].")
-@click.option("--folds", default=5, show_default=True, help="Spatial folds.")
-@click.option("--block", type=int, help="Cells along a fold's block [default: an eighth of the map].")
+@click.option("--folds", type=int, help="Spatial folds [default: 5, or one a cluster of fewer than 20 deposits].")
+@click.option("--fold-kind", type=click.Choice(["blocks", "clusters", "checkerboard"]), help="[default: blocks]")
+@click.option("--zones", type=EXISTING, help="Polygons, one a fold, instead of blocks.")
+@click.option("--block", type=int, help="Cells along a fold's block [default: the bands' variogram range].")
 @table_options
 @seed_option
 @overwrite_option
 def windows(
-    stack: Path, deposits: Path, out: Path, folds: int, block: int | None, overwrite: bool, **options: Any
+    stack: Path, deposits: Path, out: Path, zones: Path | None, block: int | None, overwrite: bool, **options: Any
 ) -> None:
     """Cut STACK into labelled windows with leak-free spatial folds; the result is OUT, a GeoPackage.
 
     Example: geomfaf windows demo/stack.tif demo/survey.gpkg demo/windows.gpkg
     """
     from .bands import grid_of
-    from .folds import spatial_folds
+    from .folds import prove_leak_free, spatial_folds
+    from .negatives import draw_windows
+    from .read import Source, read_layer
     from .stack import valid_cells
+    from .variogram import autocorrelation_range
     from .windows import centred_windows, tiled_windows
     from .write import read_raster, refuse_existing, write_layers
 
@@ -420,9 +454,16 @@ def windows(
         strides = [whole_number(text, "--strides") for text in options["strides"]] if options["strides"] else None
         cut = tiled_windows(ground, size, strides=strides, deposits=points, valid=valid)
     else:
-        barren = {key: options[key] for key in ("negatives", "min_distance")}
-        cut = centred_windows(ground, size, points, valid, seed=seed, **barren)
-    split = spatial_folds(cut, ground, valid, count=folds, block=block, seed=seed)
+        cut = centred_windows(ground, size, points, valid, negatives=0)
+    dealt: dict[str, Any] = {"count": options["folds"], "kind": options["fold_kind"], "block": block, "seed": seed}
+    dealt["zones"] = None if zones is None else read_layer(Source(zones)).to_crs(ground.crs)
+    split = spatial_folds(cut, ground, valid, autocorrelation=autocorrelation_range(bands, seed=seed), **dealt)
+    if options["kind"] == "centred":
+        barren = {key: options[key] for key in ("rule", "negatives", "min_distance")}
+        cut = draw_windows(cut, split, bands, seed=seed, **barren)
+    for row in prove_leak_free(cut, split).itertuples():
+        trained = f"trains on {row.train} windows ({row.train_ore} ore), {row.gap} cells from its ground"
+        click.echo(f"fold {row.fold}: {trained}; tested on {row.test} ({row.test_ore} ore)", err=True)
     cut["fold"] = split.of_windows(cut) + 1
     click.echo(str(write_layers({"windows": cut, "folds": split.blocks()}, out, overwrite=overwrite)))
 
@@ -489,6 +530,51 @@ def predict(stack: Path, model: Path, out: Path, stride: int | None, device: str
 
 @main.command()
 @click.argument("stack", type=EXISTING)
+@click.argument("deposits", type=EXISTING)
+@click.option("--categorical", callback=_names, default="", help="Bands whose classes are weighed one by one.")
+@click.option("--ascending", callback=_names, default="", help="Bands whose low values are favourable.")
+@click.option("--descending", callback=_names, default="", help="Bands whose high values are favourable.")
+@click.option("--unit-area", type=float, help="km2 that hold at most one deposit [default: a cell].")
+@click.option("--band", help="Print every cut of this band instead of the best one of all.")
+@click.option("--out", type=NEW, help="Also write the posterior probability as GeoTIFF.")
+@table_options
+@json_option
+@overwrite_option
+def weights(
+    stack: Path, deposits: Path, unit_area: float | None, band: str | None, out: Path | None,
+    as_json: bool, overwrite: bool, **options: Any,
+) -> None:  # fmt: skip
+    """Print the weights of evidence of every band of STACK for DEPOSITS: where it is cut, W+, W-, contrast.
+
+    By default class bands are categorical, distances ascending and all others descending. The same deposits make the
+    weights and the map: for figures on ground that it never saw see `evaluate`.
+
+    Example: geomfaf weights demo/stack.tif demo/survey.gpkg
+    """
+    from .bands import grid_of
+    from .errors import UsageError, nearest_name
+    from .progress import say
+    from .weights_of_evidence import METHODS, weigh_evidence
+    from .write import read_raster, refuse_existing, write_raster
+
+    if out:
+        refuse_existing(out, overwrite)
+    bands = read_raster(stack)
+    points = layer_of(deposits, options, "deposits", grid_of(bands).crs)
+    methods = {name: method for method in METHODS for name in options[method]}
+    found = weigh_evidence(bands, points, methods=methods, unit_area=unit_area)
+    if band is not None and band not in found.tables:
+        raise UsageError(f'the stack has no band "{band}".{nearest_name(band, found.tables)}')
+    print_table(found.summary() if band is None else found.tables[band], as_json)
+    test = found.independence
+    counts = "{deposits:.0f} deposits, the posterior expects {expected:.1f} (ratio {ratio:.2f})".format(**test)
+    say(f"{counts}; bands independent given the deposits: p = {test['p']:.2g} (Agterberg and Cheng)")
+    if out:
+        say(f"made {write_raster(found.posterior, out, overwrite=overwrite)}")
+
+
+@main.command()
+@click.argument("stack", type=EXISTING)
 @click.argument("windows", type=EXISTING)
 @click.argument("model", type=EXISTING)
 @click.argument("scores", type=EXISTING)
@@ -512,7 +598,9 @@ def evaluate(
     overwrite: bool,
     **options: Any,
 ) -> None:
-    """Print how good a map is on ground its models never saw, beside logistic regression and extra trees.
+    """Print how good a map is on ground its models never saw, beside the simplest rivals, and a verdict.
+
+    One draw of barren windows, no optimism meter and no null test: `run` adds them.
 
     Example: geomfaf evaluate demo/stack.tif demo/windows.gpkg demo/model demo/scores.tif demo/survey.gpkg
     """
@@ -521,7 +609,7 @@ def evaluate(
     from .evaluate import evaluate_model, evaluate_paper_protocol
     from .folds import read_folds
     from .model import load_model
-    from .report import evaluation_rows
+    from .report import map_rows, window_rows
     from .write import read_raster, write_table
 
     bands, trained = read_raster(stack), load_model(model)
@@ -534,7 +622,8 @@ def evaluate(
         leaky = evaluate_paper_protocol(bands, labelled, options=trained.options, seed=trained.seed)
         table = pd.concat([table, leaky], ignore_index=True)
         click.echo("the paper's protocol balances before it splits: its row leaks", err=True)
-    print_table(table if as_json else evaluation_rows(table), as_json)
+    for shown in [table] if as_json else [map_rows(table), window_rows(table)]:
+        print_table(shown, as_json)
     for line in result.verdict:
         click.echo(line, err=True)
     if out:

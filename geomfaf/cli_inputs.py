@@ -14,8 +14,8 @@ from .errors import DataError, UsageError
 def survey_of(paths: tuple[Path, ...], crs: str | None) -> Any:
     """Read a survey from a project file, or from the files it is made of."""
     from .init import recognised_sources
-    from .project import load_project
     from .read import read_survey
+    from .settings import load_project
 
     if paths[0].suffix == ".toml":
         return load_project(paths[0]).read()
@@ -24,9 +24,21 @@ def survey_of(paths: tuple[Path, ...], crs: str | None) -> Any:
 
 def settings_of(paths: tuple[Path, ...], stage: str) -> dict[str, Any]:
     """Return a stage's settings when the survey is a project file, else none."""
-    from .project import load_project
+    from .settings import load_project
 
     return load_project(paths[0]).stage(stage) if paths[0].suffix == ".toml" else {}
+
+
+def in_composition(checked: Any, paths: tuple[Path, ...], kind: str | None) -> Any:
+    """Return a checked survey with log-ratios, where the command or the project file asks for them."""
+    from .compositions import use_log_ratios
+    from .settings import load_project
+
+    stages = load_project(paths[0]).stages if paths[0].suffix == ".toml" else {}
+    if kind is None and "composition" not in stages:
+        return checked
+    settings = stages.get("composition", {})
+    return use_log_ratios(checked, **{**settings, **({"kind": kind} if kind else {})})
 
 
 def source_of(path: Path, options: dict[str, Any], role: str) -> Any:
@@ -123,7 +135,7 @@ def print_table(table: Any, as_json: bool) -> None:
         shown.add_column(str(column).replace("_", " "), overflow="fold")
     for row in table.itertuples(index=False):
         shown.add_row(*[f"{v:.4g}" if isinstance(v, float) else str(v) for v in row])
-    Console(width=None if sys.stdout.isatty() else 200).print(shown)
+    Console(width=None if sys.stdout.isatty() else 200, markup=False).print(shown)
 
 
 def number(text: str, option: str) -> float:

@@ -15,6 +15,7 @@ from pyproj.exceptions import CRSError
 
 from .elements import element_columns, parse_element
 from .errors import DataError, UsageError, nearest_name
+from .findings import Finding
 
 ROLES = ("samples", "deposits", "geology", "faults", "study_area")
 
@@ -36,24 +37,6 @@ X_NAMES = (
 Y_NAMES = ("y", "northing", "north", "y_m", "ycoord", "y_coord", "coord_y", "point_y", "utm_n", "lat", "latitude")
 XY_UNITS = {"m": 1.0, "km": 1000.0, "deg": 1.0}
 TABLES = (".csv", ".tsv", ".txt")
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One line of the table that says what was found in the data and what was done about it.
-
-    ``severity`` is ``refused`` (the run stops), ``fixed`` (the data were changed, as ``done`` says) or
-    ``noticed``; ``rows`` are a few source rows (0 = first) as examples.
-    """
-
-    severity: str
-    layer: str
-    column: str
-    rule: str
-    count: int
-    done: str
-    advice: str = ""
-    rows: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from .bands import Band, as_dataarray
 from .blockwise.runner import fill_blocks
 from .blockwise.stream import stream_raster
 from .check import area_of, study_area_of_samples
+from .compositions import LOG_RATIO
 from .errors import DataError, UsageError
 from .faults import FaultLayer
 from .grid import Grid, default_cell_size
@@ -69,8 +70,11 @@ class StackPlan:
         self.area = AreaLayer(area, grid)
         self.elements = self.geology = self.faults = None
         if elements:
-            search = {"scale": "log", **search}
+            # Log-ratios are logarithms already, and may be negative.
+            ratios = all(survey.elements.get(element) == LOG_RATIO for element in elements)
+            search = {"scale": "log", **search, **({"scale": "linear"} if ratios else {})}
             self.elements, bands = plan_grid(survey.samples, elements, grid, units=survey.elements, **search)
+            bands = [replace(band, kind="ratio") if band.unit == LOG_RATIO else band for band in bands]
             prepare(self.elements)
             self.bands += bands
             self.notes += notes(survey.samples, elements, self.elements, search["scale"])

@@ -45,11 +45,13 @@ class Training:
     flips: bool = True
     noise: float = NOISE_VARIANCE
     validation: float = 0.2  # share of the training windows held back when patience > 0
+    precision: str = "auto"  # "auto": bfloat16 where the device multiplies it, see computing_type; or "float32"
     patience: int = 0  # epochs without a better validation loss before stopping; 0 trains to the end
 
     def __post_init__(self) -> None:
         for name, known in (
             ("network", ("mfaf", "plain")),
+            ("precision", ("auto", "float32", "bfloat16")),
             ("optimiser", ("adamw", "sgd")),
             ("schedule", ("onecycle", "step")),
             ("balance", ("sampler", "smote", "none")),
@@ -116,6 +118,31 @@ def choose_device(name: str = "auto") -> torch.device:
     return device
 
 
+def computing_type(options: Training, device: torch.device) -> torch.dtype | None:
+    """Return the type of the convolutions' arithmetic under autocast, None for float32 throughout.
+
+    ``auto`` takes bfloat16 where the hardware multiplies it: processors with AVX512-BF16 or AMX, CUDA from compute
+    capability 8. The compact network stays in float32: its steps are too small for the casts to pay, and so its
+    results do not depend on the processor. ``bfloat16`` by name works everywhere, slowly without such hardware.
+    """
+    if options.precision == "float32" or (options.precision == "auto" and options.backbone == "compact"):
+        return None
+    if options.precision == "bfloat16":
+        return torch.bfloat16
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else None
+    # Private names: an older or newer PyTorch without them computes in float32.
+    checks = [getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")]
+    return torch.bfloat16 if device.type == "cpu" and any(check() for check in checks if check) else None
+
+
+def autocast(net: MFAF, options: Training) -> torch.autocast:
+    """Return the context in which a network computes; its weights stay float32."""
+    device = next(net.parameters()).device
+    kind = computing_type(options, device)
+    return torch.autocast(device.type, dtype=kind or torch.bfloat16, enabled=kind is not None)
+
+
 class MFAFClassifier:
     """MFAF with scikit-learn's manners: ``fit`` and ``predict_proba`` on encoded windows.
 
@@ -173,7 +200,7 @@ class MFAFClassifier:
         if len(np.unique(labels)) < 2:
             raise DataError("training needs windows with and without deposits, and one kind is missing.")
         torch.manual_seed(self.seed)
-        net = _network(options, x.shape[1], x.shape[2]).to(device)
+        net = _network(options, x.shape[1], x.shape[2]).to(memory_format=torch.channels_last).to(device)
         optimiser = _optimiser(net, options)
         inputs, targets = torch.from_numpy(x).to(device), torch.from_numpy(labels).to(device)
         key = "" if checkpoint is None else fingerprint(x, labels, x_held, options, self.seed)
@@ -190,14 +217,14 @@ class MFAFClassifier:
                 saved = time.monotonic()
         if state.best:
             net.load_state_dict(state.best)
-        self.net_, self.history_ = net.eval().to(memory_format=torch.channels_last), state.history
+        self.net_, self.history_ = net.eval(), state.history
         return self
 
     def predict_branches(self, x: np.ndarray, *, batch: int = 256) -> np.ndarray:
         """Return P(ore) of every branch, (branches, windows) float32."""
         device = next(self.net_.parameters()).device
         parts = []
-        with torch.inference_mode():
+        with torch.inference_mode(), autocast(self.net_, self.options):
             for start in range(0, len(x), batch):
                 part = torch.from_numpy(np.ascontiguousarray(x[start : start + batch], np.float32))
                 # Channels last and batches that stay in the cache halve the time on a processor.
@@ -276,6 +303,7 @@ def _one_epoch(
     generator = torch.Generator().manual_seed(seed * 100_003 + epoch)
     torch.manual_seed(seed * 100_003 + epoch)
     net.train()
+    cast = autocast(net, options)
     batches = list(_batches(targets.cpu().numpy(), options, generator))
     total = 0.0
     for number, index in enumerate(batches):
@@ -287,7 +315,9 @@ def _one_epoch(
             x = turn_and_flip(x, generator)
         if options.noise > 0:
             x = add_noise(x, generator, options.noise)
-        loss = distillation_loss(net(x), targets[index], beta=options.beta, temperature=options.temperature)
+        with cast:
+            logits = net(x.contiguous(memory_format=torch.channels_last))
+        loss = distillation_loss(logits.float(), targets[index], beta=options.beta, temperature=options.temperature)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
@@ -339,6 +369,6 @@ def _validation_part(labels: np.ndarray, places: np.ndarray | None, options: Tra
 
 def _loss_of(net: MFAF, x: np.ndarray, labels: np.ndarray, options: Training, device: torch.device) -> float:
     net.eval()
-    with torch.inference_mode():
+    with torch.inference_mode(), autocast(net, options):
         logits = net(torch.from_numpy(x).to(device))
-        return float(distillation_loss(logits, torch.from_numpy(labels).to(device), beta=0.0))
+    return float(distillation_loss(logits.float(), torch.from_numpy(labels).to(device), beta=0.0))

@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import rasterio
+from builders import make_grid, make_stack, points_in, scattered_cells
 from click.testing import CliRunner
 from shapely import Point
 
 from geomfaf.cli import main
-from geomfaf.write import read_raster
+from geomfaf.write import read_raster, write_raster
 
 STAGES = "check screen grid rasterize stack windows train evaluate predict targets".split()
 
@@ -44,8 +45,8 @@ def demo(tmp_path_factory):
 
 def test_the_examples_of_all_help_texts_run_on_the_demo_data(demo, monkeypatch):
     monkeypatch.chdir(demo)
-    order = ["init", "run", "check", "screen", "grid", "rasterize", "stack", "windows", "train", "predict", "evaluate"]
-    for name in [*order, "targets"]:
+    order = ["init", "run", "check", "screen", "grid", "rasterize", "stack", "weights", "windows", "train", "predict"]
+    for name in [*order, "evaluate", "targets"]:
         words = example_of(name)
         assert words[0] == name
         result = call(*words)
@@ -74,6 +75,27 @@ def test_tables_go_to_stdout_as_json(demo):
     rows = json.loads(result.stdout)
     assert {"element", "auc", "zauc", "n_ore", "n_barren", "kept"} <= set(rows[0])
     assert all(row["n_ore"] > 0 and row["n_barren"] > 0 for row in rows)
+
+
+def test_weights_of_evidence_are_printed_and_mapped(tmp_path):
+    grid = make_grid(60, 60)
+    ore = scattered_cells(grid, 30, 0)
+    write_raster(make_stack(grid, 0, ore=ore), tmp_path / "stack.tif")
+    points_in(grid, *ore).to_file(tmp_path / "deposits.gpkg", layer="deposits")
+    words = ["weights", tmp_path / "stack.tif", tmp_path / "deposits.gpkg", "--json"]
+    result = call(*words, "--ascending", "Cu", "--out", tmp_path / "posterior.tif")
+    assert result.exit_code == 0, result.output
+    rows = {row["band"]: row for row in json.loads(result.stdout)}
+    assert (rows["Cu"]["method"], rows["Au"]["method"]) == ("ascending", "descending")
+    assert rows["Au"]["studentised"] > 5
+    with rasterio.open(tmp_path / "posterior.tif") as posterior:
+        assert posterior.read(1).max() <= 1
+    cuts = json.loads(call(*words, "--band", "geology").stdout)
+    assert [row["class"] for row in cuts] == [1, 2]
+    assert sum(row["points"] for row in cuts) == 30
+    wrong = call(*words, "--band", "geolgy")
+    assert wrong.exit_code == 2
+    assert 'Did you mean "geology"' in wrong.stderr
 
 
 def test_a_csv_in_kilometres_is_gridded(tmp_path):

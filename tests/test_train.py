@@ -1,18 +1,24 @@
-"""Training: the same bits for the same seed, also after an interruption; it learns; the baselines too."""
+"""Training: the same bits for the same seed, also after an interruption; it learns."""
 
 import numpy as np
 import pytest
 import torch
 from builders import QUICK
-from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 import geomfaf.train
-from geomfaf.baselines import BASELINES, centre_and_statistics, centre_cell
 from geomfaf.errors import DataError, UsageError
 from geomfaf.mfaf import PAPER_DILATIONS
-from geomfaf.train import PRESETS, MFAFClassifier, Training, choose_device, learning_rate, training_options
+from geomfaf.train import (
+    PRESETS,
+    MFAFClassifier,
+    Training,
+    choose_device,
+    computing_type,
+    learning_rate,
+    training_options,
+)
 
 SIZE = 8
 
@@ -263,31 +269,33 @@ def test_an_unknown_device_is_refused():
     assert choose_device("cpu").type == "cpu"
 
 
-def test_centre_and_statistics_are_what_they_say():
-    x, _ = blobs(4)
-    features = centre_and_statistics(x)
-    assert features.shape == (4, 12)
-    for window, row in zip(x, features, strict=True):
-        expected = [window[:, 4, 4], [b.mean() for b in window], [b.std() for b in window], [b.max() for b in window]]
-        np.testing.assert_allclose(row, np.concatenate(expected), rtol=1e-5)
-    assert (centre_cell(x[:, :, :5, :5]) == x[:, :, 2, 2]).all()
+def test_bfloat16_is_chosen_where_the_processor_multiplies_it(monkeypatch):
+    cpu, large = torch.device("cpu"), options(backbone="resnet18")
+    for there in (False, True):
+        monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda there=there: there, raising=False)
+        monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False, raising=False)
+        assert computing_type(large, cpu) == (torch.bfloat16 if there else None)
+        assert computing_type(options(), cpu) is None  # compact
+        assert computing_type(options(backbone="resnet18", precision="float32"), cpu) is None
+        assert computing_type(options(precision="bfloat16"), cpu) is torch.bfloat16
 
 
-@pytest.mark.parametrize("name", BASELINES)
-def test_baselines_learn_and_repeat_themselves(name):
-    x, labels = blobs(200)
-    first, again = (BASELINES[name](seed=3).fit(x, labels).predict_proba(blobs(100, 1)[0]) for _ in range(2))
-    assert (first == again).all()
-    assert roc_auc_score(blobs(100, 1)[1], first[:, 1]) > 0.75
-    np.testing.assert_allclose(first.sum(axis=1), 1, atol=1e-6)
+def test_bfloat16_computes_the_convolutions_and_keeps_weights_and_losses_in_float32(monkeypatch):
+    kinds = []
+    classifier = fitted(options(precision="bfloat16"))
+    first = next(m for m in classifier.net_.modules() if isinstance(m, torch.nn.Conv2d))
+    first.register_forward_hook(lambda m, i, o: kinds.append(o.dtype))
+    branches = classifier.predict_branches(blobs()[0])
+    assert kinds == [torch.bfloat16]
+    assert branches.dtype == np.float32
+    assert {p.dtype for p in classifier.net_.parameters()} == {torch.float32}
 
 
-def test_baselines_are_the_models_they_are_named_after():
-    x, labels = blobs()
-    trees = BASELINES["extra trees"](trees=20).fit(x, labels)
-    assert isinstance(trees.model_, ExtraTreesClassifier)
-    assert (trees.model_.n_estimators, trees.model_.min_samples_leaf) == (20, 2)
-    logistic = BASELINES["logistic regression"]().fit(x, labels)
-    away = x.copy()
-    away[:, :, 0, 0] += 100
-    assert (logistic.predict_proba(away) == logistic.predict_proba(x)).all()
+def test_bfloat16_and_float32_score_alike():
+    x, labels = blobs(300, seed=1)
+    aucs = []
+    for precision in ("float32", "bfloat16"):
+        classifier = fitted(Training(epochs=6, least_steps=40, precision=precision))
+        aucs.append(roc_auc_score(labels, classifier.predict_proba(x)[:, 1]))
+    assert aucs[0] > 0.9
+    assert aucs[1] == pytest.approx(aucs[0], abs=0.03)
