@@ -85,6 +85,7 @@ _HOME = {
     "null_test": "chance",
     "measure_optimism": "optimism",
     "evaluate_model": "evaluate",
+    "run_experiment": "experiment",
     "assess_map": "assess",
     "evaluate_paper_protocol": "evaluate",
     "make_targets": "targets",

@@ -675,3 +675,25 @@ def targets(
     write_layers(layers, out, overwrite=overwrite)
     write_table(found.drop(columns="geometry"), out.with_suffix(".csv"), overwrite=overwrite)
     click.echo(str(out))
+
+
+@main.command()
+@click.argument("table", type=click.Choice(["table3", "table4", "table5", "table6", "figure7"]))
+@click.argument("project", type=EXISTING, default="geomfaf.toml")
+@click.option("--seeds", default=3, show_default=True, help="Repetitions of every training.")
+@click.option("--quick", is_flag=True, help="One seed, three epochs: to see it work, not to judge by.")
+@click.option("--workers", type=int, help="Processes [default: one a core].")
+def experiment(table: str, project: Path, seeds: int, quick: bool, workers: int | None) -> None:
+    """Repeat an experiment of the paper on a finished run of PROJECT; the result is TABLE in its experiments folder.
+
+    Every network is trained under spatial folds and under the paper's leaking protocol. An interrupted experiment goes
+    on where it stopped.
+
+    Example: geomfaf experiment table3 demo/geomfaf.toml --quick
+    """
+    from .experiment import run_experiment
+    from .settings import load_project
+
+    out = load_project(project).out
+    run_experiment(table, out, seeds=seeds, quick=quick, workers=workers)
+    click.echo(str(out / "experiments" / f"{table}.md"))

@@ -1,0 +1,162 @@
+"""Measure training and prediction of MFAF, and a whole map, in one run.
+
+    python benchmarks/training.py [ROUNDS]
+
+Per window, one training step (forward, loss, backward) and one prediction, the branches one after the other in
+float32 as the paper describes them, then folded into the batch, then channels last, then in bfloat16 where the
+processor multiplies it. The variants take turns and the fastest of ROUNDS (7) counts, because other processes slow a
+computer down and never speed it up; the processor time of both cores stands beside the wall clock. Then the share
+of a step that drawing and augmenting a batch takes, and a map of 1560 x 1560 cells at a stride of 16 with the compact
+network. The tables go to ``docs/benchmarks``.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import torch
+from idw import write
+
+from geomfaf.augment import add_noise, turn_and_flip
+from geomfaf.bands import Band, as_dataarray
+from geomfaf.encode import Channel, Encoder
+from geomfaf.grid import Grid
+from geomfaf.mfaf import MFAF, distillation_loss
+from geomfaf.predict import Lattice, lattice_scores
+from geomfaf.train import MFAFClassifier, computing_type, restore_classifier, training_options
+
+BANDS, CELLS, STRIDE = 10, 1560, 16
+
+
+def branch_loop(net: MFAF, x: torch.Tensor) -> torch.Tensor:
+    """Return what ``net(x)`` returns, branch after branch."""
+    logits = []
+    for branch in net.branches:
+        maps = net.backbones[0](branch(x))
+        maps = maps if net.spatial is None else maps * net.spatial(maps)
+        logits.append(net.classifier(net.dropout(maps.mean(dim=(2, 3)))))
+    return torch.stack(logits)
+
+
+def step(net: MFAF, x: torch.Tensor, labels: torch.Tensor, forward: Callable, half: bool) -> None:
+    """Compute one training step without moving the weights."""
+    net.train().zero_grad()
+    with torch.autocast("cpu", torch.bfloat16, enabled=half):
+        logits = forward(net, x)
+    distillation_loss(logits.float(), labels).backward()
+
+
+def scores(net: MFAF, x: torch.Tensor, _: torch.Tensor, forward: Callable, half: bool) -> None:
+    """Predict a batch."""
+    net.eval()
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=half):
+        forward(net, x)
+
+
+def timed(work: Callable[[], object]) -> tuple[float, float]:
+    """Return the seconds on the clock and those of the processor."""
+    clock, processor = time.perf_counter(), time.process_time()
+    work()
+    return time.perf_counter() - clock, time.process_time() - processor
+
+
+def measure_network(backbone: str, size: int, batch: int, rounds: int) -> list[dict]:
+    """Return one row a variant."""
+    x = torch.randn(batch, BANDS, size, size, generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(batch) % 2
+    variants: dict[str, tuple[Callable, torch.memory_format, bool]] = {
+        "branch loop, float32": (branch_loop, torch.contiguous_format, False),
+        "folded into the batch": (MFAF.__call__, torch.contiguous_format, False),
+        "folded, channels last": (MFAF.__call__, torch.channels_last, False),
+    }
+    options = training_options(backbone="resnet18")  # auto keeps the compact network in float32
+    if computing_type(options, torch.device("cpu")) is not None:
+        variants["folded, channels last, bfloat16"] = (MFAF.__call__, torch.channels_last, True)
+    best: dict[tuple[str, str], list[float]] = {}
+    for _ in range(rounds):
+        for name, (forward, layout, half) in variants.items():
+            torch.manual_seed(0)
+            net, own = MFAF(BANDS, size, backbone=backbone).to(memory_format=layout), x.to(memory_format=layout)
+            for what, work in (("training", step), ("prediction", scores)):
+                found = timed(lambda net=net, own=own, f=forward, h=half, w=work: w(net, own, labels, f, h))
+                before = best.get((name, what), [np.inf, np.inf])
+                best[name, what] = [min(a, b) for a, b in zip(found, before, strict=True)]
+    rows = []
+    for (name, what), found in best.items():
+        clock, processor = (1e3 * seconds / batch for seconds in found)
+        base = [1e3 * seconds / batch for seconds in best["branch loop, float32", what]]
+        row = {"network": f"MFAF, {backbone}, {size} px", "work": what, "variant": name}
+        row |= {"ms a window": clock, "processor ms": processor, "times faster": base[0] / clock}
+        rows.append({**row, "times faster, processor": base[1] / processor})
+    return rows
+
+
+def measure_loading(backbone: str, size: int, rounds: int) -> dict:
+    """Return the share of a training step that drawing and augmenting its batch of 32 takes."""
+    pool = torch.randn(512, BANDS, size, size)
+    net, labels = MFAF(BANDS, size, backbone=backbone).to(memory_format=torch.channels_last), torch.arange(32) % 2
+    generator = torch.Generator().manual_seed(0)
+
+    def batch() -> torch.Tensor:
+        x = pool[torch.randint(512, (32,), generator=generator)]
+        x = add_noise(turn_and_flip(x, generator), generator)
+        return x.contiguous(memory_format=torch.channels_last)
+
+    loading = min(timed(batch)[0] for _ in range(5 * rounds))
+    x = batch()
+    learning = min(timed(lambda: step(net, x, labels, MFAF.__call__, False))[0] for _ in range(rounds))
+    row = {"network": f"MFAF, {backbone}, {size} px", "drawing ms a step": 1e3 * loading, "step ms": 1e3 * learning}
+    return {**row, "share": loading / (loading + learning)}
+
+
+def measure_map(size: int) -> dict:
+    """Score 1560 x 1560 cells with one compact network, and a thirtieth of its windows one at a time."""
+    grid = Grid.from_bounds((0, 0, CELLS * 100, CELLS * 100), 100, 32633)
+    names = [f"band {number}" for number in range(BANDS)]
+    values = np.random.default_rng(0).normal(size=(BANDS, CELLS, CELLS)).astype(np.float32)
+    stack = as_dataarray(values, grid, [Band(name, "density") for name in names])
+    encoder = Encoder(tuple(Channel(name, "density") for name in names))
+    classifier = restore_classifier(training_options(), MFAF(BANDS, size).state_dict(), BANDS, size, "cpu")
+    lattice = Lattice(np.ones(grid.shape, bool), STRIDE)
+
+    def whole(predict: Callable, wanted: np.ndarray) -> Callable[[], object]:
+        return lambda: lattice.blend(lattice_scores(stack, lattice, wanted, encoder, predict, size))
+
+    def one_by_one(windows: np.ndarray) -> np.ndarray:
+        return np.concatenate([alone(classifier, window) for window in windows], axis=1)
+
+    every = min(timed(whole(classifier.predict_branches, lattice.wanted)) for _ in range(2))
+    few = np.zeros_like(lattice.wanted)
+    few[::30] = True
+    some, loop = timed(whole(classifier.predict_branches, few)), timed(whole(one_by_one, few))
+    row = {"window": size, "windows": int(lattice.wanted.sum()), "seconds, one network": every[0]}
+    row |= {"five fold models (times 5)": 5 * every[0], "processor seconds, one network": every[1]}
+    return {**row, "loop against batches, same windows": loop[0] / some[0]}
+
+
+def alone(classifier: MFAFClassifier, window: np.ndarray) -> np.ndarray:
+    """Return the branches' scores of one window."""
+    return classifier.predict_branches(window[None])
+
+
+def main() -> None:
+    """Measure and write the tables."""
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 7
+    torch.set_num_threads(2)
+    there = computing_type(training_options(backbone="resnet18"), torch.device("cpu")) is not None
+    said = "This processor multiplies bfloat16." if there else "This processor has no bfloat16 multiplication."
+    note = f"Batches of 32, {BANDS} bands, fastest of {rounds}. {said} PyTorch {torch.__version__}."
+    steps = [*measure_network("resnet18", 64, 32, rounds), *measure_network("compact", 16, 32, 5 * rounds)]
+    write(pd.DataFrame(steps), "training", note)
+    loading = [measure_loading("resnet18", 64, rounds), measure_loading("compact", 16, 5 * rounds)]
+    write(pd.DataFrame(loading), "loading", f"Windows in memory, quarter turns, flips and noise. {note}")
+    maps = [measure_map(size) for size in (16, 32, 128)]
+    write(pd.DataFrame(maps), "dense", f"{CELLS} x {CELLS} cells, stride {STRIDE}, compact network. {note}")
+
+
+if __name__ == "__main__":
+    main()
