@@ -252,11 +252,11 @@ def write(table: pd.DataFrame, name: str, note: str) -> None:
     body = "\n".join(f"| {line} |" for line in lines)
     body = f"{body}\n\n{note} Measured on {machine()}.\n"
     (OUT / f"{name}.md").write_text(body, encoding="utf-8")
-    page = OUT.parent / "gridding.md"
     begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
-    before, _, rest = page.read_text(encoding="utf-8").partition(begin)
-    if rest:
-        page.write_text(f"{before}{begin}{body}{end}{rest.partition(end)[2]}", encoding="utf-8")
+    for page in (OUT.parent / "gridding.md", OUT.parent / "training.md"):
+        before, _, rest = page.read_text(encoding="utf-8").partition(begin)
+        if rest:
+            page.write_text(f"{before}{begin}{body}{end}{rest.partition(end)[2]}", encoding="utf-8")
 
 
 def main() -> None:

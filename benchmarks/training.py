@@ -1,20 +1,25 @@
 """Measure training and prediction of MFAF, and a whole map, in one run.
 
-    python benchmarks/training.py [ROUNDS]
+    python benchmarks/training.py steps|loading|dense [ROUNDS]
+    python benchmarks/training.py precision RUN
 
 Per window, one training step (forward, loss, backward) and one prediction, the branches one after the other in
 float32 as the paper describes them, then folded into the batch, then channels last, then in bfloat16 where the
 processor multiplies it. The variants take turns and the fastest of ROUNDS (7) counts, because other processes slow a
 computer down and never speed it up; the processor time of both cores stands beside the wall clock. Then the share
 of a step that drawing and augmenting a batch takes, and a map of 1560 x 1560 cells at a stride of 16 with the compact
-network. The tables go to ``docs/benchmarks``.
+network. ``precision`` trains the compact network in float32 and in bfloat16 on the windows and folds of a finished run,
+with three seeds each: the AUC of the held-out windows. The tables go to ``docs/benchmarks``.
 """
 
 from __future__ import annotations
 
+import json
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -24,6 +29,7 @@ from idw import write
 from geomfaf.augment import add_noise, turn_and_flip
 from geomfaf.bands import Band, as_dataarray
 from geomfaf.encode import Channel, Encoder
+from geomfaf.experiment import one_run
 from geomfaf.grid import Grid
 from geomfaf.mfaf import MFAF, distillation_loss
 from geomfaf.predict import Lattice, lattice_scores
@@ -113,7 +119,7 @@ def measure_loading(backbone: str, size: int, rounds: int) -> dict:
     return {**row, "share": loading / (loading + learning)}
 
 
-def measure_map(size: int) -> dict:
+def measure_map(size: int, rounds: int) -> dict:
     """Score 1560 x 1560 cells with one compact network, and a thirtieth of its windows one at a time."""
     grid = Grid.from_bounds((0, 0, CELLS * 100, CELLS * 100), 100, 32633)
     names = [f"band {number}" for number in range(BANDS)]
@@ -129,7 +135,7 @@ def measure_map(size: int) -> dict:
     def one_by_one(windows: np.ndarray) -> np.ndarray:
         return np.concatenate([alone(classifier, window) for window in windows], axis=1)
 
-    every = min(timed(whole(classifier.predict_branches, lattice.wanted)) for _ in range(2))
+    every = min(timed(whole(classifier.predict_branches, lattice.wanted)) for _ in range(rounds))
     few = np.zeros_like(lattice.wanted)
     few[::30] = True
     some, loop = timed(whole(classifier.predict_branches, few)), timed(whole(one_by_one, few))
@@ -143,19 +149,41 @@ def alone(classifier: MFAFClassifier, window: np.ndarray) -> np.ndarray:
     return classifier.predict_branches(window[None])
 
 
+def measure_precision(run: Path) -> pd.DataFrame:
+    """Return the held-out window AUC of both types of arithmetic: mean and standard deviation over three seeds."""
+    rows = []
+    for precision in ("float32", "bfloat16"):
+        options, aucs = training_options(precision=precision), []
+        for seed in range(3):
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / "figures.json"
+                one_run(run, path, "spatial", seed, options)
+                aucs.append(json.loads(path.read_text(encoding="utf-8"))["auc"])
+        rows.append({"arithmetic": precision, "held-out AUC": np.mean(aucs), "sd over seeds": np.std(aucs, ddof=1)})
+    return pd.DataFrame(rows)
+
+
 def main() -> None:
-    """Measure and write the tables."""
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 7
+    """Measure one part and write its table."""
+    if sys.argv[1] == "precision":
+        write(measure_precision(Path(sys.argv[2])), "precision", "Compact network, spatial folds, three seeds.")
+        return
+    part, rounds = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 7
     torch.set_num_threads(2)
     there = computing_type(training_options(backbone="resnet18"), torch.device("cpu")) is not None
     said = "This processor multiplies bfloat16." if there else "This processor has no bfloat16 multiplication."
-    note = f"Batches of 32, {BANDS} bands, fastest of {rounds}. {said} PyTorch {torch.__version__}."
-    steps = [*measure_network("resnet18", 64, 32, rounds), *measure_network("compact", 16, 32, 5 * rounds)]
-    write(pd.DataFrame(steps), "training", note)
-    loading = [measure_loading("resnet18", 64, rounds), measure_loading("compact", 16, 5 * rounds)]
-    write(pd.DataFrame(loading), "loading", f"Windows in memory, quarter turns, flips and noise. {note}")
-    maps = [measure_map(size) for size in (16, 32, 128)]
-    write(pd.DataFrame(maps), "dense", f"{CELLS} x {CELLS} cells, stride {STRIDE}, compact network. {note}")
+    note = f"{BANDS} bands, fastest of {rounds}. {said} PyTorch {torch.__version__}."
+    if part == "steps":
+        steps = [*measure_network("resnet18", 64, 32, rounds), *measure_network("compact", 16, 32, 5 * rounds)]
+        write(pd.DataFrame(steps), "training", f"Batches of 32, {note}")
+    elif part == "loading":
+        loading = [measure_loading("resnet18", 64, rounds), measure_loading("compact", 16, 5 * rounds)]
+        write(
+            pd.DataFrame(loading), "loading", f"Windows in memory; quarter turns, flips, noise; batches of 32, {note}"
+        )
+    else:
+        maps = [measure_map(size, rounds) for size in (16, 32)]
+        write(pd.DataFrame(maps), "dense", f"{CELLS} x {CELLS} cells, stride {STRIDE}, compact network, {note}")
 
 
 if __name__ == "__main__":
