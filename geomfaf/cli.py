@@ -487,12 +487,15 @@ def train(
     All bands of STACK are used. When deposits chose them (`screen`), the held-out figures flatter; `run` screens inside
     the folds.
 
+    With several graphics cards: torchrun --nproc-per-node 2 --no-python geomfaf train ...; each trains its own folds.
+
     Example: geomfaf train demo/stack.tif demo/windows.gpkg demo/model
     """
     from .bands import grid_of
     from .explain import factor_attention
     from .folds import read_folds
     from .model import save_model, train_model
+    from .processes import process_group
     from .train import training_options
     from .write import read_raster, refuse_existing, write_table
 
@@ -501,10 +504,12 @@ def train(
     labelled, folds = read_folds(windows, grid_of(bands))
     options = training_options(preset, **{key: value for key, value in changes.items() if value is not None})
     click.echo("note: the bands are used as they are; if deposits chose them, the held-out scores flatter", err=True)
-    model = train_model(bands, labelled, folds, options=options, seed=seed, device=device)
-    save_model(model, out, overwrite=overwrite)
-    write_table(factor_attention(model, bands, labelled), out / "attention.csv", overwrite=overwrite)
-    click.echo(str(out))
+    with process_group() as writes:
+        model = train_model(bands, labelled, folds, options=options, seed=seed, device=device)
+        if writes:
+            save_model(model, out, overwrite=overwrite)
+            write_table(factor_attention(model, bands, labelled), out / "attention.csv", overwrite=overwrite)
+            click.echo(str(out))
 
 
 @main.command()

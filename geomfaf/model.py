@@ -24,8 +24,9 @@ from .encode import Channel, Encoder, fit_encoder
 from .errors import DataError, ModelMismatchError, UsageError
 from .folds import Folds, shared_cells
 from .grid import Grid
+from .processes import gather, own_device, own_folds
 from .progress import quiet, track
-from .train import MFAFClassifier, Training, restore_classifier
+from .train import MFAFClassifier, Training, choose_device, restore_classifier
 from .windows import read_windows
 from .write import finished_file, write_json
 
@@ -102,7 +103,7 @@ def train_model(
     device: str = "auto",
     checkpoints: Path | None = None,
 ) -> Model:
-    """Train one network a fold.
+    """Train one network a fold; with several processes each trains some of the folds, see :mod:`geomfaf.processes`.
 
     Parameters
     ----------
@@ -125,7 +126,8 @@ def train_model(
     if folds.margin < size:
         raise DataError(f"the folds keep {folds.margin} cells free around test ground; windows of {size} need {size}.")
     members = []
-    for fold in track(range(folds.count), "training", unit="folds"):
+    device = own_device(device)
+    for fold in track(own_folds(folds.count), "training", unit="folds"):
         names = list(bands[fold]) if bands is not None else [band.name for band in named]
         train, test = folds.training(windows, fold), folds.testing(windows, fold)
         if shared_cells(windows, train, test):
@@ -143,7 +145,19 @@ def train_model(
         else:
             classifier.fit(x, labels, places=places, checkpoint=checkpoint, label=label)
         members.append(FoldModel(fold, encoder, classifier))
+    members = _gather_members(members, device)
     return Model(members, named, size, folds, options, seed)
+
+
+def _gather_members(members: list[FoldModel], device: str) -> list[FoldModel]:
+    """Return the models of all folds, those of other processes included, on this process's device."""
+    for member in members:
+        member.classifier.net_.cpu()  # another process may not reach this one's graphics card
+    members = sorted(gather(members), key=lambda member: member.fold)
+    for member in members:
+        member.classifier.device = device
+        member.classifier.net_.to(choose_device(device))
+    return members
 
 
 def training_data(

@@ -14,8 +14,8 @@ ORDER = (
     "errors grid bands elements units values censored progress findings flaws geometry duplicates classes "
     "read recognise assays check compositions screen idw rasterize faults write stack variogram windows "
     "features folds negatives encode augment backbones mfaf checkpoint train metrics weights_of_evidence "
-    "table_model fuzzy_overlay baselines chance model predict explain applicability heldout optimism verdict evaluate "
-    "assess targets report synthetic init settings project experiment cli_inputs cli"
+    "table_model fuzzy_overlay baselines chance processes model predict explain applicability heldout optimism verdict "
+    "evaluate assess targets report synthetic init settings project experiment cli_inputs cli"
 ).split()
 GRIDDING = ("tree_engine options weights sight barriers samples validate kernels quadtree far plan").split()
 BLOCKWISE = "runner tiff_tiles raster_files stream".split()
