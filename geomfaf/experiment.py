@@ -158,7 +158,7 @@ def run_experiment(
     result = _summary(pd.DataFrame(found), methods)
     folder = run / "experiments"
     write_table(result, folder / f"{table}.csv", overwrite=True)
-    (folder / f"{table}.md").write_text(_page(table, result, base, seeds), encoding="utf-8")
+    (folder / f"{table}.md").write_text(_page(table, result, base, quick), encoding="utf-8")
     _draw(table, result, folder / f"{table}.png")
     return result
 
@@ -238,7 +238,7 @@ def _summary(found: pd.DataFrame, methods: Iterable[Method]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _page(table: str, result: pd.DataFrame, base: Training, seeds: int) -> str:
+def _page(table: str, result: pd.DataFrame, base: Training, quick: bool) -> str:
     """Return the page: figures of both protocols beside the paper's, and how far their orders agree."""
     title, methods = TABLES[table]
     lines = [f"# {title}", "", "Percent; ours with the standard deviation over the seeds. The paper's survey is not"]
@@ -261,6 +261,12 @@ def _page(table: str, result: pd.DataFrame, base: Training, seeds: int) -> str:
         said = "not defined, all are equal" if np.isnan(rho) else f"{rho:+.2f}"
         lines.append(f"- {protocol}: rank correlation of the AUCs with the published ones {said}. Difference in AUC")
         lines.append(f"  from {first.method}, published in brackets: {', '.join(differences)}.")
+    seeds = int(result["seeds"].iloc[0])
+    if quick:
+        lines += [
+            "",
+            "**A quick run**: too short for the larger networks to learn anything; no figure here is a result.",
+        ]
     counts = result.groupby("protocol")[["windows", "ore_windows"]].first()
     tested = ", ".join(f"{p} {int(n)} ({int(ore)} ore)" for p, n, ore in counts.itertuples())
     lines += ["", f"Windows tested: {tested}. {seeds} seed{'s' if seeds > 1 else ''}, {base.epochs} epochs,"]

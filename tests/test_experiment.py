@@ -114,7 +114,9 @@ def test_the_command(run):
     toml.write_text('out = "."\n')
     result = CliRunner().invoke(main, ["experiment", "table3", str(toml), "--quick", "--workers", "1"])
     assert result.exit_code == 0, result.output
-    assert "3 epochs" in (run / "experiments" / "table3.md").read_text(encoding="utf-8")
+    page = (run / "experiments" / "table3.md").read_text(encoding="utf-8")
+    assert "3 epochs" in page
+    assert "A quick run" in page
 
 
 def test_an_unfinished_run_and_an_unknown_table_are_refused(tmp_path):
