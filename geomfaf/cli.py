@@ -19,6 +19,7 @@ from .cli_inputs import (
     search_of,
     settings_of,
     source_of,
+    stack_choices_of,
     survey_of,
     whole_number,
 )
@@ -406,8 +407,8 @@ def stack(
     checked = in_composition(checked, survey, log_ratio)
     columns = None if elements is None else list(select_elements(checked.samples, elements))
     ground = survey_grid(checked, cell or settings_of(survey, "grid").get("cell"))
-    layers = {"geology": options["geology"], "faults": options["faults"], **search_of(options, ground)}
-    click.echo(str(stack_to_file(checked, ground, elements=columns, **layers, **output)))
+    choices = stack_choices_of(survey, checked, options, ground)
+    click.echo(str(stack_to_file(checked, ground, elements=columns, **choices, **output)))
 
 
 @main.command()

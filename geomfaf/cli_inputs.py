@@ -102,6 +102,28 @@ def search_of(options: dict[str, Any], grid: Any) -> dict[str, Any]:
     }
 
 
+def stack_choices_of(paths: tuple[Path, ...], survey: Any, options: dict[str, Any], grid: Any) -> dict[str, Any]:
+    """Return how a stack is built: as the command says, and where it does not, as the project file does."""
+    from dataclasses import replace
+
+    from .project import stack_choices
+    from .settings import load_project
+
+    said = {"geology": options["geology"], "faults": options["faults"], **search_of(options, grid)}
+    if paths[0].suffix != ".toml":
+        return said
+    source = click.get_current_context().get_parameter_source
+    given = {key for key in options if source(key) != click.core.ParameterSource.DEFAULT}
+    choices = {key: value for key, value in said.items() if key != "options"}
+    project = stack_choices(load_project(paths[0]), survey)
+    choices.update((key, value) for key, value in project.items() if key not in given)
+    own = {
+        key: getattr(said["options"], key) for key in ("minimum", "max_distance", "anisotropy", "errors", "barriers")
+    }
+    choices["options"] = replace(project["options"], **{key: value for key, value in own.items() if key in given})
+    return choices
+
+
 def output_of(path: Path, scheduler: str | None, overwrite: bool) -> dict[str, Any]:
     """Return where and how a raster is written: as a COG unless it is a Zarr store."""
     from .blockwise.stream import check_target

@@ -90,9 +90,8 @@ def run_project(project: Project, *, overwrite: bool = False) -> Path:
         screening, chosen = screen_in_folds(project, survey, folds)
         write_table(screening, out / "screen.csv", overwrite=True)
     with _timed(timings, "stack"):
-        stack = _stack(
-            project, survey, grid, sorted({e for part in chosen for e in part}, key=list(survey.elements).index)
-        )
+        kept = sorted({e for part in chosen for e in part}, key=list(survey.elements).index)
+        stack = build_stack(survey, grid, elements=kept, **stack_choices(project, survey))
         write_raster(stack, out / "stack.tif", overwrite=True)
         tables = draw_tables(project, ore, folds, stack, chosen)
         windows = tables[0]
@@ -151,7 +150,8 @@ def coarse_stack(project: Project, survey: Survey, grid: Grid) -> xr.DataArray:
     """
     factor = max(1, max(grid.shape) // COARSE_CELLS)
     coarse = Grid.from_bounds(grid.bounds, grid.cell * factor, grid.crs)
-    return _stack(project, survey, coarse, list(survey.elements))
+    choices = stack_choices(project, survey)
+    return build_stack(survey, coarse, **{**choices, "options": replace(choices["options"], errors=False)})
 
 
 def cut_windows(
@@ -238,8 +238,12 @@ def _away(folds: Folds, points: gpd.GeoDataFrame, fold: int, radius: float) -> n
     return ~points.geometry.intersects(ground).to_numpy()
 
 
-def _stack(project: Project, survey: Survey, grid: Grid, elements: list[str]) -> xr.DataArray:
-    choices = {**project.stage("grid", "power", "neighbours", "radius", "scale"), **project.stage("rasterize")}
+def stack_choices(project: Project, survey: Survey) -> dict[str, Any]:
+    """Return what the project says of the stack, as :func:`geomfaf.build_stack` takes it."""
+    choices: dict[str, Any] = {
+        **project.stage("grid", "power", "neighbours", "radius", "scale"),
+        **project.stage("rasterize"),
+    }
     if "neighbours" in choices:
         choices["neighbours"] = choices["neighbours"] or None  # 0 = all samples, as TOML has no null
     settings = {"errors": True, **project.stage("grid", *IDW_OPTIONS)}
@@ -249,7 +253,7 @@ def _stack(project: Project, survey: Survey, grid: Grid, elements: list[str]) ->
         if survey.faults is None:
             raise UsageError("[grid] barriers = true needs faults, and the survey has none.")
         settings["barriers"] = survey.faults
-    return build_stack(survey, grid, elements=elements, options=IdwOptions(**settings), **choices)
+    return {**choices, "options": IdwOptions(**settings)}
 
 
 def _bands_in_folds(stack: xr.DataArray, chosen: list[list[str]]) -> list[list[str]]:
