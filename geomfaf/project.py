@@ -24,6 +24,7 @@ from .errors import OutputExistsError, UsageError, nearest_name
 from .evaluate import Evaluation, evaluate_model, evaluate_paper_protocol
 from .findings import require_accepted
 from .folds import Folds, spatial_folds
+from .formats import hidden_password, is_database
 from .grid import Grid
 from .model import Model, file_hash, library_versions, load_model, save_model, train_model
 from .predict import predict_scores
@@ -35,7 +36,7 @@ from .stack import build_stack, study_area_mask, survey_grid
 from .targets import make_cells, make_targets
 from .train import Training, training_options
 from .windows import DEFAULT_SIZE, centred_windows, tiled_windows
-from .write import write_json, write_layers, write_raster, write_table
+from .write import write_findings, write_json, write_layers, write_raster, write_table
 
 FALLBACK_ELEMENTS = 3
 """Elements used when none passes the screening and there is neither geology nor faults."""
@@ -95,7 +96,8 @@ def load_project(path: str | Path) -> Project:
             if "path" not in table:
                 raise UsageError(f"{path.name}: [{role}] has no path.")
             options = {k: v for k, v in table.items() if k not in {"path", *extra.get(role, set())}}
-            sources[role] = Source(path.parent / table["path"], **options)
+            place = table["path"]
+            sources[role] = Source(place if is_database(place) else path.parent / place, **options)
     stages = {name: _checked(path, name, content[name], known[name]) for name in known if name in content}
     return Project(
         folder=path.parent,
@@ -150,8 +152,9 @@ def run_project(project: Project, *, overwrite: bool = False) -> Path:
     (out / "run.json").unlink(missing_ok=True)
     timings: dict[str, float] = {}
     with _timed(timings, "read and check"):
-        survey, findings = read_and_check(project)
-        write_table(findings, out / "check.csv", overwrite=True)
+        read = project.read()
+        survey, findings = check_survey(read, **project.stage("check"))
+        write_findings(findings, survey.findings, read.layers(), out, overwrite=True)
         require_accepted(findings)
     with _timed(timings, "windows and folds"):
         grid, windows, folds = cut_windows(project, survey)
@@ -187,11 +190,6 @@ def run_project(project: Project, *, overwrite: bool = False) -> Path:
         )
     write_json(_record(project, survey, grid, folds, timings), out / "run.json", overwrite=True)
     return out
-
-
-def read_and_check(project: Project) -> tuple[Survey, pd.DataFrame]:
-    """Return the cleaned survey and the findings, refused ones included."""
-    return check_survey(project.read(), **project.stage("check"))
 
 
 def cut_windows(project: Project, survey: Survey) -> tuple[Grid, gpd.GeoDataFrame, Folds]:
@@ -345,7 +343,7 @@ def _write_targets(
 
 def _record(project: Project, survey: Survey, grid: Grid, folds: Folds, timings: dict[str, float]) -> dict[str, Any]:
     inputs = {
-        role: {**{k: v for k, v in asdict(source).items() if v is not None}, "sha256": file_hash(source.path)}
+        role: {**{k: v for k, v in asdict(source).items() if v}, **_identity(source.path)}
         for role, source in project.sources.items()
     }
     return {
@@ -358,6 +356,15 @@ def _record(project: Project, survey: Survey, grid: Grid, folds: Folds, timings:
         "seconds": {name: round(value, 2) for name, value in timings.items()},
         "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
+
+
+def _identity(path: str | Path) -> dict[str, str]:
+    """Return what tells one input from another: the hash of a file, of the files of a folder; never a password."""
+    if is_database(path):
+        return {"path": hidden_password(str(path))}
+    files = sorted(p for p in Path(path).iterdir() if p.is_file()) if Path(path).is_dir() else [path]
+    hashes = [file_hash(file) for file in files]
+    return {"sha256": hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()}
 
 
 @contextmanager

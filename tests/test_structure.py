@@ -9,8 +9,8 @@ import geomfaf
 
 HOME = Path(geomfaf.__file__).parent
 ORDER = (
-    "errors grid bands elements progress findings geometry duplicates classes read recognise check screen idw "
-    "rasterize write stack windows folds encode augment backbones mfaf checkpoint train baselines model predict "
+    "errors grid bands elements progress findings geometry duplicates classes formats place read recognise check "
+    "screen idw rasterize write stack windows folds encode augment backbones mfaf checkpoint train baselines model predict "
     "evaluate targets report synthetic init project cli_inputs cli"
 ).split()
 GRIDDING = (
