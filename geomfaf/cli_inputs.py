@@ -102,16 +102,16 @@ def print_table(table: Any, as_json: bool) -> None:
 
 def print_findings(findings: Any) -> None:
     """Print findings for people: a line for each rule of a layer, the columns it was broken in together."""
+    from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     colours = {"refused": "bold red", "fixed": "yellow", "noticed": "cyan"}
-    shown = Table(show_edge=False, header_style="bold", pad_edge=False)
+    shown = Table(box=box.SIMPLE_HEAD, show_edge=False, header_style="bold", pad_edge=False)
     for name, options in (
-        ("", {"no_wrap": True}), ("layer", {"no_wrap": True}), ("found", {"min_width": 18}),
+        ("", {"no_wrap": True}), ("layer", {"no_wrap": True}), ("found", {"max_width": 22}),
         ("count", {"justify": "right", "no_wrap": True}), ("what was done, and what to do", {"ratio": 1}),
-        ("rows", {"max_width": 12}),
     ):  # fmt: skip
         shown.add_column(name, overflow="fold", **options)
     for (severity, layer, rule), group in findings.groupby(["severity", "layer", "rule"], sort=False):
@@ -123,8 +123,10 @@ def print_findings(findings: Any) -> None:
             what.append(
                 f". {first['advice'][0].upper()}{first['advice'][1:]}", "bold" if severity == "refused" else "dim"
             )
+        if first["rows"]:
+            what.append(f" [row{'s' if ' ' in first['rows'] else ''} {first['rows']}]", "dim")
         count = f"{group['count'].sum():,}" if group["count"].sum() else ""
-        shown.add_row(Text(severity, colours[severity]), layer, where if columns else rule, count, what, first["rows"])
+        shown.add_row(Text(severity, colours[severity]), layer, where if columns else rule, count, what)
     total = findings["severity"].value_counts()
     console = Console(width=None if sys.stdout.isatty() else 100)
     if len(findings):

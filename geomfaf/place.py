@@ -111,10 +111,10 @@ def check_coordinates(role: str, frame: gpd.GeoDataFrame) -> Finding | None:
             "zone in the easting", what, _setting(role, "crs = ") + " the variant of the CRS with zone numbers"
         )
     fits = next((other for other in neighbours(crs) if _same_ground(xy, crs, other)), None)
-    if _inside(xy, home, 1.0) and fits is not None:
+    if _inside(xy, home, 2.0) and fits is not None:
         done = f"the middle ({said}) lies outside the zone: lengths are distorted there"
         return Finding("noticed", role, "", "outside the zone", len(frame), done, f"crs = {_quoted(fits)} fits better")
-    if _inside(xy, home, 1.0):
+    if _inside(xy, home, 2.0):
         done = f"the middle ({said}) lies outside the area that this CRS is made for"
         return Finding("noticed", role, "", "outside the area of use", len(frame), done, "name a CRS of the area")
     west, south, east, north = home

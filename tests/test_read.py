@@ -217,7 +217,7 @@ def test_a_target_without_metres_is_refused(survey_file, crs):
 def test_metres_that_are_called_degrees_are_refused(tmp_path):
     wrong = Source(text_file(tmp_path, TABLES["comma"][0]), crs="EPSG:4326")
     survey = read_survey({"samples": wrong, "deposits": wrong})
-    with pytest.raises(DataError, match="do not lie on the Earth in WGS 84: they are no degrees. name the right CRS"):
+    with pytest.raises(DataError, match=r"do not lie on the Earth in WGS 84: they are no degrees\. name the right CRS"):
         require_accepted(check_survey(survey)[1])
 
 

@@ -10,8 +10,8 @@ import geomfaf
 HOME = Path(geomfaf.__file__).parent
 ORDER = (
     "errors grid bands elements progress findings geometry duplicates classes formats place read recognise check "
-    "screen idw rasterize write stack windows folds encode augment backbones mfaf checkpoint train baselines model predict "
-    "evaluate targets report synthetic init project cli_inputs cli"
+    "screen idw rasterize write stack windows folds encode augment backbones mfaf checkpoint train baselines model "
+    "predict evaluate targets report synthetic init project cli_inputs cli"
 ).split()
 GRIDDING = (
     "tree_engine options weights sight barriers samples validate kernels quadtree far plan cluster tiff_tiles "
