@@ -52,6 +52,7 @@ check: $(VENV)/installed-dev
 # Against gdal_grid, SAGA and the other peers that are installed; rewrites the tables of docs/benchmarks.
 bench: install
 	for part in processes computations growth scale cold; do $(BIN)/python benchmarks/idw.py $$part || exit 1; done
+	$(BIN)/python benchmarks/stack.py
 
 areas: install
 	@for area in clb_finland mtpainter_sa murchison_wa; do \

@@ -31,8 +31,8 @@ import pandas as pd
 import peers
 from points import BANDS, SIDE, as_layer, clustered_points, write_layers
 
+from geomfaf.blockwise.runner import cores
 from geomfaf.grid import Grid
-from geomfaf.gridding.plan import cores
 from geomfaf.idw import IdwOptions, idw
 
 SAMPLES, CELLS = 7_512, 1_560

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import rasterio.crs
@@ -14,15 +16,15 @@ from pyproj import CRS
 from .errors import DataError
 from .grid import Grid
 
-KINDS = ("element", "class", "distance", "density", "presence", "score")
+KINDS = ("element", "ratio", "class", "distance", "density", "presence", "score")
 
 
 @dataclass(frozen=True)
 class Band:
     """Name, kind, unit, description and, for a class band, the legend of one band.
 
-    ``kind`` decides how a model scales the band: ``element`` (logarithm), ``class`` (one-hot by
-    ``legend``, id -> name), ``distance`` and ``density`` (metres, km per km2), ``presence`` (0 or 1).
+    ``kind`` decides how a model scales the band: ``element`` (logarithm), ``ratio`` (a logarithm already), ``class``
+    (one-hot by ``legend``, id -> name), ``distance`` and ``density`` (metres, km per km2), ``presence`` (0 or 1).
     """
 
     name: str
@@ -45,6 +47,7 @@ def as_dataarray(values: np.ndarray, grid: Grid, bands: Sequence[Band]) -> xr.Da
     xarray.DataArray
         float32 (band, y, x), NaN = nodata, coordinates at the cell centres; ``kind``, ``unit`` and
         ``description`` are coordinates along ``band``; ``attrs["legends"]`` maps class bands to legends.
+        ``attrs["notes"]``, where there are any, maps bands to what else they remember of their making.
     """
     values = np.asarray(values, np.float32)
     if values.shape != (len(bands), *grid.shape):
@@ -63,12 +66,28 @@ def as_dataarray(values: np.ndarray, grid: Grid, bands: Sequence[Band]) -> xr.Da
             "unit": ("band", [band.unit for band in bands]),
             "description": ("band", [band.label for band in bands]),
         },
-        attrs={"legends": {band.name: dict(band.legend) for band in bands if band.legend}},
+        attrs={"legends": legends_of(bands)},
     )
     # The authority's code, where there is one, is the same text before and after a round trip; WKT is not.
     code = grid.crs.to_authority(min_confidence=70)
     crs = ":".join(code) if code and CRS.from_authority(*code) == grid.crs else grid.crs.to_wkt()
     return array.rio.write_crs(crs).rio.write_transform(grid.transform).rio.write_nodata(np.nan)
+
+
+def legends_of(bands: Sequence[Band]) -> dict[str, dict[int, str]]:
+    """Return the legends of the class bands by band name."""
+    return {band.name: dict(band.legend) for band in bands if band.legend}
+
+
+def describe_band(target: Any, index: int, band: Band, notes: Mapping[str, str] | None = None) -> None:
+    """Write a band's description, unit, name, kind, legend and notes into an open rasterio dataset."""
+    target.set_band_description(index, band.label)
+    if band.unit:
+        target.set_band_unit(index, band.unit)
+    tags = {"name": band.name, "kind": band.kind, **(notes or {})}
+    if band.legend:
+        tags["legend"] = json.dumps({str(key): value for key, value in band.legend.items()}, ensure_ascii=False)
+    target.update_tags(index, **tags)
 
 
 def from_rasterio(crs: rasterio.crs.CRS) -> CRS:

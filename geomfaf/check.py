@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
 
+from .assays import clean_values, usable_elements
 from .classes import merge_class_names
 from .duplicates import drop_repeated, merge_places
-from .elements import label
 from .findings import ROWS_KEPT, Finding, as_refusals, as_table, note
 from .geometry import (
     POINT_ROLES,
@@ -24,9 +27,6 @@ from .geometry import (
 )
 from .read import Survey
 
-SENTINELS = (-9999.0, -999.0, -99.0, -99999.0, -999999.0, 1e30, -1e30)
-"""Numbers that laboratories and databases write where they measured nothing."""
-
 MIN_SITES = 30
 """Fewer places than this do not carry an interpolated map of a survey area."""
 
@@ -37,6 +37,9 @@ def check_survey(
     max_censored: float = 0.5,
     max_missing: float = 2 / 3,
     min_sites: int = MIN_SITES,
+    replacement: str = "half",
+    detection_limits: str | Path | Mapping[str, float] | None = None,
+    decimal: str | None = None,
     duplicates: str = "mean",
     strict: bool = False,
 ) -> tuple[Survey, pd.DataFrame]:
@@ -50,6 +53,12 @@ def check_survey(
         Shares of below-detection and of missing values above which an element is set aside.
     min_sites : int
         Places below which an element is set aside.
+    replacement : {"half", "sqrt2", "zero", "drop", "ros", "multiplicative"}
+        What stands for a value below detection, see :func:`geomfaf.censored.replace_censored`.
+    detection_limits : mapping or path, optional
+        Element or column -> limit, or a CSV file with element, limit and unit: for zeros and words like "bdl".
+    decimal : {".", ","}, optional
+        How to read ``1,234`` where neither its column nor another one tells.
     duplicates : {"mean", "median", "first", "keep"}
         What becomes of several rows at one place, see :func:`geomfaf.duplicates.merge_places`.
     strict : bool
@@ -66,7 +75,8 @@ def check_survey(
     """
     found: list[Finding] = list(survey.findings)
     if not any(finding.severity == "refused" for finding in found):
-        survey = _checked_layers(survey, found, duplicates)
+        values = {"replacement": replacement, "limits": detection_limits, "decimal": decimal}
+        survey = _checked_layers(survey, found, duplicates, values)
         if len(survey.samples):
             survey = _set_elements_aside(survey, found, max_censored, max_missing, min_sites)
             _check_deposits(survey, found)
@@ -76,7 +86,7 @@ def check_survey(
     return replace(survey, **frames, findings=tuple(found)), as_table(found)
 
 
-def _checked_layers(survey: Survey, found: list[Finding], duplicates: str) -> Survey:
+def _checked_layers(survey: Survey, found: list[Finding], duplicates: str, values: dict[str, Any]) -> Survey:
     """Return clean layers; the index of each frame still holds its source rows."""
     # Whatever index the caller's frames have, from here on it is the source row.
     frames = {
@@ -88,10 +98,10 @@ def _checked_layers(survey: Survey, found: list[Finding], duplicates: str) -> Su
         frames[role] = drop_far_points(role, frames[role], found)
     if "geology" in frames and survey.geology_column is not None:
         frames["geology"] = merge_class_names(frames["geology"], survey.geology_column, found)
-    samples = _clean_values(frames["samples"], survey.elements, found)
-    frames["samples"] = merge_places(samples, list(survey.elements), found, duplicates)
+    samples, elements = clean_values(frames["samples"], survey.elements, found, **values)
+    frames["samples"] = merge_places(samples, list(elements), found, duplicates)
     frames["deposits"] = drop_repeated(frames["deposits"], found)
-    survey = replace(survey, **frames)
+    survey = replace(survey, **frames, elements=elements)
     if survey.study_area is None or not len(survey.study_area):
         survey = replace(survey, study_area=study_area_of_samples(survey.samples))
         area = area_of(survey).area / 1e6
@@ -111,7 +121,8 @@ def clean_samples(samples: gpd.GeoDataFrame, elements: dict[str, str]) -> tuple[
     """Return samples with clean geometry and with positive numbers or NaN in the element columns, and the findings."""
     found: list[Finding] = []
     placed = clean_geometry("samples", samples.reset_index(drop=True), found)
-    return _clean_values(placed, elements, found).reset_index(drop=True), as_table(found)
+    cleaned, _ = clean_values(placed, elements, found)
+    return cleaned.reset_index(drop=True), as_table(found)
 
 
 def study_area_of_samples(samples: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
@@ -125,65 +136,6 @@ def area_of(survey: Survey) -> shapely.Geometry:
     """Return the study area as one geometry: the layer, else the area around the samples."""
     area = survey.study_area if survey.study_area is not None else study_area_of_samples(survey.samples)
     return area.geometry.union_all()
-
-
-def _rows(mask: np.ndarray) -> tuple[int, ...]:
-    return tuple(int(row) for row in np.flatnonzero(mask)[:5])
-
-
-# --- values ---------------------------------------------------------------------------------------------------------
-
-
-def _clean_values(samples: gpd.GeoDataFrame, elements: dict[str, str], found: list[Finding]) -> gpd.GeoDataFrame:
-    """Return the samples with positive numbers or NaN; the share censored is kept in ``attrs``."""
-    columns, censored = {}, {}
-    for column in elements:
-        numbers, text = _numbers(samples[column])
-        _value_note(found, column, "not a number", text, "no number can be read there: missing", "correct the table")
-        sentinel = np.isin(numbers, SENTINELS) | np.isinf(numbers)
-        _value_note(found, column, "sentinel", sentinel, f"{_list(numbers[sentinel])} means not measured: missing")
-        numbers[sentinel] = np.nan
-        negative, zero = numbers < 0, numbers == 0
-        limits = np.abs(numbers[negative])
-        done = f"a negative value is minus a detection limit ({_list(limits)}): half the limit"
-        _value_note(found, column, "negative = below detection", negative, done)
-        numbers[negative] = limits / 2
-        positive = numbers[(numbers > 0) & ~negative]
-        if len(positive):
-            half = positive.min() / 2
-            done = f"zero = below an unknown detection limit: half the smallest positive value ({half:.3g})"
-            _value_note(found, column, "zero = below detection", zero, done, "ask the laboratory for the limits")
-            numbers[zero] = half
-        missing = np.isnan(numbers)
-        _value_note(found, column, "missing", missing, "not used for this element", severity="noticed")
-        columns[column], censored[column] = numbers, float((negative | zero).sum()) / max((~missing).sum(), 1)
-    cleaned = samples.assign(**columns)
-    cleaned.attrs["censored_share"] = censored
-    return cleaned
-
-
-def _numbers(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
-    """Return the values as float64 and a mask of texts that are no numbers; ``<5`` becomes -5, as labs write it."""
-    if pd.api.types.is_numeric_dtype(column):
-        return column.to_numpy(float, na_value=np.nan).copy(), np.zeros(len(column), bool)
-    text = column.astype("string").str.strip().str.replace(r"^([-+]?\d*),(\d+)(?=$|[eE])", r"\1.\2", regex=True)
-    text = text.str.replace(r"^<\s*(\d*)[.,]?(\d*)$", r"-\1.\2", regex=True)
-    numbers = pd.to_numeric(text, errors="coerce").to_numpy(float, na_value=np.nan).copy()
-    blank = (text.isna() | (text == "")).to_numpy(bool)
-    return numbers, np.isnan(numbers) & ~blank
-
-
-def _list(values: np.ndarray) -> str:
-    unique = np.unique(values)
-    shown = ", ".join(f"{value:g}" for value in unique[:3])
-    return f"{shown}, ..." if len(unique) > 3 else shown
-
-
-def _value_note(
-    found: list[Finding], column: str, rule: str, mask: np.ndarray, done: str, advice: str = "", severity: str = "fixed"
-) -> None:
-    if mask.any():
-        found.append(Finding(severity, "samples", column, rule, int(mask.sum()), done, advice, _rows(mask)))
 
 
 # --- place, elements, labels ----------------------------------------------------------------------------------------
@@ -223,25 +175,14 @@ def _set_elements_aside(
             note = "neither elements nor geology nor faults are left as evidence"
             found.append(Finding("refused", "samples", "", "no evidence", sites, note, "add evidence"))
         return replace(survey, elements={})
-    kept = {}
-    for column, unit in survey.elements.items():
-        values = survey.samples[column]
-        known = values.dropna()
-        censored = survey.samples.attrs.get("censored_share", {}).get(column, 0.0)
-        if known.nunique() < 2:
-            rule, reason = "constant", "all its values are the same"
-        elif len(known) < min_sites or len(known) < (1 - max_missing) * sites:
-            rule, reason = "too few values", f"measured at {len(known):,} of {sites:,} places"
-        elif censored > max_censored:
-            rule, reason = "mostly below detection", f"{100 * censored:.0f} % of its values are below detection"
-        else:
-            kept[column] = unit
-            continue
-        note = f"{label(column)} is set aside: {reason}"
-        found.append(Finding("fixed", "samples", column, rule, int(sites - len(known)), note))
-    if not kept:
-        note = "no element column has enough usable values"
-        found.append(Finding("refused", "samples", "", "no usable element", len(survey.elements), note, "see above"))
+    kept = usable_elements(
+        survey.samples,
+        survey.elements,
+        found,
+        max_censored=max_censored,
+        max_missing=max_missing,
+        min_sites=min_sites,
+    )
     return replace(survey, elements=kept)
 
 

@@ -11,10 +11,13 @@ import click
 from . import __version__
 from .cli_inputs import (
     grid_for,
+    in_composition,
     layer_of,
+    output_of,
     print_findings,
     print_table,
     say_findings,
+    search_of,
     settings_of,
     source_of,
     survey_of,
@@ -46,18 +49,21 @@ class _Group(click.Group):
             ctx.exit(1)
 
 
-def _bounds(_: click.Context, __: click.Parameter, text: str | None) -> tuple[float, ...] | None:
-    if text is None:
-        return None
-    try:
-        values = tuple(float(part) for part in text.split(","))
-    except ValueError:
-        values = ()
-    if len(values) != 4:
-        raise click.BadParameter(
-            f'"{text}" is not W,S,E,N: four numbers in metres, such as 400000,2400000,420000,2420000.'
-        )
-    return values
+def _numbers(count: int, names: str, example: str) -> Callable:
+    """Return the callback that reads so many comma-separated numbers."""
+
+    def read(_: click.Context, __: click.Parameter, text: str | None) -> tuple[float, ...] | None:
+        if text is None:
+            return None
+        try:
+            values = tuple(float(part) for part in text.split(","))
+        except ValueError:
+            values = ()
+        if len(values) != count:
+            raise click.BadParameter(f'"{text}" is not {names}: {count} numbers, such as {example}.')
+        return values
+
+    return read
 
 
 def _names(_: click.Context, __: click.Parameter, text: str | None) -> list[str] | None:
@@ -76,6 +82,11 @@ def _options(*options: Callable) -> Callable:
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace a result that is already there.")
 seed_option = click.option("--seed", default=0, show_default=True, help="Seed of everything random.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
+log_ratio_option = click.option(
+    "--log-ratio",
+    type=click.Choice(["clr", "ilr"]),
+    help="Log-ratios of the usable elements in their place: centred or isometric [default: as the project says].",
+)
 device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
 stride_option = click.option("--stride", type=int, help="Cells between window centres [default: a quarter window].")
 table_options = _options(
@@ -87,14 +98,26 @@ table_options = _options(
 )
 grid_options = _options(
     click.option("--cell", type=float, help="Cell size in metres [default: round, 500 to 1,000 cells a side]."),
-    click.option("--bounds", callback=_bounds, help="W,S,E,N in metres [default: those of the layer]."),
+    click.option("--bounds", callback=_numbers(4, "W,S,E,N in metres", "400000,2400000,420000,2420000"),
+                 help="W,S,E,N in metres [default: those of the layer]."),
     click.option("--like", type=EXISTING, help="Take the grid of this raster."),
-)
+)  # fmt: skip
 idw_options = _options(
-    click.option("--power", default=2.0, show_default=True, help="Exponent of the distance."),
-    click.option("--neighbours", default=12, show_default=True, help="Nearest samples; 0 takes all."),
+    click.option("--power", default="2", show_default=True,
+                 help="Exponent of the distance; auto: the one with the smallest leave-one-out error."),
+    click.option("--neighbours", default="12", show_default=True,
+                 help="Nearest samples; 0 takes all; auto: the number with the smallest leave-one-out error."),
     click.option("--radius", type=float, help="Metres; farther samples do not count [default: no limit]."),
-)
+    click.option("--minimum", default=1, show_default=True, help="Cells with fewer samples in reach are nodata."),
+    click.option("--max-distance", type=float,
+                 help="Metres; cells farther than this from every sample are nodata [default: no limit]."),
+    click.option("--anisotropy", callback=_numbers(2, "RATIO,AZIMUTH", "3,45"),
+                 help="RATIO,AZIMUTH: values are alike RATIO times farther along AZIMUTH (degrees from north)."),
+    click.option("--barriers", type=EXISTING, help="Fault lines; a sample behind one does not count."),
+    click.option("--errors/--no-errors", default=True, show_default=True,
+                 help="Cross-validate: print each element's errors and keep them with its band."),
+)  # fmt: skip
+scheduler_option = click.option("--scheduler", help="Dask scheduler to compute on, such as tcp://10.0.0.1:8786.")
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -224,6 +247,7 @@ def check(
 
     Example: geomfaf check demo/survey.gpkg
     """  # fmt: skip
+    from .assays import detection_limits
     from .check import check_survey
     from .findings import require_accepted
 
@@ -236,6 +260,10 @@ def check(
         print_table(findings, as_json)
     else:
         print_findings(findings)
+    limits = detection_limits(checked.samples).query("below > 0 or above > 0")
+    if len(limits) and not as_json:
+        click.echo("\nDetection limits (rows), of the elements that have values beyond them:")
+        print_table(limits.drop(columns="column"), as_json)
     if out:
         from .write import write_findings
 
@@ -250,12 +278,19 @@ def check(
               help="rank: AUC of the values; svm: the paper's support-vector AUC, out of fold.")  # fmt: skip
 @click.option("--radius", type=float, help='Metres; samples this near to a deposit are "ore" [default: mean spacing].')
 @click.option("--critical", default=2.58, show_default=True, help="ZAUC above which an element is kept.")
+@log_ratio_option
 @click.option("--out", type=NEW, help="Also write the table as CSV.")
 @seed_option
 @json_option
 @overwrite_option
 def screen(
-    survey: tuple[Path, ...], crs: str | None, out: Path | None, as_json: bool, overwrite: bool, **options: Any
+    survey: tuple[Path, ...],
+    crs: str | None,
+    log_ratio: str | None,
+    out: Path | None,
+    as_json: bool,
+    overwrite: bool,
+    **options: Any,
 ) -> None:
     """Score each element alone against "ore / no ore": AUC, 95 % interval, ZAUC, and whether it is kept.
 
@@ -267,6 +302,7 @@ def screen(
 
     checked, findings = check_survey(survey_of(survey, crs), **settings_of(survey, "check"))
     require_accepted(findings)
+    checked = in_composition(checked, survey, log_ratio)
     table = screen_elements(checked.samples, checked.deposits, checked.elements, **options)
     click.echo(f'samples within {table.attrs["radius"]:g} m of a deposit are "ore"', err=True)
     print_table(table, as_json)
@@ -284,23 +320,26 @@ def screen(
 @idw_options
 @click.option("--scale", type=click.Choice(["linear", "log"]), default="linear", show_default=True,
               help="log: weight log10 of the values.")  # fmt: skip
+@click.option("--extras", callback=_names, help="Further bands: distance (m to the nearest sample), count (samples).")
 @table_options
+@scheduler_option
 @overwrite_option
 def grid(
-    samples: Path, out: Path, elements: list[str] | None, neighbours: int, overwrite: bool, **options: Any
+    samples: Path, out: Path, elements: list[str] | None, scheduler: str | None, overwrite: bool, **options: Any
 ) -> None:
-    """Grid element columns of SAMPLES by inverse-distance weighting; the result is OUT, a GeoTIFF, one band each.
+    """Grid element columns of SAMPLES by inverse-distance weighting; the result is OUT, one band each.
 
-    SAMPLES may be a table (CSV) with --x --y --crs --xy-unit. Values are cleaned as `check` says.
+    OUT ends in .tif (a cloud-optimised GeoTIFF) or .zarr. It is written block by block, so it may be larger than
+    memory; an interrupted command goes on where it stopped when it is repeated. SAMPLES may be a table (CSV) with
+    --x --y --crs --xy-unit. Values are cleaned as `check` says.
 
     Example: geomfaf grid demo/survey.gpkg demo/grid.tif --elements Au_ppb,Cu_ppm --cell 100
     """
     from .check import clean_samples
-    from .idw import idw_grid
+    from .idw import idw_to_file
     from .read import metric_layer, select_elements
-    from .write import refuse_existing, write_raster
 
-    refuse_existing(out, overwrite)
+    output = output_of(out, scheduler, overwrite)
     layer = metric_layer(source_of(samples, options, "samples"))
     columns = select_elements(layer, elements)
     cleaned, findings = clean_samples(layer, columns)
@@ -308,38 +347,37 @@ def grid(
     if not len(cleaned):
         raise DataError(f"{samples.name} has no sample with a place: nothing can be gridded.")
     ground = grid_for(cleaned, options)
-    ground.require_memory(len(columns))
-    idw = {key: options[key] for key in ("power", "radius", "scale")}
-    bands = idw_grid(cleaned, list(columns), ground, neighbours=neighbours or None, units=columns, **idw)
-    click.echo(str(write_raster(bands, out, overwrite=overwrite)))
+    click.echo(str(idw_to_file(cleaned, list(columns), ground, units=columns, **search_of(options, ground), **output)))
 
 
 @main.command()
 @click.argument("vectors", type=EXISTING)
 @click.argument("out", type=NEW)
-@click.option("--kind", type=click.Choice(["geology", "distance", "presence", "density"]), default="geology",
-              show_default=True, help="geology: classes; the others for faults (m, 0/1, km per km2).")  # fmt: skip
+@click.option("--kind", default="geology", show_default=True,
+              type=click.Choice(["geology", "distance", "cell_distance", "presence", "density"]),
+              help="geology: classes; the others for faults: m to the line, m to the nearest cell with a line, 0/1, "
+                   "km per km2.")  # fmt: skip
 @click.option("--column", help="Class column of the geology [default: found by name].")
 @click.option("--rule", type=click.Choice(["largest", "centre"]), default="largest", show_default=True,
               help="Class with the largest share of the cell, or at its centre.")  # fmt: skip
 @grid_options
 @table_options
+@scheduler_option
 @overwrite_option
 def rasterize(
-    vectors: Path, out: Path, kind: str, column: str | None, rule: str, overwrite: bool, **options: Any
-) -> None:
-    """Rasterize geology polygons or fault lines of VECTORS; the result is OUT, a one-band GeoTIFF.
+    vectors: Path, out: Path, kind: str, column: str | None, rule: str, scheduler: str | None, overwrite: bool,
+    **options: Any,
+) -> None:  # fmt: skip
+    """Rasterize geology polygons or fault lines of VECTORS; the result is OUT, one band, .tif or .zarr.
 
     Example: geomfaf rasterize demo/survey.gpkg demo/distance.tif --kind distance --layer faults
     """
-    from .rasterize import vector_band
-    from .write import refuse_existing, write_raster
+    from .stack import vector_to_file
 
-    refuse_existing(out, overwrite)
+    output = output_of(out, scheduler, overwrite)
     role = "geology" if kind == "geology" else "faults"
     layer = layer_of(vectors, options, role)
-    bands = vector_band(layer, grid_for(layer, options), kind, column=column, rule=rule)
-    click.echo(str(write_raster(bands, out, overwrite=overwrite)))
+    click.echo(str(vector_to_file(layer, grid_for(layer, options), kind, column=column, rule=rule, **output)))
 
 
 @main.command()
@@ -353,39 +391,43 @@ def rasterize(
 @click.option("--geology", type=click.Choice(["largest", "centre"]), default="largest", show_default=True,
               help="Class with the largest share of the cell, or at its centre.")  # fmt: skip
 @click.option("--faults", callback=_names, default="distance", show_default=True,
-              help="Fault bands, comma-separated: distance, presence, density.")  # fmt: skip
+              help="Fault bands, comma-separated: distance, cell_distance, presence, density.")  # fmt: skip
+@log_ratio_option
 @click.option("--crs", help="CRS of the files that have none.")
+@scheduler_option
 @overwrite_option
 def stack(
     survey: tuple[Path, ...],
     out: Path,
     elements: list[str] | None,
     cell: float | None,
-    neighbours: int,
+    log_ratio: str | None,
     crs: str | None,
+    scheduler: str | None,
     overwrite: bool,
     **options: Any,
 ) -> None:
     """Build the stack of SURVEY (a geomfaf.toml, or survey files): elements, geology and faults on one grid.
 
-    The result is OUT, a GeoTIFF. Screen the elements first: `geomfaf screen`.
+    The result is OUT, .tif (a cloud-optimised GeoTIFF) or .zarr, written block by block: it may be larger than memory,
+    and an interrupted command goes on where it stopped when it is repeated. Screen elements first: `geomfaf screen`.
 
     Example: geomfaf stack demo/survey.gpkg demo/stack.tif --elements Ag_ppb,Au_ppb,Cu_ppm --cell 100
     """
     from .check import check_survey
     from .findings import require_accepted
     from .read import select_elements
-    from .stack import build_stack, survey_grid
-    from .write import refuse_existing, write_raster
+    from .stack import stack_to_file, survey_grid
 
-    refuse_existing(out, overwrite)
+    output = output_of(out, scheduler, overwrite)
     checked, findings = check_survey(survey_of(survey, crs), **settings_of(survey, "check"))
     require_accepted(findings)
     say_findings(findings)
+    checked = in_composition(checked, survey, log_ratio)
     columns = None if elements is None else list(select_elements(checked.samples, elements))
     ground = survey_grid(checked, cell or settings_of(survey, "grid").get("cell"))
-    bands = build_stack(checked, ground, elements=columns, neighbours=neighbours or None, **options)
-    click.echo(str(write_raster(bands, out, overwrite=overwrite)))
+    layers = {"geology": options["geology"], "faults": options["faults"], **search_of(options, ground)}
+    click.echo(str(stack_to_file(checked, ground, elements=columns, **layers, **output)))
 
 
 @main.command()
@@ -486,6 +528,51 @@ def predict(stack: Path, model: Path, out: Path, stride: int | None, device: str
     refuse_existing(out, overwrite)
     scores = predict_scores(load_model(model, device=device), read_raster(stack), stride=stride)
     click.echo(str(write_raster(scores, out, overwrite=overwrite)))
+
+
+@main.command()
+@click.argument("stack", type=EXISTING)
+@click.argument("deposits", type=EXISTING)
+@click.option("--categorical", callback=_names, default="", help="Bands whose classes are weighed one by one.")
+@click.option("--ascending", callback=_names, default="", help="Bands whose low values are favourable.")
+@click.option("--descending", callback=_names, default="", help="Bands whose high values are favourable.")
+@click.option("--unit-area", type=float, help="km2 that hold at most one deposit [default: a cell].")
+@click.option("--band", help="Print every cut of this band instead of the best one of all.")
+@click.option("--out", type=NEW, help="Also write the posterior probability as GeoTIFF.")
+@table_options
+@json_option
+@overwrite_option
+def weights(
+    stack: Path, deposits: Path, unit_area: float | None, band: str | None, out: Path | None,
+    as_json: bool, overwrite: bool, **options: Any,
+) -> None:  # fmt: skip
+    """Print the weights of evidence of every band of STACK for DEPOSITS: where it is cut, W+, W-, contrast.
+
+    By default class bands are categorical, distances ascending and all others descending. The same deposits make the
+    weights and the map: for figures on ground that it never saw see `evaluate`.
+
+    Example: geomfaf weights demo/stack.tif demo/survey.gpkg
+    """
+    from .bands import grid_of
+    from .errors import UsageError, nearest_name
+    from .progress import say
+    from .weights_of_evidence import METHODS, weigh_evidence
+    from .write import read_raster, refuse_existing, write_raster
+
+    if out:
+        refuse_existing(out, overwrite)
+    bands = read_raster(stack)
+    points = layer_of(deposits, options, "deposits", grid_of(bands).crs)
+    methods = {name: method for method in METHODS for name in options[method]}
+    found = weigh_evidence(bands, points, methods=methods, unit_area=unit_area)
+    if band is not None and band not in found.tables:
+        raise UsageError(f'the stack has no band "{band}".{nearest_name(band, found.tables)}')
+    print_table(found.summary() if band is None else found.tables[band], as_json)
+    test = found.independence
+    counts = "{deposits:.0f} deposits, the posterior expects {expected:.1f} (ratio {ratio:.2f})".format(**test)
+    say(f"{counts}; bands independent given the deposits: p = {test['p']:.2g} (Agterberg and Cheng)")
+    if out:
+        say(f"made {write_raster(found.posterior, out, overwrite=overwrite)}")
 
 
 @main.command()

@@ -29,6 +29,18 @@ def settings_of(paths: tuple[Path, ...], stage: str) -> dict[str, Any]:
     return load_project(paths[0]).stage(stage) if paths[0].suffix == ".toml" else {}
 
 
+def in_composition(checked: Any, paths: tuple[Path, ...], kind: str | None) -> Any:
+    """Return a checked survey with log-ratios, where the command or the project file asks for them."""
+    from .compositions import use_log_ratios
+    from .project import load_project
+
+    stages = load_project(paths[0]).stages if paths[0].suffix == ".toml" else {}
+    if kind is None and "composition" not in stages:
+        return checked
+    settings = stages.get("composition", {})
+    return use_log_ratios(checked, **{**settings, **({"kind": kind} if kind else {})})
+
+
 def source_of(path: Path, options: dict[str, Any], role: str) -> Any:
     """Return the source of one layer: as named, the only one, or the one that looks like its role."""
     from .formats import is_table
@@ -60,17 +72,44 @@ def layer_of(path: Path, options: dict[str, Any], role: str, crs: Any = None) ->
 
 def grid_for(layer: Any, options: dict[str, Any]) -> Any:
     """Return the grid asked for: that of a raster, or bounds and cell."""
-    from .bands import grid_of
     from .grid import Grid, default_cell_size
-    from .write import read_raster
+    from .write import raster_grid
 
     if options.get("like"):
-        ground = grid_of(read_raster(options["like"]))
+        ground = raster_grid(options["like"])
         if ground.crs != layer.crs:
             raise UsageError(f"{options['like']} is in {ground.crs.name}, the layer in {layer.crs.name}.")
         return ground
     bounds = options.get("bounds") or tuple(layer.total_bounds)
     return Grid.from_bounds(bounds, options.get("cell") or default_cell_size(bounds), layer.crs)
+
+
+def search_of(options: dict[str, Any], grid: Any) -> dict[str, Any]:
+    """Return what the interpolation takes from a command's options."""
+    from .idw import IdwOptions
+
+    lines = layer_of(options["barriers"], {}, "faults", grid.crs) if options["barriers"] else None
+    neighbours = options["neighbours"]
+    return {
+        "power": "auto" if options["power"] == "auto" else number(options["power"], "--power"),
+        "neighbours": "auto" if neighbours == "auto" else whole_number(neighbours, "--neighbours") or None,
+        "radius": options["radius"],
+        "scale": options["scale"],
+        "options": IdwOptions(
+            **{key: options[key] for key in ("minimum", "max_distance", "anisotropy", "errors")},
+            barriers=lines,
+            extras=tuple(options.get("extras") or ()),
+        ),
+    }
+
+
+def output_of(path: Path, scheduler: str | None, overwrite: bool) -> dict[str, Any]:
+    """Return where and how a raster is written: as a COG unless it is a Zarr store."""
+    from .blockwise.stream import check_target
+
+    cog = path.suffix != ".zarr"
+    check_target(path, overwrite=overwrite, cog=cog)
+    return {"path": path, "overwrite": overwrite, "cog": cog, "scheduler": scheduler}
 
 
 def say_findings(findings: Any) -> None:
@@ -97,7 +136,15 @@ def print_table(table: Any, as_json: bool) -> None:
         shown.add_column(str(column).replace("_", " "), overflow="fold")
     for row in table.itertuples(index=False):
         shown.add_row(*[f"{v:.4g}" if isinstance(v, float) else str(v) for v in row])
-    Console(width=None if sys.stdout.isatty() else 200).print(shown)
+    Console(width=None if sys.stdout.isatty() else 200, markup=False).print(shown)
+
+
+def number(text: str, option: str) -> float:
+    """Return an option's text as a number."""
+    try:
+        return float(text)
+    except ValueError as error:
+        raise UsageError(f'{option}: "{text}" is neither a number nor "auto".') from error
 
 
 def print_findings(findings: Any) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -14,11 +12,12 @@ import xarray as xr
 
 from .augment import smote
 from .bands import bands_of, grid_of
-from .baselines import BASELINES
+from .baselines import BASELINES, make_baseline
 from .errors import DataError
+from .features import window_features
 from .folds import random_split
 from .model import FoldModel, Model, training_data
-from .predict import lattice_scores, model_lattice, score_values
+from .predict import model_lattice, score_values
 from .progress import track
 from .screen import rank_auc
 from .stack import valid_cells
@@ -136,21 +135,27 @@ def evaluate_model(
     labels, fold_of = windows["label"].to_numpy(), model.folds.of_windows(windows)
     (heldout,) = score_values(scores, ["heldout_score"])
     out_of_fold = {"MFAF": np.full(len(windows), np.nan), **{name: np.full(len(windows), np.nan) for name in baselines}}
+    half, at = model.size // 2, np.nonzero(lattice.wanted)
+    # Nothing in these tables is learned, so one of each serves all folds.
+    table_of_windows = window_features(stack, windows["row"] + half, windows["col"] + half, model.size)
+    table_of_map = window_features(stack, lattice.rows[at[0]], lattice.cols[at[1]], model.size)
     maps = {"MFAF": heldout, **{name: np.full(heldout.shape, np.nan, np.float32) for name in baselines}}
     for member in track(model.members, "evaluating", unit="folds"):
         # In the order of the member's channels: its encoder makes the windows that the rivals are tested on.
         names = list(dict.fromkeys(channel.band for channel in member.encoder.channels))
         train, test = model.folds.training(windows, member.fold), fold_of == member.fold
-        x, y, _ = training_data(stack, windows[train], names)
         x_test = _encoded(stack, windows[test], names, member)
         out_of_fold["MFAF"][test] = member.classifier.predict_proba(x_test)[:, 1]
         own = model.folds.raster() == member.fold
-        near = lattice.near(own & valid)
+        near = lattice.near(own & valid)[at]
+        rows_of_fold, ground = table_of_windows.select(bands=names), table_of_map[near].select(bands=names)
         for name in baselines:
-            rival = BASELINES[name](seed=model.seed).fit(x, y)
-            out_of_fold[name][test] = rival.predict_proba(x_test)[:, 1] if test.any() else 0.0
-            found = lattice_scores(stack, lattice, near, member.encoder, partial(_ore_row, rival), model.size)
-            maps[name][own] = lattice.blend(found[0])[own]
+            rival = make_baseline(name, seed=model.seed)
+            rival.fit(rows_of_fold[train], labels[train])
+            out_of_fold[name][test] = rival.predict_proba(rows_of_fold[test])[:, 1]
+            found = np.full(lattice.wanted.shape, np.nan, np.float32)
+            found[at[0][near], at[1][near]] = rival.predict_proba(ground)[:, 1]
+            maps[name][own] = lattice.blend(found)[own]
     table, placements = [], {}
     for name, window_scores in out_of_fold.items():
         placements[name] = higher_share(maps[name], valid, rows, cols)
@@ -217,11 +222,6 @@ def verdict(placements: dict[str, np.ndarray], clusters: np.ndarray, *, seed: in
     if groups < 5:
         lines.append(f"The deposits lie in only {groups} blocks of ground: the intervals are themselves uncertain.")
     return lines
-
-
-def _ore_row(rival: Any, windows: np.ndarray) -> np.ndarray:
-    """Return P(ore) as the one output row that :func:`lattice_scores` asks for."""
-    return rival.predict_proba(windows)[None, :, 1]
 
 
 def _encoded(stack: xr.DataArray, windows: gpd.GeoDataFrame, names: list[str], member: FoldModel) -> np.ndarray:

@@ -8,8 +8,10 @@ question is answered once: **a cell is an area and its value stands at its centr
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from affine import Affine
@@ -188,11 +190,18 @@ class Grid:
         """
         import psutil
 
-        needed, free = self.size * bands * 4 * copies, psutil.virtual_memory().available
+        self._require_room(bands, copies, psutil.virtual_memory().available, "are free")
+
+    def require_disk(self, bands: int, folder: Path, *, copies: float = 1.0) -> None:
+        """Refuse a grid whose float32 bands would not fit on the disk of a folder, compression left aside."""
+        self._require_room(bands, copies, shutil.disk_usage(folder).free, f"are free on the disk of {folder}")
+
+    def _require_room(self, bands: int, copies: float, free: int, where: str) -> None:
+        needed = self.size * bands * 4 * copies
         if needed > free:
             raise UsageError(
                 f"a cell size of {self.cell:g} m gives {self.height:,} x {self.width:,} cells; {bands} bands need "
-                f"about {needed / 1e9:.1f} GB and {free / 1e9:.1f} GB are free. "
+                f"about {needed / 1e9:.1f} GB and {free / 1e9:.1f} GB {where}. "
                 f"Use cells of at least {_round_up(self.cell * math.sqrt(needed / free)):g} m or a smaller study area."
             )
 

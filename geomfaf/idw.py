@@ -22,16 +22,17 @@ from typing import Any
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from .bands import Band, as_dataarray
+from .blockwise.runner import cores, fill_blocks
+from .blockwise.stream import stream_raster
 from .elements import label
 from .grid import Grid
-from .gridding.cluster import fill_blocks
 from .gridding.options import IdwOptions, make_rule
-from .gridding.plan import IdwPlan, cores
+from .gridding.plan import IdwPlan
 from .gridding.samples import bands_by_missing, check_samples, merge_places, metric, point_search, sample_values
-from .gridding.streaming import stream_raster
 from .gridding.tree_engine import CHUNK, FAR, TIE
 from .gridding.validate import cross_validate_idw
 from .progress import say
@@ -108,11 +109,21 @@ def idw_grid(
         units=units,
         options=options,
     )
-    result = np.empty((plan.bands, *grid.shape), np.float32)
-    fill_blocks(plan, result)
-    array = as_dataarray(result, grid, bands)
-    array.attrs["idw"] = dict(zip(array["band"].values, notes(samples, elements, plan, scale), strict=False))
+    array = as_dataarray(_fill(plan), grid, bands)
+    array.attrs["notes"] = dict(zip([band.name for band in bands], notes(samples, elements, plan, scale), strict=True))
     return array
+
+
+def _fill(plan: IdwPlan) -> np.ndarray:
+    """Return float32 (bands, y, x) of a plan's whole grid."""
+    prepare(plan)
+    return fill_blocks(plan.block, plan.grid, plan.bands, "gridding")
+
+
+def prepare(plan: IdwPlan) -> IdwPlan:
+    """Build a plan's search structures on all cores; returns the plan."""
+    with ThreadPoolExecutor(cores()) as pool:
+        return plan.prepare(pool)
 
 
 def notes(samples: gpd.GeoDataFrame, elements: Sequence[str], plan: IdwPlan, scale: str) -> list[dict[str, str]]:
@@ -126,11 +137,21 @@ def notes(samples: gpd.GeoDataFrame, elements: Sequence[str], plan: IdwPlan, sca
         radius = rule.radius if rule.radius < FAR else None
         search: dict[str, Any] = {"power": rule.power, "neighbours": rule.neighbours or None, "radius": radius}
         table = cross_validate_idw(samples, elements, scale=scale, options=plan.options, **search)
-        say("cross-validated errors\n" + table.to_string(index=False, float_format="{:.4g}".format))
+        say(_error_lines(table))
         for _, row in table.iterrows():
             scheme, note = row["scheme"].replace(" ", "_").replace("-", "_"), made[list(elements).index(row["element"])]
             note.update({f"{error}_{scheme}": f"{row[error]:.6g}" for error in ("rmse", "rmse_log10")})
     return made
+
+
+def _error_lines(table: pd.DataFrame) -> str:
+    """Return the cross-validated errors for people, one line an element."""
+    schemes = {str(scheme): part.set_index("element") for scheme, part in table.groupby("scheme", sort=False)}
+    wide = pd.DataFrame({
+        f"{title}, {scheme}": part[error]
+        for error, title in (("rmse", "RMSE"), ("rmse_log10", "RMSE log10")) for scheme, part in schemes.items()
+    })  # fmt: skip
+    return "cross-validated errors\n" + wide.reset_index().to_string(index=False, float_format="{:.3g}".format)
 
 
 def idw_to_file(
@@ -159,8 +180,7 @@ def idw_to_file(
         Address of a Dask scheduler, such as "tcp://10.0.0.1:8786", whose workers compute the blocks.
     """
     plan, bands = plan_grid(samples, elements, grid, **search)
-    with ThreadPoolExecutor(cores()) as pool:
-        plan.prepare(pool)
+    prepare(plan)
     tags = notes(samples, elements, plan, search.get("scale", "linear"))
     job = plan.fingerprint()
     return stream_raster(
@@ -187,6 +207,8 @@ def plan_grid(
     if isinstance(barriers, gpd.GeoDataFrame):
         grid.require_crs(barriers.crs, "barriers")
     plan = IdwPlan(xy, values, grid, antilog=scale == "log", **search)
+    if "auto" in (search.get("power"), search.get("neighbours")):
+        say(f"smallest leave-one-out error: power {plan.rule.power:g}, {plan.rule.neighbours} neighbours")
     how = "IDW of log10" if scale == "log" else "IDW"
     units = units or {}
     bands = []
@@ -227,9 +249,7 @@ def idw(
         float32 (band, y, x), NaN where no sample counts.
     """
     plan = IdwPlan(xy, values, grid, power=power, neighbours=neighbours, radius=radius, options=options)
-    result = np.empty((plan.bands, *grid.shape), np.float32)
-    fill_blocks(plan, result)
-    return result
+    return _fill(plan)
 
 
 def idw_points(

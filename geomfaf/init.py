@@ -152,6 +152,13 @@ _STAGES = """\
 # min_sites = 30            # fewer sampled places carry no map
 # duplicates = "mean"       # several rows at one place: "mean", "median" (of logarithms), "first", "keep"
 # strict = false            # true: refuse the data instead of fixing them
+# replacement = "half"      # below detection: "half" of the limit, "sqrt2", "zero", "drop", "ros", "multiplicative"
+# detection_limits = "limits.csv"   # element, limit, unit: where zeros and "bdl" do not say theirs
+# decimal = ","             # how to read 1,234 where the table does not tell
+
+# [composition]             # log-ratios in place of elements, for screening and bands
+# kind = "clr"              # centred; "ilr": isometric, each part against those behind it
+# parts = ["Cu", "Pb", "Zn"]  # the sub-composition; all usable elements when left out
 
 [grid]
 # cell = {cell}               # metres; gives 500 to 1,000 cells along the longer side
@@ -159,6 +166,9 @@ _STAGES = """\
 # neighbours = 12           # nearest samples; 0 takes all
 # radius = 2000             # metres; farther samples do not count (no limit when left out)
 # scale = "log"             # weights log10 of the values; "linear" the values themselves
+# max_distance = 5000       # metres; cells farther than this from every sample have no value (no limit when left out)
+# anisotropy = [3, 45]      # values are alike 3 times farther along the azimuth of 45 degrees (none when left out)
+# barriers = false          # true: a sample behind a fault does not count
 
 [screen]
 # method = "rank"           # "svm": the paper's support-vector AUC
@@ -167,7 +177,7 @@ _STAGES = """\
 
 [rasterize]
 # geology = "largest"       # class with the largest share of the cell; "centre": at its centre
-# faults = ["distance"]     # any of "distance", "presence", "density"
+# faults = ["distance"]     # any of "distance", "cell_distance", "presence", "density"
 
 [windows]
 # size = 16                 # cells along a window

@@ -18,21 +18,25 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from .assays import detection_limits
 from .bands import bands_of
 from .check import check_survey
+from .compositions import use_log_ratios
 from .errors import OutputExistsError, UsageError, nearest_name
 from .evaluate import Evaluation, evaluate_model, evaluate_paper_protocol
 from .findings import require_accepted
 from .folds import Folds, spatial_folds
 from .formats import hidden_password, is_database
 from .grid import Grid
+from .idw import IdwOptions
 from .model import Model, file_hash, library_versions, load_model, save_model, train_model
 from .predict import predict_scores
 from .progress import say
+from .rasterize import study_area_mask
 from .read import ROLES, Source, Survey, read_survey
 from .report import draw_scores, draw_stack, write_summary
 from .screen import screen_elements
-from .stack import build_stack, study_area_mask, survey_grid
+from .stack import build_stack, survey_grid
 from .targets import make_cells, make_targets
 from .train import Training, training_options
 from .windows import DEFAULT_SIZE, centred_windows, tiled_windows
@@ -42,6 +46,7 @@ FALLBACK_ELEMENTS = 3
 """Elements used when none passes the screening and there is neither geology nor faults."""
 
 PAPER_CELLS = 1560
+IDW_OPTIONS = ("minimum", "max_distance", "anisotropy", "errors")
 PAPER_WINDOW = 128
 
 
@@ -99,6 +104,9 @@ def load_project(path: str | Path) -> Project:
             place = table["path"]
             sources[role] = Source(place if is_database(place) else path.parent / place, **options)
     stages = {name: _checked(path, name, content[name], known[name]) for name in known if name in content}
+    limits = stages.get("check", {}).get("detection_limits")
+    if isinstance(limits, str):
+        stages["check"]["detection_limits"] = str(path.parent / limits)
     return Project(
         folder=path.parent,
         sources=sources,
@@ -127,7 +135,8 @@ def allowed_keys() -> dict[str, set[str]]:
 
     return {
         "check": keywords(check_survey),
-        "grid": {"cell", "power", "neighbours", "radius", "scale"},
+        "composition": keywords(use_log_ratios),
+        "grid": {"cell", "power", "neighbours", "radius", "scale", "barriers", *IDW_OPTIONS},
         "screen": keywords(screen_elements),
         "rasterize": {"geology", "faults"},
         "windows": {"kind", "size", *keywords(tiled_windows, centred_windows, without=("deposits", "valid"))},
@@ -155,7 +164,10 @@ def run_project(project: Project, *, overwrite: bool = False) -> Path:
         read = project.read()
         survey, findings = check_survey(read, **project.stage("check"))
         write_findings(findings, survey.findings, read.layers(), out, overwrite=True)
+        write_table(detection_limits(survey.samples), out / "detection_limits.csv", overwrite=True)
         require_accepted(findings)
+        if "composition" in project.stages and survey.elements:
+            survey = use_log_ratios(survey, **project.stage("composition"))
     with _timed(timings, "windows and folds"):
         grid, windows, folds = cut_windows(project, survey)
     with _timed(timings, "screen"):
@@ -262,10 +274,17 @@ def _away(folds: Folds, points: gpd.GeoDataFrame, fold: int, radius: float) -> n
 
 
 def _stack(project: Project, survey: Survey, grid: Grid, elements: list[str]) -> xr.DataArray:
-    options = {**project.stage("grid", "power", "neighbours", "radius", "scale"), **project.stage("rasterize")}
-    if "neighbours" in options:
-        options["neighbours"] = options["neighbours"] or None  # 0 = all samples, as TOML has no null
-    return build_stack(survey, grid, elements=elements, **options)
+    choices = {**project.stage("grid", "power", "neighbours", "radius", "scale"), **project.stage("rasterize")}
+    if "neighbours" in choices:
+        choices["neighbours"] = choices["neighbours"] or None  # 0 = all samples, as TOML has no null
+    settings = {"errors": True, **project.stage("grid", *IDW_OPTIONS)}
+    if "anisotropy" in settings:
+        settings["anisotropy"] = tuple(settings["anisotropy"])
+    if project.stage("grid", "barriers").get("barriers"):
+        if survey.faults is None:
+            raise UsageError("[grid] barriers = true needs faults, and the survey has none.")
+        settings["barriers"] = survey.faults
+    return build_stack(survey, grid, elements=elements, options=IdwOptions(**settings), **choices)
 
 
 def _train(
@@ -275,7 +294,7 @@ def _train(
     settings = project.stage("train")
     device = settings.pop("device", "auto")
     options = training_options(project.preset, **settings)
-    others = [band.name for band in bands_of(stack) if band.kind != "element"]
+    others = [band.name for band in bands_of(stack) if band.kind not in ("element", "ratio")]
     bands = [[*elements, *others] for elements in chosen]
     split = (folds.block, folds.margin, folds.table.tolist())
     state = (asdict(options), bands, project.seed, windows.drop(columns="geometry").to_csv(), split)
@@ -359,7 +378,7 @@ def _record(project: Project, survey: Survey, grid: Grid, folds: Folds, timings:
 
 
 def _identity(path: str | Path) -> dict[str, str]:
-    """Return what tells one input from another: the hash of a file, of the files of a folder; never a password."""
+    """Return the hash of a file or of a folder's files; a database has its address, without the password."""
     if is_database(path):
         return {"path": hidden_password(str(path))}
     files = sorted(p for p in Path(path).iterdir() if p.is_file()) if Path(path).is_dir() else [path]

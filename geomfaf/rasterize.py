@@ -1,38 +1,130 @@
-"""Turn the geological map and the faults into bands: classes, distance, presence, density."""
+"""Turn the geological map into a band of classes and the study area into a mask, block by block.
+
+A layer is made ready once (:class:`GeologyLayer`, :class:`AreaLayer`); its ``block`` then gives any window of the
+grid from the polygons that a spatial index finds there, in a thread, in a process or on a cluster alike.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
 import shapely
-import xarray as xr
-from rasterio.features import geometry_mask, rasterize
-from scipy.ndimage import convolve
-from scipy.signal import oaconvolve
+from rasterio.errors import NotGeoreferencedWarning
+from rasterio.features import rasterize
 
-from .bands import Band, as_dataarray
+from .bands import Band
+from .blockwise.runner import fill_blocks
 from .errors import UsageError
 from .grid import Grid
-from .progress import track
-from .read import class_column
+
+# Rasterio hides this warning of its own in-memory dataset, but not when several threads rasterize.
+warnings.filterwarnings("ignore", category=NotGeoreferencedWarning, module="rasterio.features")
 
 SUBCELLS = 8
 """Each cell is cut into 8 x 8 parts to find the class with the largest share of it."""
 
 GEOLOGY_RULES = ("largest", "centre")
-FAULT_BANDS = {
-    "distance": Band("fault_distance", "distance", "m", "Distance to nearest fault (m)"),
-    "presence": Band("fault_presence", "presence", "", "Fault in cell"),
-    "density": Band("fault_density", "density", "km/km2", "Fault density (km/km2)"),
-}
+
+MANY_VERTICES = 2_000
+"""Shapes with more vertices are cut to the window before they are burned: a long outline is not read for each block."""
+
+
+class AreaLayer:
+    """The study area, ready to say which cell centres of a window lie in it."""
+
+    def __init__(self, study_area: gpd.GeoDataFrame, grid: Grid):
+        grid.require_crs(study_area.crs, "study area's polygons")
+        self.grid = grid
+        self.shapes = Shapes(shapely.get_parts(study_area.geometry.to_numpy()))
+
+    def block(self, row: int, column: int, height: int, width: int) -> np.ndarray:
+        """Return (height, width) bool."""
+        return self.shapes.burn(self.grid.window(row, column, height, width)) > 0
+
+
+class GeologyLayer:
+    """Polygons with classes, ready to be rasterized window by window.
+
+    Parameters
+    ----------
+    geology, column, grid, rule
+        See :func:`rasterize_geology`.
+
+    Attributes
+    ----------
+    legend : dict
+        Number -> name, numbered from 1 in alphabetical order.
+    """
+
+    def __init__(self, geology: gpd.GeoDataFrame, column: str, grid: Grid, *, rule: str = "largest"):
+        if rule not in GEOLOGY_RULES:
+            raise UsageError(f'geology rule "{rule}" is unknown: use one of {", ".join(GEOLOGY_RULES)}.')
+        grid.require_crs(geology.crs, "geology's polygons")
+        names = geology[column].astype("string").str.strip()
+        known = (names.notna() & (names != "")).to_numpy(bool)
+        self.grid, self.column, self.rule = grid, column, rule
+        self.legend = {number: str(name) for number, name in enumerate(sorted(names[known].unique()), start=1)}
+        number_of = {name: number for number, name in self.legend.items()}
+        self.shapes = Shapes(geology.geometry.to_numpy()[known], names[known].map(number_of).to_numpy(np.uint16))
+
+    @property
+    def band(self) -> Band:
+        """The class band that the numbers make."""
+        return Band("geology", "class", "", f"Geology ({self.column})", self.legend)
+
+    def block(self, row: int, column: int, height: int, width: int) -> np.ndarray:
+        """Return uint16 (height, width), 0 = no polygon."""
+        window = self.grid.window(row, column, height, width)
+        if self.rule == "centre":
+            return self.shapes.burn(window)
+        return _largest_share(self.shapes.burn(window.refined(SUBCELLS)))
+
+
+class Shapes:
+    """Shapes with numbers and the spatial index that finds those of a window; later ones lie on top."""
+
+    def __init__(self, shapes: Sequence[Any] | np.ndarray, numbers: np.ndarray | None = None):
+        self.shapes = np.asarray(shapes, object)
+        self.numbers = np.ones(len(self.shapes), np.uint16) if numbers is None else numbers
+        self.large = shapely.get_num_coordinates(self.shapes) > MANY_VERTICES
+        self.tree = shapely.STRtree(self.shapes)
+
+    def burn(self, window: Grid, *, all_touched: bool = False) -> np.ndarray:
+        """Return uint16 (y, x): the number of the last shape at a cell's centre, or that touches it; 0 is none."""
+        west, south, east, north = window.bounds
+        near = np.sort(self.tree.query(shapely.box(west, south, east, north)))
+        if not len(near):
+            return np.zeros(window.shape, np.uint16)
+        margin = 2 * window.cell
+        cut = shapely.clip_by_rect(
+            self.shapes[near[self.large[near]]], west - margin, south - margin, east + margin, north + margin
+        )
+        shapes = self.shapes[near]
+        shapes[self.large[near]] = cut
+        kept = ~shapely.is_empty(shapes)
+        pairs = list(zip(shapes[kept], self.numbers[near[kept]].tolist(), strict=True))
+        if not pairs:
+            return np.zeros(window.shape, np.uint16)
+        return rasterize(
+            pairs, window.shape, transform=window.transform, fill=0, dtype=np.uint16, all_touched=all_touched
+        )
+
+    def digest(self) -> bytes:
+        """Return a hash of the shapes and their numbers."""
+        digest = hashlib.sha256(self.numbers.tobytes())
+        for text in shapely.to_wkb(self.shapes):
+            digest.update(text)
+        return digest.digest()
 
 
 def study_area_mask(study_area: gpd.GeoDataFrame, grid: Grid) -> np.ndarray:
     """Return which cell centres lie inside the study area, (y, x) bool."""
-    grid.require_crs(study_area.crs, "study area's polygons")
-    return geometry_mask(study_area.geometry, grid.shape, grid.transform, invert=True)
+    return AreaLayer(study_area, grid).block(0, 0, *grid.shape)
 
 
 def rasterize_geology(
@@ -57,151 +149,26 @@ def rasterize_geology(
     legend : dict
         Number -> name, numbered from 1 in alphabetical order.
     """
-    if rule not in GEOLOGY_RULES:
-        raise UsageError(f'geology rule "{rule}" is unknown: use one of {", ".join(GEOLOGY_RULES)}.')
-    grid.require_crs(geology.crs, "geology's polygons")
-    names = geology[column].astype("string").str.strip()
-    known = (names.notna() & (names != "")).to_numpy(bool)
-    legend = {number: str(name) for number, name in enumerate(sorted(names[known].unique()), start=1)}
-    number_of = {name: number for number, name in legend.items()}
-    shapes = [(s, number_of[n]) for s, n in zip(geology.geometry[known], names[known], strict=True)]
-    if rule == "centre" or not shapes:
-        return _burn(shapes, grid), legend
-    tree = shapely.STRtree([shape for shape, _ in shapes])
-    classes = np.zeros(grid.shape, np.uint16)
-    for row, col, block in track(list(grid.blocks(256)), "rasterizing geology", unit="blocks"):
-        near = np.sort(tree.query(shapely.box(*block.bounds)))
-        fine = _burn([shapes[i] for i in near], block.refined(SUBCELLS))
-        classes[row : row + block.height, col : col + block.width] = _largest_share(fine)
-    return classes, legend
-
-
-def fault_distance(faults: gpd.GeoDataFrame, grid: Grid, *, mask: np.ndarray | None = None) -> np.ndarray:
-    """Return the exact distance from each cell centre to the nearest fault line.
-
-    Parameters
-    ----------
-    mask : ndarray, optional
-        (y, x) bool; cells outside stay NaN.
-
-    Returns
-    -------
-    ndarray
-        float32 (y, x), metres.
-
-    Examples
-    --------
-    >>> line = gpd.GeoDataFrame(geometry=[shapely.LineString([(50, 0), (50, 100)])], crs=32633)
-    >>> fault_distance(line, Grid.from_bounds((0, 0, 300, 100), 100, 32633)).tolist()
-    [[0.0, 100.0, 200.0]]
-    """
-    grid.require_crs(faults.crs, "faults")
-    tree = shapely.STRtree(_segments(faults))
-    wanted = np.flatnonzero(np.ones(grid.size, bool) if mask is None else mask.ravel())
-    distance = np.full(grid.size, np.nan, np.float32)
-    for cells in track(np.array_split(wanted, max(1, len(wanted) // 50_000)), "measuring fault distance"):
-        x, y = grid.xy(*np.divmod(cells, grid.width))
-        points = shapely.points(x, y)
-        (index, _), nearest = tree.query_nearest(points, return_distance=True, all_matches=False)
-        distance[cells[index]] = nearest
-    return distance.reshape(grid.shape)
-
-
-def fault_presence(faults: gpd.GeoDataFrame, grid: Grid) -> np.ndarray:
-    """Return 1 where a fault touches the cell, else 0; float32 (y, x)."""
-    grid.require_crs(faults.crs, "faults")
-    shapes = [(shape, 1) for shape in faults.geometry]
-    return _burn(shapes, grid, all_touched=True).astype(np.float32)
-
-
-def fault_density(faults: gpd.GeoDataFrame, grid: Grid, *, radius: float | None = None) -> np.ndarray:
-    """Return the length of faults within a radius of each cell centre, per area.
-
-    Lines are cut into pieces of a tenth of a cell, each counted in the cell of its midpoint. Ground beyond the
-    grid is not counted, neither its faults nor its area.
-
-    Parameters
-    ----------
-    radius : float, optional
-        Metres; ten cells by default.
-
-    Returns
-    -------
-    ndarray
-        float32 (y, x), km of fault per km2.
-    """
-    grid.require_crs(faults.crs, "faults")
-    radius = 10 * grid.cell if radius is None else radius
-    pieces = shapely.segmentize(_segments(faults), grid.cell / 10)
-    ends = shapely.get_coordinates(pieces)
-    line = shapely.get_coordinates(pieces, return_index=True)[1]
-    joined = np.flatnonzero(line[1:] == line[:-1])
-    middle = (ends[joined] + ends[joined + 1]) / 2
-    lengths = np.hypot(*(ends[joined + 1] - ends[joined]).T)
-    rows, cols = grid.rowcol(middle[:, 0], middle[:, 1])
-    inside = rows >= 0
-    length = np.zeros(grid.shape)
-    np.add.at(length, (rows[inside], cols[inside]), lengths[inside])
-    reach = int(radius // grid.cell)
-    near = np.hypot(*np.mgrid[-reach : reach + 1, -reach : reach + 1]) * grid.cell <= radius
-    total = _sum_within(length, near)
-    area = _sum_within(np.ones(grid.shape), near) * grid.cell_area
-    return (np.maximum(total, 0) / 1e3 / (area / 1e6)).astype(np.float32)
-
-
-def vector_band(
-    layer: gpd.GeoDataFrame, grid: Grid, kind: str, *, column: str | None = None, rule: str = "largest"
-) -> xr.DataArray:
-    """Return one band of a layer as a DataArray: ``geology`` classes, or a fault band by name."""
-    if kind == "geology":
-        column = class_column(layer, column)
-        classes, legend = rasterize_geology(layer, column, grid, rule=rule)
-        values = np.where(classes > 0, classes.astype(np.float32), np.nan)
-        return as_dataarray(values[None], grid, [Band("geology", "class", "", f"Geology ({column})", legend)])
-    return as_dataarray(np.stack(fault_bands(layer, grid, [kind])), grid, [FAULT_BANDS[kind]])
-
-
-def fault_bands(
-    faults: gpd.GeoDataFrame, grid: Grid, kinds: Sequence[str], *, mask: np.ndarray | None = None
-) -> list[np.ndarray]:
-    """Return one (y, x) band for each of ``kinds``: distance, presence, density."""
-    make = {
-        "distance": lambda: fault_distance(faults, grid, mask=mask),
-        "presence": lambda: fault_presence(faults, grid),
-        "density": lambda: fault_density(faults, grid),
-    }
-    for kind in kinds:
-        if kind not in make:
-            raise UsageError(f'fault band "{kind}" is unknown: use {", ".join(FAULT_BANDS)}.')
-    return [make[kind]() for kind in kinds]
-
-
-def _burn(shapes: list, grid: Grid, *, all_touched: bool = False) -> np.ndarray:
-    if not shapes:
-        return np.zeros(grid.shape, np.uint16)
-    return rasterize(shapes, grid.shape, transform=grid.transform, fill=0, dtype=np.uint16, all_touched=all_touched)
+    layer = GeologyLayer(geology, column, grid, rule=rule)
+    # float32 holds every uint16 exactly.
+    classes = fill_blocks(lambda *window: layer.block(*window)[None], grid, 1, "rasterizing geology")[0]
+    return classes.astype(np.uint16), layer.legend
 
 
 def _largest_share(fine: np.ndarray) -> np.ndarray:
     """Return the commonest class of each SUBCELLS x SUBCELLS part; the lower number wins a tie."""
     rows, cols = fine.shape[0] // SUBCELLS, fine.shape[1] // SUBCELLS
-    parts = fine.reshape(rows, SUBCELLS, cols, SUBCELLS)
-    best, count = np.zeros((rows, cols), np.uint16), np.zeros((rows, cols), np.uint8)
-    for number in np.unique(fine):
-        here = (parts == number).sum(axis=(1, 3), dtype=np.uint8)
+    low, high = (
+        extreme.reduce(extreme.reduce(fine.reshape(rows, SUBCELLS, -1), axis=1).reshape(rows, cols, SUBCELLS), axis=2)
+        for extreme in (np.minimum, np.maximum)
+    )
+    # Few cells have a boundary in them: only their parts are counted.
+    row, col = np.nonzero(low != high)
+    parts = fine.reshape(rows, SUBCELLS, cols, SUBCELLS).transpose(0, 2, 1, 3)[row, col].reshape(len(row), SUBCELLS**2)
+    best, count = np.zeros(len(row), np.uint16), np.zeros(len(row), np.uint8)
+    for number in np.unique(parts):
+        here = (parts == number).sum(axis=1, dtype=np.uint8)
         better = here > count
         best[better], count[better] = number, here[better]
-    return best
-
-
-def _segments(faults: gpd.GeoDataFrame) -> np.ndarray:
-    """Return the straight pieces of all lines: a search tree of pieces is far tighter than one of long lines."""
-    coordinates, line = shapely.get_coordinates(shapely.get_parts(faults.geometry.to_numpy()), return_index=True)
-    start = np.flatnonzero(line[1:] == line[:-1])
-    return shapely.linestrings(np.stack([coordinates[start], coordinates[start + 1]], axis=1))
-
-
-def _sum_within(values: np.ndarray, near: np.ndarray) -> np.ndarray:
-    if near.size <= 49:
-        return convolve(values, near.astype(float), mode="constant")
-    return oaconvolve(values, near.astype(float), mode="same")
+    low[row, col] = best
+    return low

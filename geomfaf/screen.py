@@ -152,7 +152,8 @@ def _svm_scores(values: np.ndarray, ore: np.ndarray, seed: int) -> np.ndarray:
     from sklearn.preprocessing import StandardScaler
     from sklearn.svm import SVC
 
-    logs = np.log10(np.maximum(values, np.min(values[values > 0], initial=1.0)))[:, None]
+    # Log-ratios, which may be negative, are logarithms already.
+    logs = values if (values < 0).any() else np.log10(np.maximum(values, np.min(values[values > 0], initial=1.0)))
     model = make_pipeline(StandardScaler(), SVC(class_weight="balanced"))
     folds = StratifiedKFold(5, shuffle=True, random_state=seed)
-    return cross_val_predict(model, logs, ore, cv=folds, method="decision_function")
+    return cross_val_predict(model, logs[:, None], ore, cv=folds, method="decision_function")

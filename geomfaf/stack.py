@@ -1,20 +1,32 @@
-"""The stack: every band of evidence on one grid, nodata outside the study area."""
+"""The stack: every band of evidence on one grid, nodata outside the study area.
+
+One plan (:class:`StackPlan`) holds every layer ready; its blocks fill an array (:func:`build_stack`) or a file larger
+than memory (:func:`stack_to_file`), on threads or on a Dask cluster, with the same numbers.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import geopandas as gpd
 import numpy as np
 import xarray as xr
 
-from .bands import Band, as_dataarray, bands_of
+from .bands import Band, as_dataarray
+from .blockwise.runner import fill_blocks
+from .blockwise.stream import stream_raster
 from .check import area_of, study_area_of_samples
+from .compositions import LOG_RATIO
 from .errors import DataError, UsageError
+from .faults import FaultLayer
 from .grid import Grid, default_cell_size
-from .idw import idw_grid
-from .rasterize import FAULT_BANDS, fault_bands, rasterize_geology, study_area_mask
-from .read import Survey
+from .idw import notes, plan_grid, prepare
+from .rasterize import AreaLayer, GeologyLayer
+from .read import Survey, class_column
 
 UNMAPPED = "unmapped"
 """Class of the ground inside the study area that no geology polygon covers."""
@@ -26,33 +38,117 @@ def survey_grid(survey: Survey, cell: float | None = None) -> Grid:
     return Grid.from_bounds(bounds, default_cell_size(bounds) if cell is None else cell, survey.crs)
 
 
-def build_stack(
-    survey: Survey,
-    grid: Grid,
-    *,
-    elements: Sequence[str] | None = None,
-    power: float = 2.0,
-    neighbours: int | None = 12,
-    radius: float | None = None,
-    scale: str = "log",
-    geology: str = "largest",
-    faults: Sequence[str] = ("distance",),
-) -> xr.DataArray:
+class StackPlan:
+    """Every layer of a survey made ready to give any block of the stack.
+
+    Parameters
+    ----------
+    survey, grid, elements, geology, faults, **search
+        See :func:`build_stack`.
+
+    Attributes
+    ----------
+    bands : list of Band
+        Those of a block, the class "unmapped" in the legend.
+    notes : list of dict
+        What each band remembers of its making.
+    """
+
+    def __init__(
+        self,
+        survey: Survey,
+        grid: Grid,
+        *,
+        elements: Sequence[str] | None = None,
+        geology: str = "largest",
+        faults: Sequence[str] = ("distance",),
+        **search: Any,
+    ):
+        elements = list(survey.elements) if elements is None else list(elements)
+        self.grid, self.bands, self.notes = grid, [], []
+        area = survey.study_area if survey.study_area is not None else study_area_of_samples(survey.samples)
+        self.area = AreaLayer(area, grid)
+        self.elements = self.geology = self.faults = None
+        if elements:
+            # Log-ratios are logarithms already, and may be negative.
+            ratios = all(survey.elements.get(element) == LOG_RATIO for element in elements)
+            search = {"scale": "log", **search, **({"scale": "linear"} if ratios else {})}
+            self.elements, bands = plan_grid(survey.samples, elements, grid, units=survey.elements, **search)
+            bands = [replace(band, kind="ratio") if band.unit == LOG_RATIO else band for band in bands]
+            prepare(self.elements)
+            self.bands += bands
+            self.notes += notes(survey.samples, elements, self.elements, search["scale"])
+        if survey.geology is not None and survey.geology_column:
+            self.geology = GeologyLayer(survey.geology, survey.geology_column, grid, rule=geology)
+            self.unmapped = len(self.geology.legend) + 1
+            band = self.geology.band
+            self.bands.append(replace(band, legend={**band.legend, self.unmapped: UNMAPPED}))
+        if survey.faults is not None and len(faults):
+            self.faults = FaultLayer(survey.faults, grid, faults)
+            self.bands += self.faults.bands
+        if not self.bands:
+            raise DataError("no band is left: the survey needs usable elements, geology or faults.")
+        self.notes += [{} for _ in self.bands[len(self.notes) :]]
+
+    def block(self, row: int, column: int, height: int, width: int) -> np.ndarray:
+        """Return float32 (bands, height, width); NaN outside the study area in every band."""
+        window = (row, column, height, width)
+        inside = self.area.block(*window)
+        if not inside.any():
+            return np.full((len(self.bands), height, width), np.nan, np.float32)
+        parts: list[np.ndarray] = []
+        if self.elements is not None:
+            parts.append(self.elements.block(*window))
+        if self.geology is not None:
+            classes = self.geology.block(*window)
+            classes[classes == 0] = self.unmapped
+            parts.append(classes[None].astype(np.float32))
+        if self.faults is not None:
+            parts.append(np.stack(self.faults.block(*window, inside=inside)))
+        block = np.concatenate(parts)
+        block[:, ~inside] = np.nan
+        return block
+
+    def settle(self, bands: Sequence[Band], statistics: Sequence[Mapping[str, float]]) -> list[Band]:
+        """Return the bands as they turned out: no class "unmapped" where everything is mapped."""
+        settled = []
+        for band, figures in zip(bands, statistics, strict=True):
+            legend = dict(band.legend)
+            if legend.get(max(legend, default=0)) == UNMAPPED and figures.get("MAXIMUM", 0) < max(legend):
+                del legend[max(legend)]
+            settled.append(replace(band, legend=legend))
+        return settled
+
+    def fingerprint(self) -> str:
+        """Return a hash of everything that decides the numbers."""
+        digest = hashlib.sha256(self.area.shapes.digest())
+        if self.elements is not None:
+            digest.update(self.elements.fingerprint().encode())
+        if self.geology is not None:
+            digest.update(self.geology.rule.encode() + self.geology.shapes.digest())
+        if self.faults is not None:
+            digest.update(self.faults.digest())
+        return digest.hexdigest()
+
+
+def build_stack(survey: Survey, grid: Grid, **choices: Any) -> xr.DataArray:
     """Grid the elements and rasterize geology and faults into one stack.
 
     Parameters
     ----------
     survey : Survey
         Checked, see :func:`geomfaf.check_survey`. Deposits are labels and never become a band.
+    grid : Grid
+        Of the whole study area, see :func:`survey_grid`.
     elements : sequence of str, optional
         Columns to grid; all of ``survey.elements`` when omitted.
-    power, neighbours, radius, scale
-        See :func:`geomfaf.idw_grid`. The default ``"log"`` interpolates log10 of the values, which are
+    power, neighbours, radius, scale, options
+        See :func:`geomfaf.idw_grid`. The default scale ``"log"`` interpolates log10 of the values, which are
         log-normal, and gives back the element's unit.
     geology : {"largest", "centre"}
         See :func:`geomfaf.rasterize_geology`.
-    faults : sequence of {"distance", "presence", "density"}
-        One band each; none when empty.
+    faults : sequence of {"distance", "cell_distance", "presence", "density"}
+        One band each, see :func:`geomfaf.fault_bands`; none when empty. ``("distance",)`` by default.
 
     Returns
     -------
@@ -60,34 +156,95 @@ def build_stack(
         float32 (band, y, x): elements, ``geology``, ``fault_distance``, ... NaN outside the study area in every
         band, a class band included (in memory and in the file, which has one nodata value).
     """
-    elements = list(survey.elements) if elements is None else list(elements)
-    grid.require_memory(len(elements) + 1 + len(faults))
-    area = survey.study_area if survey.study_area is not None else study_area_of_samples(survey.samples)
-    inside = study_area_mask(area, grid)
-    if not inside.any():
+    plan = StackPlan(survey, grid, **choices)
+    grid.require_memory(len(plan.bands))
+    values = fill_blocks(plan.block, grid, len(plan.bands), "stacking")
+    if not np.isfinite(values).any():
         raise UsageError(f"no cell centre lies inside the study area: a cell of {grid.cell:g} m is too large for it.")
-    values: list[np.ndarray] = []
-    bands: list[Band] = []
-    if elements:
-        options: dict[str, Any] = {"power": power, "neighbours": neighbours, "radius": radius, "scale": scale}
-        layer = idw_grid(survey.samples, elements, grid, units=survey.elements, **options)
-        values.extend(layer.values)
-        bands.extend(bands_of(layer))
-    if survey.geology is not None and survey.geology_column:
-        classes, legend = rasterize_geology(survey.geology, survey.geology_column, grid, rule=geology)
-        if (inside & (classes == 0)).any():
-            legend[len(legend) + 1] = UNMAPPED
-            classes[classes == 0] = len(legend)
-        values.append(classes.astype(np.float32))
-        bands.append(Band("geology", "class", "", f"Geology ({survey.geology_column})", legend))
-    if survey.faults is not None and len(faults):
-        values.extend(fault_bands(survey.faults, grid, faults, mask=inside))
-        bands.extend(FAULT_BANDS[kind] for kind in faults)
-    if not bands:
-        raise DataError("no band is left: the survey needs usable elements, geology or faults.")
-    stacked = np.stack(values).astype(np.float32)
-    stacked[:, ~inside] = np.nan
-    return as_dataarray(stacked, grid, bands)
+    statistics = [{"MAXIMUM": float(np.nanmax(layer, initial=0))} for layer in values]
+    array = as_dataarray(values, grid, plan.settle(plan.bands, statistics))
+    kept = {band.name: note for band, note in zip(plan.bands, plan.notes, strict=True) if note}
+    if kept:
+        array.attrs["notes"] = kept
+    return array
+
+
+def stack_to_file(
+    survey: Survey,
+    grid: Grid,
+    path: str | Path,
+    *,
+    overwrite: bool = False,
+    cog: bool = False,
+    scheduler: str | None = None,
+    **choices: Any,
+) -> Path:
+    """Build the stack into a GeoTIFF or Zarr store of any size, block by block.
+
+    Takes what :func:`build_stack` takes, and gives the same numbers. Memory holds the layers and a few blocks; an
+    interrupted run goes on where it stopped when it is called again.
+
+    Parameters
+    ----------
+    path, cog, scheduler
+        See :func:`geomfaf.idw_to_file`.
+    """
+    plan = StackPlan(survey, grid, **choices)
+    return stream_raster(
+        path, grid, plan.bands, plan.block, job=plan.fingerprint(), tags=plan.notes,
+        overwrite=overwrite, cog=cog, scheduler=scheduler, settle=plan.settle,
+    )  # fmt: skip
+
+
+class VectorPlan:
+    """One layer of polygons or lines made ready to give any block of its band."""
+
+    def __init__(
+        self, layer: gpd.GeoDataFrame, grid: Grid, kind: str, *, column: str | None = None, rule: str = "largest"
+    ):
+        self.layer: GeologyLayer | FaultLayer
+        if kind == "geology":
+            self.layer = GeologyLayer(layer, class_column(layer, column), grid, rule=rule)
+            self.band = self.layer.band
+        else:
+            self.layer = FaultLayer(layer, grid, [kind])
+            self.band = self.layer.bands[0]
+
+    def block(self, row: int, column: int, height: int, width: int) -> np.ndarray:
+        """Return float32 (1, height, width), NaN where no polygon is."""
+        if isinstance(self.layer, FaultLayer):
+            return np.stack(self.layer.block(row, column, height, width))
+        classes = self.layer.block(row, column, height, width)
+        return np.where(classes > 0, classes.astype(np.float32), np.nan)[None]
+
+    def fingerprint(self) -> str:
+        """Return a hash of everything that decides the numbers."""
+        if isinstance(self.layer, FaultLayer):
+            return self.layer.digest().hex()
+        return self.layer.rule + self.layer.shapes.digest().hex()
+
+
+def vector_band(
+    layer: gpd.GeoDataFrame, grid: Grid, kind: str, *, column: str | None = None, rule: str = "largest"
+) -> xr.DataArray:
+    """Return one band of a layer as a DataArray: ``geology`` classes, or a fault band by name."""
+    plan = VectorPlan(layer, grid, kind, column=column, rule=rule)
+    return as_dataarray(fill_blocks(plan.block, grid, 1, f"rasterizing {kind}"), grid, [plan.band])
+
+
+def vector_to_file(
+    layer: gpd.GeoDataFrame,
+    grid: Grid,
+    kind: str,
+    path: str | Path,
+    *,
+    column: str | None = None,
+    rule: str = "largest",
+    **output: Any,
+) -> Path:
+    """Rasterize a layer into a file of any size, block by block; ``output`` as for :func:`stack_to_file`."""
+    plan = VectorPlan(layer, grid, kind, column=column, rule=rule)
+    return stream_raster(path, grid, [plan.band], plan.block, job=plan.fingerprint(), **output)
 
 
 def valid_cells(stack: xr.DataArray) -> np.ndarray:

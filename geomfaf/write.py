@@ -18,7 +18,8 @@ import rasterio.crs
 import rasterio.shutil
 import xarray as xr
 
-from .bands import Band, as_dataarray, bands_of, from_rasterio, grid_of
+from .bands import Band, as_dataarray, bands_of, describe_band, from_rasterio, grid_of
+from .blockwise.raster_files import read_zarr
 from .errors import DataError, OutputExistsError, UsageError
 from .findings import Finding, findings_layer
 from .grid import Grid
@@ -52,7 +53,7 @@ def write_raster(array: xr.DataArray, path: str | Path, *, overwrite: bool = Fal
     Every band carries its description, unit, kind, legend and the statistics of its valid cells; nodata is NaN;
     overviews are included (nearest cell, so that class numbers stay class numbers).
     """
-    grid, bands = grid_of(array), bands_of(array)
+    grid, bands, notes = grid_of(array), bands_of(array), array.attrs.get("notes", {})
     values = np.asarray(array.values, np.float32)
     profile = {
         "driver": "GTiff",
@@ -72,13 +73,7 @@ def write_raster(array: xr.DataArray, path: str | Path, *, overwrite: bool = Fal
         with rasterio.open(plain, "w", **profile) as target:
             target.write(values)
             for index, band in enumerate(bands, start=1):
-                target.set_band_description(index, band.label)
-                if band.unit:
-                    target.set_band_unit(index, band.unit)
-                tags = {"name": band.name, "kind": band.kind, **_statistics(values[index - 1])}
-                if band.legend:
-                    tags["legend"] = json.dumps({str(k): v for k, v in band.legend.items()}, ensure_ascii=False)
-                target.update_tags(index, **tags)
+                describe_band(target, index, band, {**notes.get(band.name, {}), **_statistics(values[index - 1])})
         smooth = all(band.kind == "score" for band in bands)
         rasterio.shutil.copy(
             plain, final, driver="COG", compress="ZSTD", level=1, predictor="YES", bigtiff="IF_SAFER",
@@ -87,18 +82,42 @@ def write_raster(array: xr.DataArray, path: str | Path, *, overwrite: bool = Fal
     return path
 
 
-def read_raster(path: str | Path) -> xr.DataArray:
-    """Read a raster with what it says of its bands; a foreign GeoTIFF gets defaults. (band, y, x) float32."""
+def raster_grid(path: str | Path) -> Grid:
+    """Return the grid of a raster file without reading its cells."""
+    if Path(path).suffix == ".zarr":
+        return grid_of(read_zarr(Path(path)))
     try:
         with rasterio.open(path) as source:
-            if source.crs is None:
-                raise DataError(f"{path} has no CRS: assign one first, for instance with `rio edit-info --crs`.")
-            grid = Grid(from_rasterio(source.crs), source.transform, source.shape)
-            values = source.read(masked=True).astype(np.float32).filled(np.nan)
-            bands = [_band(source, index) for index in source.indexes]
+            return _grid(source)
     except rasterio.errors.RasterioIOError as error:
         raise UsageError(f"{path} is not a raster that can be read: {error}") from error
-    return as_dataarray(values, grid, bands)
+
+
+def _grid(source: rasterio.DatasetReader) -> Grid:
+    if source.crs is None:
+        raise DataError(f"{source.name} has no CRS: assign one first, for instance with `rio edit-info --crs`.")
+    return Grid(from_rasterio(source.crs), source.transform, source.shape)
+
+
+def read_raster(path: str | Path) -> xr.DataArray:
+    """Read a raster with what it says of its bands; a foreign GeoTIFF gets defaults. (band, y, x) float32.
+
+    A Zarr store must be one of geomfaf's.
+    """
+    if Path(path).suffix == ".zarr":
+        return read_zarr(Path(path))
+    try:
+        with rasterio.open(path) as source:
+            grid = _grid(source)
+            values = source.read(masked=True).astype(np.float32).filled(np.nan)
+            bands = [_band(source, index) for index in source.indexes]
+            notes = {band.name: _notes(source, band_index) for band_index, band in enumerate(bands, start=1)}
+    except rasterio.errors.RasterioIOError as error:
+        raise UsageError(f"{path} is not a raster that can be read: {error}") from error
+    array = as_dataarray(values, grid, bands)
+    if any(notes.values()):
+        array.attrs["notes"] = {name: kept for name, kept in notes.items() if kept}
+    return array
 
 
 def write_layers(layers: Mapping[str, gpd.GeoDataFrame], path: str | Path, *, overwrite: bool = False) -> Path:
@@ -188,6 +207,12 @@ def _statistics(values: np.ndarray) -> dict[str, str]:
     figures = {"MINIMUM": valid.min(), "MAXIMUM": valid.max(), "MEAN": valid.mean(), "STDDEV": valid.std()}
     figures["VALID_PERCENT"] = 100 * len(valid) / values.size
     return {f"STATISTICS_{key}": repr(float(figure)) for key, figure in figures.items()}
+
+
+def _notes(source: rasterio.DatasetReader, index: int) -> dict[str, str]:
+    """Return what a band remembers of its making: the tags that geomfaf and GDAL do not use for themselves."""
+    tags = source.tags(index)
+    return {key: text for key, text in tags.items() if key not in ("name", "kind", "legend") and key.islower()}
 
 
 def _band(source: rasterio.DatasetReader, index: int) -> Band:

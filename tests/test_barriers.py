@@ -14,6 +14,22 @@ from geomfaf.idw import IdwOptions, idw_grid, idw_points
 UTM = CRS.from_epsg(32633)
 
 
+def test_auto_chooses_by_what_can_be_seen():
+    """Across the fault values differ a hundredfold: with it one neighbour more is as good, without it, worse."""
+    rng = np.random.default_rng(0)
+    x, y = rng.uniform(0, 1000, (2, 120))
+    au = np.where(x < 500, 1.0, 100.0) + rng.normal(0, 0.2, 120)
+    samples = gpd.GeoDataFrame({"Au": au}, geometry=[Point(*p) for p in zip(x, y, strict=True)], crs=UTM)
+    fault = gpd.GeoDataFrame(geometry=[LineString([(500, -10), (500, 1010)])], crs=UTM)
+    grid = Grid.from_bounds((0, 0, 1000, 1000), 250, UTM)
+
+    def chosen(**options):
+        array = idw_grid(samples, ["Au"], grid, neighbours="auto", options=IdwOptions(**options))
+        return int(array.attrs["notes"]["Au"]["idw_neighbours"])
+
+    assert chosen(barriers=fault) > chosen()
+
+
 def test_a_fault_parts_two_populations():
     """West of the fault everything is 1, east of it 9: no cell may mix them."""
     samples = gpd.GeoDataFrame(

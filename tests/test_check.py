@@ -10,8 +10,8 @@ import shapely
 from pyproj import CRS
 from shapely import GeometryCollection, LineString, MultiLineString, MultiPoint, Point, Polygon, box
 
+from geomfaf.censored import SENTINELS
 from geomfaf.check import (
-    SENTINELS,
     check_survey,
     clean_layer,
     clean_samples,
@@ -114,8 +114,10 @@ def test_the_callers_frames_are_not_changed():
 
 
 VALUE_RULES = {
-    "text": (["n.a.", "BDL", ">10000", "1.5"], "not a number", "fixed", 3, [np.nan, np.nan, np.nan, 1.5]),
-    "below a limit, as text": (["<0.05", "< 5", "<0,5"], "negative = below detection", "fixed", 3, [0.025, 2.5, 0.25]),
+    "text": (["five", "5-7", "1.5"], "not a number", "fixed", 2, [np.nan, np.nan, 1.5]),
+    "words": (["n.a.", "-", "1.5"], "missing", "noticed", 2, [np.nan, np.nan, 1.5]),
+    "below a limit, as text": (["<0.05", "< 5", "<0,5"], "below detection", "fixed", 3, [0.025, 2.5, 0.25]),
+    "above the range": ([">10000", "> 20000", "7"], "above range", "fixed", 2, [10000, 20000, 7]),
     "decimal commas": (["0,5", "1,25e1", "-0,02"], "negative = below detection", "fixed", 1, [0.5, 12.5, 0.01]),
     "negative": ([-0.02, -0.001, 7.0], "negative = below detection", "fixed", 2, [0.01, 0.0005, 7]),
     "zero": ([0.0, 0.0, 0.5], "zero = below detection", "fixed", 2, [0.25, 0.25, 0.5]),
@@ -169,7 +171,7 @@ def test_the_samples_have_only_positive_numbers_or_gaps_after_all_flaws_at_once(
     known = cleaned["Au"].dropna()
     assert (known > 0).all()
     assert np.isfinite(known).all()
-    assert len(known) == SITES - 4
+    assert len(known) == SITES - 3  # -9999, None, inf
 
 
 # --- which elements are left -----------------------------------------------------------------------------------------
@@ -187,7 +189,7 @@ def measured_at(count):
     ("values", "rule", "count", "reason"),
     [
         (np.full(SITES, 3.0), "constant", 0, "all its values are the same"),
-        (np.zeros(SITES), "constant", 0, "all its values are the same"),
+        (np.zeros(SITES), "mostly below detection", 49, "100 % of its values are below detection"),
         (measured_at(10), "too few values", 39, "measured at 10 of 49 places"),
         (below_detection(0.6), "mostly below detection", 0, "61 % of its values are below detection"),
     ],

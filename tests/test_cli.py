@@ -9,10 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import rasterio
+from builders import make_grid, make_stack, points_in, scattered_cells
 from click.testing import CliRunner
 from shapely import Point
 
 from geomfaf.cli import main
+from geomfaf.write import read_raster, write_raster
 
 STAGES = "check screen grid rasterize stack windows train evaluate predict targets".split()
 
@@ -43,8 +45,8 @@ def demo(tmp_path_factory):
 
 def test_the_examples_of_all_help_texts_run_on_the_demo_data(demo, monkeypatch):
     monkeypatch.chdir(demo)
-    order = ["init", "run", "check", "screen", "grid", "rasterize", "stack", "windows", "train", "predict", "evaluate"]
-    for name in [*order, "targets"]:
+    order = ["init", "run", "check", "screen", "grid", "rasterize", "stack", "weights", "windows", "train", "predict"]
+    for name in [*order, "evaluate", "targets"]:
         words = example_of(name)
         assert words[0] == name
         result = call(*words)
@@ -73,6 +75,27 @@ def test_tables_go_to_stdout_as_json(demo):
     rows = json.loads(result.stdout)
     assert {"element", "auc", "zauc", "n_ore", "n_barren", "kept"} <= set(rows[0])
     assert all(row["n_ore"] > 0 and row["n_barren"] > 0 for row in rows)
+
+
+def test_weights_of_evidence_are_printed_and_mapped(tmp_path):
+    grid = make_grid(60, 60)
+    ore = scattered_cells(grid, 30, 0)
+    write_raster(make_stack(grid, 0, ore=ore), tmp_path / "stack.tif")
+    points_in(grid, *ore).to_file(tmp_path / "deposits.gpkg", layer="deposits")
+    words = ["weights", tmp_path / "stack.tif", tmp_path / "deposits.gpkg", "--json"]
+    result = call(*words, "--ascending", "Cu", "--out", tmp_path / "posterior.tif")
+    assert result.exit_code == 0, result.output
+    rows = {row["band"]: row for row in json.loads(result.stdout)}
+    assert (rows["Cu"]["method"], rows["Au"]["method"]) == ("ascending", "descending")
+    assert rows["Au"]["studentised"] > 5
+    with rasterio.open(tmp_path / "posterior.tif") as posterior:
+        assert posterior.read(1).max() <= 1
+    cuts = json.loads(call(*words, "--band", "geology").stdout)
+    assert [row["class"] for row in cuts] == [1, 2]
+    assert sum(row["points"] for row in cuts) == 30
+    wrong = call(*words, "--band", "geolgy")
+    assert wrong.exit_code == 2
+    assert 'Did you mean "geology"' in wrong.stderr
 
 
 def test_a_csv_in_kilometres_is_gridded(tmp_path):
@@ -146,7 +169,7 @@ def test_no_element_columns_are_refused(tmp_path):
 
 def test_a_cell_too_small_for_the_memory_is_refused(demo, tmp_path):
     result = call("grid", demo / "demo" / "survey.gpkg", tmp_path / "o.tif", "--cell", "0.01")
-    refused(result, 2, "GB are free", "Use cells of at least")
+    refused(result, 2, "GB are free on the disk", "Use cells of at least")
 
 
 @pytest.mark.parametrize(
@@ -178,3 +201,34 @@ def test_a_text_that_is_no_bounds_is_a_usage_error(demo, tmp_path):
     result = call("grid", demo / "demo" / "survey.gpkg", tmp_path / "o.tif", "--bounds", "1,2,3")
     assert result.exit_code == 2
     assert "W,S,E,N" in result.output
+
+
+def test_what_the_gridding_offers_can_be_asked_for(demo, tmp_path):
+    survey = demo / "demo" / "survey.gpkg"
+    out = tmp_path / "o.zarr"
+    words = ("grid", survey, out, "--elements", "Au,Cu", "--cell", "200", "--power", "auto", "--neighbours", "8")
+    more = ("--extras", "distance,count", "--barriers", survey, "--max-distance", "900", "--anisotropy", "2,30")
+    result = CliRunner().invoke(main, [*map(str, ("--progress", "plain", *words, *more, "--minimum", "2"))])
+    assert result.exit_code == 0, result.output
+    assert "smallest leave-one-out error: power" in result.stderr
+    assert "RMSE log10, spatial blocks" in result.stderr
+    found = read_raster(out)
+    assert found["band"].values.tolist() == ["Au_ppb", "Cu_ppm", "nearest_sample", "samples_used"]
+    nearest = found.sel(band="nearest_sample").values
+    assert np.isnan(found.sel(band="Au_ppb").values[nearest > 900.01]).all()
+    assert float(found.attrs["notes"]["Au_ppb"]["rmse_log10_spatial_blocks"]) > 0
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        (("--power", "two"), ["--power", '"two" is neither a number nor "auto"']),
+        (("--radius", "-5"), ["radius -5"]),
+        (("--scheduler", "tcp://127.0.0.1:9"), ["no Dask scheduler answers at tcp://127.0.0.1:9", "leave --scheduler"]),
+    ],
+)
+def test_gridding_options_that_cannot_be_met_leave_nothing_behind(demo, tmp_path, words, parts):
+    survey = demo / "demo" / "survey.gpkg"
+    result = call("grid", survey, tmp_path / "o.tif", "--elements", "Au", "--cell", "200", *words)
+    refused(result, 2, *parts)
+    assert not list(tmp_path.iterdir())

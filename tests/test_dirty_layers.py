@@ -1,6 +1,5 @@
 """Dirty layers: one row a case, each with the finding or the message that it must give."""
 
-
 import geopandas as gpd
 import numpy as np
 import pandas as pd

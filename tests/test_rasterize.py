@@ -10,17 +10,10 @@ from shapely import LineString, MultiLineString, MultiPolygon, Point, box
 
 from geomfaf.bands import bands_of, grid_of
 from geomfaf.errors import DataError, UsageError
+from geomfaf.faults import fault_bands, fault_density, fault_distance, fault_presence
 from geomfaf.grid import Grid
-from geomfaf.rasterize import (
-    SUBCELLS,
-    fault_bands,
-    fault_density,
-    fault_distance,
-    fault_presence,
-    rasterize_geology,
-    study_area_mask,
-    vector_band,
-)
+from geomfaf.rasterize import SUBCELLS, rasterize_geology, study_area_mask
+from geomfaf.stack import vector_band
 
 UTM = 32633
 CELL = 80.0
@@ -274,13 +267,14 @@ def test_a_geology_band_knows_its_classes_and_is_empty_where_none_is_mapped():
 
 
 @pytest.mark.parametrize(
-    ("kind", "unit"), [("distance", "m"), ("presence", ""), ("density", "km/km2")]
+    ("kind", "unit"),
+    [("distance", "m"), ("cell_distance", "m"), ("presence", ""), ("density", "km/km2")],
 )  # fmt: skip
 def test_fault_bands_know_their_unit(kind, unit):
     faults = layer([LineString([(0, 0), (960, 720)])])
     band = vector_band(faults, GRID, kind)
     made = bands_of(band)[0]
-    assert (made.name, made.kind, made.unit) == (f"fault_{kind}", kind, unit)
+    assert (made.name, made.kind, made.unit) == (f"fault_{kind}", kind.removeprefix("cell_"), unit)
     assert np.array_equal(band.values[0], fault_bands(faults, GRID, [kind])[0])
 
 
@@ -291,7 +285,7 @@ def test_unknown_rules_and_bands_are_refused_with_what_is_known():
     geology, faults = layer([box(0, 0, 1, 1)], rock=["a"]), layer([LineString([(0, 0), (1, 1)])])
     with pytest.raises(UsageError, match='geology rule "majority" is unknown: use one of largest, centre'):
         rasterize_geology(geology, "rock", GRID, rule="majority")
-    with pytest.raises(UsageError, match='fault band "nearness" is unknown: use distance, presence, density'):
+    with pytest.raises(UsageError, match='fault band "nearness" is unknown: use distance, cell_distance, presence'):
         fault_bands(faults, GRID, ["distance", "nearness"])
 
 

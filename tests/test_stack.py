@@ -13,9 +13,10 @@ from shapely import LineString, Point, box
 from geomfaf.bands import bands_of, grid_of
 from geomfaf.check import check_survey, study_area_of_samples
 from geomfaf.errors import DataError, UsageError
+from geomfaf.faults import fault_distance
 from geomfaf.grid import Grid
 from geomfaf.idw import idw_grid
-from geomfaf.rasterize import fault_distance, rasterize_geology
+from geomfaf.rasterize import rasterize_geology
 from geomfaf.read import Source, Survey, read_survey
 from geomfaf.stack import UNMAPPED, build_stack, survey_grid, valid_cells
 from geomfaf.write import read_raster, write_raster

@@ -15,9 +15,9 @@ from pyproj import CRS
 from shapely import Point
 
 from geomfaf.bands import Band
+from geomfaf.blockwise import runner, stream
 from geomfaf.errors import OutputExistsError, UsageError
 from geomfaf.grid import Grid
-from geomfaf.gridding import cluster, streaming
 from geomfaf.idw import IdwOptions, idw_grid, idw_to_file, plan_grid
 from geomfaf.write import read_raster
 
@@ -45,7 +45,7 @@ def test_a_streamed_geotiff_is_the_grid_in_memory(tmp_path, samples, cog):
     path = idw_to_file(samples, ["Au", "Cu"], GRID, tmp_path / "au.tif", cog=cog, **SEARCH)
     expected = idw_grid(samples, ["Au", "Cu"], GRID, **SEARCH)
     found = read_raster(path)
-    assert expected.attrs.pop("idw")["Au"]["idw_radius"] == "900"
+    assert found.attrs["notes"]["Au"]["idw_radius"] == "900"
     xr.testing.assert_identical(found, expected)
     with rasterio.open(path) as source:
         tags = source.tags(1)
@@ -75,7 +75,7 @@ def test_a_streamed_zarr_store_is_the_grid_in_memory(tmp_path, samples):
 def test_a_restart_goes_on_where_it_stopped(tmp_path, suffix, monkeypatch):
     if suffix == "zarr":
         pytest.importorskip("zarr")
-    monkeypatch.setattr(cluster, "cores", lambda: 1)
+    monkeypatch.setattr(runner, "cores", lambda: 1)
     path, computed = tmp_path / f"rows.{suffix}", []
 
     def compute(row, column, height, width, *, until=99):
@@ -85,17 +85,17 @@ def test_a_restart_goes_on_where_it_stopped(tmp_path, suffix, monkeypatch):
         return np.full((1, height, width), row + column / 1000, np.float32)
 
     with pytest.raises(KeyboardInterrupt):
-        streaming.stream_raster(path, GRID, [Band("v")], lambda *w: compute(*w, until=3), job="a")
+        stream.stream_raster(path, GRID, [Band("v")], lambda *w: compute(*w, until=3), job="a")
     assert not path.exists()
-    assert list(streaming.unfinished(tmp_path)) == [path]
+    assert list(stream.unfinished(tmp_path)) == [path]
     journal = (tmp_path / f".rows.{suffix}.journal").read_text().splitlines()
     kept = {tuple(json.loads(line)[0][:2]) for line in journal[1:]}
     computed.clear()
-    streaming.stream_raster(path, GRID, [Band("v")], compute, job="a")
+    stream.stream_raster(path, GRID, [Band("v")], compute, job="a")
     assert kept
     assert not kept & set(computed)
     assert len(kept) + len(computed) == 6
-    assert not list(streaming.unfinished(tmp_path))
+    assert not list(stream.unfinished(tmp_path))
     if suffix == "tif":
         found = read_raster(path).values[0]
         assert [found[0, 0], found[0, -1], found[-1, 0]] == pytest.approx([0, 1.024, 512])
@@ -112,7 +112,7 @@ def test_a_damaged_block_and_another_job_are_computed_anew(tmp_path):
         return np.full((1, height, width), 5, np.float32)
 
     with pytest.raises(RuntimeError):
-        streaming.stream_raster(path, GRID, [Band("v")], compute, job="a")
+        stream.stream_raster(path, GRID, [Band("v")], compute, job="a")
     journal = tmp_path / ".v.tif.journal"
     lines = journal.read_text().splitlines()
     lines[1] = lines[1].replace('"crc": ', '"crc": 1')
@@ -123,12 +123,12 @@ def test_a_damaged_block_and_another_job_are_computed_anew(tmp_path):
         good.append((row, column))
         return np.full((1, height, width), 5, np.float32)
 
-    streaming.stream_raster(path, GRID, [Band("v")], fine, job="a")
+    stream.stream_raster(path, GRID, [Band("v")], fine, job="a")
     assert (0, 0) in good
     assert len(good) == 2
     with pytest.raises(OutputExistsError):
-        streaming.stream_raster(path, GRID, [Band("v")], fine, job="a")
-    streaming.stream_raster(path, GRID, [Band("v")], fine, job="b", overwrite=True)
+        stream.stream_raster(path, GRID, [Band("v")], fine, job="a")
+    stream.stream_raster(path, GRID, [Band("v")], fine, job="b", overwrite=True)
     assert len(good) == 8
 
 
@@ -138,15 +138,15 @@ def test_a_killed_process_leaves_no_broken_file(tmp_path):
     script.write_text(
         "import sys, time, numpy as np\n"
         "from affine import Affine\n"
-        "from geomfaf.gridding import streaming\n"
+        "from geomfaf.blockwise import stream\n"
         "from geomfaf.bands import Band\n"
         "from geomfaf.grid import Grid\n"
-        "streaming.CHECKPOINT = 0.0\n"
+        "stream.CHECKPOINT = 0.0\n"
         "grid = Grid.from_bounds((0, 0, 4096, 4096), 1, 32633)\n"
         "def compute(row, column, height, width):\n"
         "    time.sleep(float(sys.argv[2]))\n"
         "    return np.full((1, height, width), row + column, np.float32)\n"
-        "streaming.stream_raster(sys.argv[1], grid, [Band('v')], compute, job='k')\n"
+        "stream.stream_raster(sys.argv[1], grid, [Band('v')], compute, job='k')\n"
     )
     path, journal = tmp_path / "v.tif", tmp_path / ".v.tif.journal"
     process = subprocess.Popen([sys.executable, script, path, "0.05"])
@@ -180,6 +180,6 @@ def test_a_cluster_of_processes_gives_the_same_bits(tmp_path, samples):
             np.testing.assert_array_equal(read_raster(path).values, expected.values)
             plan, bands = plan_grid(samples, ["Au", "Cu"], GRID, **search)
             with workers.get_client():
-                lazy = cluster.dask_blocks(plan.prepare().block, GRID, len(bands))
+                lazy = runner.dask_blocks(plan.prepare().block, GRID, len(bands))
                 assert lazy.chunks == ((2,), (512, 188), (512, 512, 76))
                 np.testing.assert_array_equal(lazy.compute(), expected.values)

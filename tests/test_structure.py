@@ -5,18 +5,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import geomfaf
 
 HOME = Path(geomfaf.__file__).parent
 ORDER = (
-    "errors grid bands elements progress findings geometry duplicates classes formats place read recognise check "
-    "screen idw rasterize write stack windows folds encode augment backbones mfaf checkpoint train baselines model "
-    "predict evaluate targets report synthetic init project cli_inputs cli"
+    "errors grid bands elements units values censored progress findings flaws geometry duplicates classes formats "
+    "place read recognise assays check compositions screen idw rasterize faults write stack windows folds encode "
+    "augment backbones mfaf checkpoint train metrics features weights_of_evidence table_model fuzzy_overlay baselines "
+    "applicability model predict evaluate targets report synthetic init project cli_inputs cli"
 ).split()
-GRIDDING = (
-    "tree_engine options weights sight barriers samples validate kernels quadtree far plan cluster tiff_tiles "
-    "raster_files streaming"
-).split()
+GRIDDING = ("tree_engine options weights sight barriers samples validate kernels quadtree far plan").split()
+BLOCKWISE = "runner tiff_tiles raster_files stream".split()
 
 
 def modules_imported_by(path, level=1):
@@ -29,6 +30,7 @@ def test_every_module_has_its_place_in_the_data_flow():
     files = {path.stem for path in HOME.glob("*.py")} - {"__init__"}
     assert files == set(ORDER)
     assert {path.stem for path in HOME.glob("gridding/*.py")} - {"__init__"} == set(GRIDDING)
+    assert {path.stem for path in HOME.glob("blockwise/*.py")} - {"__init__"} == set(BLOCKWISE)
 
 
 def test_imports_point_upstream():
@@ -38,15 +40,19 @@ def test_imports_point_upstream():
             if other.startswith("gridding"):
                 assert name == "idw", "the engines are reached through idw alone"
                 continue
+            if other.startswith("blockwise"):
+                assert place[name] >= place["idw"], "blocks come after reading and checking"
+                continue
             assert place[other] < place[name], f"{name} imports {other}, which comes later in the data flow"
 
 
-def test_the_engines_import_upstream_and_only_the_foundations_of_the_house():
-    place = {name: number for number, name in enumerate(GRIDDING)}
-    for name in GRIDDING:
-        for other in modules_imported_by(HOME / "gridding" / f"{name}.py"):
-            assert place[other] < place[name], f"gridding/{name} imports {other}, which comes later"
-        assert modules_imported_by(HOME / "gridding" / f"{name}.py", level=2) <= {"errors", "grid", "bands", "progress"}
+@pytest.mark.parametrize(("folder", "order"), [("gridding", GRIDDING), ("blockwise", BLOCKWISE)])
+def test_packages_import_upstream_and_only_the_foundations_of_the_house(folder, order):
+    place = {name: number for number, name in enumerate(order)}
+    for name in order:
+        for other in modules_imported_by(HOME / folder / f"{name}.py"):
+            assert place[other] < place[name], f"{folder}/{name} imports {other}, which comes later"
+        assert modules_imported_by(HOME / folder / f"{name}.py", level=2) <= {"errors", "grid", "bands", "progress"}
 
 
 def test_the_command_line_starts_without_heavy_packages():

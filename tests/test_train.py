@@ -1,15 +1,13 @@
-"""Training: the same bits for the same seed, also after an interruption; it learns; the baselines too."""
+"""Training: the same bits for the same seed, also after an interruption; it learns."""
 
 import numpy as np
 import pytest
 import torch
 from builders import QUICK
-from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 import geomfaf.train
-from geomfaf.baselines import BASELINES, centre_and_statistics, centre_cell
 from geomfaf.errors import DataError, UsageError
 from geomfaf.mfaf import PAPER_DILATIONS
 from geomfaf.train import PRESETS, MFAFClassifier, Training, choose_device, learning_rate, training_options
@@ -261,33 +259,3 @@ def test_an_unknown_device_is_refused():
     with pytest.raises(UsageError, match="Use auto or cpu"):
         choose_device("toaster")
     assert choose_device("cpu").type == "cpu"
-
-
-def test_centre_and_statistics_are_what_they_say():
-    x, _ = blobs(4)
-    features = centre_and_statistics(x)
-    assert features.shape == (4, 12)
-    for window, row in zip(x, features, strict=True):
-        expected = [window[:, 4, 4], [b.mean() for b in window], [b.std() for b in window], [b.max() for b in window]]
-        np.testing.assert_allclose(row, np.concatenate(expected), rtol=1e-5)
-    assert (centre_cell(x[:, :, :5, :5]) == x[:, :, 2, 2]).all()
-
-
-@pytest.mark.parametrize("name", BASELINES)
-def test_baselines_learn_and_repeat_themselves(name):
-    x, labels = blobs(200)
-    first, again = (BASELINES[name](seed=3).fit(x, labels).predict_proba(blobs(100, 1)[0]) for _ in range(2))
-    assert (first == again).all()
-    assert roc_auc_score(blobs(100, 1)[1], first[:, 1]) > 0.75
-    np.testing.assert_allclose(first.sum(axis=1), 1, atol=1e-6)
-
-
-def test_baselines_are_the_models_they_are_named_after():
-    x, labels = blobs()
-    trees = BASELINES["extra trees"](trees=20).fit(x, labels)
-    assert isinstance(trees.model_, ExtraTreesClassifier)
-    assert (trees.model_.n_estimators, trees.model_.min_samples_leaf) == (20, 2)
-    logistic = BASELINES["logistic regression"]().fit(x, labels)
-    away = x.copy()
-    away[:, :, 0, 0] += 100
-    assert (logistic.predict_proba(away) == logistic.predict_proba(x)).all()

@@ -23,7 +23,8 @@ import numpy as np
 
 from ..errors import UsageError
 from ..grid import Grid
-from .quadtree import DEPTH, TOP, Target, Tree, cell_field, far_cell
+from .quadtree import DEPTH, TOP, Target, Tree, far_cell
+from .samples import missing_patterns
 
 BLOCK = 512
 """Cells of the grid along a square of the level at which blocks begin."""
@@ -88,11 +89,11 @@ class FarField:
 
     def __init__(self, xy: np.ndarray, values: np.ndarray, grid: Grid, power: float, tolerance: float = 1e-6):
         known = np.isfinite(values)
-        patterns, pattern = np.unique(known, axis=0, return_inverse=True)
+        patterns, pattern = missing_patterns(values)
         # A column that is all zero keeps a band without any value apart: 0 / 0 becomes NaN.
         shift = np.where(known.any(axis=1), np.nanmin(np.where(known, values, np.inf), axis=1), 0.0)
         columns = np.vstack([np.where(known, values - shift[:, None], 0.0), patterns])
-        self.target = Target(grid.x, -grid.y, shift, (len(values) + pattern.ravel()).astype(np.int64))
+        self.target = Target(grid.x, -grid.y, shift, (len(values) + pattern).astype(np.int64))
         west, south, east, north = grid.bounds
         extent, base = max(east - west, north - south), BLOCK * max(grid.transform.a, -grid.transform.e)
         below = max(0, math.ceil(math.log2(extent / base) - 1e-12))
@@ -106,15 +107,15 @@ class FarField:
         """Compute the fields of the cells down to the level where blocks begin, a level's cells in parallel."""
         run = map if pool is None else pool.map
         shape = (self.tree.columns.shape[1], len(self.tree.nodes) ** 2)
-        above = {(0, 0): np.zeros(shape)}
+        above, none = {(0, 0): np.zeros(shape)}, np.empty((0, 0, 0), np.float32)
         for level in range(TOP, self.level + 1):
             cells = list(self._cells(level, (0, 0), (len(self.target.down), len(self.target.x))))
 
             def field(cell, level=level, above=above):
-                out = np.empty(shape)
                 column, row = cell
-                cell_field(self.tree, level, column, row, above[column >> 1, row >> 1], out)
-                return out
+                fields = np.stack([above[column >> 1, row >> 1], np.empty(shape)])
+                far_cell(self.tree, self.target, (level, column, row), fields, (0, 0), none)
+                return fields[1]
 
             above = dict(zip(cells, run(field, cells), strict=True))
         self.fields = above
@@ -123,9 +124,9 @@ class FarField:
     def block(self, row: int, column: int, height: int, width: int) -> np.ndarray:
         """Return float32 (bands, height, width) of a window of the grid."""
         out = np.empty((len(self.target.shift), height, width), np.float32)
-        fields = np.empty((DEPTH + 1, self.tree.columns.shape[1], len(self.tree.nodes) ** 2))
+        fields = np.empty((DEPTH - self.level + 2, self.tree.columns.shape[1], len(self.tree.nodes) ** 2))
         for cell in self._cells(self.level, (row, column), (row + height, column + width)):
-            fields[self.level] = self.fields[cell]
+            fields[1] = self.fields[cell]
             far_cell(self.tree, self.target, (self.level, *cell), fields, (row, column), out)
         return out
 
@@ -143,6 +144,10 @@ class FarField:
 
 def _make_tree(xy, columns, square, nodes, power) -> Tree:
     west, south, size = square
+    # Sums go four samples at a time: fewer are filled up with samples outside the square that have no weight.
+    lacking = max(0, 4 - len(xy))
+    xy = np.vstack([xy, np.full((lacking, 2), west - size)])
+    columns = np.vstack([columns, np.zeros((lacking, columns.shape[1]))])
     place = (xy - (west, south)) / size * 2.0**DEPTH
     inside = ((place >= 0) & (place < 2.0**DEPTH)).all(axis=1)
     column, row = np.where(inside[:, None], place, 0).astype(np.int64).T

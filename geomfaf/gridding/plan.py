@@ -7,7 +7,6 @@ alike, and its result does not depend on which blocks ran before it.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import replace
@@ -20,9 +19,6 @@ from .options import EXTRAS, IdwOptions, make_rule
 from .samples import Transform, bands_by_missing, check_samples, merge_places, metric, point_search
 from .tree_engine import FAR, TIE, Rule, TreeSearch
 from .validate import choose_rule
-
-BLOCK = 512
-"""Cells along a block's side: eight bands of it are 8 MB, and the compiled engines fill it in 0.1 s or less."""
 
 Window = tuple[int, int, int, int]
 Found = tuple[np.ndarray, np.ndarray]
@@ -66,7 +62,7 @@ class IdwPlan:
         self.metric = metric(self.options.anisotropy, self.places)
         if "auto" in (power, neighbours):
             automatic = {"power": power == "auto", "neighbours": neighbours == "auto"}
-            self.rule = choose_rule(self.metric(self.places), self.values, self.rule, **automatic)
+            self.rule = choose_rule(self.places, self.values, self.rule, self.options, **automatic)
         self.engine = self._choose_engine()
         self.searches: list[tuple[np.ndarray, BlockSearch]] = []
         self.extra_search: BlockSearch | None = None
@@ -180,11 +176,6 @@ class IdwPlan:
         if self.rule.neighbours == 0:
             return self.grid.size * len(self.places) * (groups * 3e-8 + bands * 1e-9)
         return self.grid.size * (groups * (2e-6 + 1.5e-7 * self.rule.neighbours) + bands * 5e-8)
-
-
-def cores() -> int:
-    """Return the number of cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _compiled_search(

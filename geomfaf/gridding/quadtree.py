@@ -86,27 +86,24 @@ def _add_four(weights, columns, first, sums):
             sums[c, p] += (weights[0, p] * z0 + weights[1, p] * z1) + (weights[2, p] * z2 + weights[3, p] * z3)
 
 
-@njit(**INNER, fastmath=FAST)
-def _add_one(weights, row, sums):
-    for c in range(sums.shape[0]):
-        for p in range(weights.size):
-            sums[c, p] += weights[p] * row[c]
-
-
 @njit(**INNER)
-def direct_sums(px, py, tree, begin, end, weights, sums):
-    """Add the weighted columns of samples begin..end to the sums (columns, points) at points px, py."""
-    s = begin
-    while s < end:
-        batch = 4 if s + 4 <= end else 1
-        for i in range(batch):
-            squared_distances(px, py, tree.x[s + i], tree.y[s + i], weights[i])
-            powers_to_weights(weights[i], tree.power)
-        if batch == 4:
-            _add_four(weights, tree.columns, s, sums)
-        else:
-            _add_one(weights[0], tree.columns[s], sums)
-        s += batch
+def direct_sums(px, py, samples, begin, end, weights, sums):
+    """Add the weighted columns of samples begin..end to the sums (columns, points) at points px, py.
+
+    ``samples`` are those of the tree, taken out of it: a tuple of all its arrays takes longer to compile.
+    """
+    x, y, columns, power = samples
+    last = x.size - 4
+    for s in range(begin, end, 4):
+        # The last four of the list when fewer are left: what is not meant gets no weight.
+        first = min(s, last)
+        for i in range(4):
+            squared_distances(px, py, x[first + i], y[first + i], weights[i])
+            powers_to_weights(weights[i], power)
+            if first + i < s or first + i >= end:
+                for p in range(px.size):
+                    weights[i, p] = 0.0
+        _add_four(weights, columns, first, sums)
 
 
 @njit(**INNER)
@@ -174,7 +171,7 @@ def _points(x, y, px, py):
             py[j * x.size + i] = y[j]
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**INNER)
 def cell_field(tree, level, column, row, parent, field):
     """Fill the node field of a quadtree cell: its parent's, and the samples that just became far."""
     nodes = tree.nodes
@@ -186,17 +183,21 @@ def cell_field(tree, level, column, row, parent, field):
     _points(x, y, px, py)
     weights = np.empty((4, px.size))
     _clear(field)
-    if level == TOP:
-        direct_sums(px, py, tree, tree.codes.size, tree.x.size, weights, field)
-    else:
+    if level > TOP:
         above, half_above = _frame(tree, level - 1, column >> 1, row >> 1)
         _add_interpolated(parent, x, y, above, half_above, nodes, field)
-    last = (1 << level) - 1
-    for r in range(max(0, 2 * (row >> 1) - 2), min(last, 2 * (row >> 1) + 3) + 1):
-        for c in range(max(0, 2 * (column >> 1) - 2), min(last, 2 * (column >> 1) + 3) + 1):
-            if abs(r - row) > 1 or abs(c - column) > 1:
-                begin, end = _cell_samples(tree.codes, level, c, r)
-                direct_sums(px, py, tree, begin, end, weights, field)
+    samples = (tree.x, tree.y, tree.columns, tree.power)
+    side = 1 << level
+    for i in range(37):
+        # The 36 children of the parent and its neighbours, then the samples outside the root square.
+        c, r = 2 * (column >> 1) - 2 + i % 6, 2 * (row >> 1) - 2 + i // 6
+        begin, end = 0, 0
+        if i == 36 and level == TOP:
+            begin, end = tree.codes.size, tree.x.size
+        elif i < 36 and min(c, r) >= 0 and max(c, r) < side and (abs(r - row) > 1 or abs(c - column) > 1):
+            begin, end = _cell_samples(tree.codes, level, c, r)
+        if end > begin:
+            direct_sums(px, py, samples, begin, end, weights, field)
 
 
 @njit(**INNER)
@@ -223,7 +224,7 @@ def _store(sums, target, corner, columns, out):
 @njit(**INNER)
 def _leaf(tree, target, frame, field, spans, box, corner, out):
     """Estimate the grid cells of a box (first row, end row, first column, end column), tile by tile."""
-    count = tree.columns.shape[1]
+    count, samples = tree.columns.shape[1], (tree.x, tree.y, tree.columns, tree.power)
     px, py, y = np.empty(SUB * SUB), np.empty(SUB * SUB), np.empty(SUB)
     weights, sums = np.empty(4 * SUB * SUB), np.empty(count * SUB * SUB)
     for r in range(box[0], box[1], SUB):
@@ -239,7 +240,7 @@ def _leaf(tree, target, frame, field, spans, box, corner, out):
             _add_interpolated(field, x, y[:rows], frame[0], frame[1], tree.nodes, part)
             four = weights[: 4 * cells].reshape((4, cells))
             for i in range(9):
-                direct_sums(px[:cells], py[:cells], tree, spans[i, 0], spans[i, 1], four, part)
+                direct_sums(px[:cells], py[:cells], samples, spans[i, 0], spans[i, 1], four, part)
             _store(part, target, (r - corner[0], c - corner[1]), x.size, out)
 
 
@@ -260,13 +261,18 @@ def _box(tree, target, cell, window):
 def far_cell(tree, target, start, fields, corner, out):
     """Estimate the part of a window that lies in the quadtree cell ``start`` (level, column, row), depth first.
 
-    ``fields`` (levels, columns, q * q) holds the start cell's field and is overwritten below it;
-    ``out`` is float32 (bands, rows, columns) and begins at the grid cell ``corner``.
+    ``fields`` (levels, columns, q * q) holds the field of the start cell's parent, its own and room for
+    those below it; ``out`` is float32 (bands, rows, columns) and begins at the grid cell ``corner``.
+    With nothing in ``out`` the start cell's own field is computed, and that is all: one entry for both
+    tasks compiles in half the time.
 
     A cell is split when the near samples its grid cells are spared outweigh the fields of its four
     children: three quarters of them, against new interactions with about three times as many nodes
     and two tensor interpolations.
     """
+    if out.size == 0:
+        cell_field(tree, start[0], start[1], start[2], fields[0], fields[1])
+        return
     window = (corner[0], corner[0] + out.shape[1], corner[1], corner[1] + out.shape[2])
     q, spans = tree.nodes.size, np.empty((9, 2), np.int64)
     stack, height = np.empty((4 * DEPTH, 3), np.int64), 1
@@ -279,7 +285,8 @@ def far_cell(tree, target, start, fields, corner, out):
         if cells == 0:
             continue
         if level > start[0]:
-            cell_field(tree, level, column, row, fields[level - 1], fields[level])
+            below = level - start[0] + 1
+            cell_field(tree, level, column, row, fields[below - 1], fields[below])
         near = _near_samples(tree, level, column, row, spans)
         if level < DEPTH and 0.75 * cells * near > 3.0 * q * q * near + 8.0 * q * q * q:
             for child in range(4):
@@ -288,4 +295,4 @@ def far_cell(tree, target, start, fields, corner, out):
                 stack[height, 2] = 2 * row + (child >> 1)
                 height += 1
         else:
-            _leaf(tree, target, _frame(tree, level, column, row), fields[level], spans, box, corner, out)
+            _leaf(tree, target, _frame(tree, level, column, row), fields[level - start[0] + 1], spans, box, corner, out)

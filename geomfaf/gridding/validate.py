@@ -76,11 +76,13 @@ def cross_validate_idw(
     return pd.DataFrame(rows)
 
 
-def choose_rule(places: np.ndarray, values: np.ndarray, rule: Rule, *, power: bool, neighbours: bool) -> Rule:
+def choose_rule(
+    places: np.ndarray, values: np.ndarray, rule: Rule, options: IdwOptions, *, power: bool, neighbours: bool
+) -> Rule:
     """Return the rule with the power, the neighbours or both of the smallest leave-one-out error.
 
     The error is the RMSE over the standard deviation, averaged over bands, on the scale that is
-    interpolated. Anisotropy must have been taken out of the coordinates; barriers are not looked at.
+    interpolated, with the anisotropy and the barriers of the options.
     """
     ks = NEIGHBOURS if neighbours else (rule.neighbours,)
     powers = POWERS if power else (rule.power,)
@@ -88,19 +90,22 @@ def choose_rule(places: np.ndarray, values: np.ndarray, rule: Rule, *, power: bo
     for bands, mask in bands_by_missing(values):
         known = values[np.ix_(bands, mask)]
         for number, k in enumerate(ks):
-            errors[number] += _choice_errors(places[mask], known, rule._replace(neighbours=k), powers)
+            errors[number] += _choice_errors(places[mask], known, rule._replace(neighbours=k), options, powers)
     best = np.unravel_index(np.argmin(errors), errors.shape)
     return rule._replace(neighbours=int(ks[best[0]]), power=float(powers[best[1]]))
 
 
-def _choice_errors(places: np.ndarray, known: np.ndarray, rule: Rule, powers: Sequence[float]) -> np.ndarray:
+def _choice_errors(
+    places: np.ndarray, known: np.ndarray, rule: Rule, options: IdwOptions, powers: Sequence[float]
+) -> np.ndarray:
     """Return the sum over bands of the relative leave-one-out error, for each power."""
-    search = point_search(places, known, rule, np.asarray)
+    transform = metric(options.anisotropy, places)
+    search = point_search(places, known, rule, transform, options.barriers)
     count = min(CHOICE_PLACES, len(places))
     picked = np.sort(np.random.default_rng(0).choice(len(places), count, replace=False))
     spread = known.std(axis=1, keepdims=True)
     squares, total = np.zeros((len(powers), len(known))), 0
-    for rows, distance, index in search.neighbours(places[picked], picked, -1):
+    for rows, distance, index in search.neighbours(transform(places[picked]), picked, -1):
         found = np.isfinite(distance).any(axis=1)
         distance, index, here = distance[found], index[found], picked[rows[found]]
         total += len(here)

@@ -22,8 +22,8 @@ from ..bands import Band
 from ..errors import OutputExistsError, UsageError
 from ..grid import Grid
 from ..progress import say, track
-from .cluster import BlockRunner, block_runner
-from .raster_files import Note, TiffFile, ZarrStore
+from .raster_files import Note, Settle, TiffFile, ZarrStore
+from .runner import BlockRunner, block_runner, block_windows
 from .tiff_tiles import TILE
 
 CHECKPOINT = 20.0
@@ -44,6 +44,7 @@ def stream_raster(
     overwrite: bool = False,
     cog: bool = False,
     scheduler: str | None = None,
+    settle: Settle | None = None,
 ) -> Path:
     """Compute a raster block by block and write it to a GeoTIFF or, for a name ending in .zarr, to Zarr.
 
@@ -62,24 +63,31 @@ def stream_raster(
         Rewrite the finished GeoTIFF as a cloud-optimised one, with overviews.
     scheduler : str, optional
         Address of a Dask scheduler; local threads otherwise.
+    settle : callable, optional
+        Takes the bands and their statistics when all is computed, returns the bands as the file shall describe them.
     """
     path = Path(path)
-    _check_target(path, overwrite, cog)
+    check_target(path, overwrite=overwrite, cog=cog)
+    # A COG is a second file with overviews, a third more, before the first one goes.
+    grid.require_disk(len(bands), path.parent, copies=1 + 4 / 3 if cog else 1.0)
     store = (ZarrStore if path.suffix == ".zarr" else TiffFile)(path, grid, bands, tags)
     job = hashlib.sha256(f"{job}|{grid}|{list(bands)}|{TILE}".encode()).hexdigest()
     journal = Journal(path.with_name(f".{path.name}.journal"), job)
-    windows = [(row, column, part.height, part.width) for row, column, part in grid.blocks(TILE)]
-    journal.open(store)
-    left = [window for window in windows if window not in journal.done]
-    if journal.done:
-        say(f"{path.name}: {len(journal.done):,} of {len(windows):,} blocks are done, going on with the rest.")
-    try:
-        with block_runner(partial(encoded_block, compute, store.encode), scheduler) as runner:
+    windows = block_windows(grid, TILE)
+    with block_runner(partial(encoded_block, compute, store.encode), scheduler) as runner:
+        journal.open(store)
+        left = [window for window in windows if window not in journal.done]
+        if journal.done:
+            say(f"{path.name}: {len(journal.done):,} of {len(windows):,} blocks are done, going on with the rest.")
+        try:
             _write_blocks(store, journal, left, runner)
-    finally:
-        journal.save(store)
-        store.close()
-    store.finish(journal.done, journal.statistics(len(bands), grid.size), cog=cog)
+        finally:
+            journal.save(store)
+            store.close()
+    statistics = journal.statistics(len(bands), grid.size)
+    if settle is not None:
+        store.bands = settle(bands, statistics)
+    store.finish(journal.done, statistics, cog=cog)
     journal.path.unlink()
     return path
 
@@ -101,7 +109,8 @@ def _write_blocks(store: TiffFile | ZarrStore, journal: Journal, windows: list[W
             saved = time.monotonic()
 
 
-def _check_target(path: Path, overwrite: bool, cog: bool) -> None:
+def check_target(path: Path, *, overwrite: bool = False, cog: bool = False) -> None:
+    """Refuse a name that cannot be written to, before any work."""
     if path.exists() and not overwrite:
         raise OutputExistsError(f"{path} exists: choose another name or allow it with --overwrite (overwrite=True).")
     if not path.parent.is_dir():

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,7 +16,7 @@ import rasterio.crs
 import rasterio.shutil
 import xarray as xr
 
-from ..bands import Band, as_dataarray
+from ..bands import Band, as_dataarray, describe_band, grid_of, legends_of
 from ..errors import UsageError
 from ..grid import Grid
 from .tiff_tiles import LAYOUT, TILE, compressed_tiles, write_directory
@@ -30,6 +30,9 @@ Place = tuple[int, int, int, int]
 
 Note = dict[str, Any]
 """What a store must know again to find and check a block."""
+
+
+Settle = Callable[[Sequence[Band], Sequence[Mapping[str, float]]], Sequence[Band]]
 
 
 class TiffFile:
@@ -50,8 +53,7 @@ class TiffFile:
         profile = {**LAYOUT, "crs": crs, "transform": self.grid.transform, "height": height, "width": width}
         with rasterio.open(self.part, "w", count=len(self.bands), sparse_ok=True, **profile) as file:
             for index, band in enumerate(self.bands, start=1):
-                describe_band(file, index, band)
-                file.update_tags(index, **self.tags[index - 1])
+                describe_band(file, index, band, self.tags[index - 1])
         self.resume()
 
     def resume(self) -> bool:
@@ -103,6 +105,7 @@ class TiffFile:
                 for index, figures in enumerate(statistics, start=1):
                     tags = {f"STATISTICS_{key}": repr(float(value)) for key, value in figures.items()}
                     file.update_tags(index, **tags)
+                    describe_band(file, index, self.bands[index - 1])
             if cog:
                 self._rewrite_as_cog()
         os.replace(self.part, self.path)
@@ -123,10 +126,7 @@ class ZarrStore:
     encode = staticmethod(np.asarray)
 
     def __init__(self, path: Path, grid: Grid, bands: Sequence[Band], tags: Sequence[Mapping[str, str]] = ()):
-        try:
-            import zarr  # noqa: F401
-        except ImportError as error:
-            raise UsageError("Zarr needs the package zarr: pip install zarr, or write .tif.") from error
+        require_zarr()
         self.path, self.grid, self.bands = path, grid, bands
         self.tags = tags or [{} for _ in bands]
         self.part = path.with_name(f".{path.stem}.part{path.suffix}")
@@ -146,7 +146,7 @@ class ZarrStore:
             da.full(shape, np.nan, np.float32, chunks=chunks),
             dims=("band", "y", "x"),
             coords={**small.drop_vars(["x", "y"]).coords, "y": self.grid.y, "x": self.grid.x},
-            attrs={**small.attrs, "legends": json.dumps(small.attrs["legends"])},
+            attrs={**small.attrs, "legends": json.dumps(legends_of(self.bands))},
             name="bands",
         )
         encoding = {"bands": {"chunks": chunks, "compressors": (numcodecs.Zstd(level=1),)}}
@@ -193,6 +193,7 @@ class ZarrStore:
             band.name: {key.lower(): float(value) for key, value in figures.items()}
             for band, figures in zip(self.bands, statistics, strict=True)
         }
+        group["bands"].attrs["legends"] = json.dumps(legends_of(self.bands))
         group["bands"].attrs["tags"] = {band.name: dict(tags) for band, tags in zip(self.bands, self.tags, strict=True)}
         zarr.consolidate_metadata(group.store)
         if self.path.exists():
@@ -209,15 +210,33 @@ class ZarrStore:
         self._array = zarr.open_group(self.part, mode="r+")["bands"]
 
 
-def describe_band(target: Any, index: int, band: Band) -> None:
-    """Write a band's description, unit, name, kind and legend into an open raster."""
-    target.set_band_description(index, band.label)
-    if band.unit:
-        target.set_band_unit(index, band.unit)
-    tags = {"name": band.name, "kind": band.kind}
-    if band.legend:
-        tags["legend"] = json.dumps({str(key): value for key, value in band.legend.items()}, ensure_ascii=False)
-    target.update_tags(index, **tags)
+def require_zarr() -> None:
+    """Say what to install where zarr is not."""
+    try:
+        import zarr  # noqa: F401
+    except ImportError as error:
+        raise UsageError('Zarr needs the package zarr: pip install "geomfaf[zarr]", or use .tif.') from error
+
+
+def read_zarr(path: Path) -> xr.DataArray:
+    """Read a store that :class:`ZarrStore` wrote, as it was in memory."""
+    require_zarr()
+    try:
+        with xr.open_dataset(path, engine="zarr", decode_coords="all") as store:
+            found = store["bands"].load()
+    except (FileNotFoundError, KeyError, ValueError) as error:
+        raise UsageError(f"{path} is not a Zarr store that geomfaf wrote: {error}") from error
+    legends = json.loads(found.attrs.get("legends", "{}"))
+    columns = zip(*(map(str, found[key].values) for key in ("band", "kind", "unit", "description")), strict=True)
+    bands = [
+        Band(name, kind, unit, description, {int(key): text for key, text in legends.get(name, {}).items()})
+        for name, kind, unit, description in columns
+    ]
+    array = as_dataarray(found.values, grid_of(found), bands)
+    notes = {name: tags for name, tags in found.attrs.get("tags", {}).items() if tags}
+    if notes:
+        array.attrs["notes"] = notes
+    return array
 
 
 def _crc(values: np.ndarray) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,12 +11,26 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import UsageError
 from ..grid import Grid
 from ..progress import track
-from .plan import BLOCK, IdwPlan, cores
+
+BLOCK = 512
+"""Cells along a block's side: eight bands of it are 8 MB, and the compiled engines fill it in 0.1 s or less."""
 
 Window = tuple[int, int, int, int]
 Compute = Callable[..., Any]
+"""Takes (row, column, height, width) of a window of the grid, returns float32 (bands, height, width)."""
+
+
+def cores() -> int:
+    """Return the number of cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def block_windows(grid: Grid, size: int = BLOCK) -> list[Window]:
+    """Return the (row, column, height, width) of a grid's blocks, row by row."""
+    return [(row, column, part.height, part.width) for row, column, part in grid.blocks(size)]
 
 
 class BlockRunner:
@@ -45,25 +60,38 @@ def block_runner(compute: Compute, scheduler: str | None = None) -> Iterator[Blo
         finally:
             pool.shutdown(cancel_futures=True)
         return
-    from distributed import Client
-
-    with Client(scheduler) as client:
+    with _client(scheduler) as client:
         # The samples and their tree travel once to every worker, not with every block.
         remote = client.scatter(compute, broadcast=True, hash=False)
         workers = sum(client.nthreads().values())
         yield BlockRunner(lambda window: client.submit(call_block, remote, window, pure=False), workers)
 
 
-def fill_blocks(plan: IdwPlan, out: np.ndarray) -> None:
-    """Fill an array (bands, y, x) with a plan's blocks, one thread a core."""
-    with ThreadPoolExecutor(cores()) as pool:
-        plan.prepare(pool)
-    windows = [(row, column, part.height, part.width) for row, column, part in plan.grid.blocks(BLOCK)]
-    with block_runner(plan.block) as runner:
+def _client(scheduler: str) -> Any:
+    """Return a client of a Dask scheduler, or say that it cannot be reached."""
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise UsageError('a scheduler needs the package distributed: pip install "dask[distributed]".') from error
+    try:
+        return Client(scheduler, timeout=10)
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"no Dask scheduler answers at {scheduler}: start one with `dask scheduler`, or leave --scheduler out "
+            "to compute on this machine."
+        ) from error
+
+
+def fill_blocks(compute: Compute, grid: Grid, bands: int, label: str) -> np.ndarray:
+    """Return float32 (bands, y, x) of all blocks of a grid, computed on one thread a core."""
+    out = np.empty((bands, *grid.shape), np.float32)
+    windows = block_windows(grid)
+    with block_runner(compute) as runner:
         results = runner.ordered(windows)
-        for window in track(windows, "gridding", unit="cells", weights=[window[2] * window[3] for window in windows]):
+        for window in track(windows, label, unit="cells", weights=[window[2] * window[3] for window in windows]):
             row, column, height, width = window
             out[:, row : row + height, column : column + width] = next(results)
+    return out
 
 
 def call_block(compute: Compute, window: Window) -> Any:
@@ -74,7 +102,7 @@ def call_block(compute: Compute, window: Window) -> Any:
 def dask_blocks(compute: Compute, grid: Grid, bands: int) -> Any:
     """Return the lazy dask array (bands, y, x) of a block function, one chunk a block.
 
-    The blocks are those that :func:`geomfaf.gridding.streaming.stream_raster` computes, to the bit.
+    The blocks are those that :func:`geomfaf.blockwise.stream.stream_raster` computes, to the bit.
     """
     import dask
     import dask.array as da

@@ -1,0 +1,191 @@
+r"""Area of applicability: which ground is unlike all that the model has learned from.
+
+The dissimilarity index of a place is its distance to the nearest training place in the space of the predictors, over
+the mean distance of the training places to each other,
+
+.. math:: DI = \min_i d(x, x_i) \,/\, \bar d
+
+after the predictors are standardised on the training places and weighted by their importance. The threshold is the
+largest index that a training place has to the places of *other* folds, outliers left out: beyond it the cross-validated
+figures say nothing (Meyer and Pebesma 2021, doi 10.1111/2041-210X.13650).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+from scipy.spatial import cKDTree
+from scipy.spatial.distance import cdist
+
+from .bands import Band, as_dataarray, grid_of
+from .errors import DataError, UsageError, nearest_name
+from .features import Column, Features, window_features
+from .progress import track
+from .stack import valid_cells
+
+APPLICABILITY_BANDS = (
+    Band("dissimilarity", "score", "", "Dissimilarity index (0 = like a training place)"),
+    Band("applicable", "score", "", "Area of applicability (1 = inside, 0 = extrapolated)"),
+)
+
+BLOCK = 500_000
+"""Places whose features are held at once."""
+
+STEP = 50_000
+"""Places whose predictors are held as float64 at once."""
+
+
+@dataclass(frozen=True)
+class Applicability:
+    """What is learned from the training places, see :func:`fit_applicability`.
+
+    Attributes
+    ----------
+    columns : tuple of Column
+        The predictors.
+    centre, spread, weight, fill : ndarray
+        (predictors,) mean and standard deviation of the training places, importance, and what stands for a gap.
+    tree : cKDTree
+        The training places in the space of the weighted predictors.
+    mean_distance : float
+        Mean distance of all pairs of training places.
+    training : ndarray
+        (training places,) index of each to the nearest place of another fold.
+    threshold : float
+        Largest of them that is no outlier (above the third quartile + 1.5 interquartile ranges).
+    """
+
+    columns: tuple[Column, ...]
+    centre: np.ndarray
+    spread: np.ndarray
+    weight: np.ndarray
+    fill: np.ndarray
+    tree: cKDTree
+    mean_distance: float
+    training: np.ndarray
+    threshold: float
+
+    def dissimilarity(self, features: Features) -> np.ndarray:
+        """Return the dissimilarity index of places, (places,) float64."""
+        if features.columns != self.columns:
+            raise DataError("the features have other columns than the training places: take them from the same stack.")
+        index = np.empty(len(features))
+        for first in range(0, len(features), STEP):
+            at = slice(first, first + STEP)
+            space = _space(features.values[at], self.centre, self.spread, self.weight, self.fill)
+            index[at] = self.tree.query(space, workers=-1)[0] / self.mean_distance
+        return index
+
+    def inside(self, index: np.ndarray) -> np.ndarray:
+        """Return which indices are within the area of applicability, bool."""
+        return index <= self.threshold
+
+
+def fit_applicability(
+    features: Features, folds: np.ndarray, *, importance: Mapping[str, float] | None = None
+) -> Applicability:
+    """Learn the space of the training places and its threshold.
+
+    Parameters
+    ----------
+    features : Features
+        The training places, ore and barren; take the same columns for the places to judge. A gap counts as the
+        column's training median, which is what the models read there.
+    folds : (places,) ndarray
+        The fold that tests each place.
+    importance : mapping, optional
+        Band -> weight of its columns, 0 or more; all bands weigh the same when omitted.
+
+    Raises
+    ------
+    DataError
+        When there are fewer than two folds or no column varies.
+    """
+    folds = np.asarray(folds)
+    if len(folds) != len(features) or len(np.unique(folds)) < 2:
+        raise DataError(
+            f"{len(features)} training places in {len(np.unique(folds))} folds: the threshold of the area of "
+            "applicability needs a fold for each place, and two folds or more."
+        )
+    weight = np.ones(len(features.columns))
+    for name, value in (importance or {}).items():
+        if name not in features.bands:
+            raise UsageError(f'importance: there is no band "{name}".{nearest_name(name, features.bands)}')
+        if not (np.isfinite(value) and value >= 0):
+            raise UsageError(f'importance of band "{name}" is {value}, it must be a number of 0 or more.')
+        weight[[column.band == name for column in features.columns]] = value
+    known = np.isfinite(features.values)
+    fill = np.array([np.median(v[k]) if k.any() else 0.0 for v, k in zip(features.values.T, known.T, strict=True)])
+    filled = np.where(known, features.values.astype(float), fill)
+    centre, spread = filled.mean(axis=0), filled.std(axis=0, ddof=1)
+    varies = spread > 1e-6 * np.maximum(1.0, np.abs(centre))  # less is the rounding of float32 bands
+    weight, spread = np.where(varies, weight, 0.0), np.where(varies, spread, 1.0)
+    if not weight.any():
+        raise DataError("no predictor varies over the training places: no ground is like or unlike them.")
+    space = _space(features.values, centre, spread, weight, fill)
+    mean_distance = _mean_distance(space)
+    training = np.empty(len(space))
+    for fold in np.unique(folds):
+        own = folds == fold
+        training[own] = cKDTree(space[~own]).query(space[own])[0] / mean_distance
+    low, high = np.quantile(training, [0.25, 0.75])
+    threshold = float(training[training <= high + 1.5 * (high - low)].max())
+    tree = cKDTree(space)
+    return Applicability(features.columns, centre, spread, weight, fill, tree, mean_distance, training, threshold)
+
+
+def area_of_applicability(
+    stack: xr.DataArray,
+    rows: np.ndarray,
+    cols: np.ndarray,
+    folds: np.ndarray,
+    *,
+    importance: Mapping[str, float] | None = None,
+) -> tuple[xr.DataArray, Applicability]:
+    """Map the dissimilarity of every valid cell to the training cells.
+
+    Parameters
+    ----------
+    stack : DataArray
+        (band, y, x), see :func:`geomfaf.build_stack`; leave out bands that the model does not use.
+    rows, cols, folds : (places,) ndarray
+        Training cells (the centres of the training windows) and the fold that tests each.
+    importance : mapping, optional
+        Band -> weight, see :func:`fit_applicability`.
+
+    Returns
+    -------
+    DataArray, Applicability
+        float32 (band, y, x) with ``dissimilarity`` and ``applicable`` (1 or 0), NaN off the valid ground, and what
+        was learned, with the threshold.
+    """
+    fitted = fit_applicability(window_features(stack, rows, cols), folds, importance=importance)
+    grid, valid = grid_of(stack), valid_cells(stack)
+    layers = np.full((2, *grid.shape), np.nan, np.float32)
+    at_row, at_col = np.nonzero(valid)
+    for first in track(range(0, len(at_row), BLOCK), "applicability", unit="blocks"):
+        r, c = at_row[first : first + BLOCK], at_col[first : first + BLOCK]
+        index = fitted.dissimilarity(window_features(stack, r, c))
+        layers[0, r, c], layers[1, r, c] = index, fitted.inside(index)
+    return as_dataarray(layers, grid, APPLICABILITY_BANDS), fitted
+
+
+def _space(
+    values: np.ndarray, centre: np.ndarray, spread: np.ndarray, weight: np.ndarray, fill: np.ndarray
+) -> np.ndarray:
+    """Return places in the space of the standardised, weighted predictors; those of no weight are left out."""
+    used = weight > 0
+    values = values[:, used].astype(float)
+    filled = np.where(np.isfinite(values), values, fill[used])
+    return (filled - centre[used]) / spread[used] * weight[used]
+
+
+def _mean_distance(space: np.ndarray, block: int = 500) -> float:
+    """Return the mean distance of all pairs of different places, a block of rows at a time."""
+    total = sum(cdist(space[first : first + block], space).sum() for first in range(0, len(space), block))
+    if not total > 0:
+        raise DataError("all training places have the same values: no ground is like or unlike them.")
+    return float(total / (len(space) * (len(space) - 1)))

@@ -1,0 +1,263 @@
+"""Element columns become positive numbers in a known unit; everything that was done to them is a finding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+
+from .censored import (
+    REPLACEMENTS,
+    can_regress,
+    close_compositions,
+    limit_for,
+    read_limits,
+    replace_censored,
+    settle_limits,
+)
+from .elements import label, parse_element
+from .errors import UsageError
+from .findings import Finding
+from .flaws import Assay, Notes, check_unit, find_censored, find_codes, find_missing, find_replaced, read_words
+from .units import element_of, element_share, ppm_factor
+from .values import ABOVE, BELOW, FLAG_NAMES, OK, Parsed, decimal_sign, parse_column
+
+NAMES_SHOWN = 8
+"""Columns that a finding about many of them lists."""
+
+
+def clean_values(
+    samples: gpd.GeoDataFrame,
+    elements: Mapping[str, str],
+    found: list[Finding],
+    *,
+    replacement: str = "half",
+    limits: str | Path | Mapping[str, float] | None = None,
+    decimal: str | None = None,
+) -> tuple[gpd.GeoDataFrame, dict[str, str]]:
+    """Return the samples with numbers or NaN in the element columns, and the elements with their units.
+
+    Parameters
+    ----------
+    samples : GeoDataFrame
+        It is not changed; its index names the rows in the findings.
+    elements : mapping
+        Column -> unit, "" where nobody said it. A guessed unit comes back with a question mark: ``"ppb?"``.
+    found : list of Finding
+        Findings are appended to it.
+    replacement : str
+        What stands for a value below detection, see :func:`geomfaf.censored.replace_censored`.
+    limits : mapping or path, optional
+        Detection limits for values that do not say theirs, see :func:`geomfaf.censored.read_limits`.
+    decimal : {".", ","}, optional
+        How to read ``1,234`` where a column does not tell.
+
+    Returns
+    -------
+    samples : GeoDataFrame
+        ``attrs`` holds ``censored_share``, ``detection_limits`` and ``aside`` (column -> rule, reason).
+    elements : dict
+    """
+    if replacement not in REPLACEMENTS:
+        raise UsageError(f'replacement "{replacement}" is unknown: use one of {", ".join(REPLACEMENTS)}.')
+    if decimal not in (None, ".", ","):
+        raise UsageError(f'decimal "{decimal}" must be "." or ",".')
+    given = read_limits(limits) if limits is not None else {}
+    assays = []
+    for column, parsed in _parse_columns(samples, list(elements), decimal):
+        notes = Notes(found, samples.index, column)
+        assay = Assay(
+            column, (parse_element(column) or (column, ""))[0], elements[column], parsed.numbers, parsed.flags
+        )
+        read_words(assay, parsed, notes)
+        find_codes(assay, notes)
+        limit = limit_for(column, assay.unit, given) if given else None
+        find_censored(assay, parsed, notes, replacement, limit)
+        find_replaced(assay, notes)
+        find_missing(assay, parsed, notes)
+        check_unit(assay, notes)
+        assay.unsaid = int(((assay.flags == BELOW) & ~(assay.numbers > 0)).sum())
+        assay.numbers = settle_limits(assay.numbers, assay.flags, limit)
+        assays.append(assay)
+    _say_guessed_units(assays, found)
+    _set_copies_aside(assays, found)
+    values = _replaced(assays, replacement, found)
+    cleaned = samples.assign(**{assay.column: numbers for assay, numbers in zip(assays, values, strict=True)})
+    cleaned.attrs = {
+        **samples.attrs,
+        "censored_share": {assay.column: assay.share(BELOW) for assay in assays},
+        "detection_limits": [_limit_row(assay) for assay in assays],
+        "aside": {assay.column: assay.aside for assay in assays if assay.aside},
+    }
+    return cleaned, {assay.column: assay.unit for assay in assays}
+
+
+def censoring_flags(samples: pd.DataFrame, elements: Iterable[str], decimal: str | None = None) -> pd.DataFrame:
+    """Return what each value stands for: measured, below detection, above range, missing or unreadable.
+
+    Negative numbers and zeros are below detection, codes such as -9999 are missing.
+
+    >>> censoring_flags(pd.DataFrame({"Au": ["0.3", "<0.1", "-9999", "x1"]}), ["Au"])["Au"].tolist()
+    ['measured', 'below detection', 'missing', 'unreadable']
+    """
+    flags = {}
+    for column, parsed in _parse_columns(samples, list(elements), decimal):
+        assay = Assay(column, column, "", parsed.numbers, parsed.flags)
+        notes = Notes([], samples.index, column)
+        find_codes(assay, notes)
+        find_censored(assay, parsed, notes)
+        flags[column] = pd.Categorical.from_codes(assay.flags.tolist(), pd.Index(FLAG_NAMES))
+    return pd.DataFrame(flags, index=samples.index)
+
+
+def detection_limits(samples: pd.DataFrame) -> pd.DataFrame:
+    """Return the detection-limit table of checked samples, one row an element column.
+
+    Columns: column, element, unit, values (known), below, share_below, limits ("0.05 (12), 0.1 (3)": limit and rows),
+    unknown_limit (rows), above, share_above, upper_limits.
+    """
+    names = "column element unit values below share_below limits unknown_limit above share_above upper_limits".split()
+    return pd.DataFrame(samples.attrs.get("detection_limits", []), columns=names)
+
+
+def usable_elements(
+    samples: gpd.GeoDataFrame,
+    elements: Mapping[str, str],
+    found: list[Finding],
+    *,
+    max_censored: float,
+    max_missing: float,
+    min_sites: int,
+) -> dict[str, str]:
+    """Return the elements whose values can carry a map; each of the others becomes a finding with its reason."""
+    sites, kept = len(samples), {}
+    censored, aside = (samples.attrs.get(key, {}) for key in ("censored_share", "aside"))
+    for column, unit in elements.items():
+        known = samples[column].dropna()
+        below = censored.get(column, 0.0)
+        count = sites - len(known)
+        if column in aside:
+            rule, reason = aside[column]
+        elif below > max_censored:
+            rule, reason = "mostly below detection", f"{100 * below:.0f} % of its values are below detection"
+        elif not known.min() < known.max():
+            rule, reason = "constant", "all its values are the same" if len(known) else "it has no value"
+        elif len(known) < min_sites or count > max_missing * sites:
+            rule, reason = "too few values", f"measured at {len(known):,} of {sites:,} places"
+        else:
+            kept[column] = unit
+            continue
+        found.append(Finding("fixed", "samples", column, rule, count, f"{label(column)} is set aside: {reason}"))
+    if not kept:
+        note = "no element column has enough usable values"
+        found.append(Finding("refused", "samples", "", "no usable element", len(elements), note, "see above"))
+    return kept
+
+
+def _parse_columns(samples: pd.DataFrame, columns: list[str], decimal: str | None) -> Iterable[tuple[str, Parsed]]:
+    """Yield the columns, read; where one does not tell what 1,234 means, the other columns are asked."""
+    sign, asked = decimal, decimal is not None
+    for column in columns:
+        parsed = parse_column(samples[column], sign)
+        if not asked and (parsed.words["how"] == "ambiguous").any():
+            sign, asked = decimal_sign(samples[other] for other in columns), True
+            parsed = parse_column(samples[column], sign)
+        yield column, parsed
+
+
+def _say_guessed_units(assays: list[Assay], found: list[Finding]) -> None:
+    """One finding a guessed unit, as a table without units has dozens of such columns."""
+    groups: dict[str, list[str]] = {}
+    for assay in assays:
+        if not assay.unit or assay.unit.endswith("?"):
+            groups.setdefault(assay.unit, []).append(assay.column)
+    for unit, columns in groups.items():
+        names = ", ".join(columns[:NAMES_SHOWN]) + (", ..." if len(columns) > NAMES_SHOWN else "")
+        if unit:
+            done = f"no unit is said; {unit.removesuffix('?')} is guessed, as the medians suit the upper crust: {names}"
+            advice = f'say them: units = {{ "{columns[0]}" = "{unit.removesuffix("?")}", ... }}'
+            found.append(Finding("noticed", "samples", "", "unit guessed", len(columns), done, advice))
+        else:
+            done, advice = (
+                f"no unit is said, and none can be guessed: {names}",
+                f'say it: units = {{ "{columns[0]}" = "ppm" }}',
+            )
+            found.append(Finding("noticed", "samples", "", "unit unknown", len(columns), done, advice))
+
+
+def _set_copies_aside(assays: list[Assay], found: list[Finding]) -> None:
+    """Keep one column an element: most measured values, then the element before its oxide, then the first."""
+    groups: dict[str, list[Assay]] = {}
+    for assay in assays:
+        if parse_element(assay.column) and assay.aside is None:
+            groups.setdefault(element_of(assay.name), []).append(assay)
+    for element, group in groups.items():
+        ranked = sorted(group, key=lambda assay: (-(assay.flags == OK).sum(), assay.name != element))
+        best = ranked[0]
+        for other in ranked[1:]:
+            # FeO beside Fe2O3 is the same element in another state, not a second measurement of it.
+            if other.name != best.name and element not in (other.name, best.name):
+                continue
+            counts = f"{(best.flags == OK).sum():,} measured values against {(other.flags == OK).sum():,}"
+            reason = f"{best.column} holds the same element ({counts}{_agreement(best, other)})"
+            other.aside = ("same element twice", reason)
+
+
+def _agreement(best: Assay, other: Assay) -> str:
+    """Return how two columns of one element agree, in one unit and as the element."""
+    factors = [ppm_factor(assay.unit) for assay in (best, other)]
+    both = (best.flags == OK) & (other.flags == OK) & (best.numbers > 0)
+    if None in factors or not both.any():
+        return ""
+    one, two = (
+        assay.numbers[both] * factor * element_share(assay.name)
+        for assay, factor in zip((best, other), factors, strict=True)
+    )
+    return f"; converted, the other one is {np.median(two / one):.3g} times it"
+
+
+def _replaced(assays: list[Assay], replacement: str, found: list[Finding]) -> list[np.ndarray]:
+    """Return the numbers with censored values replaced; what has no number is NaN."""
+    values = []
+    for assay in assays:
+        numbers = np.where(assay.flags <= ABOVE, assay.numbers, np.nan)
+        below, method = (assay.flags == BELOW) & ~np.isnan(numbers), replacement
+        if method == "ros" and below.any() and not can_regress(numbers, below):
+            method, done = "half", "too few measured values for a regression on order statistics: half the limit"
+            found.append(Finding("noticed", "samples", assay.column, "no regression", int(below.sum()), done))
+        values.append(replace_censored(numbers, np.where(below, BELOW, OK), method))
+    if replacement == "multiplicative" and assays:
+        # An unknown unit is taken as ppm here: what replaced values add up to is tiny against a whole in any case.
+        factors = np.array([ppm_factor(assay.unit) or 1.0 for assay in assays])
+        below = np.column_stack([assay.flags == BELOW for assay in assays])
+        closed = close_compositions(np.column_stack(values) * factors, below) / factors
+        values = list(closed.T)
+    return values
+
+
+def _limit_row(assay: Assay) -> dict[str, object]:
+    """Return one row of the detection-limit table."""
+    below, above = assay.flags == BELOW, assay.flags == ABOVE
+    known = assay.flags <= ABOVE
+    return {
+        "column": assay.column,
+        "element": assay.name,
+        "unit": assay.unit,
+        "values": int(known.sum()),
+        "below": int(below.sum()),
+        "share_below": round(assay.share(BELOW), 4),
+        "limits": _counted(assay.numbers[below]),
+        "unknown_limit": assay.unsaid,
+        "above": int(above.sum()),
+        "share_above": round(assay.share(ABOVE), 4),
+        "upper_limits": _counted(assay.numbers[above]),
+    }
+
+
+def _counted(limits: np.ndarray, most: int = 12) -> str:
+    values, counts = np.unique(limits[np.isfinite(limits)], return_counts=True)
+    shown = ", ".join(f"{value:.6g} ({count})" for value, count in zip(values[:most], counts, strict=False))
+    return f"{shown}, ..." if len(values) > most else shown

@@ -1,0 +1,364 @@
+"""How good are scores? Figures of a score map against deposits, and of window scores against labels.
+
+Pure functions of arrays. A share of area is always a share of the **valid** cells that have a score: nodata is never
+counted. Cells of one score share their rank: a deposit among them is captured in proportion to how many of them are
+taken, which is the mean over every way to break the tie. Intervals draw whole clusters of deposits, because neighbours
+are no independent witnesses.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.stats import rankdata
+
+from .errors import DataError
+
+AREAS = (0.01, 0.02, 0.05, 0.10, 0.20)
+"""Shares of the valid area for which the captured deposits are counted."""
+
+DRAWS = 2000
+"""Bootstrap draws of deposit clusters behind every interval."""
+
+BINS = 10
+"""Equal bins of the score in the reliability table and in the calibration error."""
+
+MOST_BREAKS = 2001
+"""Corners of the capture curve that the *interval* of the P-A intersection keeps; the figure itself keeps all."""
+
+BATCH = 4_000_000
+"""Weights (draws x items) held at once by the bootstrap."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where deposits stand in the ranking of all valid cells, see :func:`place_deposits`.
+
+    Attributes
+    ----------
+    scores : ndarray
+        (deposits,) score of each deposit's cell.
+    cells : ndarray
+        (cells,) scores of all valid cells, ascending.
+    above, tied : ndarray
+        (deposits,) share of the valid area that scores higher; share that scores the same (its own cell included).
+    """
+
+    scores: np.ndarray
+    cells: np.ndarray
+    above: np.ndarray
+    tied: np.ndarray
+
+    @property
+    def auc(self) -> np.ndarray:
+        """Share of the valid area that each deposit outranks, ties one half; the mean is the map AUC."""
+        return 1 - self.above - self.tied / 2
+
+    def captured(self, areas: object) -> np.ndarray:
+        """Return the chance that each deposit lies on the best ``areas`` of the ground, (deposits, areas)."""
+        wanted = np.atleast_1d(np.asarray(areas, float))
+        return np.clip((wanted[None, :] - self.above[:, None]) / self.tied[:, None], 0.0, 1.0)
+
+
+def place_deposits(score: np.ndarray, valid: np.ndarray, rows: object, cols: object) -> Placement:
+    """Rank deposits among all valid cells of a score map.
+
+    Parameters
+    ----------
+    score : ndarray
+        (y, x), higher is better; NaN where there is none.
+    valid : ndarray
+        (y, x) bool, the cells that count. Those without a score do not.
+    rows, cols : (deposits,) int
+        Cells of the deposits.
+
+    Raises
+    ------
+    DataError
+        When there is no deposit, or one lies on a cell that is not valid or has no score.
+
+    Examples
+    --------
+    >>> score = np.array([[0.9, 0.5, 0.5, np.nan]])
+    >>> placed = place_deposits(score, np.isfinite(score), [0, 0], [0, 1])
+    >>> placed.above.round(3).tolist(), placed.tied.round(3).tolist()
+    ([0.0, 0.333], [0.333, 0.667])
+    >>> placed.captured([1 / 3, 2 / 3]).tolist()
+    [[1.0, 1.0], [0.0, 0.5]]
+    """
+    rows, cols = np.asarray(rows, int), np.asarray(cols, int)
+    counted = np.asarray(valid, bool) & np.isfinite(score)
+    if not len(rows):
+        raise DataError("no deposit lies on valid ground: a score map cannot be judged without one.")
+    off = np.flatnonzero(~counted[rows, cols])
+    if len(off):
+        raise DataError(
+            f"{len(off)} of {len(rows)} deposits lie on cells without a score, the first in row {rows[off[0]]}, column "
+            f"{cols[off[0]]}: leave out deposits that are off the valid ground, or score the whole of it."
+        )
+    cells = np.sort(np.asarray(score, float)[counted])
+    own = np.asarray(score, float)[rows, cols]
+    left, right = (np.searchsorted(cells, own, side=side) for side in ("left", "right"))
+    return Placement(own, cells, (len(cells) - right) / len(cells), (right - left) / len(cells))
+
+
+def rate_curve(placement: Placement) -> tuple[np.ndarray, np.ndarray]:
+    """Return the corners of the curve of captured deposits against the share of area, best ground first.
+
+    With the deposits that trained the map it is the **success-rate curve**, with held-out ones the **prediction-rate
+    curve** (Chung and Fabbri 2003, doi 10.1023/B:NHAZ.0000007172.62651.2b). Between its corners it is straight, and
+    the area under it is the map AUC.
+
+    Returns
+    -------
+    area, captured : ndarray
+        Shares from (0, 0) to (1, 1).
+    """
+    area = np.unique(np.concatenate([[0.0, 1.0], placement.above, placement.above + placement.tied]))
+    step = max(1, BATCH // len(placement.scores))
+    parts = [placement.captured(area[at : at + step]).mean(axis=0) for at in range(0, len(area), step)]
+    return area, np.concatenate(parts)
+
+
+def prediction_area(area: np.ndarray, captured: np.ndarray) -> np.ndarray:
+    """Return the share of area at which the prediction-area (P-A) plot intersects.
+
+    There the curve of captured deposits meets the falling curve of the area left over, ``captured = 1 - area``. The
+    normalised density of the intersection is ``Nd = captured / area``: 1 for a map without skill, and the more above 1
+    the better (Yousefi and Carranza 2015, doi 10.1016/j.cageo.2015.03.007).
+
+    Parameters
+    ----------
+    area : (corners,) ndarray
+        Ascending from 0 to 1.
+    captured : (..., corners) ndarray
+        One curve or more, each from 0 to 1, see :func:`rate_curve`.
+
+    Examples
+    --------
+    A map without skill, and one that holds all deposits in its best tenth:
+
+    >>> prediction_area(np.array([0.0, 1.0]), np.array([0.0, 1.0])).tolist()
+    0.5
+    >>> at = prediction_area(np.array([0.0, 0.1, 1.0]), np.array([0.0, 1.0, 1.0]))
+    >>> round(float(at), 4), round(float((1 - at) / at), 4)
+    (0.0909, 10.0)
+    """
+    excess = captured + area - 1.0  # rises strictly from -1 to 1
+    after = (excess >= 0).argmax(axis=-1)
+    high = np.take_along_axis(excess, after[..., None], -1)[..., 0]
+    low = np.take_along_axis(excess, after[..., None] - 1, -1)[..., 0]
+    return area[after - 1] + (area[after] - area[after - 1]) * -low / (high - low)
+
+
+def boyce_index(placement: Placement) -> float:
+    """Return the continuous Boyce index (Hirzel et al. 2006, doi 10.1016/j.ecolmodel.2006.05.017).
+
+    A window of a tenth of the score's range moves over it in 100 steps. In each stands the share of the deposits over
+    the share of the area; the index is their rank correlation (Spearman) with the score: 1 where deposits get denser
+    with every rise of the score, 0 without skill, -1 for a map the wrong way round. NaN for a map of one value.
+    """
+    return float(_boyce(placement, np.ones((1, len(placement.scores))))[0])
+
+
+def map_metrics(
+    placement: Placement,
+    *,
+    clusters: np.ndarray | None = None,
+    areas: Sequence[float] = AREAS,
+    seed: int = 0,
+) -> dict[str, float]:
+    """Return the figures of a score map with their 95 % intervals.
+
+    Parameters
+    ----------
+    placement : Placement
+        Of held-out deposits in a held-out score map; of training deposits in a fitted map it flatters.
+    clusters : (deposits,) ndarray, optional
+        Which cluster each deposit belongs to; the bootstrap draws whole clusters. Each deposit is its own when omitted.
+
+    Returns
+    -------
+    dict
+        ``deposits``, ``clusters`` and ``cells`` (counts); ``map_auc`` (deposits against all valid cells, equal to the
+        area under the prediction-rate curve), ``capture_1`` ... ``capture_20`` (share of deposits on the best
+        1 ... 20 % of the area), ``pa_area`` and ``nd`` (P-A plot), ``boyce``; each of these also with ``_low`` and
+        ``_high``.
+    """
+    clusters = np.arange(len(placement.scores)) if clusters is None else np.asarray(clusters)
+    area, curve = rate_curve(placement)
+    meets = float(prediction_area(area, curve))
+    captures = placement.captured(areas)
+    found = [placement.auc.mean(), *captures.mean(axis=0), meets, (1 - meets) / meets, boyce_index(placement)]
+    names = ["map_auc", *(f"capture_{100 * share:g}" for share in areas), "pa_area", "nd", "boyce"]
+    corners = area if len(area) <= MOST_BREAKS else area[np.linspace(0, len(area) - 1, MOST_BREAKS).astype(int)]
+    curves = placement.captured(corners)
+
+    def redraw(weights: np.ndarray) -> np.ndarray:
+        shares = weights / weights.sum(axis=1, keepdims=True)
+        at = prediction_area(corners, shares @ curves)
+        columns = [shares @ placement.auc, *(shares @ captures).T, at, (1 - at) / at, _boyce(placement, weights)]
+        return np.stack(columns, axis=1)
+
+    low, high = bootstrap_interval(redraw, clusters, seed=seed)
+    counts = {"deposits": len(clusters), "clusters": len(np.unique(clusters)), "cells": len(placement.cells)}
+    return {**counts, **_with_intervals(names, found, low, high)}
+
+
+def window_metrics(
+    labels: np.ndarray, scores: np.ndarray, *, clusters: np.ndarray | None = None, seed: int = 0
+) -> dict[str, float]:
+    """Return the figures of window scores against labels; with ``clusters`` also their 95 % intervals.
+
+    Parameters
+    ----------
+    labels : (windows,) ndarray
+        1 = ore, 0 = barren.
+    scores : (windows,) ndarray
+        P(ore), 0 to 1.
+    clusters : (windows,) ndarray, optional
+        Which cluster of ground each window belongs to.
+
+    Returns
+    -------
+    dict
+        ``windows``, ``ore_windows``, ``accuracy``, ``recall`` and ``f1`` at the threshold 0.5, ``auc``,
+        ``average_precision``, ``brier`` (mean squared error of the probability) and ``calibration_error`` (mean
+        distance of said and found share of ore over ten bins, Naeini et al. 2015, doi 10.1609/aaai.v29i1.9602).
+    """
+    labels, scores = np.asarray(labels), np.asarray(scores, float)
+    _require_probabilities(labels, scores)
+    names = ["accuracy", "auc", "average_precision", "recall", "f1", "brier", "calibration_error"]
+    found = _window_figures(labels == 1, scores, np.ones((1, len(labels))))[0]
+    counts = {"windows": len(labels), "ore_windows": int((labels == 1).sum())}
+    if clusters is None:
+        return {**counts, **{name: float(value) for name, value in zip(names, found, strict=True)}}
+    low, high = bootstrap_interval(lambda drawn: _window_figures(labels == 1, scores, drawn), clusters, seed=seed)
+    return {**counts, **_with_intervals(names, found, low, high)}
+
+
+def reliability_table(labels: np.ndarray, scores: np.ndarray, *, bins: int = BINS) -> pd.DataFrame:
+    """Return said against found shares of ore in equal bins of the score.
+
+    Returns
+    -------
+    DataFrame
+        One row a bin that holds windows: low, high, windows, mean_score, ore_share.
+
+    Examples
+    --------
+    >>> reliability_table(np.array([0, 0, 1, 1]), np.array([0.1, 0.2, 0.2, 0.9]), bins=2)
+       low  high  windows  mean_score  ore_share
+    0  0.0   0.5        3    0.166667   0.333333
+    1  0.5   1.0        1    0.900000   1.000000
+    """
+    labels, scores = np.asarray(labels), np.asarray(scores, float)
+    _require_probabilities(labels, scores)
+    bin_of = _bin_of(scores, bins)
+    table = pd.DataFrame({"bin": bin_of, "windows": 1, "mean_score": scores, "ore_share": labels == 1})
+    table = table.groupby("bin").agg({"windows": "sum", "mean_score": "mean", "ore_share": "mean"}).reset_index()
+    table.insert(0, "low", table["bin"] / bins)
+    table.insert(1, "high", (table["bin"] + 1) / bins)
+    return table.drop(columns="bin")
+
+
+def mean_interval(values: np.ndarray, clusters: np.ndarray, *, seed: int = 0) -> tuple[float, float]:
+    """Return the 95 % bootstrap interval of a mean over deposits, drawing whole clusters."""
+    values = np.asarray(values, float)
+    low, high = bootstrap_interval(lambda drawn: (drawn @ values / drawn.sum(axis=1))[:, None], clusters, seed=seed)
+    return float(low[0]), float(high[0])
+
+
+def bootstrap_interval(
+    statistic: Callable[[np.ndarray], np.ndarray], clusters: np.ndarray, *, seed: int = 0, draws: int = DRAWS
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the 2.5 and 97.5 % points of figures over bootstrap draws of whole clusters.
+
+    Parameters
+    ----------
+    statistic : callable
+        Weights (draws, items), how often each item was drawn -> (draws, figures). NaN says that a draw has no such
+        figure; it does not count.
+    clusters : (items,) ndarray
+        Which cluster each item belongs to.
+
+    Returns
+    -------
+    low, high : (figures,) ndarray
+    """
+    _, group = np.unique(clusters, return_inverse=True)
+    count, rng = int(group.max()) + 1, np.random.default_rng(seed)
+    batch = max(1, min(draws, BATCH // len(group)))
+    found = []
+    for first in range(0, draws, batch):
+        drawn = rng.multinomial(count, np.full(count, 1 / count), size=min(batch, draws - first))
+        found.append(statistic(drawn[:, group].astype(float)))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "All-NaN slice")
+        low, high = np.nanquantile(np.concatenate(found), [0.025, 0.975], axis=0)
+    return low, high
+
+
+def _with_intervals(names: Sequence[str], found: Sequence[float], low: np.ndarray, high: np.ndarray) -> dict:
+    figures: dict[str, float] = {}
+    for name, value, least, most in zip(names, found, low, high, strict=True):
+        figures |= {name: float(value), f"{name}_low": float(least), f"{name}_high": float(most)}
+    return figures
+
+
+def _boyce(placement: Placement, weights: np.ndarray) -> np.ndarray:
+    """Return the Boyce index of each draw of the deposits, (draws,)."""
+    first, last = placement.cells[0], placement.cells[-1]
+    width = (last - first) / 10
+    starts = np.linspace(first, last - width, 101)
+    ends = np.append(starts[:-1] + width, last)  # the last one by name: rounding must not lose the best cell
+    below, upto = np.searchsorted(placement.cells, starts), np.searchsorted(placement.cells, ends, side="right")
+    expected = upto - below  # counts, not shares: whole numbers that are in one ratio divide to the very same float
+    inside = (placement.scores[:, None] >= starts) & (placement.scores[:, None] <= ends)
+    kept = expected > 0
+    ratio = (weights @ inside[:, kept].astype(float)) / expected[kept]
+    ranks = rankdata(ratio, axis=1) - (kept.sum() + 1) / 2
+    order = np.arange(kept.sum()) - (kept.sum() - 1) / 2
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (ranks @ order) / np.sqrt((ranks**2).sum(axis=1) * (order**2).sum())
+
+
+def _window_figures(ore: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return the figures of :func:`window_metrics` for each row of weights, (draws, 7)."""
+    order = np.argsort(-scores, kind="stable")
+    starts = np.flatnonzero(np.diff(scores[order], prepend=np.inf))
+    positive = np.add.reduceat((weights * ore)[:, order], starts, axis=1)
+    negative = np.add.reduceat((weights * ~ore)[:, order], starts, axis=1)
+    hits, alarms = positive.cumsum(axis=1), negative.cumsum(axis=1)
+    all_ore, all_barren, total = hits[:, -1], alarms[:, -1], weights.sum(axis=1)
+    said = scores > 0.5
+    true, called = (weights * (said & ore)).sum(axis=1), (weights * said).sum(axis=1)
+    bins = np.eye(BINS)[_bin_of(scores, BINS)]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        auc = (positive * (all_barren[:, None] - alarms + negative / 2)).sum(axis=1) / (all_ore * all_barren)
+        precision = np.nan_to_num(hits / (hits + alarms))
+        average_precision = (positive * precision).sum(axis=1) / all_ore
+        recall, f1 = np.nan_to_num(true / all_ore), np.nan_to_num(2 * true / (called + all_ore))
+    accuracy = weights @ (said == ore) / total
+    brier = weights @ (scores - ore) ** 2 / total
+    calibration = np.abs((weights * (scores - ore)) @ bins).sum(axis=1) / total
+    return np.stack([accuracy, auc, average_precision, recall, f1, brier, calibration], axis=1)
+
+
+def _bin_of(scores: np.ndarray, bins: int) -> np.ndarray:
+    return np.minimum((scores * bins).astype(int), bins - 1)
+
+
+def _require_probabilities(labels: np.ndarray, scores: np.ndarray) -> None:
+    if len(labels) != len(scores) or not len(labels):
+        raise DataError(f"{len(scores)} scores do not judge {len(labels)} labelled windows: give one score a window.")
+    wrong = np.flatnonzero(~((scores >= 0) & (scores <= 1)))
+    if len(wrong):
+        raise DataError(
+            f"the score of window {wrong[0]} is {scores[wrong[0]]}, not a probability from 0 to 1 "
+            f"({len(wrong)} of {len(scores)} are not): every window needs a held-out P(ore)."
+        )
