@@ -199,18 +199,18 @@ def read_database(address: str, layer: str | None, query: str | None) -> gpd.Geo
 
     url = "postgresql+psycopg://" + address.split("://", 1)[1]
     sql = query.strip().rstrip(";") if query else "SELECT * FROM " + ".".join(f'"{p}"' for p in str(layer).split("."))
+    sql = sql.replace(":", r"\:")  # no placeholders: a colon is a colon
     try:
-        engine = sqlalchemy.create_engine(url)
+        # Without a pool the connection is closed with its block.
+        engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.pool.NullPool)
         with engine.connect() as connection:
-            kind = connection.scalar(sqlalchemy.text("SELECT to_regtype('geometry')::oid"))
-            empty = connection.exec_driver_sql(f"SELECT * FROM ({sql}) AS asked LIMIT 0")
+            kind = connection.scalar(sqlalchemy.text(r"SELECT to_regtype('geometry')\:\:oid"))
+            empty = connection.execute(sqlalchemy.text(f"SELECT * FROM ({sql}) AS asked LIMIT 0"))
             shapes = [name for name, code, *_ in empty.cursor.description if code == kind]
             empty.close()
             if not shapes:
                 raise DataError(f"{hidden_password(address)}: the result has no geometry column.")
-            return gpd.read_postgis(sqlalchemy.text(sql.replace(":", r"\:")), connection, geom_col=shapes[0])
+            return gpd.read_postgis(sqlalchemy.text(sql), connection, geom_col=shapes[0])
     except sqlalchemy.exc.SQLAlchemyError as error:
         reason = str(getattr(error, "orig", error)).splitlines()[0]
         raise UsageError(f"{hidden_password(address)} cannot be read: {reason}") from error
-    finally:
-        engine.dispose()
