@@ -165,7 +165,9 @@ def print_findings(findings: Any) -> None:
         first = group.sort_values("count", ascending=False, kind="stable").iloc[0]
         columns = [column for column in group["column"] if column]
         where = f"{rule}: {', '.join(columns[:6])}{f' and {len(columns) - 6} more' if len(columns) > 6 else ''}"
-        what = Text(first["done"] + (f" ({first['column']})" if len(group) > 1 and first["column"] else ""))
+        what = Text(
+            first["done"] + (f" ({first['column']})" if len(group) > 1 and first["column"] not in first["done"] else "")
+        )
         if first["advice"]:
             what.append(
                 f". {first['advice'][0].upper()}{first['advice'][1:]}", "bold" if severity == "refused" else "dim"
