@@ -93,7 +93,7 @@ def check_coordinates(role: str, frame: gpd.GeoDataFrame) -> Finding | None:
         if _inside(xy[::-1], (-180, -90, 180, 90)):
             return refuse("swapped axes", "are swapped: latitude stands first", _setting(role, "swap_xy = true"))
         what = f"do not lie on the Earth in {crs.name}: they are no degrees"
-        advice = f"name the right CRS: {_setting(role, 'crs = ')} the projected CRS they were measured in"
+        advice = f'name the right CRS, the projected CRS they were measured in: crs = "EPSG:..." under [{role}]'
         return refuse("metres called degrees", what, advice)
     if _inside(xy, home):
         return None
@@ -107,9 +107,8 @@ def check_coordinates(role: str, frame: gpd.GeoDataFrame) -> Finding | None:
             return refuse("degrees called metres", what, _setting(role, 'crs = "EPSG:4326"' + more))
     if 1e6 < xy[0] < 1e8 and _inside((xy[0] % 1e6, xy[1]), home):
         what = f"begin with a zone number ({int(xy[0] // 1e6)}) that this CRS does not have"
-        return refuse(
-            "zone in the easting", what, _setting(role, "crs = ") + " the variant of the CRS with zone numbers"
-        )
+        advice = f'name the variant of the CRS with zone numbers: crs = "EPSG:..." under [{role}]'
+        return refuse("zone in the easting", what, advice)
     fits = next((other for other in neighbours(crs) if _same_ground(xy, crs, other)), None)
     if _inside(xy, home, 2.0) and fits is not None:
         done = f"the middle ({said}) lies outside the zone: lengths are distorted there"
