@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 AREAS ?= ../shared/areas
 
-.PHONY: help install demo test test-lowest check bench areas clean
+.PHONY: help install demo test test-lowest check bench skill areas clean
 
 help:
 	@echo "make demo    install into .venv, make a synthetic survey, map it (about 2 minutes after installing)"
@@ -12,6 +12,7 @@ help:
 	@echo "make check   lint and types, as CI does"
 	@echo "make test-lowest   the suite with the lowest versions that pyproject.toml allows"
 	@echo "make bench   measure the gridding against its peers (a quarter of an hour)"
+	@echo "make skill   measure every model on the synthetic survey and the real areas, write docs/skill.md (an hour)"
 	@echo "make areas   run the real areas of $(AREAS), when they are there"
 	@echo "make clean   remove .venv and every result"
 
@@ -54,6 +55,10 @@ bench: install
 	for part in processes computations growth scale cold; do $(BIN)/python benchmarks/idw.py $$part || exit 1; done
 	$(BIN)/python benchmarks/stack.py
 
+# Goes on where it stopped: a finished area is not run again. `make clean` forgets them.
+skill: install
+	$(BIN)/python benchmarks/skill.py --areas $(AREAS)
+
 areas: install
 	@for area in clb_finland mtpainter_sa murchison_wa; do \
 	  if [ -f $(AREAS)/$$area.gpkg ]; then \
@@ -64,4 +69,4 @@ areas: install
 	done
 
 clean:
-	rm -rf $(VENV) .venv-lowest demo areas build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-lowest demo areas skill build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

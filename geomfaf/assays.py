@@ -66,13 +66,14 @@ def clean_values(
     if decimal not in (None, ".", ","):
         raise UsageError(f'decimal "{decimal}" must be "." or ",".')
     given = read_limits(limits) if limits is not None else {}
-    assays = []
+    assays, commas = [], set()
     for column, parsed in _parse_columns(samples, list(elements), decimal):
         notes = Notes(found, samples.index, column)
         assay = Assay(
             column, (parse_element(column) or (column, ""))[0], elements[column], parsed.numbers, parsed.flags
         )
         read_words(assay, parsed, notes)
+        commas |= {column} if (parsed.words["how"] == "comma").any() else set()
         find_codes(assay, notes)
         limit = limit_for(column, assay.unit, given) if given else None
         find_censored(assay, parsed, notes, replacement, limit)
@@ -82,6 +83,7 @@ def clean_values(
         assay.unsaid = int(((assay.flags == BELOW) & ~(assay.numbers > 0)).sum())
         assay.numbers = settle_limits(assay.numbers, assay.flags, limit)
         assays.append(assay)
+    _notice_points(assays, commas, found, samples.index)
     _say_guessed_units(assays, found)
     _set_copies_aside(assays, found)
     values = _replaced(assays, replacement, found)
@@ -166,6 +168,23 @@ def _parse_columns(samples: pd.DataFrame, columns: list[str], decimal: str | Non
             sign, asked = decimal_sign(samples[other] for other in columns), True
             parsed = parse_column(samples[column], sign)
         yield column, parsed
+
+
+def _notice_points(assays: list[Assay], commas: set[str], found: list[Finding], index: pd.Index) -> None:
+    """Notice columns whose decimals may be thousands, where other columns of the table have decimal commas.
+
+    A reader of files turns "1.234" into a number before anybody sees it; 0.5 or 1.2345 cannot be thousands.
+    """
+    for assay in assays if commas else []:
+        numbers = np.where((assay.flags <= ABOVE) & (assay.column not in commas), np.abs(assay.numbers), np.nan)
+        broken = numbers % 1 > 0
+        odd = numbers[broken]
+        grouped = (odd > 1) & (odd < 1000) & (np.abs(odd * 1000 - np.round(odd * 1000)) < 1e-6)
+        three = np.abs(odd * 100 - np.round(odd * 100)) > 1e-6  # a thousand seldom ends in zero
+        if len(odd) and grouped.all() and three.mean() >= 0.5:
+            done = f"{odd[0]:g} may be {odd[0] * 1000:g}: {', '.join(sorted(commas)[:3])} has decimal commas; kept"
+            advice = "see the file: is the point a thousands separator?"
+            Notes(found, index, assay.column).add("points beside decimal commas", broken, done, advice, "noticed")
 
 
 def _say_guessed_units(assays: list[Assay], found: list[Finding]) -> None:

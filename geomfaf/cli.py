@@ -207,14 +207,16 @@ def run(project: Path, overwrite: bool) -> None:
 
 
 def _run(toml: Path, overwrite: bool) -> None:
-    from .project import load_project, run_project
+    from .project import run_project
+    from .settings import load_project
 
     out = run_project(load_project(toml), overwrite=overwrite)
     for name, what in (
         ("summary.md", "read this first: how far to trust the map, and the targets"),
+        ("curves.png", "captured deposits against area, of every model"),
         ("scores.png", "the map: score, faults, deposits, numbered targets"),
         ("targets.gpkg", "targets, cells and deposits for QGIS"),
-        ("scores.tif", "score, held-out score, spread, vote share"),
+        ("scores.tif", "score, held-out score, spread, vote share, applicability"),
         ("stack.tif", "the bands of evidence (stack.png shows them)"),
         ("run.json", "inputs, settings, versions, timings"),
     ):
@@ -439,22 +441,29 @@ def stack(
 @click.option("--size", default=16, show_default=True, help="Cells along a window.")
 @click.option("--strides", callback=_names, help="tiled: cells from window to window, one or several [default: size].")
 @click.option("--negatives", default=4.0, show_default=True, help="centred: barren windows for each deposit.")
+@click.option("--rule", default="distance", show_default=True,
+              help="centred: barren by distance, random, environment, unlabelled or geology.")  # fmt: skip
 @click.option("--min-distance", type=int, help="centred: cells from barren centres to deposits [default: size].")
-@click.option("--folds", default=5, show_default=True, help="Spatial folds.")
-@click.option("--block", type=int, help="Cells along a fold's block [default: an eighth of the map].")
+@click.option("--folds", type=int, help="Spatial folds [default: 5, or one a cluster of fewer than 20 deposits].")
+@click.option("--fold-kind", type=click.Choice(["blocks", "clusters", "checkerboard"]), help="[default: blocks]")
+@click.option("--zones", type=EXISTING, help="Polygons, one a fold, instead of blocks.")
+@click.option("--block", type=int, help="Cells along a fold's block [default: the bands' variogram range].")
 @table_options
 @seed_option
 @overwrite_option
 def windows(
-    stack: Path, deposits: Path, out: Path, folds: int, block: int | None, overwrite: bool, **options: Any
+    stack: Path, deposits: Path, out: Path, zones: Path | None, block: int | None, overwrite: bool, **options: Any
 ) -> None:
     """Cut STACK into labelled windows with leak-free spatial folds; the result is OUT, a GeoPackage.
 
     Example: geomfaf windows demo/stack.tif demo/survey.gpkg demo/windows.gpkg
     """
     from .bands import grid_of
-    from .folds import spatial_folds
+    from .folds import prove_leak_free, spatial_folds
+    from .negatives import draw_windows
+    from .read import Source, read_layer
     from .stack import valid_cells
+    from .variogram import autocorrelation_range
     from .windows import centred_windows, tiled_windows
     from .write import read_raster, refuse_existing, write_layers
 
@@ -467,9 +476,16 @@ def windows(
         strides = [whole_number(text, "--strides") for text in options["strides"]] if options["strides"] else None
         cut = tiled_windows(ground, size, strides=strides, deposits=points, valid=valid)
     else:
-        barren = {key: options[key] for key in ("negatives", "min_distance")}
-        cut = centred_windows(ground, size, points, valid, seed=seed, **barren)
-    split = spatial_folds(cut, ground, valid, count=folds, block=block, seed=seed)
+        cut = centred_windows(ground, size, points, valid, negatives=0)
+    dealt: dict[str, Any] = {"count": options["folds"], "kind": options["fold_kind"], "block": block, "seed": seed}
+    dealt["zones"] = None if zones is None else read_layer(Source(zones)).to_crs(ground.crs)
+    split = spatial_folds(cut, ground, valid, autocorrelation=autocorrelation_range(bands, seed=seed), **dealt)
+    if options["kind"] == "centred":
+        barren = {key: options[key] for key in ("rule", "negatives", "min_distance")}
+        cut = draw_windows(cut, split, bands, seed=seed, **barren)
+    for row in prove_leak_free(cut, split).itertuples():
+        trained = f"trains on {row.train} windows ({row.train_ore} ore), {row.gap} cells from its ground"
+        click.echo(f"fold {row.fold}: {trained}; tested on {row.test} ({row.test_ore} ore)", err=True)
     cut["fold"] = split.of_windows(cut) + 1
     click.echo(str(write_layers({"windows": cut, "folds": split.blocks()}, out, overwrite=overwrite)))
 
@@ -600,7 +616,9 @@ def evaluate(
     overwrite: bool,
     **options: Any,
 ) -> None:
-    """Print how good a map is on ground its models never saw, beside logistic regression and extra trees.
+    """Print how good a map is on ground its models never saw, beside the simplest rivals, and a verdict.
+
+    One draw of barren windows, no optimism meter and no null test: `run` adds them.
 
     Example: geomfaf evaluate demo/stack.tif demo/windows.gpkg demo/model demo/scores.tif demo/survey.gpkg
     """
@@ -609,7 +627,7 @@ def evaluate(
     from .evaluate import evaluate_model, evaluate_paper_protocol
     from .folds import read_folds
     from .model import load_model
-    from .report import evaluation_rows
+    from .report import map_rows, window_rows
     from .write import read_raster, write_table
 
     bands, trained = read_raster(stack), load_model(model)
@@ -622,7 +640,8 @@ def evaluate(
         leaky = evaluate_paper_protocol(bands, labelled, options=trained.options, seed=trained.seed)
         table = pd.concat([table, leaky], ignore_index=True)
         click.echo("the paper's protocol balances before it splits: its row leaks", err=True)
-    print_table(table if as_json else evaluation_rows(table), as_json)
+    for shown in [table] if as_json else [map_rows(table), window_rows(table)]:
+        print_table(shown, as_json)
     for line in result.verdict:
         click.echo(line, err=True)
     if out:

@@ -14,8 +14,8 @@ from .errors import DataError, UsageError
 def survey_of(paths: tuple[Path, ...], crs: str | None, xy_unit: str | None = None) -> Any:
     """Read a survey from a project file, or from the files it is made of."""
     from .init import recognised_sources
-    from .project import load_project
     from .read import read_survey
+    from .settings import load_project
 
     if paths[0].suffix == ".toml":
         return load_project(paths[0]).read()
@@ -24,7 +24,7 @@ def survey_of(paths: tuple[Path, ...], crs: str | None, xy_unit: str | None = No
 
 def settings_of(paths: tuple[Path, ...], stage: str) -> dict[str, Any]:
     """Return a stage's settings when the survey is a project file, else none."""
-    from .project import load_project
+    from .settings import load_project
 
     return load_project(paths[0]).stage(stage) if paths[0].suffix == ".toml" else {}
 
@@ -32,7 +32,7 @@ def settings_of(paths: tuple[Path, ...], stage: str) -> dict[str, Any]:
 def in_composition(checked: Any, paths: tuple[Path, ...], kind: str | None) -> Any:
     """Return a checked survey with log-ratios, where the command or the project file asks for them."""
     from .compositions import use_log_ratios
-    from .project import load_project
+    from .settings import load_project
 
     stages = load_project(paths[0]).stages if paths[0].suffix == ".toml" else {}
     if kind is None and "composition" not in stages:

@@ -1,9 +1,10 @@
-"""How good is the map on ground it never saw? Window and map metrics, the simplest rivals, a verdict in words."""
+"""How good is the map on ground it never saw? The network and the simplest rivals, on the same folds and draws."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
@@ -12,23 +13,20 @@ import xarray as xr
 
 from .augment import smote
 from .bands import bands_of, grid_of
-from .baselines import BASELINES, make_baseline
+from .baselines import BASELINES
 from .errors import DataError
-from .features import window_features
-from .folds import random_split
-from .model import FoldModel, Model, training_data
-from .predict import model_lattice, score_values
-from .progress import track
-from .screen import rank_auc
+from .folds import Folds, prove_leak_free, random_split
+from .heldout import NETWORK, Baselines, Draw, network_draw
+from .metrics import AREAS, bootstrap_interval, boyce_index, place_deposits, prediction_area, window_metrics
+from .model import Model, training_data
+from .predict import Lattice, default_stride, model_lattice, score_values
 from .stack import valid_cells
 from .train import MFAFClassifier, Training
-from .windows import deposit_cells, read_windows
+from .verdict import recommended, verdict
+from .windows import deposit_cells
 
-AREAS = (0.05, 0.10, 0.20)
-"""Shares of the valid area for which the captured deposits are counted."""
-
-DRAWS = 2000
-"""Bootstrap draws of deposit clusters behind every interval."""
+CURVE = np.linspace(0, 1, 1001)
+"""Shares of area at which the capture curves are kept."""
 
 
 @dataclass(frozen=True)
@@ -38,62 +36,38 @@ class Evaluation:
     Attributes
     ----------
     table : DataFrame
-        One row a model: window metrics, map AUC with its 95 % interval, captures, counts.
+        One row a model: map figures with their 95 % intervals, spread over draws and folds, window figures, counts.
     verdict : list of str
         What the figures do and do not support, in plain sentences.
-    placements : dict
-        Model -> for each held-out deposit, the share of the valid area that scores higher.
+    aucs : dict
+        Model -> for each held-out deposit, the share of the valid area that scores lower (ties one half), the mean
+        over the draws.
+    curves : DataFrame
+        Captured share of the deposits by share of area (the index), a column a model.
+    proof : DataFrame
+        See :func:`geomfaf.prove_leak_free`, of the first draw.
+    recommended : str
+        The model to map with, see :func:`geomfaf.verdict.recommended`.
+    draws : list of Draw
+        Every draw with the held-out maps of all models.
+    simple : Baselines
+        The simple models' feature tables, to map with one of them.
     """
 
     table: pd.DataFrame
     verdict: list[str]
-    placements: dict[str, np.ndarray]
+    aucs: dict[str, np.ndarray]
+    curves: pd.DataFrame
+    proof: pd.DataFrame
+    recommended: str
+    draws: list[Draw]
+    simple: Baselines
 
-
-def window_metrics(labels: np.ndarray, scores: np.ndarray) -> dict[str, float]:
-    """Return accuracy, AUC, recall and F1 of window scores at the threshold 0.5."""
-    from sklearn.metrics import accuracy_score, f1_score, recall_score
-
-    said = scores > 0.5
-    return {
-        "accuracy": float(accuracy_score(labels, said)),
-        "auc": rank_auc(scores, labels == 1),
-        "recall": float(recall_score(labels, said, zero_division=0)),
-        "f1": float(f1_score(labels, said, zero_division=0)),
-    }
-
-
-def higher_share(score: np.ndarray, valid: np.ndarray, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
-    """Return for each deposit the share of the valid area that scores higher; ties count one half.
-
-    One minus its mean is the AUC of deposits against all valid cells; a deposit is captured by the best x of the area
-    when its share is at most x. Cells that are not valid, or have no score, are never counted.
-
-    >>> score = np.array([[0.9, 0.5, 0.1, np.nan]])
-    >>> higher_share(score, np.isfinite(score), np.array([0, 0]), np.array([0, 1])).round(3).tolist()
-    [0.167, 0.5]
-    """
-    cells = np.sort(score[valid & np.isfinite(score)])
-    own = score[rows, cols]
-    above = len(cells) - np.searchsorted(cells, own, side="right")
-    tied = np.searchsorted(cells, own, side="right") - np.searchsorted(cells, own, side="left")
-    return np.where(np.isfinite(own), (above + tied / 2) / max(len(cells), 1), np.nan)
-
-
-def map_metrics(shares: np.ndarray, clusters: np.ndarray, *, seed: int = 0) -> dict[str, float]:
-    """Return map AUC with a 95 % interval and the captures, from :func:`higher_share`.
-
-    The interval resamples clusters of deposits, because neighbours are no independent witnesses.
-    """
-    low, high = _interval(1 - shares, clusters, seed)
-    figures = {"map_auc": float(1 - shares.mean()), "map_auc_low": low, "map_auc_high": high}
-    for area in AREAS:
-        captured = int((shares <= area).sum())
-        figures |= {
-            f"capture_{area:.0%}".rstrip("%"): captured / len(shares),
-            f"captured_{area:.0%}".rstrip("%"): captured,
-        }
-    return figures
+    def risk_return(self, model: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return mean and standard deviation of a model's held-out score over the draws, (y, x) each."""
+        maps = np.stack([draw.maps[model] for draw in self.draws if model in draw.maps])
+        spread = maps.std(axis=0, ddof=1) if len(maps) > 1 else np.full(maps.shape[1:], np.nan, np.float32)
+        return maps.mean(axis=0), spread
 
 
 def evaluate_model(
@@ -103,66 +77,155 @@ def evaluate_model(
     deposits: gpd.GeoDataFrame,
     scores: xr.DataArray,
     *,
-    baselines: Sequence[str] = tuple(BASELINES),
+    baselines: Sequence[str] | None = None,
     stride: int | None = None,
+    draws: Sequence[Draw] = (),
+    folder: Path | None = None,
 ) -> Evaluation:
-    """Evaluate a model and its simplest rivals on the same folds, windows and bands.
+    """Evaluate a model and its simplest rivals on the same folds, draws, windows and bands.
 
     Every figure comes from out-of-fold scores: a window or cell is judged by the model of its fold, which was trained
-    on windows that share no cell with it.
+    on windows that share no cell with it. Every draw is proved to be free of leaks first.
 
     Parameters
     ----------
     scores : DataArray
         Result of :func:`geomfaf.predict_scores` on the same stack.
+    baselines : sequence of str, optional
+        Names of the simple models; all that are registered when omitted.
     stride : int, optional
         Of the baselines' maps; use the one of ``scores``.
+    draws : sequence of Draw
+        More draws of barren windows and seeds, with or without the network's held-out scores on them.
+    folder : Path, optional
+        Keeps what is finished, fold by fold, so that an interrupted evaluation goes on.
     """
     for what, array in (("the stack", stack), ("the score map", scores)):
         model.folds.grid.require_same(grid_of(array), what)
-    if (windows["size"] != model.size).any():
-        raise DataError(
-            f"windows of {windows['size'].max()} cells cannot test a model of windows of {model.size} cells: "
-            "its folds keep no distance for them. Give the windows that it was trained on."
-        )
+    for table in (windows, *(draw.windows for draw in draws)):
+        if (table["size"] != model.size).any():
+            raise DataError(
+                f"windows of {table['size'].max()} cells cannot test a model of windows of {model.size} cells: "
+                "its folds keep no distance for them. Give the windows that it was trained on."
+            )
+    proofs = [prove_leak_free(table, model.folds) for table in (windows, *(draw.windows for draw in draws))]
     valid = valid_cells(stack)
-    rows, cols = deposit_cells(deposits, model.folds.grid)
+    at = _deposits_on(valid, deposits, model.folds)
+    (heldout,) = score_values(scores, ["heldout_score"])
+    if not np.isfinite(heldout[valid]).any():
+        raise DataError(
+            "the score map has no held-out scores: it was predicted on another grid than the model's, to the last "
+            "digit. Run `geomfaf predict` on the stack that the model was trained on."
+        )
+    first = network_draw(model, stack, windows, heldout=heldout)
+    bands = [[channel.band for channel in member.encoder.channels] for member in model.members]
+    names = list(BASELINES if baselines is None else baselines)
+    lattice = model_lattice(model, valid, stride)
+    simple = Baselines(stack, model.folds, bands, lattice, model.size, names)
+    done = [
+        simple.draw(draw, label=f"simple models, draw {number} of {1 + len(draws)}", folder=folder)
+        for number, draw in enumerate((first, *draws), start=1)
+    ]
+    return summarise(done, simple, proofs[0], at)
+
+
+def evaluate_baselines(
+    stack: xr.DataArray,
+    folds: Folds,
+    draws: Sequence[Draw],
+    deposits: gpd.GeoDataFrame,
+    *,
+    baselines: Sequence[str] | None = None,
+    bands: Sequence[Sequence[str]] | None = None,
+    stride: int | None = None,
+    folder: Path | None = None,
+) -> Evaluation:
+    """Evaluate the simple models alone, without any network; see :func:`evaluate_model`."""
+    proofs = [prove_leak_free(draw.windows, folds) for draw in draws]
+    size, valid = int(draws[0].windows["size"].iloc[0]), valid_cells(stack)
+    bands = [[str(name) for name in stack["band"].values]] * folds.count if bands is None else bands
+    lattice = Lattice(valid, default_stride(size) if stride is None else stride)
+    simple = Baselines(stack, folds, bands, lattice, size, list(BASELINES if baselines is None else baselines))
+    done = [
+        simple.draw(draw, label=f"simple models, draw {number} of {len(draws)}", folder=folder)
+        for number, draw in enumerate(draws, start=1)
+    ]
+    return summarise(done, simple, proofs[0], _deposits_on(valid, deposits, folds))
+
+
+def _deposits_on(valid: np.ndarray, deposits: gpd.GeoDataFrame, folds: Folds) -> tuple[np.ndarray, np.ndarray]:
+    """Return rows and columns of the deposits on valid ground."""
+    rows, cols = deposit_cells(deposits, folds.grid)
     rows, cols = rows[valid[rows, cols]], cols[valid[rows, cols]]
     if not len(rows):
         raise DataError("no deposit lies on valid ground: nothing can be evaluated.")
-    clusters = (rows // model.folds.block) * model.folds.table.shape[1] + cols // model.folds.block
-    lattice = model_lattice(model, valid, stride)
-    labels, fold_of = windows["label"].to_numpy(), model.folds.of_windows(windows)
-    (heldout,) = score_values(scores, ["heldout_score"])
-    out_of_fold = {"MFAF": np.full(len(windows), np.nan), **{name: np.full(len(windows), np.nan) for name in baselines}}
-    half, at = model.size // 2, np.nonzero(lattice.wanted)
-    # Nothing in these tables is learned, so one of each serves all folds.
-    table_of_windows = window_features(stack, windows["row"] + half, windows["col"] + half, model.size)
-    table_of_map = window_features(stack, lattice.rows[at[0]], lattice.cols[at[1]], model.size)
-    maps = {"MFAF": heldout, **{name: np.full(heldout.shape, np.nan, np.float32) for name in baselines}}
-    for member in track(model.members, "evaluating", unit="folds"):
-        # In the order of the member's channels: its encoder makes the windows that the rivals are tested on.
-        names = list(dict.fromkeys(channel.band for channel in member.encoder.channels))
-        train, test = model.folds.training(windows, member.fold), fold_of == member.fold
-        x_test = _encoded(stack, windows[test], names, member)
-        out_of_fold["MFAF"][test] = member.classifier.predict_proba(x_test)[:, 1]
-        own = model.folds.raster() == member.fold
-        near = lattice.near(own & valid)[at]
-        rows_of_fold, ground = table_of_windows.select(bands=names), table_of_map[near].select(bands=names)
-        for name in baselines:
-            rival = make_baseline(name, seed=model.seed)
-            rival.fit(rows_of_fold[train], labels[train])
-            out_of_fold[name][test] = rival.predict_proba(rows_of_fold[test])[:, 1]
-            found = np.full(lattice.wanted.shape, np.nan, np.float32)
-            found[at[0][near], at[1][near]] = rival.predict_proba(ground)[:, 1]
-            maps[name][own] = lattice.blend(found)[own]
-    table, placements = [], {}
-    for name, window_scores in out_of_fold.items():
-        placements[name] = higher_share(maps[name], valid, rows, cols)
-        figures = {**window_metrics(labels, window_scores), **map_metrics(placements[name], clusters, seed=model.seed)}
-        counts = {"windows": len(windows), "ore_windows": int(labels.sum()), "deposits": len(rows)}
-        table.append({"model": name, "protocol": "spatial folds", **figures, **counts})
-    return Evaluation(pd.DataFrame(table), verdict(placements, clusters, seed=model.seed), placements)
+    return rows, cols
+
+
+def summarise(
+    draws: list[Draw], simple: Baselines, proof: pd.DataFrame, at: tuple[np.ndarray, np.ndarray]
+) -> Evaluation:
+    """Return the figures of all models over all draws, given the deposits' rows and columns."""
+    folds, valid = simple.folds, simple.lattice.valid
+    clusters, fold_of = folds.clusters(*at), folds.raster()[at]
+    table, aucs, curves = [], {}, {}
+    for name in draws[0].maps:
+        own = [draw for draw in draws if name in draw.maps]
+        placed = [place_deposits(draw.maps[name], valid, *at) for draw in own]
+        aucs[name] = np.mean([p.auc for p in placed], axis=0)
+        curves[name] = np.mean([p.captured(CURVE) for p in placed], axis=0)
+        row = {"model": name, "protocol": "spatial folds", "draws": len(own), "deposits": len(clusters)}
+        row |= {"clusters": len(np.unique(clusters)), **_map_figures(aucs[name], curves[name], clusters, draws[0].seed)}
+        row["boyce"] = float(np.mean([boyce_index(p) for p in placed]))
+        row["map_auc_sd_draws"] = _spread([p.auc.mean() for p in placed])
+        row["map_auc_sd_folds"] = _spread([aucs[name][fold_of == fold].mean() for fold in np.unique(fold_of)])
+        table.append({**row, **_window_figures(own, name)})
+    captured = pd.DataFrame({name: curve.mean(axis=0) for name, curve in curves.items()}, index=CURVE)
+    captured.index.name = "area"
+    seed = draws[0].seed
+    model = next((name for name in (NETWORK, "extra trees") if name in aucs), next(iter(aucs)))
+    return Evaluation(
+        pd.DataFrame(table),
+        verdict(aucs, clusters, model=model, seed=seed),
+        aucs,
+        captured,
+        proof,
+        recommended(aucs, clusters, model=model, seed=seed),
+        draws,
+        simple,
+    )
+
+
+def _map_figures(auc: np.ndarray, curve: np.ndarray, clusters: np.ndarray, seed: int) -> dict[str, float]:
+    """Return map AUC, captures, P-A intersection and Nd, each with its interval over clusters of deposits."""
+    columns = [int(np.abs(CURVE - area).argmin()) for area in AREAS]
+
+    def figures(weights: np.ndarray) -> np.ndarray:
+        shares = weights / weights.sum(axis=1, keepdims=True)
+        meets = prediction_area(CURVE, shares @ curve)
+        return np.column_stack([shares @ auc, (shares @ curve)[:, columns], meets, (1 - meets) / meets])
+
+    names = ["map_auc", *(f"capture_{100 * area:g}" for area in AREAS), "pa_area", "nd"]
+    found = figures(np.ones((1, len(auc))))[0]
+    low, high = bootstrap_interval(figures, clusters, seed=seed)
+    result: dict[str, float] = {}
+    for name, value, least, most in zip(names, found, low, high, strict=True):
+        result |= {name: float(value), f"{name}_low": float(least), f"{name}_high": float(most)}
+    return result
+
+
+def _window_figures(draws: list[Draw], name: str) -> dict[str, float]:
+    """Return the mean of each window figure over the draws."""
+    rows = []
+    for draw in draws:
+        tested = np.isfinite(draw.scores[name])
+        rows.append(window_metrics(draw.windows["label"].to_numpy()[tested], draw.scores[name][tested]))
+    means = pd.DataFrame(rows).mean()
+    return {str(key): round(value) if str(key).endswith("windows") else float(value) for key, value in means.items()}
+
+
+def _spread(values: Sequence[float]) -> float:
+    return float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
 
 
 def evaluate_paper_protocol(
@@ -179,6 +242,8 @@ def evaluate_paper_protocol(
     beside the windows they were made from, and overlapping windows on both sides of the split.
     """
     options = options or Training()
+    if "trains" in windows:  # every place once, whichever folds it was drawn for
+        windows = windows.drop_duplicates(["row", "col"])
     names = [band.name for band in bands_of(stack)]
     x, labels, _ = training_data(stack, windows, names)
     x, labels = smote(x, labels, seed=seed)
@@ -189,52 +254,4 @@ def evaluate_paper_protocol(
         x[~test], labels[~test], label="paper's protocol"
     )
     figures = window_metrics(labels[test], classifier.predict_proba(x[test])[:, 1])
-    counts = {"windows": int(test.sum()), "ore_windows": int(labels[test].sum())}
-    return pd.DataFrame([{"model": "MFAF", "protocol": "paper (leaks)", **figures, **counts}])
-
-
-def verdict(placements: dict[str, np.ndarray], clusters: np.ndarray, *, seed: int = 0) -> list[str]:
-    """Say in plain sentences whether the map beats chance and whether a simpler model does better."""
-    count, groups = len(clusters), len(np.unique(clusters))
-    own = 1 - placements["MFAF"]
-    low, high = _interval(own, clusters, seed)
-    held = f"held-out map AUC {own.mean():.3f}, 95 % interval {low:.3f} to {high:.3f}, {count} deposits"
-    if low > 0.5:
-        lines = [f"MFAF's map ranks unseen deposits better than chance ({held})."]
-    elif high < 0.5:
-        lines = [f"MFAF's map ranks unseen deposits worse than chance ({held}): do not use it."]
-    else:
-        lines = [f"The data do not show that MFAF's map is better than chance ({held})."]
-    for name, shares in placements.items():
-        if name == "MFAF":
-            continue
-        difference = own - (1 - shares)
-        low, high = _interval(difference, clusters, seed)
-        gap = f"{difference.mean():+.3f} [{low:+.3f}, {high:+.3f}]"
-        if low > 0:
-            lines.append(f"MFAF is ahead of {name} (difference in map AUC {gap}).")
-        elif high < 0:
-            lines.append(f"{name[0].upper()}{name[1:]} beats MFAF here (difference in map AUC {gap}): prefer its map.")
-        else:
-            lines.append(f"MFAF and {name} cannot be told apart with these deposits (difference in map AUC {gap}).")
-    if count < 20:
-        lines.append(f"With {count} held-out deposits no share or AUC means much without its interval.")
-    if groups < 5:
-        lines.append(f"The deposits lie in only {groups} blocks of ground: the intervals are themselves uncertain.")
-    return lines
-
-
-def _encoded(stack: xr.DataArray, windows: gpd.GeoDataFrame, names: list[str], member: FoldModel) -> np.ndarray:
-    size = int(windows["size"].iloc[0]) if len(windows) else 1
-    raw = read_windows(stack.sel(band=names).values, windows["row"].to_numpy(), windows["col"].to_numpy(), size)
-    return np.ascontiguousarray(member.encoder.transform(raw.swapaxes(0, 1), names).swapaxes(0, 1))
-
-
-def _interval(values: np.ndarray, clusters: np.ndarray, seed: int) -> tuple[float, float]:
-    """Return the 95 % bootstrap interval of a mean over deposits, drawing whole clusters."""
-    _, group = np.unique(clusters, return_inverse=True)
-    sums, sizes = np.bincount(group, weights=values), np.bincount(group)
-    drawn = np.random.default_rng(seed).integers(0, len(sums), (DRAWS, len(sums)))
-    means = sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)
-    low, high = np.quantile(means, [0.025, 0.975])
-    return float(low), float(high)
+    return pd.DataFrame([{"model": NETWORK, "protocol": "paper (leaks)", **figures}])

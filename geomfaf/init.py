@@ -99,6 +99,7 @@ def _toml(roles: dict[str, LayerInfo], sources: dict[str, Source], survey: Surve
         "",
         'out = "out"                 # folder of the results, beside this file',
         'preset = "compact"          # "paper": 1560 cells, windows of 128, ResNet18, 220 epochs (hours)',
+        'model = "auto"              # whose map is written; auto: a simple model\'s where it beats the network',
         "seed = 0                    # the same seed gives the same map",
         f"crs = {_quoted(_crs_name(survey))}          # every layer is brought into it; metres",
     ]
@@ -183,10 +184,14 @@ _STAGES = """\
 # size = 16                 # cells along a window
 # kind = "centred"          # on each deposit and on random barren ground; "tiled": the paper's
 # negatives = 4             # barren windows for each deposit
+# rule = "distance"         # of the barren ones: "random", "environment", "unlabelled" or "geology"
+# min_distance = 16         # cells from a barren window's centre to a deposit (a window when left out)
 
 [folds]
-# count = 5                 # spatial folds
-# block = 100               # cells along a block, at least two windows
+# count = 5                 # spatial folds (one for each cluster when there are fewer than 20 deposits)
+# block = 100               # cells along a block, at least two windows (the bands' variogram range when left out)
+# kind = "blocks"           # "clusters": one cluster of deposits at a time; "checkerboard"
+# zones = "zones.gpkg"      # polygons, one a fold, instead of blocks
 
 [train]
 # epochs = 12               # "paper" preset: 220
@@ -197,6 +202,11 @@ _STAGES = """\
 # stride = 4                # cells between window centres
 
 [evaluate]
+# draws = 5                 # of barren windows and seeds, for the simple models
+# network_draws = 3         # for the network (chosen by its cost when left out)
+# baselines = ["logistic regression", "extra trees"]   # all when left out
+# optimism = ["extra trees"]   # models also judged by a random split; "MFAF" takes minutes
+# shifts = 199              # of the deposits, for the null test; 0 for none
 # paper_protocol = false    # adds the row of the paper's own, leaking protocol
 
 [targets]

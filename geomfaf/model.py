@@ -29,7 +29,7 @@ from .train import MFAFClassifier, Training, restore_classifier
 from .windows import read_windows
 from .write import finished_file, write_json
 
-FORMAT = 1
+FORMAT = 2
 """Version of the files; a reader refuses what it does not know."""
 
 
@@ -127,7 +127,7 @@ def train_model(
     members = []
     for fold in track(range(folds.count), "training", unit="folds"):
         names = list(bands[fold]) if bands is not None else [band.name for band in named]
-        train, test = folds.training(windows, fold), folds.of_windows(windows) == fold
+        train, test = folds.training(windows, fold), folds.testing(windows, fold)
         if shared_cells(windows, train, test):
             raise DataError(
                 f"training and test windows of fold {fold + 1} share cells: the split leaks. This is a bug."
@@ -159,6 +159,15 @@ def training_data(
     return np.ascontiguousarray(x), windows["label"].to_numpy(np.int64), encoder
 
 
+def encode_windows(
+    stack: xr.DataArray, windows: gpd.GeoDataFrame, names: Sequence[str], encoder: Encoder
+) -> np.ndarray:
+    """Return windows encoded by a learned encoder, (windows, channels, size, size)."""
+    size = int(windows["size"].iloc[0]) if len(windows) else 1
+    raw = read_windows(stack.sel(band=list(names)).values, windows["row"].to_numpy(), windows["col"].to_numpy(), size)
+    return np.ascontiguousarray(encoder.transform(raw.swapaxes(0, 1), names).swapaxes(0, 1))
+
+
 def save_model(model: Model, folder: str | Path, *, overwrite: bool = False) -> Path:
     """Write ``weights.safetensors`` and ``model.json`` into a folder."""
     from safetensors.torch import save_file
@@ -178,7 +187,7 @@ def save_model(model: Model, folder: str | Path, *, overwrite: bool = False) -> 
         "bands": [{**asdict(band), "legend": {str(k): v for k, v in band.legend.items()}} for band in model.bands],
         "window": model.size,
         "grid": {"crs": grid.crs.to_wkt(), "transform": list(grid.transform)[:6], "shape": list(grid.shape)},
-        "folds": {"block": model.folds.block, "margin": model.folds.margin, "table": model.folds.table.tolist()},
+        "folds": _describe(model.folds),
         "training": asdict(model.options),
         "seed": model.seed,
         "members": [
@@ -220,7 +229,9 @@ def load_model(folder: str | Path, *, device: str = "auto") -> Model:
     at = content["grid"]
     grid = Grid(CRS.from_wkt(at["crs"]), Affine(*at["transform"]), (at["shape"][0], at["shape"][1]))
     part = content["folds"]
-    folds = Folds(grid, part["block"], np.array(part["table"]), part["margin"])
+    folds = Folds(grid, part["block"], np.array(part["table"]), part["margin"], part["linkage"])
+    if _describe(folds)["sha256"] != part["sha256"]:
+        raise ModelMismatchError(f"the folds in {folder}/model.json were changed: which ground is held out is unknown.")
     members = [_restore_member(member, weights, options, content["window"], device) for member in content["members"]]
     bands = [Band(**{**band, "legend": {int(k): v for k, v in band["legend"].items()}}) for band in content["bands"]]
     return Model(members, bands, content["window"], folds, options, content["seed"])
@@ -238,6 +249,14 @@ def library_versions() -> dict[str, str]:
 
     names = ("geomfaf", "torch", "torchvision", "numpy", "scipy", "scikit-learn", "rasterio", "geopandas", "shapely")
     return {"python": platform.python_version(), **{name: version(name) for name in names}}
+
+
+def _describe(folds: Folds) -> dict[str, Any]:
+    """Return the folds as JSON with a hash: were a block to change folds, trained ground would pass as held out."""
+    at = {"transform": list(folds.grid.transform)[:6], "shape": list(folds.grid.shape)}
+    split = {"block": folds.block, "margin": folds.margin, "linkage": float(folds.linkage)}
+    split["table"] = folds.table.tolist()
+    return {**split, "sha256": hashlib.sha256(json.dumps([at, split]).encode()).hexdigest()}
 
 
 def _restore_member(

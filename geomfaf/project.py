@@ -6,10 +6,9 @@ import hashlib
 import inspect
 import json
 import time
-import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,133 +18,50 @@ import pandas as pd
 import xarray as xr
 
 from .assays import detection_limits
+from .assess import (
+    DRAWS,
+    Assessment,
+    assess_map,
+    assessment_record,
+    baseline_scores,
+    draw_seed,
+    risk_return_bands,
+    with_applicability,
+)
 from .bands import bands_of
 from .check import check_survey
 from .compositions import use_log_ratios
-from .errors import OutputExistsError, UsageError, nearest_name
-from .evaluate import Evaluation, evaluate_model, evaluate_paper_protocol
+from .errors import OutputExistsError, UsageError
+from .evaluate import evaluate_paper_protocol
 from .findings import require_accepted
 from .folds import Folds, spatial_folds
 from .formats import hidden_password, is_database
 from .grid import Grid
+from .heldout import NETWORK
 from .idw import IdwOptions
 from .model import Model, file_hash, library_versions, load_model, save_model, train_model
+from .negatives import draw_windows
 from .predict import predict_scores
 from .progress import say
 from .rasterize import study_area_mask
-from .read import ROLES, Source, Survey, read_survey
-from .report import draw_scores, draw_stack, write_summary
+from .read import Source, Survey, read_layer
+from .report import draw_curves, draw_scores, draw_stack, write_summary
 from .screen import screen_elements
+from .settings import IDW_OPTIONS, Project
 from .stack import build_stack, survey_grid
 from .targets import make_cells, make_targets
-from .train import Training, training_options
+from .train import training_options
+from .variogram import autocorrelation_range
 from .windows import DEFAULT_SIZE, centred_windows, tiled_windows
 from .write import write_findings, write_json, write_layers, write_raster, write_table
 
 FALLBACK_ELEMENTS = 3
 """Elements used when none passes the screening and there is neither geology nor faults."""
 
+COARSE_CELLS = 200
+
 PAPER_CELLS = 1560
-IDW_OPTIONS = ("minimum", "max_distance", "anisotropy", "errors")
 PAPER_WINDOW = 128
-
-
-@dataclass(frozen=True)
-class Project:
-    """Settings of a run, as :func:`load_project` reads them: one table a stage, its keyword arguments as keys."""
-
-    folder: Path
-    sources: dict[str, Source]
-    out: Path
-    preset: str = "compact"
-    crs: str | None = None
-    seed: int = 0
-    elements: list[str] | None = None
-    units: dict[str, str] = field(default_factory=dict)
-    geology_column: str | None = None
-    stages: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-    def read(self) -> Survey:
-        """Read the survey as the settings say."""
-        return read_survey(
-            self.sources, elements=self.elements, units=self.units, geology_column=self.geology_column, crs=self.crs
-        )
-
-    def stage(self, name: str, *keys: str) -> dict[str, Any]:
-        """Return the settings of one stage, all of them or some keys."""
-        table = self.stages.get(name, {})
-        return {key: value for key, value in table.items() if not keys or key in keys}
-
-
-def load_project(path: str | Path) -> Project:
-    """Read ``geomfaf.toml``; a key that no stage knows is refused with the nearest one that exists."""
-    path = Path(path)
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UsageError(f"{path} does not exist: write one with `geomfaf init survey.gpkg`.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not a TOML file: {error}.") from error
-    known = allowed_keys()
-    top = {"out", "preset", "crs", "seed"}
-    for name, value in content.items():
-        tables = {*known, *ROLES}
-        if name not in top | tables or isinstance(value, dict) != (name in tables):
-            raise UsageError(f'{path.name}: "{name}" is no setting.{nearest_name(name, top | tables)}')
-    sources: dict[str, Source] = {}
-    extra = {"samples": {"elements", "units"}, "geology": {"column"}}
-    for role in ROLES:
-        if role in content:
-            allowed = {f.name for f in fields(Source)} | extra.get(role, set())
-            table = _checked(path, role, content[role], allowed)
-            if "path" not in table:
-                raise UsageError(f"{path.name}: [{role}] has no path.")
-            options = {k: v for k, v in table.items() if k not in {"path", *extra.get(role, set())}}
-            place = table["path"]
-            sources[role] = Source(place if is_database(place) else path.parent / place, **options)
-    stages = {name: _checked(path, name, content[name], known[name]) for name in known if name in content}
-    limits = stages.get("check", {}).get("detection_limits")
-    if isinstance(limits, str):
-        stages["check"]["detection_limits"] = str(path.parent / limits)
-    return Project(
-        folder=path.parent,
-        sources=sources,
-        out=path.parent / content.get("out", "out"),
-        preset=content.get("preset", "compact"),
-        crs=content.get("crs"),
-        seed=content.get("seed", 0),
-        elements=content.get("samples", {}).get("elements"),
-        units=content.get("samples", {}).get("units", {}),
-        geology_column=content.get("geology", {}).get("column"),
-        stages=stages,
-    )
-
-
-def allowed_keys() -> dict[str, set[str]]:
-    """Return the keys of every stage's table: the keyword arguments of its functions."""
-
-    def keywords(*functions: Callable, without: tuple[str, ...] = ()) -> set[str]:
-        names = {
-            parameter.name
-            for function in functions
-            for parameter in inspect.signature(function).parameters.values()
-            if parameter.kind is parameter.KEYWORD_ONLY
-        }
-        return names - {"seed", *without}
-
-    return {
-        "check": keywords(check_survey),
-        "composition": keywords(use_log_ratios),
-        "grid": {"cell", "power", "neighbours", "radius", "scale", "barriers", *IDW_OPTIONS},
-        "screen": keywords(screen_elements),
-        "rasterize": {"geology", "faults"},
-        "windows": {"kind", "size", *keywords(tiled_windows, centred_windows, without=("deposits", "valid"))},
-        "folds": keywords(spatial_folds),
-        "train": {f.name for f in fields(Training)} | {"device"},
-        "predict": keywords(predict_scores),
-        "evaluate": {"baselines", "paper_protocol"},
-        "targets": keywords(make_targets, without=("stack", "faults")),
-    }
 
 
 def run_project(project: Project, *, overwrite: bool = False) -> Path:
@@ -169,7 +85,9 @@ def run_project(project: Project, *, overwrite: bool = False) -> Path:
         if "composition" in project.stages and survey.elements:
             survey = use_log_ratios(survey, **project.stage("composition"))
     with _timed(timings, "windows and folds"):
-        grid, windows, folds = cut_windows(project, survey)
+        grid = run_grid(project, survey)
+        evidence = coarse_stack(project, survey, grid)
+        ore, folds = cut_windows(project, survey, grid, autocorrelation_range(evidence, seed=project.seed))
     with _timed(timings, "screen"):
         screening, chosen = screen_in_folds(project, survey, folds)
         write_table(screening, out / "screen.csv", overwrite=True)
@@ -178,25 +96,33 @@ def run_project(project: Project, *, overwrite: bool = False) -> Path:
             project, survey, grid, sorted({e for part in chosen for e in part}, key=list(survey.elements).index)
         )
         write_raster(stack, out / "stack.tif", overwrite=True)
+        tables = draw_tables(project, ore, folds, stack, chosen)
+        windows = tables[0]
         write_layers({"windows": windows, "folds": folds.blocks()}, out / "windows.gpkg", overwrite=True)
     with _timed(timings, "train"):
         model = _train(project, stack, windows, folds, chosen)
     with _timed(timings, "predict"):
         scores = predict_scores(model, stack, **project.stage("predict"))
-        write_raster(scores, out / "scores.tif", overwrite=True)
     with _timed(timings, "evaluate"):
-        evaluation = _evaluate(project, model, stack, windows, survey, scores)
+        assessed = _assess(project, model, stack, tables, survey, scores, evidence)
+        scores, line = with_applicability(_chosen_map(project, assessed, scores), model, stack, windows)
+        say(line)
+        write_raster(scores, out / "scores.tif", overwrite=True)
+        assessed = replace(assessed, verdict=[*assessed.verdict, line])
+        write_json(assessment_record(assessed), out / "evaluation.json", overwrite=True)
     with _timed(timings, "targets and maps"):
         targets = _write_targets(project, model, stack, survey, scores)
         draw_stack(stack, out / "stack.png", overwrite=True)
         draw_scores(scores, targets, survey, out / "scores.png", overwrite=True)
+        draw_curves(assessed.evaluation.curves, assessed.table, out / "curves.png", overwrite=True)
         write_summary(
             out / "summary.md",
             survey=survey,
             findings=findings,
             screening=screening,
-            evaluation=evaluation.table,
-            verdict=evaluation.verdict,
+            evaluation=assessed.table,
+            verdict=assessed.verdict,
+            chosen=chosen_model(project, assessed),
             targets=targets,
             stack=stack,
         )
@@ -204,32 +130,68 @@ def run_project(project: Project, *, overwrite: bool = False) -> Path:
     return out
 
 
-def cut_windows(project: Project, survey: Survey) -> tuple[Grid, gpd.GeoDataFrame, Folds]:
-    """Return the run's grid, the labelled windows and the folds."""
-    paper = project.preset == "paper"
-    settings = project.stage("windows")
+def run_grid(project: Project, survey: Survey) -> Grid:
+    """Return the run's grid, refused when its bands would not fit into memory."""
     cell = project.stage("grid").get("cell")
-    if cell is None and paper:
+    if cell is None and project.preset == "paper":
         west, south, east, north = survey_grid(survey).bounds
         cell = max(east - west, north - south) / PAPER_CELLS
     grid = survey_grid(survey, cell)
     grid.require_memory(len(survey.elements) + 2)
+    return grid
+
+
+def coarse_stack(project: Project, survey: Survey, grid: Grid) -> xr.DataArray:
+    """Return every band on about two hundred cells a side: no deposit had a say in it, and it costs little.
+
+    It gives the bands' variogram range and is what the null test looks at.
+    """
+    factor = max(1, max(grid.shape) // COARSE_CELLS)
+    coarse = Grid.from_bounds(grid.bounds, grid.cell * factor, grid.crs)
+    return _stack(project, survey, coarse, list(survey.elements))
+
+
+def cut_windows(
+    project: Project, survey: Survey, grid: Grid, autocorrelation: float = np.nan
+) -> tuple[gpd.GeoDataFrame, Folds]:
+    """Return the deposits' windows (or all tiles) and the folds."""
+    paper = project.preset == "paper"
+    settings = project.stage("windows")
     valid = study_area_mask(survey.study_area, grid)
     size = settings.pop("size", PAPER_WINDOW if paper else DEFAULT_SIZE)
     kind = settings.pop("kind", "tiled" if paper else "centred")
     if kind not in ("tiled", "centred"):
         raise UsageError(f'windows of kind "{kind}" are unknown: use "centred" or "tiled".')
-    known = inspect.signature(tiled_windows if kind == "tiled" else centred_windows).parameters
+    known = inspect.signature(tiled_windows if kind == "tiled" else draw_windows).parameters
     for name in settings:
         if name not in known:
             raise UsageError(f"[windows] {name} has no meaning for {kind} windows.")
     if kind == "tiled":
         windows = tiled_windows(grid, size, deposits=survey.deposits, valid=valid, **settings)
     else:
-        windows = centred_windows(grid, size, survey.deposits, valid, seed=project.seed, **settings)
-    folds = spatial_folds(windows, grid, valid, seed=project.seed, **project.stage("folds"))
-    windows["fold"] = folds.of_windows(windows) + 1
-    return grid, windows, folds
+        windows = centred_windows(grid, size, survey.deposits, valid, negatives=0)
+    options = project.stage("folds")
+    if "zones" in options:
+        options["zones"] = read_layer(Source(project.folder / options["zones"])).to_crs(grid.crs)
+    return windows, spatial_folds(windows, grid, valid, seed=project.seed, autocorrelation=autocorrelation, **options)
+
+
+def draw_tables(
+    project: Project, ore: gpd.GeoDataFrame, folds: Folds, stack: xr.DataArray, chosen: list[list[str]]
+) -> list[gpd.GeoDataFrame]:
+    """Return the labelled windows of every draw; tiles are what they are in each of them."""
+    count = project.stage("evaluate").get("draws", DRAWS)
+    if not isinstance(count, int) or count < 1:
+        raise UsageError(f"[evaluate] draws = {count} must be a whole number from 1.")
+    if (ore["label"] == 0).any():
+        return [ore.assign(fold=folds.of_windows(ore) + 1)] * count
+    rule = project.stage("windows", "rule", "negatives", "min_distance")
+    tables = []
+    for number in range(count):
+        seed = draw_seed(project.seed, number)
+        table = draw_windows(ore, folds, stack, bands=_bands_in_folds(stack, chosen), seed=seed, **rule)
+        tables.append(table.assign(fold=folds.of_windows(table) + 1))
+    return tables
 
 
 def screen_in_folds(project: Project, survey: Survey, folds: Folds) -> tuple[pd.DataFrame, list[list[str]]]:
@@ -287,6 +249,12 @@ def _stack(project: Project, survey: Survey, grid: Grid, elements: list[str]) ->
     return build_stack(survey, grid, elements=elements, options=IdwOptions(**settings), **choices)
 
 
+def _bands_in_folds(stack: xr.DataArray, chosen: list[list[str]]) -> list[list[str]]:
+    """Return the bands that each fold may use: the elements chosen without its ground, and all that is not chosen."""
+    others = [band.name for band in bands_of(stack) if band.kind not in ("element", "ratio")]
+    return [[*elements, *others] for elements in chosen]
+
+
 def _train(
     project: Project, stack: xr.DataArray, windows: gpd.GeoDataFrame, folds: Folds, chosen: list[list[str]]
 ) -> Model:
@@ -294,8 +262,7 @@ def _train(
     settings = project.stage("train")
     device = settings.pop("device", "auto")
     options = training_options(project.preset, **settings)
-    others = [band.name for band in bands_of(stack) if band.kind not in ("element", "ratio")]
-    bands = [[*elements, *others] for elements in chosen]
+    bands = _bands_in_folds(stack, chosen)
     split = (folds.block, folds.margin, folds.table.tolist())
     state = (asdict(options), bands, project.seed, windows.drop(columns="geometry").to_csv(), split)
     digest = hashlib.sha256(json.dumps([state, library_versions()]).encode())
@@ -320,29 +287,56 @@ def _train(
     return model
 
 
-def _evaluate(
-    project: Project, model: Model, stack: xr.DataArray, windows: gpd.GeoDataFrame, survey: Survey, scores: xr.DataArray
-) -> Evaluation:
+def _assess(
+    project: Project,
+    model: Model,
+    stack: xr.DataArray,
+    tables: list[gpd.GeoDataFrame],
+    survey: Survey,
+    scores: xr.DataArray,
+    evidence: xr.DataArray,
+) -> Assessment:
     settings, out = project.stage("evaluate"), project.out
+    kept = out / "model" / "evaluation"
     stride = project.stage("predict").get("stride")
-    options = {"baselines": settings["baselines"]} if "baselines" in settings else {}
-    evaluation = evaluate_model(model, stack, windows, survey.deposits, scores, stride=stride, **options)
-    table = evaluation.table
+    found = assess_map(
+        model, stack, tables, survey.deposits, scores, evidence=evidence, settings=settings, stride=stride, folder=kept
+    )
+    table = found.table
     if settings.get("paper_protocol", project.preset == "paper"):
         device = project.stage("train").get("device", "auto")
-        leaky = evaluate_paper_protocol(stack, windows, options=model.options, seed=model.seed, device=device)
+        leaky = evaluate_paper_protocol(stack, tables[0], options=model.options, seed=model.seed, device=device)
         table = pd.concat([table, leaky], ignore_index=True)
         say("the paper's protocol balances before it splits: its figures leak and are for comparison only")
+    found = replace(found, evaluation=replace(found.evaluation, table=table))
     write_table(table, out / "evaluation.csv", overwrite=True)
-    content = {
-        "verdict": evaluation.verdict,
-        "models": table.to_dict("records"),
-        "held_out_shares": evaluation.placements,
-    }
-    write_json(content, out / "evaluation.json", overwrite=True)
-    for line in evaluation.verdict:
+    write_table(found.evaluation.curves.reset_index(), out / "curves.csv", overwrite=True)
+    for line in found.verdict:
         say(line)
-    return Evaluation(table, evaluation.verdict, evaluation.placements)
+    for file in kept.glob("*"):
+        file.unlink()
+    if kept.exists():
+        kept.rmdir()
+    return found
+
+
+def chosen_model(project: Project, assessed: Assessment) -> str:
+    """Return the name of the model whose map is written."""
+    return assessed.evaluation.recommended if project.model == "auto" else project.model
+
+
+def _chosen_map(project: Project, assessed: Assessment, scores: xr.DataArray) -> xr.DataArray:
+    """Return the score map of the model that the settings or the figures choose; write its risk-return map."""
+    evaluation, out, name = assessed.evaluation, project.out, chosen_model(project, assessed)
+    if name != NETWORK:
+        if name not in evaluation.aucs:
+            raise UsageError(f'model = "{name}" was not evaluated: add it to [evaluate] baselines.')
+        say(f"the score map is that of {name}" + (", which is ahead here" if project.model == "auto" else ""))
+        scores = baseline_scores(evaluation, name)
+    risk = risk_return_bands(evaluation, name)
+    if risk is not None:
+        write_raster(risk, out / "risk_return.tif", overwrite=True)
+    return scores
 
 
 def _write_targets(
@@ -392,11 +386,3 @@ def _timed(timings: dict[str, float], name: str) -> Iterator[None]:
     yield
     timings[name] = time.monotonic() - started
     say(f"{name}: {timings[name]:.1f} s")
-
-
-def _checked(path: Path, name: str, table: Mapping[str, Any], allowed: set[str]) -> dict[str, Any]:
-    for key in table:
-        if key not in allowed:
-            hint = nearest_name(key, allowed) or f" It knows {', '.join(sorted(allowed))}."
-            raise UsageError(f'{path.name}: [{name}] has no setting "{key}".{hint}')
-    return dict(table)

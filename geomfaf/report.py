@@ -17,7 +17,8 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import LogLocator
 
 from .bands import Band, bands_of, grid_of
-from .evaluate import AREAS
+from .heldout import NETWORK
+from .metrics import AREAS
 from .read import Survey
 from .write import finished_file
 
@@ -76,6 +77,33 @@ def draw_scores(
     return _save(figure, path, overwrite)
 
 
+def draw_curves(curves: pd.DataFrame, evaluation: pd.DataFrame, path: str | Path, *, overwrite: bool = False) -> Path:
+    """Draw the prediction-rate curves of all models, the whole and the best fifth of the ground, into one PNG."""
+    figures = evaluation[evaluation["map_auc"].notna()].set_index("model")
+    order = list(figures["map_auc"].sort_values(ascending=False).index)
+    deposits = int(figures["deposits"].iloc[0])
+    figure = Figure(figsize=(11.5, 5.4), layout="constrained")
+    colours = _class_colours(len(order))
+    for number, (most, title) in enumerate(((100, "Whole area"), (20, "Best fifth of the area")), start=1):
+        axes = figure.add_subplot(1, 2, number)
+        for colour, name in zip(colours, order, strict=True):
+            strong = name == NETWORK
+            axes.plot(
+                100 * curves.index, 100 * curves[name], color="black" if strong else colour,
+                linewidth=2.4 if strong else 1.4, zorder=3 if strong else 2,
+                label=f"{name}, {figures.loc[name, 'map_auc']:.3f}",
+            )  # fmt: skip
+        axes.plot([0, 100], [0, 100], color="#808080", linewidth=1, linestyle=":", label="chance, 0.500")
+        inside = 100 * curves.loc[curves.index <= most / 100 + 1e-9, order].to_numpy()
+        axes.set(xlim=(0, most), ylim=(0, min(100, 1.08 * inside.max())), title=title)
+        axes.set_xlabel("Share of the valid area, best ground first (%)")
+        axes.set_ylabel(f"Share of the {deposits} held-out deposits (%)")
+        axes.grid(color="#dddddd", linewidth=0.6)
+    axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, title="model, map AUC")
+    figure.suptitle(f"Prediction-rate curves: {deposits} deposits, each judged by models that never saw its ground")
+    return _save(figure, path, overwrite)
+
+
 def write_summary(
     path: str | Path,
     *,
@@ -86,6 +114,7 @@ def write_summary(
     verdict: Sequence[str],
     targets: gpd.GeoDataFrame,
     stack: xr.DataArray,
+    chosen: str = NETWORK,
 ) -> Path:
     """Write ``summary.md``: how good the map is, what it shows, what was done to the data."""
     grid = grid_of(stack)
@@ -99,7 +128,9 @@ def write_summary(
         "",
         "## How far to trust it",
         "",
-        *[f"- {line}" for line in verdict],
+        " ".join(verdict),
+        "",
+        f"The score map and the targets are those of **{chosen}**.",
         "",
         "Every figure is held out: each place is judged by a model that was trained on other ground. "
         "The interval is a bootstrap over groups of neighbouring deposits.",
@@ -111,7 +142,8 @@ def write_summary(
         *_target_lines(targets, area),
         "",
         "`mean` and `max` come from the mean of all fold models, most of which have seen the deposits nearby; "
-        "`held-out` comes from the one that has not. A target on known deposits is no discovery.",
+        "`held-out` comes from the one that has not. A target on known deposits is no discovery. `extrapolated` is the "
+        "share of a target that is unlike all training ground: its score is a guess.",
         "",
         "![score map](scores.png)",
         "",
@@ -132,31 +164,66 @@ def write_summary(
     return path
 
 
-def evaluation_rows(evaluation: pd.DataFrame) -> pd.DataFrame:
-    """Return the evaluation as people read it: figures with their intervals and counts."""
+def map_rows(evaluation: pd.DataFrame) -> pd.DataFrame:
+    """Return the map figures as people read them: with their intervals and their spread over draws and folds."""
     rows = []
-    for row in evaluation.to_dict("records"):
-        has_map = np.isfinite(row.get("map_auc", np.nan))
-        shown = {"model": row["model"], "protocol": row["protocol"]}
-        interval = f"{row['map_auc']:.3f} [{row['map_auc_low']:.3f}, {row['map_auc_high']:.3f}]" if has_map else "-"
-        shown["map AUC [95 %]"] = interval
-        for percent in (round(100 * area) for area in AREAS):
-            caught = f"{row[f'captured_{percent}']:.0f} of {row['deposits']:.0f}" if has_map else "-"
-            shown[f"in best {percent} %"] = caught
-        for name in ("auc", "accuracy", "recall", "f1"):
-            shown[f"window {name.upper() if len(name) < 4 else name}"] = f"{row[name]:.3f}"
-        shown["windows (ore)"] = f"{row['windows']} ({row['ore_windows']})"
+    for row in evaluation[evaluation["map_auc"].notna()].sort_values("map_auc", ascending=False).to_dict("records"):
+        shown = {"model": row["model"], "map AUC [95 %]": _with_interval(row, "map_auc", "{:.3f}")}
+        shown["sd draws"], shown["sd folds"] = (_figure(row[f"map_auc_sd_{of}"], "{:.3f}") for of in ("draws", "folds"))
+        for area in AREAS:
+            shown[f"in best {100 * area:g} %"] = _with_interval(
+                row, f"capture_{100 * area:g}", "{:.1f}", row["deposits"]
+            )
+        shown["Nd"] = _with_interval(row, "nd", "{:.1f}")
+        shown["Boyce"] = _figure(row["boyce"], "{:.2f}")
+        shown["draws"] = str(row["draws"])
         rows.append(shown)
     return pd.DataFrame(rows)
 
 
+def window_rows(evaluation: pd.DataFrame) -> pd.DataFrame:
+    """Return the window figures as people read them."""
+    names = {
+        "auc": "AUC", "average_precision": "average precision", "accuracy": "accuracy", "recall": "recall", "f1": "F1",
+        "brier": "Brier", "calibration_error": "calibration error",
+    }  # fmt: skip
+    rows = []
+    for row in evaluation.to_dict("records"):
+        shown = {"model": row["model"], "protocol": row["protocol"]}
+        shown |= {title: _figure(row[name], "{:.3f}") for name, title in names.items()}
+        shown["windows (ore)"] = f"{row['windows']:.0f} ({row['ore_windows']:.0f})"
+        rows.append(shown)
+    return pd.DataFrame(rows)
+
+
+def _figure(value: float, form: str) -> str:
+    return form.format(value) if np.isfinite(value) else "-"
+
+
+def _with_interval(row: dict, name: str, form: str, times: float = 1.0) -> str:
+    value, low, high = (form.format(times * row[name + end]) for end in ("", "_low", "_high"))
+    return f"{value} [{low}, {high}]"
+
+
 def _evaluation_lines(evaluation: pd.DataFrame) -> list[str]:
-    lines = _table(evaluation_rows(evaluation))
+    held = evaluation[evaluation["map_auc"].notna()].iloc[0]
+    lines = [
+        f"**{held['deposits']:.0f} held-out deposits in {held['clusters']:.0f} clusters.** Deposits in the best 1 to "
+        "20 % of the valid area, with 95 % intervals, as numbers of deposits (means over the draws):",
+        "",
+        *_table(map_rows(evaluation)),
+        "",
+        "`Nd` is the normalised density at the intersection of the prediction-area plot, 1 without skill. `sd draws` "
+        "is the standard deviation over draws of barren windows and seeds, `sd folds` over folds.",
+        "",
+        "![prediction-rate curves](curves.png)",
+        "",
+        "Windows, out of fold:",
+        "",
+        *_table(window_rows(evaluation)),
+    ]
     if (evaluation["protocol"] != "spatial folds").any():
-        lines += [
-            "",
-            "The row marked *leaks* balances before it splits, as the paper does.",
-        ]
+        lines += ["", "The row marked *leaks* balances before it splits, as the paper does."]
     return lines
 
 
@@ -181,12 +248,17 @@ def _target_lines(targets: gpd.GeoDataFrame, area: float) -> list[str]:
             "held-out": shown["heldout_score"].map("{:.3f}".format),
             "spread": shown["spread"].map("{:.3f}".format),
             "deposits": shown["deposits"],
+            "extrapolated": shown["extrapolated"].map(lambda v: "" if not v > 0 else f"{100 * v:.0f} %"),
             "geology": shown["geology"],
             "fault (m)": shown["fault_distance_m"].map(lambda v: "" if np.isnan(v) else f"{v:,.0f}"),
             "x, y": [f"{x:.0f}, {y:.0f}" for x, y in zip(shown["x"], shown["y"], strict=True)],
         }
     )
-    return lines + _table(table)
+    lines += _table(table)
+    first = targets.iloc[0]
+    if first["extrapolated"] > 0.5:
+        lines += ["", f"**Target {first['number']} lies on extrapolated ground**: nothing like it was learned from."]
+    return lines
 
 
 def _screening_lines(screening: pd.DataFrame) -> list[str]:

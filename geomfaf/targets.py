@@ -84,7 +84,8 @@ def make_targets(
     -------
     GeoDataFrame
         number, status (``known`` with a deposit inside, else ``new``), area_km2, mean_score, max_score,
-        heldout_score, spread, vote_share, deposits, geology, fault_distance_m, x, y; empty when nothing is above.
+        heldout_score, spread, vote_share, extrapolated (share of it that is unlike the training ground, NaN when the
+        raster does not tell), deposits, geology, fault_distance_m, x, y; empty when nothing is above.
     """
     grid = grid_of(scores)
     score, votes = score_values(scores, ("score", "vote_share"))
@@ -113,7 +114,7 @@ def make_targets(
 
 
 TARGET_COLUMNS = (
-    "number", "status", "area_km2", "mean_score", "max_score", "heldout_score", "spread", "vote_share",
+    "number", "status", "area_km2", "mean_score", "max_score", "heldout_score", "spread", "vote_share", "extrapolated",
     "deposits", "geology", "fault_distance_m", "x", "y",
 )  # fmt: skip
 
@@ -153,6 +154,9 @@ def _columns(scores: xr.DataArray, labels: np.ndarray, index: np.ndarray) -> dic
         else np.full(len(index), np.nan),
         "spread": on_polygons(ndimage.mean, spread),
         "vote_share": on_polygons(ndimage.mean, votes),
+        "extrapolated": on_polygons(ndimage.mean, 1 - scores.sel(band="applicable").values)
+        if "applicable" in scores["band"].values
+        else np.full(len(index), np.nan),
     }
 
 

@@ -149,9 +149,10 @@ def parse_column(column: pd.Series, decimal: str | None = None) -> Parsed:
     odd = np.isnan(plain)
     counts = np.bincount(codes[codes >= 0], minlength=len(texts))
     forms = [_form(str(text)) for text in texts[odd]]
-    if any("," in form.decimal or form.group for form in forms if isinstance(form, _Form)):
+    if decimal == "," or any("," in form.decimal or form.group for form in forms if isinstance(form, _Form)):
         commas, points = _evidence(forms, counts[odd], texts[~odd], counts[~odd])
-        if commas and commas * _DOMINANT > points:  # 1.234 is no longer sure to be a decimal
+        # 1.234 is no longer sure to be a decimal.
+        if (commas and commas * _DOMINANT > points) or (decimal == "," and not points):
             doubtful = np.array([bool(re.fullmatch(_FORMS[1][0], str(text).strip(" +-"))) for text in texts])
             plain[doubtful], odd = np.nan, odd | doubtful
             forms = [_form(str(text)) for text in texts[odd]]

@@ -67,7 +67,7 @@ def tiled_windows(
         inside = (at_row >= rows[:, None]) & (at_row < rows[:, None] + size)
         inside &= (at_col >= cols[:, None]) & (at_col < cols[:, None] + size)
         count = inside.sum(axis=1)
-    table = _as_frame(grid, rows, cols, size, valid, count)
+    table = window_frame(grid, rows, cols, size, valid, count)
     return table[table["valid_share"] > 0].reset_index(drop=True)
 
 
@@ -82,6 +82,9 @@ def centred_windows(
     seed: int = 0,
 ) -> gpd.GeoDataFrame:
     """Put one window on each deposit and random barren ones elsewhere.
+
+    The barren ones keep away from *all* deposits. Where folds are to be judged, take ``negatives=0`` here and
+    :func:`geomfaf.draw_windows`, which draws them for each fold without the deposits that test it.
 
     Parameters
     ----------
@@ -104,6 +107,9 @@ def centred_windows(
     cells, count = np.unique(rows * grid.width + cols, return_counts=True)
     occupied = np.zeros(grid.shape, bool)
     occupied.flat[cells] = True
+    if negatives == 0:
+        at_row, at_col = np.divmod(cells, grid.width)
+        return window_frame(grid, at_row - size // 2, at_col - size // 2, size, valid, count)
     reach = size if min_distance is None else min_distance
     free = np.flatnonzero(valid & (distance_transform_edt(~occupied) >= reach))
     if not len(free):
@@ -115,7 +121,7 @@ def centred_windows(
     barren = np.sort(np.random.default_rng(seed).choice(free, wanted, replace=False))
     centre_rows, centre_cols = np.divmod(np.concatenate([cells, barren]), grid.width)
     count = np.concatenate([count, np.zeros(wanted, int)])
-    return _as_frame(grid, centre_rows - size // 2, centre_cols - size // 2, size, valid, count)
+    return window_frame(grid, centre_rows - size // 2, centre_cols - size // 2, size, valid, count)
 
 
 def deposit_cells(deposits: gpd.GeoDataFrame, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
@@ -161,9 +167,10 @@ def _require_size(size: int, grid: Grid) -> None:
         )
 
 
-def _as_frame(
+def window_frame(
     grid: Grid, rows: np.ndarray, cols: np.ndarray, size: int, valid: np.ndarray | None, count: np.ndarray
 ) -> gpd.GeoDataFrame:
+    """Return the table of windows with these top-left cells and numbers of deposits, see :func:`tiled_windows`."""
     top, left = np.clip(rows, 0, None), np.clip(cols, 0, None)
     bottom, right = np.minimum(rows + size, grid.height), np.minimum(cols + size, grid.width)
     edges = np.array(

@@ -15,9 +15,9 @@ from geomfaf.elements import element_columns, parse_element
 from geomfaf.errors import UsageError
 from geomfaf.findings import as_table
 from geomfaf.init import init_project
-from geomfaf.project import load_project
 from geomfaf.read import Source, read_survey
 from geomfaf.recognise import list_layers, recognise_layers
+from geomfaf.settings import load_project
 
 NAN = np.nan
 ORDINARY = np.round(np.geomspace(11, 97, 20), 1).tolist()
@@ -216,6 +216,24 @@ def test_the_user_tells_what_a_comma_means():
         assert cleaned_and_found(frame, decimal=decimal)[0]["Cu_ppm"][0] == expected
     with pytest.raises(UsageError, match='decimal ";" must be'):
         cleaned_and_found(frame, decimal=";")
+
+
+def test_points_beside_decimal_commas_are_noticed_where_they_may_be_thousands():
+    gold = ["0,5", "1,25", "2,75"]
+    findings = cleaned_and_found(frame_of({"Au_ppb": gold, "Zn_ppm": [1.234, 2.5, 30.0]}))[2].set_index("rule")
+    assert findings.loc["points beside decimal commas", ["column", "count"]].tolist() == ["Zn_ppm", 2]
+    assert "1.234 may be 1234" in findings.loc["points beside decimal commas", "done"]
+    for sure in ([0.5, 2.5, 30], [1.2345, 2.5, 30], [20, 30, 40], [1.2, 2.5, 30]):
+        findings = cleaned_and_found(frame_of({"Au_ppb": gold, "Zn_ppm": sure}))[2]
+        assert "points beside decimal commas" not in set(findings["rule"])
+
+
+def test_a_decimal_comma_that_the_user_states_makes_points_thousands():
+    frame = frame_of({"Zn_ppm": ["1.234", "50", "<5"], "Cu_ppm": ["1.234", "0.5", "<5"]})
+    cleaned = cleaned_and_found(frame, decimal=",")[0]
+    assert cleaned["Zn_ppm"][0] == 1234
+    assert cleaned["Cu_ppm"][0] == 1.234  # 0.5 beside it is a decimal
+    assert cleaned_and_found(frame)[0]["Zn_ppm"][0] == 1.234
 
 
 def test_rows_are_those_of_the_source_after_others_were_dropped():

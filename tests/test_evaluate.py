@@ -3,6 +3,7 @@
 from functools import partial
 
 import numpy as np
+import pandas as pd
 import pytest
 from builders import (
     QUICK,
@@ -15,140 +16,74 @@ from builders import (
     small_model,
     small_scores,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from sklearn.metrics import accuracy_score, f1_score, recall_score, roc_auc_score
+from sklearn.metrics import roc_auc_score
 
 from geomfaf.baselines import BASELINES, ExtraTreesWindow
+from geomfaf.chance import NullTest
 from geomfaf.errors import DataError
-from geomfaf.evaluate import evaluate_model, evaluate_paper_protocol, higher_share, map_metrics, verdict, window_metrics
+from geomfaf.evaluate import evaluate_model, evaluate_paper_protocol
 from geomfaf.folds import Folds, spatial_folds
 from geomfaf.model import train_model
 from geomfaf.predict import predict_scores
 from geomfaf.screen import rank_auc
+from geomfaf.verdict import null_line, optimism_lines, recommended, verdict
 from geomfaf.windows import centred_windows
 
 ONE_EACH = np.arange(200)
 
 
-def score_map(shape, seed, *, levels=0, nodata=0.3):
-    """A map with ties (``levels`` values) and nodata."""
-    rng = np.random.default_rng(seed)
-    score = rng.integers(0, levels, shape) / levels if levels else rng.random(shape)
-    return np.where(rng.random(shape) < nodata, np.nan, score).astype(np.float32)
-
-
-def brute_share(score, valid, row, col):
-    cells = [score[r, c] for r, c in np.argwhere(valid) if np.isfinite(score[r, c])]
-    return sum(1.0 if cell > score[row, col] else 0.5 if cell == score[row, col] else 0.0 for cell in cells) / len(
-        cells
-    )
-
-
-@given(seed=st.integers(0, 9999), levels=st.sampled_from([0, 2, 5]), nodata=st.floats(0, 0.8))
-@settings(max_examples=40, deadline=None)
-def test_higher_share_equals_brute_force(seed, levels, nodata):
-    score = score_map((7, 9), seed, levels=levels, nodata=nodata)
-    score[3, 3] = 0.5
-    valid = np.random.default_rng(seed).random(score.shape) < 0.8
-    rows, cols = np.indices(score.shape).reshape(2, -1)
-    found = higher_share(score, valid | (rows * cols == 9).reshape(score.shape), rows, cols)
-    valid = valid | (rows * cols == 9).reshape(score.shape)
-    expected = [
-        brute_share(score, valid, r, c) if np.isfinite(score[r, c]) else np.nan for r, c in zip(rows, cols, strict=True)
-    ]
-    np.testing.assert_allclose(found, expected, atol=1e-12)
-
-
-def test_nodata_around_the_map_changes_no_share():
-    score = score_map((20, 20), 1, nodata=0)
-    wide = np.full((20, 40), np.nan, np.float32)
-    wide[:, :20] = score
-    rows, cols = scattered_cells(make_grid(20, 20), 15, 0)
-    alone, beside = (higher_share(s, np.isfinite(s), rows, cols) for s in (score, wide))
-    assert (alone == beside).all()
-    everything_valid = higher_share(wide, np.ones(wide.shape, bool), rows, cols)
-    assert (alone == everything_valid).all()
-
-
-@pytest.mark.parametrize("levels", [0, 4])
-def test_map_auc_is_the_auc_of_deposits_against_all_valid_cells(levels):
-    score = score_map((30, 30), 2, levels=levels)
-    rows, cols = np.argwhere(np.isfinite(score))[::37].T
-    cells = score[np.isfinite(score)]
-    expected = roc_auc_score(
-        np.r_[np.ones(len(rows)), np.zeros(len(cells))], np.r_[score[rows, cols], cells].astype(float)
-    )
-    figures = map_metrics(higher_share(score, np.isfinite(score), rows, cols), np.arange(len(rows)))
-    assert figures["map_auc"] == pytest.approx(expected)
-    assert figures["map_auc_low"] <= expected <= figures["map_auc_high"]
-
-
-def test_captures_count_the_deposits_on_the_best_ground():
-    score = np.arange(1000, dtype=float)[::-1].reshape(1, 1000)  # the best cell first
-    columns = np.array([0, 49, 51, 99, 150, 201, 900])
-    figures = map_metrics(higher_share(score, score >= 0, np.zeros(7, int), columns), np.arange(7))
-    assert [figures[f"captured_{share}"] for share in (5, 10, 20)] == [2, 4, 5]
-    assert [figures[f"capture_{share}"] for share in (5, 10, 20)] == pytest.approx([2 / 7, 4 / 7, 5 / 7])
-
-
-def test_the_interval_of_one_cluster_has_no_width_and_of_many_has():
-    shares = np.random.default_rng(0).random(40)
-    together = map_metrics(shares, np.zeros(40))
-    apart = map_metrics(shares, np.arange(40))
-    assert together["map_auc_low"] == pytest.approx(together["map_auc_high"])
-    half = 1.96 * shares.std() / np.sqrt(40)
-    assert apart["map_auc_high"] - apart["map_auc_low"] == pytest.approx(2 * half, rel=0.1)
-
-
-@pytest.mark.parametrize("levels", [0, 5])
-def test_window_metrics_are_scikit_learns(levels):
-    rng = np.random.default_rng(3)
-    labels = rng.integers(0, 2, 90)
-    scores = (rng.random(90) + 0.3 * labels) / 1.3
-    scores = np.round(scores * levels) / levels if levels else scores
-    said = scores > 0.5
-    assert window_metrics(labels, scores) == pytest.approx(
-        {
-            "accuracy": accuracy_score(labels, said),
-            "auc": roc_auc_score(labels, scores),
-            "recall": recall_score(labels, said),
-            "f1": f1_score(labels, said),
-        }
-    )
-
-
-def placements(own, rival):
+def outranked(own, rival, count=200):
+    """Shares of the ground that each deposit outranks, by two models; ``own`` and ``rival`` are shares above."""
     rng = np.random.default_rng(0)
     return {
-        "MFAF": np.clip(own + rng.normal(0, 0.05, 200), 0, 1),
-        "extra trees": np.clip(rival + rng.normal(0, 0.05, 200), 0, 1),
+        "MFAF": np.clip(1 - own + rng.normal(0, 0.05, count), 0, 1),
+        "extra trees": np.clip(1 - rival + rng.normal(0, 0.05, count), 0, 1),
     }
 
 
 @pytest.mark.parametrize(
-    ("own", "rival", "against_chance", "against_rival"),
+    ("own", "rival", "against_chance", "against_rival", "best"),
     [
-        (0.1, 0.3, "better than chance", "MFAF is ahead of extra trees"),
-        (0.3, 0.1, "better than chance", "Extra trees beats MFAF here"),
-        (0.2, 0.2, "better than chance", "cannot be told apart"),
-        (0.5, 0.5, "do not show that MFAF's map is better than chance", "cannot be told apart"),
-        (0.8, 0.2, "worse than chance", "prefer its map"),
+        (0.1, 0.3, "better than chance", "MFAF is ahead of extra trees", "MFAF"),
+        (0.3, 0.1, "better than chance", "MFAF is beaten here by extra trees", "extra trees"),
+        (0.2, 0.2, "better than chance", "MFAF cannot be told apart from extra trees", "MFAF"),
+        (0.5, 0.5, "do not show that MFAF's map is better than chance", "cannot be told apart", "MFAF"),
+        (0.8, 0.2, "worse than chance", "beaten here by", "extra trees"),
+        (0.8, 0.6, "worse than chance", "beaten here by", "MFAF"),  # better than the network, and no good itself
     ],
 )
-def test_the_verdict_says_who_wins(own, rival, against_chance, against_rival):
-    lines = verdict(placements(own, rival), ONE_EACH)
-    assert len(lines) == 2
+def test_the_verdict_says_who_wins(own, rival, against_chance, against_rival, best):
+    found = outranked(own, rival)
+    lines = verdict(found, ONE_EACH)
+    assert len(lines) == 3
     assert against_chance in lines[0]
     assert "200 deposits" in lines[0]
     assert against_rival in lines[1]
+    assert recommended(found, ONE_EACH) == best
+    assert lines[2].startswith(f"Recommended for this area: {best}")
+
+
+def test_a_map_of_what_is_known_is_never_recommended_and_is_told():
+    found = {"MFAF": outranked(0.3, 0.1)["MFAF"], "distance to deposit": outranked(0.3, 0.1)["extra trees"]}
+    assert recommended(found, ONE_EACH) == "MFAF"
+    assert any("distance to the nearest known deposit alone" in line for line in verdict(found, ONE_EACH))
 
 
 def test_the_verdict_warns_of_few_deposits_in_few_places():
-    few = {name: shares[:8] for name, shares in placements(0.1, 0.1).items()}
+    few = {name: shares[:8] for name, shares in outranked(0.1, 0.1).items()}
     lines = verdict(few, np.array([0, 0, 0, 0, 1, 1, 1, 1]))
-    assert "With 8 held-out deposits" in lines[-2]
-    assert "only 2 blocks" in lines[-1]
+    assert "With 8 held-out deposits no share" in lines[-2]
+    assert "only 2 clusters" in lines[-1]
+
+
+def test_the_null_test_and_the_optimism_meter_are_told_in_words():
+    moved = np.linspace(0.4, 0.6, 99)
+    assert "do follow the evidence" in null_line(NullTest(0.7, moved, "torus", "extra trees"))
+    line = null_line(NullTest(0.5, moved, "redraw", "extra trees"))
+    assert "cannot be excluded" in line
+    assert "redrawn at random 99 times 0.500 on average, p = 0.510" in line
+    meter = pd.DataFrame([{"model": "extra trees", "random_auc": 0.9, "spatial_auc": 0.7, "optimism": 0.2}])
+    assert "+0.200 (extra trees" in optimism_lines(meter)[0]
 
 
 def small_evaluation(model=None, **options):
@@ -177,7 +112,16 @@ def test_the_table_holds_what_can_be_computed_by_hand():
             out_of_fold[number] = member.classifier.predict_proba(x[None])[0, 1]
     assert row["auc"] == pytest.approx(roc_auc_score(case.windows["label"], out_of_fold), abs=1e-6)
     assert result.table["protocol"].tolist() == ["spatial folds"] * 2
-    assert result.placements["MFAF"].shape == (14,)
+    assert result.aucs["MFAF"].shape == (14,)
+    assert result.aucs["MFAF"].mean() == pytest.approx(row["map_auc"])
+    assert row["map_auc_low"] <= row["map_auc"] <= row["map_auc_high"]
+    at = np.sort(heldout.ravel())[::-1]
+    shares = [(at > heldout[cell]).mean() for cell in zip(*case.cells, strict=True)]
+    assert 14 * row["capture_10"] == pytest.approx(np.sum(np.array(shares) < 0.1), abs=0.05)
+    # The rank of a share of area that ends on a whole number of cells: the curve is that of the captured counts.
+    assert result.curves["MFAF"].is_monotonic_increasing
+    assert result.curves["MFAF"].iloc[[0, -1]].tolist() == [0, 1]
+    assert (result.proof["gap"] >= case.size).all()
 
 
 def test_rivals_do_not_depend_on_the_order_in_which_a_fold_names_its_bands():
@@ -207,6 +151,10 @@ def test_an_evaluation_on_another_grid_or_with_other_windows_is_refused():
     with pytest.raises(DataError, match="another grid"):
         evaluate_model(model, case.stack, case.windows, case.deposits, small_scores()[:, :-1])
     wider = centred_windows(case.grid, 12, case.deposits, case.valid)
+    blank = small_scores().copy()
+    blank.values[1] = np.nan
+    with pytest.raises(DataError, match="no held-out scores"):
+        evaluate_model(model, case.stack, case.windows, case.deposits, blank)
     with pytest.raises(DataError, match="windows of 12 cells"):
         evaluate_model(model, case.stack, wider, case.deposits, small_scores())
 
@@ -266,5 +214,8 @@ def test_the_leak_test_can_see_a_leak(fewer_trees, monkeypatch):
     """The same with every window in every training: skill out of nothing, and the interval shows it."""
     monkeypatch.setattr(Folds, "training", lambda self, windows, fold: np.ones(len(windows), bool))
     monkeypatch.setattr("geomfaf.model.shared_cells", lambda *_: 0)
+    with pytest.raises(DataError, match="the split leaks"):
+        map_rows(random_case(0))
+    monkeypatch.setattr("geomfaf.evaluate.prove_leak_free", lambda *_: pd.DataFrame())
     row = map_rows(random_case(0)).loc["extra trees"]
     assert row["map_auc_low"] > 0.6

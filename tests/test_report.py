@@ -11,7 +11,7 @@ from matplotlib.image import imread
 from geomfaf.bands import Band, as_dataarray
 from geomfaf.errors import OutputExistsError
 from geomfaf.read import Survey
-from geomfaf.report import draw_scores, draw_stack, evaluation_rows, write_summary
+from geomfaf.report import draw_curves, draw_scores, draw_stack, map_rows, window_rows, write_summary
 from geomfaf.screen import screen_elements
 from geomfaf.targets import make_targets
 
@@ -41,9 +41,14 @@ def score_map():
 
 def evaluation(leaking: bool = True) -> pd.DataFrame:
     figures = {"accuracy": 0.8, "auc": 0.71, "recall": 0.6, "f1": 0.65, "windows": 30, "ore_windows": 6}
-    map_figures = {"map_auc": 0.734, "map_auc_low": 0.512, "map_auc_high": 0.911, "deposits": 6}
-    captured = {f"captured_{share}": count for share, count in ((5, 2), (10, 3), (20, 4))}
-    rows = [{"model": "MFAF", "protocol": "spatial folds", **figures, **map_figures, **captured}]
+    figures |= {"average_precision": 0.5, "brier": 0.15, "calibration_error": 0.1}
+    found = {"map_auc": (0.734, 0.512, 0.911), "nd": (3.04, 1, 5), "pa_area": (0.25, 0.2, 0.3)}
+    found |= {f"capture_{share}": (share / 40, 0, 0.5) for share in (1, 2, 5, 10, 20)}
+    map_figures = {"deposits": 6, "clusters": 4, "draws": 2, "boyce": 0.5}
+    map_figures |= {"map_auc_sd_draws": 0.011, "map_auc_sd_folds": np.nan}
+    for name, triple in found.items():
+        map_figures |= dict(zip((name, f"{name}_low", f"{name}_high"), triple, strict=True))
+    rows = [{"model": "MFAF", "protocol": "spatial folds", **figures, **map_figures}]
     if leaking:
         rows.append({"model": "MFAF", "protocol": "paper (leaks)", **figures})
     return pd.DataFrame(rows)
@@ -84,8 +89,10 @@ def colours(path) -> int:
 
 def test_the_summary_holds_the_verdict_and_the_counts(tmp_path):
     text = summary(tmp_path)
-    for line in VERDICT:
-        assert f"- {line}" in text
+    assert "\n" + " ".join(VERDICT) + "\n" in text
+    assert "**6 held-out deposits in 4 clusters.**" in text
+    assert "those of **MFAF**" in text
+    assert "those of **extra trees**" in summary(tmp_path, chosen="extra trees")
     assert "120 sampled places, 6 known deposits, 48 km2 in cells of 100 m (60 x 80)" in text
     assert "Gold (ppb), Copper (ppm), Geology" in text
 
@@ -103,7 +110,7 @@ def test_the_summary_counts_targets_as_they_are(tmp_path):
 
 def test_every_table_of_the_summary_has_rows_of_one_length(tmp_path):
     found = tables(summary(tmp_path))
-    assert len(found) == 4
+    assert len(found) == 5
     for table in found:
         assert len({len(row) for row in table}) == 1
         assert set(table[1]) == {"---"}
@@ -117,11 +124,29 @@ def test_what_was_done_to_the_data_is_told(tmp_path):
 def test_a_leaking_row_is_marked_and_has_no_map(tmp_path):
     assert "*leaks*" in summary(tmp_path)
     assert "leaks" not in summary(tmp_path, evaluation=evaluation(leaking=False))
-    rows = evaluation_rows(evaluation())
-    assert rows["map AUC [95 %]"].tolist() == ["0.734 [0.512, 0.911]", "-"]
-    assert rows["in best 10 %"].tolist() == ["3 of 6", "-"]
-    assert rows["window AUC"].tolist() == ["0.710"] * 2
-    assert rows["windows (ore)"].tolist() == ["30 (6)"] * 2
+    rows = map_rows(evaluation())
+    assert rows["map AUC [95 %]"].tolist() == ["0.734 [0.512, 0.911]"]
+    assert rows["in best 10 %"].tolist() == ["1.5 [0.0, 3.0]"]
+    assert rows[["sd draws", "sd folds"]].to_numpy().tolist() == [["0.011", "-"]]
+    windows = window_rows(evaluation())
+    assert windows["protocol"].tolist() == ["spatial folds", "paper (leaks)"]
+    assert windows["AUC"].tolist() == ["0.710"] * 2
+    assert windows["windows (ore)"].tolist() == ["30 (6)"] * 2
+
+
+def test_a_first_target_on_extrapolated_ground_is_flagged(tmp_path):
+    targets = make_targets(score_map(), survey().deposits, area_share=0.1)
+    assert "extrapolated ground" not in summary(tmp_path, targets=targets)
+    text = summary(tmp_path, targets=targets.assign(extrapolated=0.8))
+    assert "**Target 1 lies on extrapolated ground**" in text
+    assert "80 %" in text
+
+
+def test_the_curves_of_all_models_are_drawn(tmp_path):
+    curves = pd.DataFrame({"MFAF": np.linspace(0, 1, 101) ** 0.3}, index=np.linspace(0, 1, 101))
+    path = draw_curves(curves, evaluation(), tmp_path / "curves.png")
+    other = draw_curves(curves * 0 + curves.index.to_numpy()[:, None], evaluation(), tmp_path / "chance.png")
+    assert (imread(path) != imread(other)).any(axis=2).sum() > 1000
 
 
 def test_a_summary_without_targets_or_elements_still_reads(tmp_path):

@@ -1,0 +1,232 @@
+"""The evaluation of a run: draws, network and simple models, optimism, the null test, and one verdict from them all."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from .applicability import area_of_applicability
+from .bands import Band, as_dataarray, bands_of, grid_of
+from .chance import SHIFTS, NullTest, null_test
+from .errors import UsageError
+from .evaluate import Evaluation, evaluate_model
+from .folds import NO_FOLD
+from .heldout import NETWORK, Draw, network_draw, remembered
+from .model import Model, train_model
+from .optimism import measure_optimism
+from .predict import SCORE_BANDS
+from .progress import say
+from .verdict import null_line, optimism_lines
+from .windows import window_centres
+
+DRAWS = 5
+"""Draws of barren windows and seeds that every simple model is judged on."""
+
+BUDGET = 7.5e6
+"""Window cells that may pass through the network in training for the draws after the first to be worth their time."""
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """What :func:`assess_map` found: the evaluation, the optimism meter, the null test, and the verdict from all."""
+
+    evaluation: Evaluation
+    optimism: pd.DataFrame
+    null: NullTest | None
+    verdict: list[str]
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row a model and protocol."""
+        return self.evaluation.table
+
+
+def assess_map(
+    model: Model,
+    stack: xr.DataArray,
+    tables: Sequence[gpd.GeoDataFrame],
+    deposits: gpd.GeoDataFrame,
+    scores: xr.DataArray,
+    *,
+    evidence: xr.DataArray | None = None,
+    settings: dict | None = None,
+    stride: int | None = None,
+    folder: Path | None = None,
+) -> Assessment:
+    """Judge a map in every way a run does.
+
+    Parameters
+    ----------
+    tables : sequence of GeoDataFrame
+        Windows of each draw; the first ones trained ``model``.
+    evidence : DataArray, optional
+        All bands on cells a whole number of times larger, none of them chosen by deposits: for the null test, which is
+        left out without.
+    settings : dict, optional
+        ``baselines`` (names), ``network_draws`` (how many draws the network is trained on; chosen by its cost when
+        omitted), ``optimism`` (models that are measured; extra trees), ``shifts`` (of the null test, 0 for none).
+    folder : Path, optional
+        Keeps what is finished, so that an interrupted evaluation goes on.
+    """
+    settings = settings or {}
+    named = settings.get("network_draws")
+    if named is not None and not 1 <= named <= len(tables):
+        raise UsageError(f"network_draws = {named} must be 1 to the number of draws, {len(tables)}.")
+    networks = affordable_draws(model, tables[0], len(tables)) if named is None else named
+    say(f"{len(tables)} draws of barren windows for the simple models, {networks} for {NETWORK}")
+    draws = []
+    for number, table in enumerate(tables[1:], start=1):
+        draw = Draw(table, draw_seed(model.seed, number))
+        draws.append(_network_on(draw, model, stack, stride, folder) if number < networks else draw)
+    evaluation = evaluate_model(
+        model,
+        stack,
+        tables[0],
+        deposits,
+        scores,
+        baselines=settings.get("baselines"),
+        stride=stride,
+        draws=draws,
+        folder=folder,
+    )
+    bands = [[channel.band for channel in member.encoder.channels] for member in model.members]
+    meter = measure_optimism(
+        stack,
+        model.folds,
+        deposits,
+        size=model.size,
+        models=settings.get("optimism", ("extra trees",)),
+        bands=bands,
+        options=model.options,
+        seed=model.seed,
+    )
+    lines = [*evaluation.verdict, *optimism_lines(meter)]
+    lines.append(f"{NETWORK}'s figures are the mean of {networks} draws, the simple models' of {len(tables)}.")
+    shifts, null = settings.get("shifts", SHIFTS), None
+    if evidence is not None and shifts:
+        factor = grid_of(evidence).cell / model.folds.grid.cell
+        block, margin = max(2, round(model.folds.block / factor)), math.ceil(model.folds.margin / factor)
+        null = null_test(evidence, deposits, block=block, margin=margin, shifts=shifts, seed=model.seed)
+        lines.append(null_line(null))
+    return Assessment(evaluation, meter, null, lines)
+
+
+def assessment_record(found: Assessment) -> dict:
+    """Return everything that was found as plain values, for evaluation.json."""
+    evaluation = found.evaluation
+    null = None
+    if found.null is not None:
+        null = {"model": found.null.model, "way": found.null.way, "observed": found.null.observed, "p": found.null.p}
+        null["moved"] = found.null.moved
+    return {
+        "verdict": found.verdict,
+        "recommended": evaluation.recommended,
+        "models": found.table.to_dict("records"),
+        "optimism": found.optimism.to_dict("records"),
+        "null_test": null,
+        "folds": evaluation.proof.to_dict("records"),
+        "held_out_shares": {name: 1 - values for name, values in evaluation.aucs.items()},
+    }
+
+
+def draw_seed(seed: int, number: int) -> int:
+    """Return the seed of a draw; the folds of one draw use the numbers after it."""
+    return seed + 1000 * number
+
+
+def affordable_draws(model: Model, windows: gpd.GeoDataFrame, most: int) -> int:
+    """Return on how many draws the network is trained: as many as its cost allows, at least one.
+
+    The cost is counted, not timed, so that the same survey gives the same figures on every machine.
+    """
+    options = model.options
+    if options.backbone != "compact":
+        return 1
+    length = max(int(model.folds.training(windows, fold).sum()) for fold in range(model.folds.count))
+    steps = max(math.ceil(length / options.batch), math.ceil(options.least_steps / options.epochs)) * options.epochs
+    cost = model.folds.count * steps * options.batch * model.size**2
+    return int(np.clip(BUDGET // cost, 1, most))
+
+
+def baseline_scores(evaluation: Evaluation, name: str) -> xr.DataArray:
+    """Return the bands of :func:`geomfaf.predict_scores` by a simple model: the fold models of the first draw."""
+    simple, draw = evaluation.simple, evaluation.draws[0]
+    wanted, at = simple.lattice.wanted, simple.at
+    found = np.full((simple.folds.count, *wanted.shape), np.nan, np.float32)
+    for fold in range(simple.folds.count):
+        ground = simple.ground.select(bands=simple.bands[fold])
+        found[fold][at] = simple.fitted(name, draw, fold).predict_proba(ground)[:, 1]
+    votes = np.where(np.isnan(found), np.nan, found > 0.5).mean(axis=0)
+    mean, spread, share = simple.lattice.blend(np.stack([found.mean(axis=0), found.std(axis=0), votes]))
+    texts = (
+        f"Prospectivity score ({name}, mean of all fold models)",
+        f"Held-out score ({name}, by the model that never saw the place)",
+        f"Spread of the score (standard deviation over the fold models of {name})",
+        f"Share of the fold models of {name} that vote ore",
+    )
+    bands = [Band(band.name, band.kind, band.unit, text) for band, text in zip(SCORE_BANDS, texts, strict=True)]
+    return as_dataarray(np.stack([mean, draw.maps[name], spread, share]), simple.folds.grid, bands)
+
+
+def with_applicability(
+    scores: xr.DataArray, model: Model, stack: xr.DataArray, windows: gpd.GeoDataFrame
+) -> tuple[xr.DataArray, str]:
+    """Return the scores with two bands that say which ground is unlike the training ground, and a sentence on it.
+
+    A place is compared by the bands at its cell with all places that trained a fold model.
+    """
+    used = {channel.band for member in model.members for channel in member.encoder.channels}
+    own = stack.sel(band=[name for name in stack["band"].values if name in used])
+    trained = windows.drop_duplicates(["row", "col"])
+    trained = trained[trained["trains"] != NO_FOLD] if "trains" in trained else trained
+    at = window_centres(trained, model.folds.grid)
+    area, fitted = area_of_applicability(own, *at, model.folds.of_windows(trained))
+    bands = [*bands_of(scores), *bands_of(area)]
+    share = 1 - float(np.nanmean(area.sel(band="applicable").values))
+    line = (
+        f"{100 * share:.1f} % of the area is unlike any training ground (dissimilarity index above "
+        f"{fitted.threshold:.2f}): the figures above do not speak for it."
+    )
+    return as_dataarray(np.concatenate([scores.values, area.values]), grid_of(scores), bands), line
+
+
+def risk_return_bands(evaluation: Evaluation, name: str) -> xr.DataArray | None:
+    """Return a model's mean held-out score and its standard deviation over the draws, or None after one draw."""
+    if sum(name in draw.maps for draw in evaluation.draws) < 2:
+        return None
+    bands = [
+        Band("return", "score", "", f"Mean held-out score over the draws ({name})"),
+        Band("risk", "score", "", f"Standard deviation of the held-out score over the draws ({name})"),
+    ]
+    return as_dataarray(np.stack(evaluation.risk_return(name)), evaluation.simple.folds.grid, bands)
+
+
+def _network_on(draw: Draw, model: Model, stack: xr.DataArray, stride: int | None, folder: Path | None) -> Draw:
+    """Return the draw with the held-out scores of the network trained on it."""
+    named = [band.name for band in bands_of(stack)]
+    bands = [[n for n in named if n in {c.band for c in member.encoder.channels}] for member in model.members]
+
+    def compute() -> dict[str, np.ndarray]:
+        again = train_model(stack, draw.windows, model.folds, options=model.options, bands=bands, seed=draw.seed)
+        found = network_draw(again, stack, draw.windows, stride=stride)
+        return {"map": found.maps[NETWORK], "windows": found.scores[NETWORK]}
+
+    state = (
+        hashlib.sha256(stack.values.tobytes()).hexdigest(),
+        bands,
+        draw.windows,
+        draw.seed,
+        model.folds.table.tolist(),
+        model.options,
+        stride,
+    )
+    found = remembered(folder, state, compute)
+    return Draw(draw.windows, draw.seed, {NETWORK: found["map"]}, {NETWORK: found["windows"]})

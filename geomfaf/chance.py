@@ -1,0 +1,180 @@
+"""Could deposits that follow nothing score as well? The same simple model on the deposits moved at random."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import geopandas as gpd
+import numpy as np
+import xarray as xr
+from scipy.ndimage import distance_transform_cdt
+
+from .bands import grid_of
+from .baselines import make_baseline
+from .errors import DataError, UsageError
+from .features import Features, window_features
+from .grid import Grid
+from .progress import track
+from .screen import rank_auc
+from .stack import valid_cells
+from .windows import NEGATIVES, deposit_cells
+
+WAYS = ("torus", "rotate", "redraw")
+
+SHIFTS = 199
+"""Moved patterns: p can then be as small as 0.005."""
+
+GROUND = 4000
+"""Places drawn once that stand for the ground: their scores are what the deposits' are ranked among."""
+
+FOLDS = 5
+
+MODEL = "logistic regression"
+"""Cheap, and what it finds, every model finds; a test by the network would cost two hundred trainings."""
+
+
+@dataclass(frozen=True)
+class NullTest:
+    """Result of :func:`null_test`.
+
+    Attributes
+    ----------
+    observed : float
+        Held-out AUC of the deposits where they are.
+    moved : ndarray
+        (shifts,) the same for each moved pattern.
+    way : str
+    model : str
+    """
+
+    observed: float
+    moved: np.ndarray
+    way: str
+    model: str
+
+    @property
+    def p(self) -> float:
+        """Share of patterns, the observed one included, that score at least as high."""
+        return float((1 + (self.moved >= self.observed).sum()) / (1 + len(self.moved)))
+
+
+def null_test(
+    stack: xr.DataArray,
+    deposits: gpd.GeoDataFrame,
+    *,
+    block: int,
+    margin: int,
+    shifts: int = SHIFTS,
+    way: str = "torus",
+    model: str = MODEL,
+    seed: int = 0,
+) -> NullTest:
+    """Score the deposits, and the same pattern of deposits moved at random, on held-out ground by a simple model.
+
+    Everything but the deposits stays: ground, folds, numbers. The folds are dealt without looking at deposits, and no
+    element may have been chosen by them: give a stack of all elements. Then, were the deposits where they are by
+    chance, every pattern would be equally likely to score highest, and p is uniform.
+
+    Parameters
+    ----------
+    stack : DataArray
+        All bands, see :func:`geomfaf.build_stack`; coarse cells are enough.
+    block, margin : int
+        Cells along a block of the folds, and kept free around a fold's blocks in training.
+    way : {"torus", "rotate", "redraw"}
+        ``"torus"`` shifts the pattern over the map's edges, which keeps its clusters (Lotwick and Silverman 1982, doi
+        10.1111/j.2517-6161.1982.tb01221.x); ``"rotate"`` turns it about the middle of the map, mirrored or not;
+        ``"redraw"`` puts each deposit anywhere. One that falls on no valid ground is redrawn.
+    model : str
+        Name of a baseline.
+
+    Raises
+    ------
+    DataError
+        With fewer than two deposits on valid ground.
+    """
+    if way not in WAYS:
+        raise UsageError(f'moving deposits by "{way}" is unknown: use {", ".join(WAYS)}.')
+    ground = _Ground(stack, block, margin, seed)
+    rows, cols = deposit_cells(deposits, ground.grid)
+    cells = ground.number[rows, cols]
+    cells = np.unique(cells[cells >= 0])
+    if len(cells) < 2:
+        raise DataError("fewer than two deposits lie on valid ground: nothing can be tested against chance.")
+    at = np.argwhere(ground.number >= 0)[cells]
+    rng = np.random.default_rng(seed)
+    patterns = [cells, *(ground.onto_ground(_moved(at, ground.grid, way, rng), rng) for _ in range(shifts))]
+    found = [
+        ground.heldout_auc(pattern, model, seed + number)
+        for number, pattern in enumerate(track(patterns, "testing against chance", unit="patterns"))
+    ]
+    return NullTest(found[0], np.array(found[1:]), way, model)
+
+
+class _Ground:
+    """The valid cells, their features and their folds, which all patterns of deposits share."""
+
+    def __init__(self, stack: xr.DataArray, block: int, margin: int, seed: int) -> None:
+        self.grid = grid_of(stack)
+        valid = valid_cells(stack)
+        rows, cols = np.nonzero(valid)
+        self.number = np.full(self.grid.shape, -1)
+        self.number[valid] = np.arange(len(rows))
+        self.features: Features = window_features(stack, rows, cols)
+        rng = np.random.default_rng(seed)
+        self.sample = np.sort(rng.permutation(len(rows))[:GROUND])
+        blocks = (rows // block) * (self.grid.width // block + 1) + cols // block
+        _, blocks = np.unique(blocks, return_inverse=True)
+        count = min(FOLDS, int(blocks.max()) + 1)
+        if count < 2:
+            raise DataError("the ground is one block of the folds: nothing can be held out. Use a smaller block.")
+        self.fold = (rng.permutation(blocks.max() + 1) % count)[blocks]
+        raster = np.full(self.grid.shape, -1)
+        raster[valid] = self.fold
+        self.trains = [
+            (distance_transform_cdt(raster != fold, metric="chessboard") > margin)[valid] for fold in range(count)
+        ]
+
+    def onto_ground(self, at: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Return the valid cells at (row, column), redrawn where there is none or a deposit is already."""
+        height, width = self.grid.shape
+        on = (at[:, 0] >= 0) & (at[:, 0] < height) & (at[:, 1] >= 0) & (at[:, 1] < width)
+        cells = np.where(on, self.number[np.where(on, at[:, 0], 0), np.where(on, at[:, 1], 0)], -1)
+        kept = np.unique(cells[cells >= 0])
+        free = np.setdiff1d(np.arange(len(self.fold)), kept)
+        return np.concatenate([kept, rng.choice(free, len(at) - len(kept), replace=False)])
+
+    def heldout_auc(self, ore: np.ndarray, model: str, seed: int) -> float:
+        """Return the AUC of deposits against the ground by models that were trained away from either."""
+        rng = np.random.default_rng(seed)
+        own, background = np.full(len(ore), 0.5), np.full(len(self.sample), 0.5)
+        for fold, trains in enumerate(self.trains):
+            known = ore[trains[ore]]
+            free = np.setdiff1d(self.sample[trains[self.sample]], known)
+            if not len(known) or len(free) < 2:
+                continue  # nothing to learn from: all of this ground ties
+            barren = rng.choice(free, min(len(free), max(2, round(NEGATIVES * len(known)))), replace=False)
+            rows = np.concatenate([known, barren])
+            labels = np.r_[np.ones(len(known)), np.zeros(len(barren))]
+            try:
+                fitted = make_baseline(model, seed=seed).fit(self.features[rows], labels)
+            except DataError:  # no column varies there
+                continue
+            for scores, places in ((own, ore), (background, self.sample)):
+                tested = self.fold[places] == fold
+                if tested.any():
+                    scores[tested] = fitted.predict_proba(self.features[places[tested]])[:, 1]
+        return rank_auc(np.r_[own, background], np.arange(len(ore) + len(self.sample)) < len(ore))
+
+
+def _moved(at: np.ndarray, grid: Grid, way: str, rng: np.random.Generator) -> np.ndarray:
+    """Return a pattern of (row, column) moved at random; some may leave the map."""
+    shape = np.array(grid.shape)
+    if way == "torus":
+        return (at + rng.integers(0, shape)) % shape
+    if way == "redraw":
+        return rng.integers(0, shape, at.shape)
+    angle, mirror = rng.uniform(0, 2 * np.pi), rng.choice([-1, 1])
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    middle = (shape - 1) / 2
+    return np.round((at - middle) * (1, mirror) @ turn.T + middle).astype(int)

@@ -1,0 +1,169 @@
+"""Held-out scores: every place judged by models that were trained on other ground, one set of scores a draw."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import xarray as xr
+
+from .baselines import make_baseline
+from .features import Features, window_features
+from .folds import Folds
+from .model import Model, encode_windows, library_versions
+from .predict import Lattice, lattice_scores, model_lattice
+from .progress import track
+from .stack import valid_cells
+
+NETWORK = "MFAF"
+"""Name of the network's row in every table."""
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One draw of barren windows and the held-out scores of the models that were trained on it.
+
+    Attributes
+    ----------
+    windows : GeoDataFrame
+        See :func:`geomfaf.draw_windows`.
+    seed : int
+        Of the models.
+    maps : dict
+        Model -> (y, x) float32, NaN where not valid.
+    scores : dict
+        Model -> (windows,) score of each window that tests, NaN for the others.
+    """
+
+    windows: gpd.GeoDataFrame
+    seed: int
+    maps: dict[str, np.ndarray] = field(default_factory=dict)
+    scores: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+def network_draw(
+    model: Model,
+    stack: xr.DataArray,
+    windows: gpd.GeoDataFrame,
+    *,
+    stride: int | None = None,
+    heldout: np.ndarray | None = None,
+) -> Draw:
+    """Return the held-out scores of a trained network; the map is computed unless ``heldout`` is given."""
+    if heldout is None:
+        valid = valid_cells(stack)
+        lattice = model_lattice(model, valid, stride)
+        heldout = np.full(valid.shape, np.nan, np.float32)
+        raster = model.folds.raster()
+        for member in track(model.members, "scoring held-out ground", unit="folds"):
+            own = raster == member.fold
+            found = lattice_scores(
+                stack,
+                lattice,
+                lattice.near(own & valid),
+                member.encoder,
+                member.classifier.predict_branches,
+                model.size,
+            )
+            heldout[own] = lattice.blend(found.mean(axis=0))[own]
+    scores = np.full(len(windows), np.nan)
+    for member in model.members:
+        test = model.folds.testing(windows, member.fold)
+        names = list(dict.fromkeys(channel.band for channel in member.encoder.channels))
+        if test.any():
+            x = encode_windows(stack, windows[test], names, member.encoder)
+            scores[test] = member.classifier.predict_proba(x)[:, 1]
+    return Draw(windows, model.seed, {NETWORK: heldout}, {NETWORK: scores})
+
+
+class Baselines:
+    """The simple models on one map: their feature tables are made once for all draws and folds.
+
+    Parameters
+    ----------
+    stack : DataArray
+    folds : Folds
+    bands : sequence of sequences of str
+        Bands that each fold may use.
+    lattice : Lattice
+        Centres at which the maps are scored; the network's.
+    size : int
+        Cells along a window.
+    names : sequence of str
+        See :data:`geomfaf.baselines.BASELINES`.
+    """
+
+    def __init__(
+        self,
+        stack: xr.DataArray,
+        folds: Folds,
+        bands: Sequence[Sequence[str]],
+        lattice: Lattice,
+        size: int,
+        names: Sequence[str],
+    ) -> None:
+        self.stack, self.folds, self.lattice, self.size, self.names = stack, folds, lattice, size, tuple(names)
+        self.bands = [[name for name in stack["band"].values if name in set(own)] for own in bands]
+        self.at = np.nonzero(lattice.wanted)
+        self.ground: Features = window_features(stack, lattice.rows[self.at[0]], lattice.cols[self.at[1]], size)
+        digest = hashlib.sha256(stack.values.tobytes())
+        split = (folds.table.tolist(), folds.block, folds.margin, folds.linkage, self.bands, lattice.stride, size)
+        digest.update(json.dumps([split, library_versions()]).encode())
+        self.key = digest.hexdigest()
+
+    def draw(self, draw: Draw, *, label: str = "simple models", folder: Path | None = None) -> Draw:
+        """Return the draw with the simple models' held-out scores added; finished folds in ``folder`` are taken."""
+        maps = {name: np.full(self.lattice.valid.shape, np.nan, np.float32) for name in self.names}
+        scores = {name: np.full(len(draw.windows), np.nan) for name in self.names}
+        raster, half = self.folds.raster(), self.size // 2
+        table = window_features(self.stack, draw.windows["row"] + half, draw.windows["col"] + half, self.size)
+        steps = [(fold, name) for fold in range(self.folds.count) for name in self.names]
+        for fold, name in track(steps, label, unit="models"):
+            own = raster == fold
+            near = self.lattice.near(own & self.lattice.valid)[self.at]
+            test = self.folds.testing(draw.windows, fold)
+
+            def fit_and_score(name=name, fold=fold, near=near, test=test) -> dict[str, np.ndarray]:
+                rival = self.fitted(name, draw, fold, table)
+                places = rival.predict_proba(self.ground[near].select(bands=self.bands[fold]))[:, 1]
+                judged = rival.predict_proba(table[test].select(bands=self.bands[fold]))[:, 1]
+                return {"places": places, "windows": judged}
+
+            found = remembered(folder, (self.key, draw.windows, draw.seed, fold, name), fit_and_score)
+            lattice = np.full(self.lattice.wanted.shape, np.nan, np.float32)
+            lattice[self.at[0][near], self.at[1][near]] = found["places"]
+            maps[name][own] = self.lattice.blend(lattice)[own]
+            scores[name][test] = found["windows"]
+        return Draw(draw.windows, draw.seed, {**draw.maps, **maps}, {**draw.scores, **scores})
+
+    def fitted(self, name: str, draw: Draw, fold: int, table: Features | None = None):
+        """Return one simple model of one fold, trained on a draw's windows."""
+        train, half = self.folds.training(draw.windows, fold), self.size // 2
+        if table is None:
+            table = window_features(self.stack, draw.windows["row"] + half, draw.windows["col"] + half, self.size)
+        rows = table[train].select(bands=self.bands[fold])
+        return make_baseline(name, seed=draw.seed).fit(rows, draw.windows["label"].to_numpy()[train])
+
+
+def remembered(
+    folder: Path | None, state: tuple, compute: Callable[[], dict[str, np.ndarray]]
+) -> dict[str, np.ndarray]:
+    """Return arrays from a file in ``folder`` when they were computed from the same state, else compute and keep."""
+    if folder is None:
+        return compute()
+    words = [part.drop(columns="geometry").to_csv() if isinstance(part, gpd.GeoDataFrame) else part for part in state]
+    path = folder / f"{hashlib.sha256(repr(words).encode()).hexdigest()[:24]}.npz"
+    if path.exists():
+        with np.load(path, allow_pickle=False) as kept:
+            return dict(kept)
+    found = compute()
+    folder.mkdir(parents=True, exist_ok=True)
+    beside = path.with_suffix(".partial.npz")
+    np.savez(beside, **found)  # type: ignore[arg-type]
+    beside.replace(path)
+    return found

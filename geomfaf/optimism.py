@@ -1,0 +1,125 @@
+"""The optimism meter: how much better a model looks under the random split that most papers use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from .bands import bands_of
+from .baselines import make_baseline
+from .errors import DataError
+from .features import window_features
+from .folds import Folds
+from .heldout import NETWORK
+from .model import encode_windows, training_data
+from .progress import quiet, track
+from .screen import rank_auc
+from .stack import valid_cells
+from .train import MFAFClassifier, Training
+from .windows import NEGATIVES, tiled_windows
+
+PARTS = 5
+"""Parts of the random split: four fifths learn, as in the paper's 80 to 20."""
+
+MOST = 600
+"""Most windows judged; beyond that the figure hardly moves and a network takes minutes."""
+
+
+def measure_optimism(
+    stack: xr.DataArray,
+    folds: Folds,
+    deposits: gpd.GeoDataFrame,
+    *,
+    size: int,
+    models: Sequence[str] = ("extra trees",),
+    bands: Sequence[Sequence[str]] | None = None,
+    options: Training | None = None,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Judge the same models on the same overlapping windows by a random split and by the spatial folds.
+
+    Windows lie every half window over the map; those with a deposit are ore, and of the others about four a deposit
+    window are drawn. Under the random split a deposit's four overlapping windows stand on both sides.
+
+    Parameters
+    ----------
+    models : sequence of str
+        Names of baselines, or ``"MFAF"``.
+    bands : sequence of sequences of str, optional
+        Bands of each fold; the random split, which knows of no fold, uses those of any.
+
+    Returns
+    -------
+    DataFrame
+        One row a model: model, random_auc, spatial_auc (window AUC, out of fold), optimism (their difference),
+        windows, ore_windows.
+    """
+    windows = _overlapping(stack, folds, deposits, size, seed)
+    labels = windows["label"].to_numpy()
+    named = [band.name for band in bands_of(stack)]
+    bands = [named] * folds.count if bands is None else [[n for n in named if n in set(own)] for own in bands]
+    anyone = [name for name in named if any(name in own for own in bands)]
+    part = _random_parts(labels, seed)
+    spatial = [(folds.training(windows, k), folds.testing(windows, k), bands[k]) for k in range(folds.count)]
+    spatial = [(train, test, own) for train, test, own in spatial if len(np.unique(labels[train])) == 2]
+    random = [(part != k, part == k, anyone) for k in range(PARTS)]
+    rows = []
+    for model in track(list(models), "measuring optimism", unit="models"):
+        judge = _network(stack, windows, options, seed) if model == NETWORK else _simple(stack, windows, model, seed)
+        found = []
+        for splits in (random, spatial):
+            scores = np.full(len(labels), np.nan)
+            for train, test, own in splits:
+                if test.any():
+                    scores[test] = judge(train, test, own)
+            judged = np.isfinite(scores)
+            found.append(rank_auc(scores[judged], labels[judged] == 1))
+        rows.append((model, *found, found[0] - found[1], len(labels), int(labels.sum())))
+    return pd.DataFrame(rows, columns=["model", "random_auc", "spatial_auc", "optimism", "windows", "ore_windows"])
+
+
+def _overlapping(
+    stack: xr.DataArray, folds: Folds, deposits: gpd.GeoDataFrame, size: int, seed: int
+) -> gpd.GeoDataFrame:
+    table = tiled_windows(folds.grid, size, strides=[max(1, size // 2)], deposits=deposits, valid=valid_cells(stack))
+    rng = np.random.default_rng(seed)
+    ore, barren = (rng.permutation(np.flatnonzero(table["label"] == label)) for label in (1, 0))
+    ore = ore[: round(MOST / (1 + NEGATIVES))]
+    if len(ore) < PARTS or len(barren) < PARTS:
+        raise DataError(f"{len(ore)} windows hold deposits: too few to compare a random split with spatial folds.")
+    chosen = np.sort(np.r_[ore, barren[: round(NEGATIVES * len(ore))]])
+    return table.iloc[chosen].reset_index(drop=True)
+
+
+def _random_parts(labels: np.ndarray, seed: int) -> np.ndarray:
+    """Return the part of each window, dealt at random with equal shares of ore."""
+    rng, part = np.random.default_rng(seed), np.zeros(len(labels), int)
+    for value in (0, 1):
+        members = rng.permutation(np.flatnonzero(labels == value))
+        part[members] = np.arange(len(members)) % PARTS
+    return part
+
+
+def _simple(stack: xr.DataArray, windows: gpd.GeoDataFrame, name: str, seed: int) -> Callable:
+    half, labels = int(windows["size"].iloc[0]) // 2, windows["label"].to_numpy()
+    table = window_features(stack, windows["row"] + half, windows["col"] + half, int(windows["size"].iloc[0]))
+
+    def judge(train: np.ndarray, test: np.ndarray, bands: list[str]) -> np.ndarray:
+        own = table.select(bands=bands)
+        return make_baseline(name, seed=seed).fit(own[train], labels[train]).predict_proba(own[test])[:, 1]
+
+    return judge
+
+
+def _network(stack: xr.DataArray, windows: gpd.GeoDataFrame, options: Training | None, seed: int) -> Callable:
+    def judge(train: np.ndarray, test: np.ndarray, bands: list[str]) -> np.ndarray:
+        x, labels, encoder = training_data(stack, windows[train], bands)
+        with quiet():
+            classifier = MFAFClassifier(options, seed=seed).fit(x, labels)
+        return classifier.predict_proba(encode_windows(stack, windows[test], bands, encoder))[:, 1]
+
+    return judge

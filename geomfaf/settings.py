@@ -1,0 +1,142 @@
+"""Settings of a run: what ``geomfaf.toml`` says, checked key by key."""
+
+from __future__ import annotations
+
+import inspect
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from .baselines import BASELINES
+from .check import check_survey
+from .compositions import use_log_ratios
+from .errors import UsageError, nearest_name
+from .folds import spatial_folds
+from .formats import is_database
+from .heldout import NETWORK
+from .negatives import draw_windows
+from .predict import predict_scores
+from .read import ROLES, Source, Survey, read_survey
+from .screen import screen_elements
+from .targets import make_targets
+from .train import Training
+from .windows import tiled_windows
+
+IDW_OPTIONS = ("minimum", "max_distance", "anisotropy", "errors")
+
+
+@dataclass(frozen=True)
+class Project:
+    """Settings of a run, as :func:`load_project` reads them: one table a stage, its keyword arguments as keys."""
+
+    folder: Path
+    sources: dict[str, Source]
+    out: Path
+    preset: str = "compact"
+    model: str = "auto"
+    crs: str | None = None
+    seed: int = 0
+    elements: list[str] | None = None
+    units: dict[str, str] = field(default_factory=dict)
+    geology_column: str | None = None
+    stages: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def read(self) -> Survey:
+        """Read the survey as the settings say."""
+        return read_survey(
+            self.sources, elements=self.elements, units=self.units, geology_column=self.geology_column, crs=self.crs
+        )
+
+    def stage(self, name: str, *keys: str) -> dict[str, Any]:
+        """Return the settings of one stage, all of them or some keys."""
+        table = self.stages.get(name, {})
+        return {key: value for key, value in table.items() if not keys or key in keys}
+
+
+def load_project(path: str | Path) -> Project:
+    """Read ``geomfaf.toml``; a key that no stage knows is refused with the nearest one that exists."""
+    path = Path(path)
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UsageError(f"{path} does not exist: write one with `geomfaf init survey.gpkg`.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not a TOML file: {error}.") from error
+    known = allowed_keys()
+    top = {"out", "preset", "model", "crs", "seed"}
+    for name, value in content.items():
+        tables = {*known, *ROLES}
+        if name not in top | tables or isinstance(value, dict) != (name in tables):
+            raise UsageError(f'{path.name}: "{name}" is no setting.{nearest_name(name, top | tables)}')
+    sources: dict[str, Source] = {}
+    extra = {"samples": {"elements", "units"}, "geology": {"column"}}
+    for role in ROLES:
+        if role in content:
+            allowed = {f.name for f in fields(Source)} | extra.get(role, set())
+            table = _checked(path, role, content[role], allowed)
+            if "path" not in table:
+                raise UsageError(f"{path.name}: [{role}] has no path.")
+            options = {k: v for k, v in table.items() if k not in {"path", *extra.get(role, set())}}
+            place = table["path"]
+            sources[role] = Source(place if is_database(place) else path.parent / place, **options)
+    stages = {name: _checked(path, name, content[name], known[name]) for name in known if name in content}
+    limits = stages.get("check", {}).get("detection_limits")
+    if isinstance(limits, str):
+        stages["check"]["detection_limits"] = str(path.parent / limits)
+    return Project(
+        folder=path.parent,
+        sources=sources,
+        out=path.parent / content.get("out", "out"),
+        preset=content.get("preset", "compact"),
+        model=_model_name(content.get("model", "auto")),
+        crs=content.get("crs"),
+        seed=content.get("seed", 0),
+        elements=content.get("samples", {}).get("elements"),
+        units=content.get("samples", {}).get("units", {}),
+        geology_column=content.get("geology", {}).get("column"),
+        stages=stages,
+    )
+
+
+def allowed_keys() -> dict[str, set[str]]:
+    """Return the keys of every stage's table: the keyword arguments of its functions."""
+
+    def keywords(*functions: Callable, without: tuple[str, ...] = ()) -> set[str]:
+        names = {
+            parameter.name
+            for function in functions
+            for parameter in inspect.signature(function).parameters.values()
+            if parameter.kind is parameter.KEYWORD_ONLY
+        }
+        return names - {"seed", *without}
+
+    return {
+        "check": keywords(check_survey),
+        "composition": keywords(use_log_ratios),
+        "grid": {"cell", "power", "neighbours", "radius", "scale", "barriers", *IDW_OPTIONS},
+        "screen": keywords(screen_elements),
+        "rasterize": {"geology", "faults"},
+        "windows": {"kind", "size", *keywords(tiled_windows, draw_windows, without=("deposits", "valid", "bands"))},
+        "folds": keywords(spatial_folds, without=("autocorrelation",)),
+        "train": {f.name for f in fields(Training)} | {"device"},
+        "predict": keywords(predict_scores),
+        "evaluate": {"baselines", "paper_protocol", "draws", "network_draws", "optimism", "shifts"},
+        "targets": keywords(make_targets, without=("stack", "faults")),
+    }
+
+
+def _model_name(name: object) -> str:
+    known = ["auto", NETWORK, *BASELINES]
+    if name not in known:
+        raise UsageError(f'model = "{name}" is unknown.{nearest_name(str(name), known)} Known: {", ".join(known)}.')
+    return str(name)
+
+
+def _checked(path: Path, name: str, table: Mapping[str, Any], allowed: set[str]) -> dict[str, Any]:
+    for key in table:
+        if key not in allowed:
+            hint = nearest_name(key, allowed) or f" It knows {', '.join(sorted(allowed))}."
+            raise UsageError(f'{path.name}: [{name}] has no setting "{key}".{hint}')
+    return dict(table)

@@ -1,0 +1,128 @@
+"""The verdict: what the figures say about this map, in plain sentences, bad news included."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from .chance import NullTest
+from .heldout import NETWORK
+from .metrics import mean_interval
+
+FEW = 20
+"""With fewer held-out deposits no share says anything without its interval."""
+
+NO_MAPS = ("distance to deposit",)
+"""Models whose map shows what is known already: never recommended, whatever they score."""
+
+
+def verdict(aucs: Mapping[str, np.ndarray], clusters: np.ndarray, *, model: str = NETWORK, seed: int = 0) -> list[str]:
+    """Say whether the network's map beats chance and the simple models, and which model to use here.
+
+    Parameters
+    ----------
+    aucs : mapping
+        Model -> (deposits,) share of the valid ground that each held-out deposit outranks.
+    clusters : (deposits,) ndarray
+        Which cluster each deposit belongs to; the intervals draw whole clusters.
+    model : str
+        The model that is compared with all others.
+    """
+    count, groups = len(clusters), len(np.unique(clusters))
+    low, high = mean_interval(aucs[model], clusters, seed=seed)
+    held = f"held-out map AUC {aucs[model].mean():.3f}, 95 % interval {low:.3f} to {high:.3f}, {count} deposits"
+    if low > 0.5:
+        lines = [f"{model}'s map ranks unseen deposits better than chance ({held})."]
+    elif high < 0.5:
+        lines = [f"{model}'s map ranks unseen deposits worse than chance ({held}): do not use it."]
+    else:
+        lines = [f"The data do not show that {model}'s map is better than chance ({held})."]
+    lines += _against_rivals(aucs, clusters, model, seed)
+    lines.append(_recommendation(aucs, clusters, model, seed))
+    nearness = aucs.get(NO_MAPS[0])
+    if nearness is not None and nearness.mean() > 0.55:
+        lines.append(
+            f"The deposits lie in clusters: distance to the nearest known deposit alone, which explains nothing, has a "
+            f"map AUC of {nearness.mean():.3f}."
+        )
+    if count < FEW:
+        lines.append(
+            f"With {count} held-out deposits no share or AUC means anything without its interval: these deposits can "
+            "show a strong effect, and cannot rank models that are alike."
+        )
+    if groups < 5:
+        lines.append(f"The deposits lie in only {groups} clusters of ground: the intervals are themselves uncertain.")
+    return lines
+
+
+def recommended(aucs: Mapping[str, np.ndarray], clusters: np.ndarray, *, model: str = NETWORK, seed: int = 0) -> str:
+    """Return the model to map with: the network, unless a simple model is ahead of it beyond the interval.
+
+    Of several that are, the best. A model that is only nominally better is not taken: the best of many equal models
+    always looks better than the one that was named beforehand.
+    """
+    ahead = {
+        name: float((values - aucs[model]).mean())
+        for name, values in aucs.items()
+        if name != model
+        and name not in NO_MAPS
+        and mean_interval(values - aucs[model], clusters, seed=seed)[0] > 0
+        and mean_interval(values, clusters, seed=seed)[0] > 0.5
+    }
+    return max(ahead, key=lambda name: ahead[name]) if ahead else model
+
+
+def optimism_lines(meter: pd.DataFrame) -> list[str]:
+    """Say how much better a random split of overlapping windows makes each model look."""
+    return [
+        f"Optimism of a random split: {row['optimism']:+.3f} ({row['model']}, AUC {row['random_auc']:.3f} under a "
+        f"random split of overlapping windows, {row['spatial_auc']:.3f} under the spatial folds)."
+        for row in meter.to_dict("records")
+    ]
+
+
+def null_line(test: NullTest) -> str:
+    """Say whether the deposits could lie where they do by chance."""
+    how = {"torus": "shifted", "rotate": "turned", "redraw": "redrawn"}[test.way]
+    figures = (
+        f"{test.model} on all bands scores {test.observed:.3f} held out, the same pattern of deposits {how} at random "
+        f"{len(test.moved)} times {test.moved.mean():.3f} on average, p = {test.p:.3f}"
+    )
+    if test.p <= 0.05:
+        return f"The deposits do follow the evidence, beyond what their pattern explains ({figures})."
+    return f"Null test: it cannot be excluded that the deposits follow nothing in the evidence ({figures})."
+
+
+def _against_rivals(aucs: Mapping[str, np.ndarray], clusters: np.ndarray, model: str, seed: int) -> list[str]:
+    """Return a sentence each for the rivals that lose, tie and win."""
+    groups: dict[str, list[str]] = {"ahead": [], "tie": [], "beaten": []}
+    for name, values in aucs.items():
+        if name == model:
+            continue
+        difference = aucs[model] - values
+        low, high = mean_interval(difference, clusters, seed=seed)
+        kind = "ahead" if low > 0 else "beaten" if high < 0 else "tie"
+        groups[kind].append(f"{name} {difference.mean():+.3f} [{low:+.3f}, {high:+.3f}]")
+    starts = {
+        "beaten": f"{model} is beaten here by ",
+        "tie": f"With these deposits {model} cannot be told apart from ",
+        "ahead": f"{model} is ahead of ",
+    }
+    what = " (difference in map AUC, 95 % interval)."
+    return [start + "; ".join(groups[kind]) + what for kind, start in starts.items() if groups[kind]]
+
+
+def _recommendation(aucs: Mapping[str, np.ndarray], clusters: np.ndarray, model: str, seed: int) -> str:
+    best = recommended(aucs, clusters, model=model, seed=seed)
+    if best != model:
+        return f"Recommended for this area: {best}, the simple model that is ahead of {model} beyond the interval."
+    rivals = {name: values.mean() for name, values in aucs.items() if name != model and name not in NO_MAPS}
+    top = max(rivals, key=lambda name: rivals[name], default=None)
+    if top is None or rivals[top] <= aucs[model].mean():
+        return f"Recommended for this area: {model}; no simple model scores higher."
+    return (
+        f"Recommended for this area: {model} or, as well supported and simpler, {top}, which scores "
+        f"{rivals[top] - aucs[model].mean():.3f} higher, within the interval."
+    )
