@@ -14,6 +14,7 @@ from .cli_inputs import (
     in_composition,
     layer_of,
     output_of,
+    print_findings,
     print_table,
     say_findings,
     search_of,
@@ -178,8 +179,9 @@ def demo(folder: Path, size: str, no_run: bool, seed: int, overwrite: bool) -> N
 @click.argument("files", nargs=-1, required=True, type=EXISTING)
 @click.option("--toml", type=NEW, default="geomfaf.toml", show_default=True, help="The project file to write.")
 @click.option("--crs", help="CRS of the files that have none, such as EPSG:32650.")
+@click.option("--xy-unit", type=click.Choice(["m", "km", "deg"]), help="Unit of x and y in tables [default: m].")
 @overwrite_option
-def init(files: tuple[Path, ...], toml: Path, crs: str | None, overwrite: bool) -> None:
+def init(files: tuple[Path, ...], toml: Path, crs: str | None, xy_unit: str | None, overwrite: bool) -> None:
     """Look at survey FILES, recognise their layers and columns, and write a commented project file.
 
     Samples and deposits are required; geology, faults and a study area are used when found. A survey in degrees goes
@@ -189,7 +191,7 @@ def init(files: tuple[Path, ...], toml: Path, crs: str | None, overwrite: bool) 
     """
     from .init import init_project
 
-    for line in init_project(files, toml, crs=crs, overwrite=overwrite):
+    for line in init_project(files, toml, crs=crs, xy_unit=xy_unit, overwrite=overwrite):
         click.echo(line, err=True)
     click.echo(f"wrote {toml}; run it with: geomfaf run {toml}", err=True)
 
@@ -225,30 +227,50 @@ def _run(toml: Path, overwrite: bool) -> None:
 @main.command()
 @click.argument("survey", nargs=-1, required=True, type=EXISTING)
 @click.option("--crs", help="CRS of the files that have none.")
-@click.option("--out", type=NEW, help="Also write the findings as CSV.")
+@click.option("--xy-unit", type=click.Choice(["m", "km", "deg"]), help="Unit of x and y in tables [default: m].")
+@click.option("--duplicates", type=click.Choice(["mean", "median", "first", "keep"]),
+              help="Several rows at one place: mean or median of logs, first, keep [default: mean].")  # fmt: skip
+@click.option("--strict", is_flag=True, help="Refuse what would be fixed.")
+@click.option("--out", type=NEW, help="Folder for check.csv, check.json and check.gpkg (the findings on the map).")
 @json_option
 @overwrite_option
-def check(survey: tuple[Path, ...], crs: str | None, out: Path | None, as_json: bool, overwrite: bool) -> None:
+def check(
+    survey: tuple[Path, ...],
+    crs: str | None,
+    xy_unit: str | None,
+    duplicates: str | None,
+    strict: bool,
+    out: Path | None,
+    as_json: bool,
+    overwrite: bool,
+) -> None:
     """Check SURVEY (a geomfaf.toml, or survey files) and print what was found, fixed and refused.
 
     Exit code 3 when something is refused.
 
     Example: geomfaf check demo/survey.gpkg
-    """
+    """  # fmt: skip
     from .assays import detection_limits
     from .check import check_survey
     from .findings import require_accepted
 
-    checked, findings = check_survey(survey_of(survey, crs), **settings_of(survey, "check"))
-    print_table(findings, as_json)
+    settings = settings_of(survey, "check")
+    settings |= {"duplicates": duplicates} if duplicates else {}
+    settings |= {"strict": True} if strict else {}
+    read = survey_of(survey, crs, xy_unit)
+    checked, findings = check_survey(read, **settings)
+    if as_json:
+        print_table(findings, as_json)
+    else:
+        print_findings(findings)
     limits = detection_limits(checked.samples).query("below > 0 or above > 0")
     if len(limits) and not as_json:
         click.echo("\nDetection limits (rows), of the elements that have values beyond them:")
         print_table(limits.drop(columns="column"), as_json)
     if out:
-        from .write import write_table
+        from .write import write_findings
 
-        write_table(findings, out, overwrite=overwrite)
+        write_findings(findings, checked.findings, read.layers(), out, overwrite=overwrite)
     require_accepted(findings)
 
 

@@ -35,6 +35,7 @@ from .errors import OutputExistsError, UsageError
 from .evaluate import evaluate_paper_protocol
 from .findings import require_accepted
 from .folds import Folds, spatial_folds
+from .formats import hidden_password, is_database
 from .grid import Grid
 from .heldout import NETWORK
 from .idw import IdwOptions
@@ -52,7 +53,7 @@ from .targets import make_cells, make_targets
 from .train import training_options
 from .variogram import autocorrelation_range
 from .windows import DEFAULT_SIZE, centred_windows, tiled_windows
-from .write import write_json, write_layers, write_raster, write_table
+from .write import write_findings, write_json, write_layers, write_raster, write_table
 
 FALLBACK_ELEMENTS = 3
 """Elements used when none passes the screening and there is neither geology nor faults."""
@@ -76,8 +77,9 @@ def run_project(project: Project, *, overwrite: bool = False) -> Path:
     (out / "run.json").unlink(missing_ok=True)
     timings: dict[str, float] = {}
     with _timed(timings, "read and check"):
-        survey, findings = read_and_check(project)
-        write_table(findings, out / "check.csv", overwrite=True)
+        read = project.read()
+        survey, findings = check_survey(read, **project.stage("check"))
+        write_findings(findings, survey.findings, read.layers(), out, overwrite=True)
         write_table(detection_limits(survey.samples), out / "detection_limits.csv", overwrite=True)
         require_accepted(findings)
         if "composition" in project.stages and survey.elements:
@@ -125,11 +127,6 @@ def run_project(project: Project, *, overwrite: bool = False) -> Path:
         )
     write_json(_record(project, survey, grid, folds, timings), out / "run.json", overwrite=True)
     return out
-
-
-def read_and_check(project: Project) -> tuple[Survey, pd.DataFrame]:
-    """Return the cleaned survey and the findings, refused ones included."""
-    return check_survey(project.read(), **project.stage("check"))
 
 
 def run_grid(project: Project, survey: Survey) -> Grid:
@@ -363,7 +360,7 @@ def _write_targets(
 
 def _record(project: Project, survey: Survey, grid: Grid, folds: Folds, timings: dict[str, float]) -> dict[str, Any]:
     inputs = {
-        role: {**{k: v for k, v in asdict(source).items() if v is not None}, "sha256": file_hash(source.path)}
+        role: {**{k: v for k, v in asdict(source).items() if v}, **_identity(source.path)}
         for role, source in project.sources.items()
     }
     return {
@@ -376,6 +373,15 @@ def _record(project: Project, survey: Survey, grid: Grid, folds: Folds, timings:
         "seconds": {name: round(value, 2) for name, value in timings.items()},
         "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
+
+
+def _identity(path: str | Path) -> dict[str, str]:
+    """Return the hash of a file or of a folder's files; a database has its address, without the password."""
+    if is_database(path):
+        return {"path": hidden_password(str(path))}
+    files = sorted(p for p in Path(path).iterdir() if p.is_file()) if Path(path).is_dir() else [path]
+    hashes = [file_hash(file) for file in files]
+    return {"sha256": hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()}
 
 
 @contextmanager

@@ -11,8 +11,8 @@ import geomfaf
 
 HOME = Path(geomfaf.__file__).parent
 ORDER = (
-    "errors grid bands elements units values censored progress findings flaws geometry duplicates classes "
-    "read recognise assays check compositions screen idw rasterize faults write stack variogram windows "
+    "errors grid bands elements units values censored progress findings flaws geometry duplicates classes formats "
+    "place read recognise assays check compositions screen idw rasterize faults write stack variogram windows "
     "features folds negatives encode augment backbones mfaf checkpoint train metrics weights_of_evidence "
     "table_model fuzzy_overlay baselines chance model predict applicability heldout optimism verdict evaluate "
     "assess targets report synthetic init settings project cli_inputs cli"
