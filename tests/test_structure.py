@@ -15,7 +15,7 @@ ORDER = (
     "place read recognise assays check compositions screen idw rasterize faults write stack variogram windows "
     "features folds negatives encode augment backbones mfaf checkpoint train metrics weights_of_evidence "
     "table_model fuzzy_overlay baselines chance model predict applicability heldout optimism verdict evaluate "
-    "assess targets report synthetic init settings project cli_inputs cli"
+    "assess targets report synthetic init settings project cli_inputs cli_options cli_stages cli"
 ).split()
 GRIDDING = ("tree_engine options weights sight barriers samples validate kernels quadtree far plan").split()
 BLOCKWISE = "runner tiff_tiles raster_files stream".split()
