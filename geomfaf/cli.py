@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,22 +9,22 @@ import click
 
 from . import __version__
 from .cli_inputs import (
-    grid_for,
     in_composition,
-    layer_of,
-    output_of,
+    print_findings,
     print_table,
-    say_findings,
-    search_of,
     settings_of,
-    source_of,
     survey_of,
-    whole_number,
 )
-from .errors import DataError, GeomfafError
-
-EXISTING = click.Path(exists=True, path_type=Path)
-NEW = click.Path(path_type=Path)
+from .cli_options import (
+    EXISTING,
+    NEW,
+    json_option,
+    log_ratio_option,
+    overwrite_option,
+    seed_option,
+)
+from .cli_stages import STAGES
+from .errors import GeomfafError
 
 
 class _Group(click.Group):
@@ -46,77 +45,6 @@ class _Group(click.Group):
         except MemoryError:
             click.echo("geomfaf: out of memory: use larger cells (cell =) or a smaller study area", err=True)
             ctx.exit(1)
-
-
-def _numbers(count: int, names: str, example: str) -> Callable:
-    """Return the callback that reads so many comma-separated numbers."""
-
-    def read(_: click.Context, __: click.Parameter, text: str | None) -> tuple[float, ...] | None:
-        if text is None:
-            return None
-        try:
-            values = tuple(float(part) for part in text.split(","))
-        except ValueError:
-            values = ()
-        if len(values) != count:
-            raise click.BadParameter(f'"{text}" is not {names}: {count} numbers, such as {example}.')
-        return values
-
-    return read
-
-
-def _names(_: click.Context, __: click.Parameter, text: str | None) -> list[str] | None:
-    return None if text is None else [part.strip() for part in text.split(",") if part.strip()]
-
-
-def _options(*options: Callable) -> Callable:
-    def add(function: Callable) -> Callable:
-        for option in reversed(options):
-            function = option(function)
-        return function
-
-    return add
-
-
-overwrite_option = click.option("--overwrite", is_flag=True, help="Replace a result that is already there.")
-seed_option = click.option("--seed", default=0, show_default=True, help="Seed of everything random.")
-json_option = click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
-log_ratio_option = click.option(
-    "--log-ratio",
-    type=click.Choice(["clr", "ilr"]),
-    help="Log-ratios of the usable elements in their place: centred or isometric [default: as the project says].",
-)
-device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
-stride_option = click.option("--stride", type=int, help="Cells between window centres [default: a quarter window].")
-table_options = _options(
-    click.option("--layer", help="Layer of the file [default: the one that looks like what is needed]."),
-    click.option("--x", help="x column of a table (CSV)."),
-    click.option("--y", help="y column of a table (CSV)."),
-    click.option("--crs", help="CRS of a table or a file without one, such as EPSG:32650."),
-    click.option("--xy-unit", type=click.Choice(["m", "km", "deg"]), help="Unit of x and y in a table [default: m]."),
-)
-grid_options = _options(
-    click.option("--cell", type=float, help="Cell size in metres [default: round, 500 to 1,000 cells a side]."),
-    click.option("--bounds", callback=_numbers(4, "W,S,E,N in metres", "400000,2400000,420000,2420000"),
-                 help="W,S,E,N in metres [default: those of the layer]."),
-    click.option("--like", type=EXISTING, help="Take the grid of this raster."),
-)  # fmt: skip
-idw_options = _options(
-    click.option("--power", default="2", show_default=True,
-                 help="Exponent of the distance; auto: the one with the smallest leave-one-out error."),
-    click.option("--neighbours", default="12", show_default=True,
-                 help="Nearest samples; 0 takes all; auto: the number with the smallest leave-one-out error."),
-    click.option("--radius", type=float, help="Metres; farther samples do not count [default: no limit]."),
-    click.option("--minimum", default=1, show_default=True, help="Cells with fewer samples in reach are nodata."),
-    click.option("--max-distance", type=float,
-                 help="Metres; cells farther than this from every sample are nodata [default: no limit]."),
-    click.option("--anisotropy", callback=_numbers(2, "RATIO,AZIMUTH", "3,45"),
-                 help="RATIO,AZIMUTH: values are alike RATIO times farther along AZIMUTH (degrees from north)."),
-    click.option("--barriers", type=EXISTING, help="Fault lines; a sample behind one does not count."),
-    click.option("--errors/--no-errors", default=True, show_default=True,
-                 help="Cross-validate: print each element's errors and keep them with its band."),
-)  # fmt: skip
-scheduler_option = click.option("--scheduler", help="Dask scheduler to compute on, such as tcp://10.0.0.1:8786.")
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -177,8 +105,9 @@ def demo(folder: Path, size: str, no_run: bool, seed: int, overwrite: bool) -> N
 @click.argument("files", nargs=-1, required=True, type=EXISTING)
 @click.option("--toml", type=NEW, default="geomfaf.toml", show_default=True, help="The project file to write.")
 @click.option("--crs", help="CRS of the files that have none, such as EPSG:32650.")
+@click.option("--xy-unit", type=click.Choice(["m", "km", "deg"]), help="Unit of x and y in tables [default: m].")
 @overwrite_option
-def init(files: tuple[Path, ...], toml: Path, crs: str | None, overwrite: bool) -> None:
+def init(files: tuple[Path, ...], toml: Path, crs: str | None, xy_unit: str | None, overwrite: bool) -> None:
     """Look at survey FILES, recognise their layers and columns, and write a commented project file.
 
     Samples and deposits are required; geology, faults and a study area are used when found. A survey in degrees goes
@@ -188,7 +117,7 @@ def init(files: tuple[Path, ...], toml: Path, crs: str | None, overwrite: bool) 
     """
     from .init import init_project
 
-    for line in init_project(files, toml, crs=crs, overwrite=overwrite):
+    for line in init_project(files, toml, crs=crs, xy_unit=xy_unit, overwrite=overwrite):
         click.echo(line, err=True)
     click.echo(f"wrote {toml}; run it with: geomfaf run {toml}", err=True)
 
@@ -224,30 +153,50 @@ def _run(toml: Path, overwrite: bool) -> None:
 @main.command()
 @click.argument("survey", nargs=-1, required=True, type=EXISTING)
 @click.option("--crs", help="CRS of the files that have none.")
-@click.option("--out", type=NEW, help="Also write the findings as CSV.")
+@click.option("--xy-unit", type=click.Choice(["m", "km", "deg"]), help="Unit of x and y in tables [default: m].")
+@click.option("--duplicates", type=click.Choice(["mean", "median", "first", "keep"]),
+              help="Several rows at one place: mean or median of logs, first, keep [default: mean].")  # fmt: skip
+@click.option("--strict", is_flag=True, help="Refuse what would be fixed.")
+@click.option("--out", type=NEW, help="Folder for check.csv, check.json and check.gpkg (the findings on the map).")
 @json_option
 @overwrite_option
-def check(survey: tuple[Path, ...], crs: str | None, out: Path | None, as_json: bool, overwrite: bool) -> None:
+def check(
+    survey: tuple[Path, ...],
+    crs: str | None,
+    xy_unit: str | None,
+    duplicates: str | None,
+    strict: bool,
+    out: Path | None,
+    as_json: bool,
+    overwrite: bool,
+) -> None:
     """Check SURVEY (a geomfaf.toml, or survey files) and print what was found, fixed and refused.
 
     Exit code 3 when something is refused.
 
     Example: geomfaf check demo/survey.gpkg
-    """
+    """  # fmt: skip
     from .assays import detection_limits
     from .check import check_survey
     from .findings import require_accepted
 
-    checked, findings = check_survey(survey_of(survey, crs), **settings_of(survey, "check"))
-    print_table(findings, as_json)
+    settings = settings_of(survey, "check")
+    settings |= {"duplicates": duplicates} if duplicates else {}
+    settings |= {"strict": True} if strict else {}
+    read = survey_of(survey, crs, xy_unit)
+    checked, findings = check_survey(read, **settings)
+    if as_json:
+        print_table(findings, as_json)
+    else:
+        print_findings(findings)
     limits = detection_limits(checked.samples).query("below > 0 or above > 0")
     if len(limits) and not as_json:
         click.echo("\nDetection limits (rows), of the elements that have values beyond them:")
         print_table(limits.drop(columns="column"), as_json)
     if out:
-        from .write import write_table
+        from .write import write_findings
 
-        write_table(findings, out, overwrite=overwrite)
+        write_findings(findings, checked.findings, read.layers(), out, overwrite=overwrite)
     require_accepted(findings)
 
 
@@ -293,396 +242,6 @@ def screen(
 
 
 @main.command()
-@click.argument("samples", type=EXISTING)
-@click.argument("out", type=NEW)
-@click.option("--elements", callback=_names, help="Columns, comma-separated [default: all that name elements].")
-@grid_options
-@idw_options
-@click.option("--scale", type=click.Choice(["linear", "log"]), default="linear", show_default=True,
-              help="log: weight log10 of the values.")  # fmt: skip
-@click.option("--extras", callback=_names, help="Further bands: distance (m to the nearest sample), count (samples).")
-@table_options
-@scheduler_option
-@overwrite_option
-def grid(
-    samples: Path, out: Path, elements: list[str] | None, scheduler: str | None, overwrite: bool, **options: Any
-) -> None:
-    """Grid element columns of SAMPLES by inverse-distance weighting; the result is OUT, one band each.
-
-    OUT ends in .tif (a cloud-optimised GeoTIFF) or .zarr. It is written block by block, so it may be larger than
-    memory; an interrupted command goes on where it stopped when it is repeated. SAMPLES may be a table (CSV) with
-    --x --y --crs --xy-unit. Values are cleaned as `check` says.
-
-    Example: geomfaf grid demo/survey.gpkg demo/grid.tif --elements Au_ppb,Cu_ppm --cell 100
-    """
-    from .check import clean_samples
-    from .idw import idw_to_file
-    from .read import metric_layer, select_elements
-
-    output = output_of(out, scheduler, overwrite)
-    layer = metric_layer(source_of(samples, options, "samples"))
-    columns = select_elements(layer, elements)
-    cleaned, findings = clean_samples(layer, columns)
-    say_findings(findings)
-    if not len(cleaned):
-        raise DataError(f"{samples.name} has no sample with a place: nothing can be gridded.")
-    ground = grid_for(cleaned, options)
-    click.echo(str(idw_to_file(cleaned, list(columns), ground, units=columns, **search_of(options, ground), **output)))
-
-
-@main.command()
-@click.argument("vectors", type=EXISTING)
-@click.argument("out", type=NEW)
-@click.option("--kind", default="geology", show_default=True,
-              type=click.Choice(["geology", "distance", "cell_distance", "presence", "density"]),
-              help="geology: classes; the others for faults: m to the line, m to the nearest cell with a line, 0/1, "
-                   "km per km2.")  # fmt: skip
-@click.option("--column", help="Class column of the geology [default: found by name].")
-@click.option("--rule", type=click.Choice(["largest", "centre"]), default="largest", show_default=True,
-              help="Class with the largest share of the cell, or at its centre.")  # fmt: skip
-@grid_options
-@table_options
-@scheduler_option
-@overwrite_option
-def rasterize(
-    vectors: Path, out: Path, kind: str, column: str | None, rule: str, scheduler: str | None, overwrite: bool,
-    **options: Any,
-) -> None:  # fmt: skip
-    """Rasterize geology polygons or fault lines of VECTORS; the result is OUT, one band, .tif or .zarr.
-
-    Example: geomfaf rasterize demo/survey.gpkg demo/distance.tif --kind distance --layer faults
-    """
-    from .stack import vector_to_file
-
-    output = output_of(out, scheduler, overwrite)
-    role = "geology" if kind == "geology" else "faults"
-    layer = layer_of(vectors, options, role)
-    click.echo(str(vector_to_file(layer, grid_for(layer, options), kind, column=column, rule=rule, **output)))
-
-
-@main.command()
-@click.argument("survey", nargs=-1, required=True, type=EXISTING)
-@click.argument("out", type=NEW)
-@click.option("--elements", callback=_names, help="Columns to grid, comma-separated [default: all usable].")
-@click.option("--cell", type=float, help="Cell size in metres [default: round, 500 to 1,000 cells a side].")
-@idw_options
-@click.option("--scale", type=click.Choice(["log", "linear"]), default="log", show_default=True,
-              help="log: weight log10 of the values.")  # fmt: skip
-@click.option("--geology", type=click.Choice(["largest", "centre"]), default="largest", show_default=True,
-              help="Class with the largest share of the cell, or at its centre.")  # fmt: skip
-@click.option("--faults", callback=_names, default="distance", show_default=True,
-              help="Fault bands, comma-separated: distance, cell_distance, presence, density.")  # fmt: skip
-@log_ratio_option
-@click.option("--crs", help="CRS of the files that have none.")
-@scheduler_option
-@overwrite_option
-def stack(
-    survey: tuple[Path, ...],
-    out: Path,
-    elements: list[str] | None,
-    cell: float | None,
-    log_ratio: str | None,
-    crs: str | None,
-    scheduler: str | None,
-    overwrite: bool,
-    **options: Any,
-) -> None:
-    """Build the stack of SURVEY (a geomfaf.toml, or survey files): elements, geology and faults on one grid.
-
-    The result is OUT, .tif (a cloud-optimised GeoTIFF) or .zarr, written block by block: it may be larger than memory,
-    and an interrupted command goes on where it stopped when it is repeated. Screen elements first: `geomfaf screen`.
-
-    Example: geomfaf stack demo/survey.gpkg demo/stack.tif --elements Ag_ppb,Au_ppb,Cu_ppm --cell 100
-    """
-    from .check import check_survey
-    from .findings import require_accepted
-    from .read import select_elements
-    from .stack import stack_to_file, survey_grid
-
-    output = output_of(out, scheduler, overwrite)
-    checked, findings = check_survey(survey_of(survey, crs), **settings_of(survey, "check"))
-    require_accepted(findings)
-    say_findings(findings)
-    checked = in_composition(checked, survey, log_ratio)
-    columns = None if elements is None else list(select_elements(checked.samples, elements))
-    ground = survey_grid(checked, cell or settings_of(survey, "grid").get("cell"))
-    layers = {"geology": options["geology"], "faults": options["faults"], **search_of(options, ground)}
-    click.echo(str(stack_to_file(checked, ground, elements=columns, **layers, **output)))
-
-
-@main.command()
-@click.argument("stack", type=EXISTING)
-@click.argument("deposits", type=EXISTING)
-@click.argument("out", type=NEW)
-@click.option("--kind", type=click.Choice(["centred", "tiled"]), default="centred", show_default=True,
-              help="centred: on deposits and random barren ground; tiled: the whole map, the paper's.")  # fmt: skip
-@click.option("--size", default=16, show_default=True, help="Cells along a window.")
-@click.option("--strides", callback=_names, help="tiled: cells from window to window, one or several [default: size].")
-@click.option("--negatives", default=4.0, show_default=True, help="centred: barren windows for each deposit.")
-@click.option("--rule", default="distance", show_default=True,
-              help="centred: barren by distance, random, environment, unlabelled or geology.")  # fmt: skip
-@click.option("--min-distance", type=int, help="centred: cells from barren centres to deposits [default: size].")
-@click.option("--folds", type=int, help="Spatial folds [default: 5, or one a cluster of fewer than 20 deposits].")
-@click.option("--fold-kind", type=click.Choice(["blocks", "clusters", "checkerboard"]), help="[default: blocks]")
-@click.option("--zones", type=EXISTING, help="Polygons, one a fold, instead of blocks.")
-@click.option("--block", type=int, help="Cells along a fold's block [default: the bands' variogram range].")
-@table_options
-@seed_option
-@overwrite_option
-def windows(
-    stack: Path, deposits: Path, out: Path, zones: Path | None, block: int | None, overwrite: bool, **options: Any
-) -> None:
-    """Cut STACK into labelled windows with leak-free spatial folds; the result is OUT, a GeoPackage.
-
-    Example: geomfaf windows demo/stack.tif demo/survey.gpkg demo/windows.gpkg
-    """
-    from .bands import grid_of
-    from .folds import prove_leak_free, spatial_folds
-    from .negatives import draw_windows
-    from .read import Source, read_layer
-    from .stack import valid_cells
-    from .variogram import autocorrelation_range
-    from .windows import centred_windows, tiled_windows
-    from .write import read_raster, refuse_existing, write_layers
-
-    refuse_existing(out, overwrite)
-    bands = read_raster(stack)
-    ground, valid = grid_of(bands), valid_cells(bands)
-    points = layer_of(deposits, options, "deposits", ground.crs)
-    seed, size = options["seed"], options["size"]
-    if options["kind"] == "tiled":
-        strides = [whole_number(text, "--strides") for text in options["strides"]] if options["strides"] else None
-        cut = tiled_windows(ground, size, strides=strides, deposits=points, valid=valid)
-    else:
-        cut = centred_windows(ground, size, points, valid, negatives=0)
-    dealt: dict[str, Any] = {"count": options["folds"], "kind": options["fold_kind"], "block": block, "seed": seed}
-    dealt["zones"] = None if zones is None else read_layer(Source(zones)).to_crs(ground.crs)
-    split = spatial_folds(cut, ground, valid, autocorrelation=autocorrelation_range(bands, seed=seed), **dealt)
-    if options["kind"] == "centred":
-        barren = {key: options[key] for key in ("rule", "negatives", "min_distance")}
-        cut = draw_windows(cut, split, bands, seed=seed, **barren)
-    for row in prove_leak_free(cut, split).itertuples():
-        trained = f"trains on {row.train} windows ({row.train_ore} ore), {row.gap} cells from its ground"
-        click.echo(f"fold {row.fold}: {trained}; tested on {row.test} ({row.test_ore} ore)", err=True)
-    cut["fold"] = split.of_windows(cut) + 1
-    click.echo(str(write_layers({"windows": cut, "folds": split.blocks()}, out, overwrite=overwrite)))
-
-
-@main.command()
-@click.argument("stack", type=EXISTING)
-@click.argument("windows", type=EXISTING)
-@click.argument("out", type=NEW)
-@click.option("--preset", default="compact", show_default=True, help="compact, or paper (ResNet18, 220 epochs).")
-@click.option("--backbone", help="compact, resnet18, shufflenet_v2, googlenet, mobilenet_v2 or mnasnet.")
-@click.option("--network", help="mfaf, or plain: the backbone alone.")
-@click.option("--epochs", type=int, help="[default: the preset's, 12 or 220]")
-@device_option
-@seed_option
-@overwrite_option
-def train(
-    stack: Path, windows: Path, out: Path, preset: str, device: str, seed: int, overwrite: bool, **changes: Any
-) -> None:
-    """Train MFAF on STACK and WINDOWS, one network a fold; the result is OUT, a folder with the model.
-
-    All bands of STACK are used. When deposits chose them (`screen`), the held-out figures flatter; `run` screens inside
-    the folds.
-
-    With several graphics cards: torchrun --nproc-per-node 2 --no-python geomfaf train ...; each trains its own folds.
-
-    Example: geomfaf train demo/stack.tif demo/windows.gpkg demo/model
-    """
-    from .bands import grid_of
-    from .explain import factor_attention
-    from .folds import read_folds
-    from .model import save_model, train_model
-    from .processes import process_group
-    from .train import training_options
-    from .write import read_raster, refuse_existing, write_table
-
-    refuse_existing(out / "model.json", overwrite)
-    bands = read_raster(stack)
-    labelled, folds = read_folds(windows, grid_of(bands))
-    options = training_options(preset, **{key: value for key, value in changes.items() if value is not None})
-    click.echo("note: the bands are used as they are; if deposits chose them, the held-out scores flatter", err=True)
-    with process_group() as writes:
-        model = train_model(bands, labelled, folds, options=options, seed=seed, device=device)
-        if writes:
-            save_model(model, out, overwrite=overwrite)
-            write_table(factor_attention(model, bands, labelled), out / "attention.csv", overwrite=overwrite)
-            click.echo(str(out))
-
-
-@main.command()
-@click.argument("stack", type=EXISTING)
-@click.argument("model", type=EXISTING)
-@click.argument("out", type=NEW)
-@stride_option
-@device_option
-@overwrite_option
-def predict(stack: Path, model: Path, out: Path, stride: int | None, device: str, overwrite: bool) -> None:
-    """Score every cell of STACK with MODEL; the result is OUT: score, held-out score, spread, vote share.
-
-    Example: geomfaf predict demo/stack.tif demo/model demo/scores.tif
-    """
-    from .model import load_model
-    from .predict import predict_scores
-    from .write import read_raster, refuse_existing, write_raster
-
-    refuse_existing(out, overwrite)
-    scores = predict_scores(load_model(model, device=device), read_raster(stack), stride=stride)
-    click.echo(str(write_raster(scores, out, overwrite=overwrite)))
-
-
-@main.command()
-@click.argument("stack", type=EXISTING)
-@click.argument("deposits", type=EXISTING)
-@click.option("--categorical", callback=_names, default="", help="Bands whose classes are weighed one by one.")
-@click.option("--ascending", callback=_names, default="", help="Bands whose low values are favourable.")
-@click.option("--descending", callback=_names, default="", help="Bands whose high values are favourable.")
-@click.option("--unit-area", type=float, help="km2 that hold at most one deposit [default: a cell].")
-@click.option("--band", help="Print every cut of this band instead of the best one of all.")
-@click.option("--out", type=NEW, help="Also write the posterior probability as GeoTIFF.")
-@table_options
-@json_option
-@overwrite_option
-def weights(
-    stack: Path, deposits: Path, unit_area: float | None, band: str | None, out: Path | None,
-    as_json: bool, overwrite: bool, **options: Any,
-) -> None:  # fmt: skip
-    """Print the weights of evidence of every band of STACK for DEPOSITS: where it is cut, W+, W-, contrast.
-
-    By default class bands are categorical, distances ascending and all others descending. The same deposits make the
-    weights and the map: for figures on ground that it never saw see `evaluate`.
-
-    Example: geomfaf weights demo/stack.tif demo/survey.gpkg
-    """
-    from .bands import grid_of
-    from .errors import UsageError, nearest_name
-    from .progress import say
-    from .weights_of_evidence import METHODS, weigh_evidence
-    from .write import read_raster, refuse_existing, write_raster
-
-    if out:
-        refuse_existing(out, overwrite)
-    bands = read_raster(stack)
-    points = layer_of(deposits, options, "deposits", grid_of(bands).crs)
-    methods = {name: method for method in METHODS for name in options[method]}
-    found = weigh_evidence(bands, points, methods=methods, unit_area=unit_area)
-    if band is not None and band not in found.tables:
-        raise UsageError(f'the stack has no band "{band}".{nearest_name(band, found.tables)}')
-    print_table(found.summary() if band is None else found.tables[band], as_json)
-    test = found.independence
-    counts = "{deposits:.0f} deposits, the posterior expects {expected:.1f} (ratio {ratio:.2f})".format(**test)
-    say(f"{counts}; bands independent given the deposits: p = {test['p']:.2g} (Agterberg and Cheng)")
-    if out:
-        say(f"made {write_raster(found.posterior, out, overwrite=overwrite)}")
-
-
-@main.command()
-@click.argument("stack", type=EXISTING)
-@click.argument("windows", type=EXISTING)
-@click.argument("model", type=EXISTING)
-@click.argument("scores", type=EXISTING)
-@click.argument("deposits", type=EXISTING)
-@click.option("--protocol", type=click.Choice(["spatial", "paper"]), default="spatial", show_default=True,
-              help="paper: adds the row of the paper's protocol, which leaks.")  # fmt: skip
-@click.option("--out", type=NEW, help="Also write the table as CSV.")
-@stride_option
-@table_options
-@json_option
-@overwrite_option
-def evaluate(
-    stack: Path,
-    windows: Path,
-    model: Path,
-    scores: Path,
-    deposits: Path,
-    protocol: str,
-    out: Path | None,
-    as_json: bool,
-    overwrite: bool,
-    **options: Any,
-) -> None:
-    """Print how good a map is on ground its models never saw, beside the simplest rivals, and a verdict.
-
-    One draw of barren windows, no optimism meter and no null test: `run` adds them.
-
-    Example: geomfaf evaluate demo/stack.tif demo/windows.gpkg demo/model demo/scores.tif demo/survey.gpkg
-    """
-    import pandas as pd
-
-    from .evaluate import evaluate_model, evaluate_paper_protocol
-    from .folds import read_folds
-    from .model import load_model
-    from .report import map_rows, window_rows
-    from .write import read_raster, write_table
-
-    bands, trained = read_raster(stack), load_model(model)
-    trained.require_stack(bands)
-    labelled, _ = read_folds(windows, trained.folds.grid)
-    points = layer_of(deposits, options, "deposits", trained.folds.grid.crs)
-    result = evaluate_model(trained, bands, labelled, points, read_raster(scores), stride=options["stride"])
-    table = result.table
-    if protocol == "paper":
-        leaky = evaluate_paper_protocol(bands, labelled, options=trained.options, seed=trained.seed)
-        table = pd.concat([table, leaky], ignore_index=True)
-        click.echo("the paper's protocol balances before it splits: its row leaks", err=True)
-    for shown in [table] if as_json else [map_rows(table), window_rows(table)]:
-        print_table(shown, as_json)
-    for line in result.verdict:
-        click.echo(line, err=True)
-    if out:
-        write_table(table, out, overwrite=overwrite)
-
-
-@main.command()
-@click.argument("scores", type=EXISTING)
-@click.argument("deposits", type=EXISTING)
-@click.argument("out", type=NEW)
-@click.option("--stack", type=EXISTING, help="Stack with a geology band: the commonest class of each target.")
-@click.option("--faults", type=EXISTING, help="Fault lines: the distance from each target to the nearest.")
-@click.option("--area-share", default=0.05, show_default=True, help="Share of the valid area, best ground first.")
-@click.option("--threshold", type=float, help="Score above which ground is a target, instead of --area-share.")
-@click.option("--by", type=click.Choice(["score", "vote"]), default="score", show_default=True,
-              help="vote: where a majority of the branches votes ore.")  # fmt: skip
-@click.option("--min-cells", default=16, show_default=True, help="Smaller polygons are left out.")
-@click.option("--size", default=16, show_default=True, help="Cells along the numbered window cells.")
-@table_options
-@overwrite_option
-def targets(
-    scores: Path,
-    deposits: Path,
-    out: Path,
-    stack: Path | None,
-    faults: Path | None,
-    size: int,
-    overwrite: bool,
-    **options: Any,
-) -> None:
-    """Turn SCORES into ranked target polygons and numbered cells; the result is OUT, a GeoPackage, and a CSV beside.
-
-    Example: geomfaf targets demo/scores.tif demo/survey.gpkg demo/targets.gpkg --faults demo/survey.gpkg
-    """
-    from .bands import grid_of
-    from .targets import make_cells, make_targets
-    from .write import read_raster, refuse_existing, write_layers, write_table
-
-    for path in (out, out.with_suffix(".csv")):
-        refuse_existing(path, overwrite)
-    bands = read_raster(scores)
-    crs = grid_of(bands).crs
-    points = layer_of(deposits, options, "deposits", crs)
-    lines = layer_of(faults, {}, "faults", crs) if faults else None
-    evidence = read_raster(stack) if stack else None
-    chosen = {key: options[key] for key in ("area_share", "threshold", "by", "min_cells")}
-    found = make_targets(bands, points, stack=evidence, faults=lines, **chosen)
-    layers = {"targets": found, "cells": make_cells(bands, size, points), "deposits": points}
-    write_layers(layers, out, overwrite=overwrite)
-    write_table(found.drop(columns="geometry"), out.with_suffix(".csv"), overwrite=overwrite)
-    click.echo(str(out))
-
-
-@main.command()
 @click.argument("table", type=click.Choice(["table3", "table4", "table5", "table6", "figure7"]))
 @click.argument("project", type=EXISTING, default="geomfaf.toml")
 @click.option("--seeds", default=3, show_default=True, help="Repetitions of every training.")
@@ -702,3 +261,7 @@ def experiment(table: str, project: Path, seeds: int, quick: bool, workers: int 
     out = load_project(project).out
     run_experiment(table, out, seeds=seeds, quick=quick, workers=workers)
     click.echo(str(out / "experiments" / f"{table}.md"))
+
+
+for _stage in STAGES:
+    main.add_command(_stage)

@@ -11,7 +11,7 @@ import click
 from .errors import DataError, UsageError
 
 
-def survey_of(paths: tuple[Path, ...], crs: str | None) -> Any:
+def survey_of(paths: tuple[Path, ...], crs: str | None, xy_unit: str | None = None) -> Any:
     """Read a survey from a project file, or from the files it is made of."""
     from .init import recognised_sources
     from .read import read_survey
@@ -19,7 +19,7 @@ def survey_of(paths: tuple[Path, ...], crs: str | None) -> Any:
 
     if paths[0].suffix == ".toml":
         return load_project(paths[0]).read()
-    return read_survey(recognised_sources(paths, crs))
+    return read_survey(recognised_sources(paths, crs, xy_unit))
 
 
 def settings_of(paths: tuple[Path, ...], stage: str) -> dict[str, Any]:
@@ -43,11 +43,12 @@ def in_composition(checked: Any, paths: tuple[Path, ...], kind: str | None) -> A
 
 def source_of(path: Path, options: dict[str, Any], role: str) -> Any:
     """Return the source of one layer: as named, the only one, or the one that looks like its role."""
-    from .read import TABLES, Source
+    from .formats import is_table
+    from .read import Source
     from .recognise import list_layers, recognise_layers
 
-    named = {key: options.get(key) for key in ("layer", "x", "y", "crs", "xy_unit")}
-    if named["layer"] is None and path.suffix.lower() not in TABLES:
+    named: dict[str, Any] = {key: options.get(key) for key in ("layer", "x", "y", "crs", "xy_unit")}
+    if named["layer"] is None and not is_table(path):
         layers = list_layers(path)
         found = recognise_layers(layers).get(role)
         if len(layers) > 1 and found is None:
@@ -102,6 +103,28 @@ def search_of(options: dict[str, Any], grid: Any) -> dict[str, Any]:
     }
 
 
+def stack_choices_of(paths: tuple[Path, ...], survey: Any, options: dict[str, Any], grid: Any) -> dict[str, Any]:
+    """Return how a stack is built: as the command says, and where it does not, as the project file does."""
+    from dataclasses import replace
+
+    from .project import stack_choices
+    from .settings import load_project
+
+    said = {"geology": options["geology"], "faults": options["faults"], **search_of(options, grid)}
+    if paths[0].suffix != ".toml":
+        return said
+    source = click.get_current_context().get_parameter_source
+    given = {key for key in options if source(key) != click.core.ParameterSource.DEFAULT}
+    choices = {key: value for key, value in said.items() if key != "options"}
+    project = stack_choices(load_project(paths[0]), survey)
+    choices.update((key, value) for key, value in project.items() if key not in given)
+    own = {
+        key: getattr(said["options"], key) for key in ("minimum", "max_distance", "anisotropy", "errors", "barriers")
+    }
+    choices["options"] = replace(project["options"], **{key: value for key, value in own.items() if key in given})
+    return choices
+
+
 def output_of(path: Path, scheduler: str | None, overwrite: bool) -> dict[str, Any]:
     """Return where and how a raster is written: as a COG unless it is a Zarr store."""
     from .blockwise.stream import check_target
@@ -144,6 +167,42 @@ def number(text: str, option: str) -> float:
         return float(text)
     except ValueError as error:
         raise UsageError(f'{option}: "{text}" is neither a number nor "auto".') from error
+
+
+def print_findings(findings: Any) -> None:
+    """Print findings for people: a line for each rule of a layer, the columns it was broken in together."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    colours = {"refused": "bold red", "fixed": "yellow", "noticed": "cyan"}
+    shown = Table(box=box.SIMPLE_HEAD, show_edge=False, header_style="bold", pad_edge=False)
+    for name, options in (
+        ("", {"no_wrap": True}), ("layer", {"no_wrap": True}), ("found", {"max_width": 22}),
+        ("count", {"justify": "right", "no_wrap": True}), ("what was done, and what to do", {"ratio": 1}),
+    ):  # fmt: skip
+        shown.add_column(name, overflow="fold", **options)
+    for (severity, layer, rule), group in findings.groupby(["severity", "layer", "rule"], sort=False):
+        first = group.sort_values("count", ascending=False, kind="stable").iloc[0]
+        columns = [column for column in group["column"] if column]
+        where = f"{rule}: {', '.join(columns[:6])}{f' and {len(columns) - 6} more' if len(columns) > 6 else ''}"
+        what = Text(
+            first["done"] + (f" ({first['column']})" if len(group) > 1 and first["column"] not in first["done"] else "")
+        )
+        if first["advice"]:
+            what.append(
+                f". {first['advice'][0].upper()}{first['advice'][1:]}", "bold" if severity == "refused" else "dim"
+            )
+        if first["rows"]:
+            what.append(f" [row{'s' if ' ' in first['rows'] else ''} {first['rows']}]", "dim")
+        count = f"{group['count'].sum():,}" if group["count"].sum() else ""
+        shown.add_row(Text(severity, colours[severity]), layer, where if columns else rule, count, what)
+    total = findings["severity"].value_counts()
+    console = Console(width=None if sys.stdout.isatty() else 100)
+    if len(findings):
+        console.print(shown)
+    console.print(", ".join(f"{total.get(name, 0)} {name}" for name in colours))
 
 
 def whole_number(text: str, option: str) -> int:

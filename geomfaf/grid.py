@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from affine import Affine
 from pyproj import CRS
+from pyproj.exceptions import CRSError
 
 from .errors import DataError, UsageError
 
@@ -226,7 +227,7 @@ class Grid:
 
 def require_metres(crs: object) -> CRS:
     """Return the CRS when its axes are metres of a projection, else raise :class:`DataError`."""
-    crs = CRS.from_user_input(crs)
+    crs = parse_crs(crs)
     if crs.is_geographic:
         raise DataError(
             f"{crs.name} is geographic: its units are degrees, and distances in degrees are no distances. "
@@ -261,3 +262,13 @@ def _round_up(value: float) -> float:
     """Return the next number with two significant digits."""
     decade = 10.0 ** (math.floor(math.log10(value)) - 1)
     return math.ceil(value / decade - 1e-9) * decade
+
+
+def parse_crs(text: object) -> CRS:
+    """Return a CRS from an EPSG code, name or WKT, with a plain message when it is none."""
+    try:
+        return CRS.from_user_input(int(str(text)) if str(text).isdigit() else text)
+    except (CRSError, ValueError) as error:
+        raise UsageError(
+            f'"{text}" is not a coordinate reference system: give an EPSG code such as EPSG:32650.'
+        ) from error

@@ -12,8 +12,12 @@ from pyproj import CRS
 
 from .elements import label
 from .errors import DataError
-from .read import Source, Survey, find_class_column, parse_crs, read_layer, read_survey
-from .recognise import LayerInfo, list_layers, recognise_layers
+from .findings import as_table, require_accepted
+from .formats import is_table
+from .grid import parse_crs
+from .progress import say
+from .read import Source, Survey, find_class_column, read_layer, read_survey
+from .recognise import LayerInfo, list_layers, recognise_layers, taken_by_shape
 from .stack import survey_grid
 from .write import finished_file
 
@@ -22,7 +26,12 @@ MANY_CLASSES = 12
 
 
 def init_project(
-    paths: Sequence[str | Path], toml: str | Path, *, crs: str | None = None, overwrite: bool = False
+    paths: Sequence[str | Path],
+    toml: str | Path,
+    *,
+    crs: str | None = None,
+    xy_unit: str | None = None,
+    overwrite: bool = False,
 ) -> list[str]:
     """Look at survey files and write the project file; return what was recognised, a line a layer.
 
@@ -34,24 +43,33 @@ def init_project(
         The project file to write; paths in it are relative to its folder where that is possible.
     crs : str, optional
         CRS of the files that have none.
+    xy_unit : {"m", "km", "deg"}, optional
+        Unit of the coordinates of tables.
     """
     toml = Path(toml)
     layers, roles = _recognised(paths)
-    sources = {role: _source(info, crs) for role, info in roles.items()}
+    sources = {role: _source(info, crs, xy_unit) for role, info in roles.items()}
     survey = read_survey(sources)
+    require_accepted(as_table(survey.findings))
     with finished_file(toml, overwrite=overwrite) as path:
         path.write_text(_toml(roles, sources, survey, toml.resolve().parent), encoding="utf-8")
     lines = [f"{role}: {info.path.name}, layer {info.name} ({info.count:,} features)" for role, info in roles.items()]
     unused = [layer.name for layer in layers if layer not in roles.values()]
     lines += [f"not used: {', '.join(unused)}"] if unused else []
+    lines += taken_by_shape(roles)
     lines += [f"{finding.layer}: {finding.done}" for finding in survey.findings]
     lines.append(f"elements: {', '.join(label(c, u) for c, u in survey.elements.items())}")
     return lines
 
 
-def recognised_sources(paths: Sequence[str | Path], crs: str | None = None) -> dict[str, Source]:
+def recognised_sources(
+    paths: Sequence[str | Path], crs: str | None = None, xy_unit: str | None = None
+) -> dict[str, Source]:
     """Return the source of every role that a survey's files were recognised to hold."""
-    return {role: _source(info, crs) for role, info in _recognised(paths)[1].items()}
+    roles = _recognised(paths)[1]
+    for line in taken_by_shape(roles):
+        say(line)
+    return {role: _source(info, crs, xy_unit) for role, info in roles.items()}
 
 
 def _recognised(paths: Sequence[str | Path]) -> tuple[list[LayerInfo], dict[str, LayerInfo]]:
@@ -65,13 +83,13 @@ def _recognised(paths: Sequence[str | Path]) -> tuple[list[LayerInfo], dict[str,
     return layers, roles
 
 
-def _source(info: LayerInfo, crs: str | None) -> Source:
+def _source(info: LayerInfo, crs: str | None, xy_unit: str | None = None) -> Source:
     """Return the source of a layer; a CRS given by hand is for layers without one."""
     needs = info.crs is None
     given = str(parse_crs(crs).to_string()) if needs and crs else None
     unit = "deg" if needs and crs and CRS.from_user_input(given).is_geographic else None
-    table = info.path.suffix.lower() in (".csv", ".tsv", ".txt")
-    return Source(info.path, None if table else info.name, crs=given, xy_unit=unit if table else None)
+    table = is_table(info.path)
+    return Source(info.path, None if table else info.name, crs=given, xy_unit=(xy_unit or unit) if table else None)
 
 
 def _toml(roles: dict[str, LayerInfo], sources: dict[str, Source], survey: Survey, folder: Path) -> str:
@@ -133,6 +151,8 @@ _STAGES = """\
 # max_censored = 0.5        # an element with more below detection is set aside
 # max_missing = 0.667       # the same for missing values
 # min_sites = 30            # fewer sampled places carry no map
+# duplicates = "mean"       # several rows at one place: "mean", "median" (of logarithms), "first", "keep"
+# strict = false            # true: refuse the data instead of fixing them
 # replacement = "half"      # below detection: "half" of the limit, "sqrt2", "zero", "drop", "ros", "multiplicative"
 # detection_limits = "limits.csv"   # element, limit, unit: where zeros and "bdl" do not say theirs
 # decimal = ","             # how to read 1,234 where the table does not tell

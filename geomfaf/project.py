@@ -36,6 +36,7 @@ from .evaluate import evaluate_paper_protocol
 from .explain import factor_attention
 from .findings import require_accepted
 from .folds import Folds, spatial_folds
+from .formats import hidden_password, is_database
 from .grid import Grid
 from .heldout import NETWORK
 from .idw import IdwOptions
@@ -53,7 +54,7 @@ from .targets import make_cells, make_targets
 from .train import training_options
 from .variogram import autocorrelation_range
 from .windows import DEFAULT_SIZE, centred_windows, tiled_windows
-from .write import write_json, write_layers, write_raster, write_table
+from .write import write_findings, write_json, write_layers, write_raster, write_table
 
 FALLBACK_ELEMENTS = 3
 """Elements used when none passes the screening and there is neither geology nor faults."""
@@ -77,8 +78,9 @@ def run_project(project: Project, *, overwrite: bool = False) -> Path:
     (out / "run.json").unlink(missing_ok=True)
     timings: dict[str, float] = {}
     with _timed(timings, "read and check"):
-        survey, findings = read_and_check(project)
-        write_table(findings, out / "check.csv", overwrite=True)
+        read = project.read()
+        survey, findings = check_survey(read, **project.stage("check"))
+        write_findings(findings, survey.findings, read.layers(), out, overwrite=True)
         write_table(detection_limits(survey.samples), out / "detection_limits.csv", overwrite=True)
         require_accepted(findings)
         if "composition" in project.stages and survey.elements:
@@ -91,9 +93,8 @@ def run_project(project: Project, *, overwrite: bool = False) -> Path:
         screening, chosen = screen_in_folds(project, survey, folds)
         write_table(screening, out / "screen.csv", overwrite=True)
     with _timed(timings, "stack"):
-        stack = _stack(
-            project, survey, grid, sorted({e for part in chosen for e in part}, key=list(survey.elements).index)
-        )
+        kept = sorted({e for part in chosen for e in part}, key=list(survey.elements).index)
+        stack = build_stack(survey, grid, elements=kept, **stack_choices(project, survey))
         write_raster(stack, out / "stack.tif", overwrite=True)
         tables = draw_tables(project, ore, folds, stack, chosen)
         windows = tables[0]
@@ -130,11 +131,6 @@ def run_project(project: Project, *, overwrite: bool = False) -> Path:
     return out
 
 
-def read_and_check(project: Project) -> tuple[Survey, pd.DataFrame]:
-    """Return the cleaned survey and the findings, refused ones included."""
-    return check_survey(project.read(), **project.stage("check"))
-
-
 def run_grid(project: Project, survey: Survey) -> Grid:
     """Return the run's grid, refused when its bands would not fit into memory."""
     cell = project.stage("grid").get("cell")
@@ -153,7 +149,8 @@ def coarse_stack(project: Project, survey: Survey, grid: Grid) -> xr.DataArray:
     """
     factor = max(1, max(grid.shape) // COARSE_CELLS)
     coarse = Grid.from_bounds(grid.bounds, grid.cell * factor, grid.crs)
-    return _stack(project, survey, coarse, list(survey.elements))
+    choices = stack_choices(project, survey)
+    return build_stack(survey, coarse, **{**choices, "options": replace(choices["options"], errors=False)})
 
 
 def cut_windows(
@@ -240,8 +237,12 @@ def _away(folds: Folds, points: gpd.GeoDataFrame, fold: int, radius: float) -> n
     return ~points.geometry.intersects(ground).to_numpy()
 
 
-def _stack(project: Project, survey: Survey, grid: Grid, elements: list[str]) -> xr.DataArray:
-    choices = {**project.stage("grid", "power", "neighbours", "radius", "scale"), **project.stage("rasterize")}
+def stack_choices(project: Project, survey: Survey) -> dict[str, Any]:
+    """Return what the project says of the stack, as :func:`geomfaf.build_stack` takes it."""
+    choices: dict[str, Any] = {
+        **project.stage("grid", "power", "neighbours", "radius", "scale"),
+        **project.stage("rasterize"),
+    }
     if "neighbours" in choices:
         choices["neighbours"] = choices["neighbours"] or None  # 0 = all samples, as TOML has no null
     settings = {"errors": True, **project.stage("grid", *IDW_OPTIONS)}
@@ -251,7 +252,7 @@ def _stack(project: Project, survey: Survey, grid: Grid, elements: list[str]) ->
         if survey.faults is None:
             raise UsageError("[grid] barriers = true needs faults, and the survey has none.")
         settings["barriers"] = survey.faults
-    return build_stack(survey, grid, elements=elements, options=IdwOptions(**settings), **choices)
+    return {**choices, "options": IdwOptions(**settings)}
 
 
 def _bands_in_folds(stack: xr.DataArray, chosen: list[list[str]]) -> list[list[str]]:
@@ -361,7 +362,7 @@ def _write_targets(
 
 def _record(project: Project, survey: Survey, grid: Grid, folds: Folds, timings: dict[str, float]) -> dict[str, Any]:
     inputs = {
-        role: {**{k: v for k, v in asdict(source).items() if v is not None}, "sha256": file_hash(source.path)}
+        role: {**{k: v for k, v in asdict(source).items() if v}, **_identity(source.path)}
         for role, source in project.sources.items()
     }
     return {
@@ -374,6 +375,15 @@ def _record(project: Project, survey: Survey, grid: Grid, folds: Folds, timings:
         "seconds": {name: round(value, 2) for name, value in timings.items()},
         "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
+
+
+def _identity(path: str | Path) -> dict[str, str]:
+    """Return the hash of a file or of a folder's files; a database has its address, without the password."""
+    if is_database(path):
+        return {"path": hidden_password(str(path))}
+    files = sorted(p for p in Path(path).iterdir() if p.is_file()) if Path(path).is_dir() else [path]
+    hashes = [file_hash(file) for file in files]
+    return {"sha256": hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()}
 
 
 @contextmanager

@@ -3,40 +3,40 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import geopandas as gpd
+import numpy as np
 import pandas as pd
 import pyogrio
+import shapely
 from pyproj import CRS
-from pyproj.exceptions import CRSError
 
 from .elements import element_columns, parse_element
 from .errors import DataError, UsageError, nearest_name
 from .findings import Finding
+from .formats import (
+    X_NAMES,
+    Y_NAMES,
+    coordinate_numbers,
+    find_column,
+    hidden_password,
+    is_database,
+    is_table,
+    read_database,
+    read_parquet,
+    read_table,
+    text_encoding,
+)
+from .grid import parse_crs
+from .place import check_coordinates, check_extents, is_metric
 
 ROLES = ("samples", "deposits", "geology", "faults", "study_area")
 
 _CLASS_NAMES = r"lith|strat|rock|unit|formation|geol|class|code|name|地层|岩性|代号"
-X_NAMES = (
-    "x",
-    "easting",
-    "east",
-    "x_m",
-    "xcoord",
-    "x_coord",
-    "coord_x",
-    "point_x",
-    "utm_e",
-    "lon",
-    "long",
-    "longitude",
-)
-Y_NAMES = ("y", "northing", "north", "y_m", "ycoord", "y_coord", "coord_y", "point_y", "utm_n", "lat", "latitude")
 XY_UNITS = {"m": 1.0, "km": 1000.0, "deg": 1.0}
-TABLES = (".csv", ".tsv", ".txt")
 
 
 @dataclass(frozen=True)
@@ -82,18 +82,25 @@ class Survey:
 
 @dataclass(frozen=True)
 class Source:
-    """Where a layer comes from. ``x``, ``y``, ``crs`` and ``xy_unit`` are for tables and files without a CRS.
+    """Where a layer comes from.
 
-    ``where`` keeps only the features that meet an SQL condition, such as ``commodity LIKE '%Cu%'``.
+    ``path`` is a file, or the address of a database (``postgresql://user@host/base``). ``x`` and ``y`` are the
+    coordinate columns of a table. ``crs`` is for files without a CRS and overrules the one of a file that has one.
+    ``xy_unit`` (m, km, deg) and ``swap_xy`` say what the coordinates are. ``where`` keeps only the features that meet
+    an SQL condition, such as ``commodity LIKE '%Cu%'``; ``query`` is the SQL query of a database; ``encoding`` is that
+    of the text, where it is not found.
     """
 
-    path: Path
+    path: Path | str
     layer: str | None = None
     x: str | None = None
     y: str | None = None
     crs: str | None = None
     xy_unit: str | None = None
     where: str | None = None
+    swap_xy: bool = False
+    query: str | None = None
+    encoding: str | None = None
 
 
 def find_class_column(columns: Sequence[str], text_columns: Sequence[str]) -> str | None:
@@ -117,24 +124,67 @@ def read_layer(source: Source | str | Path) -> gpd.GeoDataFrame:
     DataError
         When there is no CRS, or the coordinates are no numbers.
     """
-    source = source if isinstance(source, Source) else Source(Path(source))
-    path = existing_path(source.path)
-    if path.suffix.lower() in TABLES:
-        return _points_of_table(path, source)
+    return _read(source if isinstance(source, Source) else Source(Path(source)), "layer", [])
+
+
+def _read(source: Source, role: str, found: list[Finding]) -> gpd.GeoDataFrame:
+    """Read one layer and add what had to be assumed to the findings."""
+    if is_database(source.path):
+        frame = read_database(str(source.path), source.layer, source.query)
+    else:
+        path = existing_path(source.path)
+        if is_table(path):
+            return _points_of_table(path, source, role, found)
+        frame = _features(path, source, role, found)
+    # GeoPackages written without a CRS by older GDAL declare an "Undefined Cartesian SRS".
+    own = None if frame.crs is None or CRS(frame.crs).name.casefold().startswith("undefined") else CRS(frame.crs)
+    if own is None and not source.crs:
+        raise DataError(_no_crs(f'layer "{source.layer or role}" of {_said(source)}'))
+    if source.crs:
+        wanted = parse_crs(source.crs)
+        if own is not None and own != wanted:
+            done = f"the file says {own.name}, the settings {wanted.name}: the settings count"
+            found.append(Finding("noticed", role, "", "CRS overruled", len(frame), done))
+        frame = frame.set_crs(wanted, allow_override=True)
+    factor = XY_UNITS[_unit(source)]
+    if factor != 1 or source.swap_xy:
+        columns = [1, 0] if source.swap_xy else [0, 1]
+        frame = frame.set_geometry(shapely.transform(frame.geometry.to_numpy(), lambda xy: factor * xy[:, columns]))
+    return frame
+
+
+def _features(path: Path, source: Source, role: str, found: list[Finding]) -> gpd.GeoDataFrame:
+    """Read a layer of a vector file."""
+    if path.suffix.lower() == ".parquet":
+        return read_parquet(path)
     layer = _layer_name(path, source.layer)
+    encoding = source.encoding or text_encoding(path)
     try:
-        frame = gpd.read_file(path, layer=layer, where=source.where)
-    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, ValueError) as error:
+        frame = gpd.read_file(path, layer=layer, where=source.where, encoding=encoding)
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, ValueError, LookupError) as error:
         condition = f' with where = "{source.where}"' if source.where else ""
         raise UsageError(f'layer "{layer}" of {path.name} cannot be read{condition}: {error}') from error
     if not isinstance(frame, gpd.GeoDataFrame):
         raise DataError(f'layer "{layer}" of {path.name} is a table without geometry: name a layer with places.')
-    # GeoPackages written without a CRS by older GDAL declare an "Undefined Cartesian SRS".
-    if frame.crs is None or CRS(frame.crs).name.casefold().startswith("undefined"):
-        if not source.crs:
-            raise DataError(_no_crs(f'layer "{layer}" of {path.name}'))
-        frame = frame.set_crs(parse_crs(source.crs), allow_override=True)
+    if encoding and not source.encoding:
+        done = f"the file does not say its encoding: read as {encoding}"
+        found.append(Finding("noticed", role, "", "encoding", len(frame), done, "encoding = where letters are wrong"))
+    declared = str(pyogrio.read_info(path, layer=layer)["geometry_type"])
+    if re.search("Curve|Surface|Circular", declared):
+        done = f"{declared}: arcs were made of short straight pieces"
+        found.append(Finding("noticed", role, "", "curved geometry", len(frame), done))
     return frame
+
+
+def _said(source: Source) -> str:
+    return hidden_password(str(source.path)) if is_database(source.path) else Path(source.path).name
+
+
+def _unit(source: Source) -> str:
+    unit = source.xy_unit or "m"
+    if unit not in XY_UNITS:
+        raise UsageError(f'xy_unit "{unit}" is unknown: use one of {", ".join(XY_UNITS)}.')
+    return unit
 
 
 def read_survey(
@@ -166,18 +216,24 @@ def read_survey(
             raise DataError(
                 f"the survey has no {role}: samples and deposits are required. Name the layer of the {role}."
             )
-    frames = {role: read_layer(source) for role, source in sources.items()}
-    for role, frame in frames.items():
+    findings: list[Finding] = []
+    read = {role: _read(source, role, findings) for role, source in sources.items()}
+    for role, frame in read.items():
         if not len(frame):
-            raise DataError(f"the {role} layer of {sources[role].path.name} is empty: name another layer.")
-    target, finding = _target_crs(frames["samples"], crs)
-    findings = [] if finding is None else [finding]
-    for role, frame in frames.items():
+            raise DataError(f"the {role} layer of {_said(sources[role])} is empty: name another layer.")
+    wrong = [finding for role, frame in read.items() if (finding := check_coordinates(role, frame))]
+    findings += wrong
+    lost = any(finding.severity == "refused" for finding in wrong)
+    target, finding = _target_crs(read["samples"], crs, lost)
+    findings += [] if finding is None else [finding]
+    frames = dict(read)
+    for role, frame in read.items():
         if CRS(frame.crs) != target:
             note = f"reprojected from {CRS(frame.crs).name} to {target.name}"
             if role != "samples" or finding is None:
                 findings.append(Finding("noticed", role, "", "another CRS", len(frame), note))
             frames[role] = frame.to_crs(target)
+    findings += [] if lost else check_extents(read, target)
     samples = frames["samples"]
     found = select_elements(samples, elements, units)
     column = class_column(frames["geology"], geology_column) if "geology" in frames else None
@@ -188,16 +244,6 @@ def metric_layer(source: Source | str | Path, crs: CRS | None = None) -> gpd.Geo
     """Read one layer into a CRS, or into its own when that is metric, else into its UTM zone."""
     frame = read_layer(source)
     return frame.to_crs(crs if crs is not None else _target_crs(frame, None)[0])
-
-
-def parse_crs(text: object) -> CRS:
-    """Return a CRS from an EPSG code, name or WKT, with a plain message when it is none."""
-    try:
-        return CRS.from_user_input(int(str(text)) if str(text).isdigit() else text)
-    except (CRSError, ValueError) as error:
-        raise UsageError(
-            f'"{text}" is not a coordinate reference system: give an EPSG code such as EPSG:32650.'
-        ) from error
 
 
 def existing_path(path: str | Path) -> Path:
@@ -231,35 +277,17 @@ def _layer_name(path: Path, wanted: str | None) -> str:
     raise UsageError(f'{path.name} has no layer "{wanted}".{nearest_name(wanted, names)} It has: {", ".join(names)}.')
 
 
-def read_table(path: Path) -> pd.DataFrame:
-    """Read a delimited text table as pandas sees it: delimiter and encoding found, nothing converted silently."""
-    raw = path.read_bytes()
-    try:
-        encoding = "utf-8-sig"
-        raw.decode(encoding)
-    except UnicodeDecodeError:
-        encoding = "cp1252"
-    header = re.sub(r'"[^"]*"', "", raw.decode(encoding, errors="replace").split("\n", 1)[0])
-    delimiter = max("\t;|,", key=header.count)
-    try:
-        return pd.read_csv(path, sep=delimiter, encoding=encoding, low_memory=False)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise DataError(f"{path.name} is not a table that can be read: {error}") from error
-
-
-def find_column(columns: Iterable[str], names: Sequence[str]) -> str | None:
-    """Return the first of the (lower-case) names that a table has, as the table spells it."""
-    folded = {str(column).strip().casefold(): str(column) for column in columns}
-    return next((folded[name] for name in names if name in folded), None)
-
-
-def _points_of_table(path: Path, source: Source) -> gpd.GeoDataFrame:
+def _points_of_table(path: Path, source: Source, role: str, found: list[Finding]) -> gpd.GeoDataFrame:
     if source.where:
         raise UsageError(f"where = {source.where!r} needs a vector layer: save {path.name} as a GeoPackage first.")
-    table = read_table(path)
+    table = read_table(path, source.layer, source.encoding)
+    encoding = table.attrs.get("encoding", "utf-8")
+    if not source.encoding and not encoding.startswith("utf-8"):
+        done = f"the text is not UTF-8: read as {encoding}"
+        found.append(Finding("noticed", role, "", "encoding", len(table), done, "encoding = where letters are wrong"))
     columns = []
     for axis, wanted, names in (("x", source.x, X_NAMES), ("y", source.y, Y_NAMES)):
-        column = find_column(table.columns, [wanted.casefold()] if wanted else names)
+        column = find_column(table.columns, [wanted.strip().casefold()] if wanted else names)
         if column is None:
             asked = (
                 f'no column "{wanted}"' if wanted else f"no {axis} column among {', '.join(map(str, table.columns))}"
@@ -267,44 +295,39 @@ def _points_of_table(path: Path, source: Source) -> gpd.GeoDataFrame:
             hint = nearest_name(wanted, table.columns) if wanted else ""
             raise UsageError(f"{path.name} has {asked}.{hint} Name it with --{axis} (or {axis} = in the project file).")
         columns.append(column)
-    unit = source.xy_unit or "m"
-    if unit not in XY_UNITS:
-        raise UsageError(f'xy_unit "{unit}" is unknown: use one of {", ".join(XY_UNITS)}.')
+    unit = _unit(source)
     crs = parse_crs(source.crs) if source.crs else CRS.from_epsg(4326) if unit == "deg" else None
+    xy = [coordinate_numbers(table[column], path.name) * XY_UNITS[unit] for column in columns]
     if crs is None:
-        raise DataError(_no_crs(path.name))
-    xy = []
-    for column in columns:
-        text = table[column].astype(str).str.strip().str.replace(",", ".", regex=False)
-        numbers = pd.to_numeric(text, errors="coerce")
-        bad = numbers.isna() & table[column].notna()
-        if bad.any():
-            row = int(bad.to_numpy().argmax())
-            raise DataError(
-                f'{path.name}, row {row}: coordinate "{table[column].iloc[row]}" in column {column} is not a number.'
-            )
-        xy.append(numbers * XY_UNITS[unit])
+        raise DataError(_no_crs(path.name, degrees=_look_like_degrees(columns, xy)))
+    xy = xy[::-1] if source.swap_xy else xy
+    missing = np.isnan(xy[0]) | np.isnan(xy[1])
     points = gpd.points_from_xy(*xy, crs=crs)
-    missing = xy[0].isna() | xy[1].isna()
     frame = gpd.GeoDataFrame(table.drop(columns=columns), geometry=points)
-    frame.loc[missing.to_numpy(), "geometry"] = None
+    frame.loc[missing, "geometry"] = None
     return frame
 
 
-def _no_crs(what: str) -> str:
+def _look_like_degrees(columns: Sequence[str], xy: Sequence[np.ndarray]) -> bool:
+    """Return whether columns are named longitude and latitude and hold nothing but such numbers."""
+    named = all(re.search("lon|lat", column.casefold()) for column in columns)
+    return named and np.nanmax(np.abs(xy[0])) <= 180 and np.nanmax(np.abs(xy[1])) <= 90
+
+
+def _no_crs(what: str, degrees: bool = False) -> str:
+    hint = ' Its coordinates look like degrees: then --xy-unit deg (xy_unit = "deg") is enough.' if degrees else ""
     return (
         f"{what} has no coordinate reference system, so nobody can tell where it lies. "
-        "Say it with --crs EPSG:32650 (the code of your data), or crs = in the project file."
+        "Say it with --crs EPSG:32650 (the code of your data), or crs = in the project file." + hint
     )
 
 
-def _target_crs(samples: gpd.GeoDataFrame, wanted: str | None) -> tuple[CRS, Finding | None]:
+def _target_crs(samples: gpd.GeoDataFrame, wanted: str | None, lost: bool = False) -> tuple[CRS, Finding | None]:
     """Return the run's CRS and, where it is not simply the samples', a finding that says so."""
     own = CRS(samples.crs)
     if wanted:
         target = parse_crs(wanted)
-        metric = target.is_projected and all(axis.unit_name in ("metre", "meter") for axis in target.axis_info)
-        if not metric:
+        if not is_metric(target):
             raise DataError(
                 f"crs = {wanted} is not a projected CRS in metres: name one, such as the UTM zone of the area."
             )
@@ -312,8 +335,8 @@ def _target_crs(samples: gpd.GeoDataFrame, wanted: str | None) -> tuple[CRS, Fin
             return target, None
         note = f"reprojected from {own.name} to {target.name}, as asked"
         return target, Finding("noticed", "samples", "", "another CRS", len(samples), note)
-    if own.is_projected and all(axis.unit_name in ("metre", "meter") for axis in own.axis_info):
-        return own, None
+    if is_metric(own) or lost:
+        return own, None  # a survey whose coordinates are wrong goes no farther than the check
     try:
         target = CRS(samples.estimate_utm_crs())
     except (RuntimeError, ValueError) as error:

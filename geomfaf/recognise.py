@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import geopandas as gpd
@@ -13,7 +13,8 @@ import pyogrio
 from pyproj import CRS
 
 from .elements import element_columns
-from .read import ROLES, TABLES, X_NAMES, Y_NAMES, existing_path, find_column, layer_names, read_table
+from .formats import X_NAMES, Y_NAMES, find_column, is_table, read_parquet, read_table
+from .read import ROLES, existing_path, layer_names
 
 # What people call these layers. Ends of words are open, so that plurals and compounds match.
 _ROLE_NAMES = {
@@ -23,6 +24,10 @@ _ROLE_NAMES = {
     "faults": r"fault|struct|lineam|shear|fract|falla|faille|störung|verwerf|siirro|断|构造",
     "study_area": r"study|area|aoi|bound|extent|outline|clip|mask|perim|gebiet|zona|研究|范围",
 }
+# Layers of a topographic map, which play no role.
+_OTHER_NAMES = (
+    r"road|street|track|rail|river|creek|drainage|contour|isoline|hypso|power|pipeline|fence|border|grid|strasse"
+)
 _GEOMETRY_OF = {
     "samples": "point",
     "deposits": "point",
@@ -53,11 +58,14 @@ class LayerInfo:
 def list_layers(path: str | Path) -> list[LayerInfo]:
     """Return what is in a file, without reading all of it."""
     path = existing_path(path)
-    if path.suffix.lower() in TABLES:
-        table = read_table(path)
-        has_xy = find_column(table.columns, X_NAMES) and find_column(table.columns, Y_NAMES)
-        text = tuple(name for name in table.columns if not pd.api.types.is_numeric_dtype(table[name]))
-        return [LayerInfo(path, path.stem, "point" if has_xy else "none", len(table), None, tuple(table.columns), text)]
+    if is_table(path):
+        return [_table_info(path, path.stem, read_table(path))]
+    if path.suffix.lower() == ".parquet":
+        frame = read_parquet(path)
+        kinds = list(frame.geom_type.dropna().mode())
+        info = _table_info(path, path.stem, frame.drop(columns=frame.geometry.name))
+        crs = None if frame.crs is None else frame.crs.to_string()
+        return [replace(info, geometry=_kind_of(kinds[0]) if kinds else "none", crs=crs)]
     found = []
     for name, _ in layer_names(path):
         info = pyogrio.read_info(path, layer=name, force_feature_count=True)
@@ -67,6 +75,12 @@ def list_layers(path: str | Path) -> list[LayerInfo]:
             LayerInfo(path, name, kind, int(info["features"]), _said_crs(info["crs"]), tuple(info["fields"]), text)
         )
     return found
+
+
+def _table_info(path: Path, name: str, table: pd.DataFrame) -> LayerInfo:
+    has_xy = find_column(table.columns, X_NAMES) and find_column(table.columns, Y_NAMES)
+    text = tuple(column for column in table.columns if not pd.api.types.is_numeric_dtype(table[column]))
+    return LayerInfo(path, name, "point" if has_xy else "none", len(table), None, tuple(table.columns), text)
 
 
 def recognise_layers(layers: Sequence[LayerInfo]) -> dict[str, LayerInfo]:
@@ -93,21 +107,31 @@ def _said_crs(crs: str | None) -> str | None:
 
 def _geometry_kind(path: Path, layer: str, declared: str | None) -> str:
     """Return point, line, polygon or none; a layer of unknown or mixed type is judged by its first features."""
-    kinds = (
-        ("Point", "point"),
-        ("LineString", "line"),
-        ("Curve", "line"),
-        ("Polygon", "polygon"),
-        ("Surface", "polygon"),
-    )
     if declared is None:
         return "none"
-    for word, kind in kinds:
-        if word in declared:
-            return kind
+    if _kind_of(declared) != "none":
+        return _kind_of(declared)
     first = gpd.read_file(path, layer=layer, rows=100)
     common = list(first.geom_type.dropna().mode()) if isinstance(first, gpd.GeoDataFrame) else []
-    return next((kind for word, kind in kinds if common and word in common[0]), "none")
+    return _kind_of(common[0]) if common else "none"
+
+
+def _kind_of(name: str) -> str:
+    """Return point, line, polygon or none for the name of a geometry type."""
+    kinds = {"Point": "point", "LineString": "line", "Curve": "line", "Polygon": "polygon", "Surface": "polygon"}
+    # A CurvePolygon is a polygon.
+    name = name.replace("CurvePolygon", "Polygon")
+    return next((kind for word, kind in kinds.items() if word in name), "none")
+
+
+def taken_by_shape(roles: dict[str, LayerInfo]) -> list[str]:
+    """Say which layers were recognised by their shapes alone: their names do not tell."""
+    return [
+        f"{info.path.name}: {info.name} is taken for the {role.replace('_', ' ')} because of its shapes alone, "
+        "its name does not tell"
+        for role, info in roles.items()
+        if role in ("faults", "geology", "deposits") and not re.search(_ROLE_NAMES[role], info.name.casefold())
+    ]
 
 
 def _role_score(role: str, layer: LayerInfo) -> float:
@@ -115,6 +139,8 @@ def _role_score(role: str, layer: LayerInfo) -> float:
     if role == "deposits" and layer.geometry == "polygon" and named:
         return 1.0
     if layer.geometry != _GEOMETRY_OF[role] or not layer.count:
+        return 0.0
+    if not named and re.search(_OTHER_NAMES, layer.name.casefold()):
         return 0.0
     if role == "samples":
         return (10.0 if named else 1.0) + len(layer.elements) if layer.elements else 0.0

@@ -14,6 +14,7 @@ from .check import check_survey
 from .compositions import use_log_ratios
 from .errors import UsageError, nearest_name
 from .folds import spatial_folds
+from .formats import is_database
 from .heldout import NETWORK
 from .negatives import draw_windows
 from .predict import predict_scores
@@ -78,7 +79,8 @@ def load_project(path: str | Path) -> Project:
             if "path" not in table:
                 raise UsageError(f"{path.name}: [{role}] has no path.")
             options = {k: v for k, v in table.items() if k not in {"path", *extra.get(role, set())}}
-            sources[role] = Source(path.parent / table["path"], **options)
+            place = table["path"]
+            sources[role] = Source(place if is_database(place) else path.parent / place, **options)
     stages = {name: _checked(path, name, content[name], known[name]) for name in known if name in content}
     limits = stages.get("check", {}).get("detection_limits")
     if isinstance(limits, str):

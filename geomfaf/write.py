@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ import xarray as xr
 from .bands import Band, as_dataarray, bands_of, describe_band, from_rasterio, grid_of
 from .blockwise.raster_files import read_zarr
 from .errors import DataError, OutputExistsError, UsageError
+from .findings import Finding, findings_layer
 from .grid import Grid
 
 
@@ -122,6 +123,8 @@ def read_raster(path: str | Path) -> xr.DataArray:
 def write_layers(layers: Mapping[str, gpd.GeoDataFrame], path: str | Path, *, overwrite: bool = False) -> Path:
     """Write vector layers into one GeoPackage (version 1.2, which every QGIS since 3.0 reads)."""
     path = Path(path)
+    if not layers:
+        raise UsageError(f"there is no layer to write into {path.name}: give at least one.")
     with finished_file(path, overwrite=overwrite) as final:
         for name, frame in layers.items():
             options: dict[str, Any] = {} if final.exists() else {"VERSION": "1.2"}
@@ -137,6 +140,35 @@ def write_table(table: pd.DataFrame, path: str | Path, *, overwrite: bool = Fals
     with finished_file(path, overwrite=overwrite) as final:
         table.to_csv(final, index=False, float_format=_short)
     return path
+
+
+def write_findings(
+    table: pd.DataFrame,
+    findings: Sequence[Finding],
+    layers: dict[str, gpd.GeoDataFrame],
+    folder: str | Path,
+    *,
+    overwrite: bool = False,
+) -> None:
+    """Write findings as ``check.csv``, ``check.json`` and, for the map, layer ``findings`` of ``check.gpkg``.
+
+    Parameters
+    ----------
+    table, findings
+        From :func:`geomfaf.check_survey`: its table, and the ``findings`` of the survey it returns.
+    layers : dict
+        Role -> layer as read.
+    folder : path
+        Made when it is not there.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_table(table, folder / "check.csv", overwrite=overwrite)
+    content = [{**line, "rows": [int(row) for row in line["rows"].split()]} for line in table.to_dict("records")]
+    write_json({"findings": content}, folder / "check.json", overwrite=overwrite)
+    shown = findings_layer(findings, {role: frame.reset_index(drop=True) for role, frame in layers.items()})
+    if len(shown):
+        write_layers({"findings": shown}, folder / "check.gpkg", overwrite=overwrite)
 
 
 def write_json(content: Mapping[str, Any], path: str | Path, *, overwrite: bool = False) -> Path:

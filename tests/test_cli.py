@@ -219,6 +219,18 @@ def test_what_the_gridding_offers_can_be_asked_for(demo, tmp_path):
     assert float(found.attrs["notes"]["Au_ppb"]["rmse_log10_spatial_blocks"]) > 0
 
 
+def test_a_stack_of_a_project_file_is_built_as_the_file_says(demo, tmp_path):
+    toml = demo / "demo" / "power.toml"
+    text = (demo / "demo" / "geomfaf.toml").read_text()
+    toml.write_text(text.replace("[grid]", "[grid]\npower = 3\nscale = 'linear'\nmax_distance = 5000\n", 1))
+    words = ("--elements", "Au", "--cell", "400", "--no-errors", "--power", "1.5")
+    for given, power in ((words[:-2], "3"), (words, "1.5")):
+        out = tmp_path / f"{power}.tif"
+        assert call("stack", toml, out, *given).exit_code == 0
+        notes = read_raster(out).attrs["notes"]["Au_ppb"]
+        assert notes == {"idw_power": power, "idw_neighbours": "12", "idw_scale": "linear"}
+
+
 @pytest.mark.parametrize(
     ("words", "parts"),
     [

@@ -9,8 +9,9 @@ import shapely
 from pyproj import CRS, Transformer
 from shapely import LineString, Point, box
 
-from geomfaf.check import clean_samples
+from geomfaf.check import check_survey, clean_samples
 from geomfaf.errors import DataError, UsageError
+from geomfaf.findings import require_accepted
 from geomfaf.read import Source, Survey, class_column, layer_names, metric_layer, parse_crs, read_layer, read_survey
 from geomfaf.recognise import list_layers, recognise_layers
 
@@ -166,7 +167,9 @@ def test_layers_in_five_coordinate_systems_meet_at_the_same_place(tmp_path):
     np.testing.assert_allclose(coordinates(survey.deposits), XY[:2], rtol=0, atol=0.01)
     assert shapely.hausdorff_distance(survey.faults.geometry[0], fault_lines().geometry[0]) < 2
     assert {finding.layer for finding in survey.findings} == {"deposits", "geology", "faults", "study_area"}
-    assert all("reprojected" in finding.done for finding in survey.findings)
+    assert sum("reprojected" in finding.done for finding in survey.findings) == 4
+    # Swiss coordinates far east of Switzerland are allowed, and said.
+    assert [finding.layer for finding in survey.findings if finding.rule == "outside the area of use"] == ["faults"]
 
 
 def test_a_survey_in_degrees_goes_to_its_utm_zone_and_that_is_said(tmp_path):
@@ -213,8 +216,9 @@ def test_a_target_without_metres_is_refused(survey_file, crs):
 
 def test_metres_that_are_called_degrees_are_refused(tmp_path):
     wrong = Source(text_file(tmp_path, TABLES["comma"][0]), crs="EPSG:4326")
-    with pytest.raises(DataError, match="do not lie on the Earth in WGS 84: name the right CRS"):
-        read_survey({"samples": wrong, "deposits": wrong})
+    survey = read_survey({"samples": wrong, "deposits": wrong})
+    with pytest.raises(DataError, match=r"do not lie on the Earth in WGS 84: they are no degrees\. name the right CRS"):
+        require_accepted(check_survey(survey)[1])
 
 
 def test_a_layer_read_alone_is_metric_too(tmp_path):

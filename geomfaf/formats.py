@@ -1,0 +1,216 @@
+"""File formats beside the vector files: tables of text, Excel, GeoParquet, a PostGIS database; and text encodings."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+
+from .errors import DataError, UsageError
+
+X_NAMES = (
+    "x",
+    "easting",
+    "east",
+    "x_m",
+    "xcoord",
+    "x_coord",
+    "coord_x",
+    "point_x",
+    "utm_e",
+    "lon",
+    "long",
+    "longitude",
+)
+Y_NAMES = ("y", "northing", "north", "y_m", "ycoord", "y_coord", "coord_y", "point_y", "utm_n", "lat", "latitude")
+TEXT_TABLES = (".csv", ".tsv", ".txt")
+EXCEL = (".xlsx", ".xlsm")
+TABLES = (*TEXT_TABLES, *EXCEL)
+
+
+def is_table(path: str | Path) -> bool:
+    """Return whether a file is a table, which has no geometry of its own."""
+    return Path(path).suffix.lower() in TABLES
+
+
+def is_database(path: str | Path) -> bool:
+    """Return whether a source is the address of a database."""
+    return str(path).startswith(("postgresql://", "postgres://"))
+
+
+def hidden_password(address: str) -> str:
+    """Return the address of a database without its password.
+
+    >>> hidden_password("postgresql://ann:secret@host/base")
+    'postgresql://ann:***@host/base'
+    """
+    return re.sub(r"(?<=://)([^:/@]*):[^@]*@", r"\1:***@", address)
+
+
+# --- text ------------------------------------------------------------------------------------------------------------
+
+
+def find_encoding(raw: bytes) -> str:
+    """Return the encoding of a text: what its first bytes say, else UTF-8, else GBK where it is Chinese, else cp1252.
+
+    GBK and cp1252 cannot be told apart for certain; a Chinese character between two small Latin letters is an accented
+    one.
+
+    >>> [find_encoding(text.encode(code)) for text, code in (
+    ...     ("Au", "utf-8"), ("Au", "utf-8-sig"), ("Au", "utf-16"), ("Größe", "cp1252"), ("地层,岩性", "gbk"))]
+    ['utf-8', 'utf-8-sig', 'utf-16', 'cp1252', 'gb18030']
+    """
+    for mark, name in (
+        (b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe\x00\x00", "utf-32"), (b"\xff\xfe", "utf-16"),
+        (b"\xfe\xff", "utf-16"),
+    ):  # fmt: skip
+        if raw.startswith(mark):
+            return name
+    start = raw[:2000]
+    if start[1::2].count(0) > len(start) // 4 > 0:
+        return "utf-16-le"
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError:
+        pass
+    else:
+        return "utf-8"
+    try:
+        text = raw.decode("gb18030")
+    except UnicodeDecodeError:
+        return "cp1252"
+    chinese = re.findall("[\u4e00-\u9fff]+", text)
+    common = sum(len(run.encode("gb2312", errors="ignore")) // 2 for run in chinese)
+    other = len(re.findall("[^\x00-\x7f]", text))
+    between = len(re.findall("(?<=[a-z])[\u4e00-\u9fff](?=[a-z])", text))
+    return "gb18030" if common > 0.8 * other and between < 0.2 * len(chinese) else "cp1252"
+
+
+def read_table(path: Path, sheet: str | None = None, encoding: str | None = None) -> pd.DataFrame:
+    """Read a text table or an Excel sheet as pandas sees it; delimiter and encoding are found, nothing is converted.
+
+    The encoding is in ``attrs["encoding"]``.
+    """
+    if path.suffix.lower() in EXCEL:
+        return _read_excel(path, sheet)
+    raw = path.read_bytes()
+    encoding = encoding or find_encoding(raw)
+    try:
+        header = re.sub(r'"[^"]*"', "", raw[:1_000_000].decode(encoding, errors="replace").split("\n", 1)[0])
+        delimiter = max("\t;|,", key=header.count)
+        table = pd.read_csv(path, sep=delimiter, encoding=encoding, low_memory=False)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeError, LookupError) as error:
+        raise DataError(f"{path.name} is not a table that can be read (as {encoding}): {error}") from error
+    table.attrs["encoding"] = encoding
+    return table
+
+
+def _read_excel(path: Path, sheet: str | None) -> pd.DataFrame:
+    try:
+        book = pd.read_excel(path, sheet_name=None)
+    except (ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path.name} is not an Excel workbook that can be read: {error}") from error
+    filled = {str(name): table for name, table in book.items() if len(table)}
+    by_case = {name.casefold(): name for name in filled}
+    if sheet is None and len(filled) == 1:
+        sheet = next(iter(filled))
+    if sheet is None or sheet.casefold() not in by_case:
+        asked = f'no sheet "{sheet}"' if sheet else f"{len(filled)} sheets, name one of them with layer ="
+        raise UsageError(f"{path.name} has {asked}: {', '.join(filled)}.")
+    table = filled[by_case[sheet.casefold()]]
+    table.columns = [str(column) for column in table.columns]
+    return table
+
+
+def find_column(columns: Iterable[str], names: Sequence[str]) -> str | None:
+    """Return the first of the (lower-case) names that a table has, as the table spells it."""
+    folded = {str(column).strip().casefold(): str(column) for column in columns}
+    return next((folded[name] for name in names if name in folded), None)
+
+
+def coordinate_numbers(column: pd.Series, file: str) -> np.ndarray:
+    """Return a column of coordinates as numbers, NaN where it is blank; decimal commas and blanks are understood."""
+    if pd.api.types.is_numeric_dtype(column):
+        return column.to_numpy(float, na_value=np.nan)
+    text = column.astype("string").str.replace(r"\s", "", regex=True).str.replace(",", ".", regex=False)
+    text = text.mask(text == "")
+    numbers = pd.to_numeric(text, errors="coerce").to_numpy(float, na_value=np.nan)
+    bad = np.isnan(numbers) & text.notna().to_numpy(bool)
+    if bad.any():
+        row = int(bad.argmax())
+        raise DataError(f'{file}, row {row}: coordinate "{column.iloc[row]}" in column {column.name} is not a number.')
+    return numbers
+
+
+def text_encoding(path: Path) -> str | None:
+    """Return the encoding of a shapefile that does not say it, when its text needs one; else None."""
+    if path.suffix.lower() == ".zip":
+        with zipfile.ZipFile(path) as archive:
+            names = {name.lower(): name for name in archive.namelist()}
+            tables = [name for name in names if name.endswith(".dbf")]
+            if len(tables) != 1 or tables[0][:-3] + "cpg" in names:
+                return None
+            raw = archive.read(names[tables[0]])
+    else:
+        table = next((p for p in (path.with_suffix(".dbf"), path.with_suffix(".DBF")) if p.exists()), None)
+        said = any(path.with_suffix(suffix).exists() for suffix in (".cpg", ".CPG"))
+        if path.suffix.lower() != ".shp" or table is None or said:
+            return None
+        raw = table.read_bytes()
+    text = raw[int.from_bytes(raw[8:10], "little") :] if len(raw) > 32 else b""
+    return None if text.isascii() else find_encoding(text.rstrip(b"\x1a"))
+
+
+# --- other stores ----------------------------------------------------------------------------------------------------
+
+
+def read_parquet(path: Path) -> gpd.GeoDataFrame:
+    """Read a GeoParquet file; needs the extra ``parquet``."""
+    try:
+        return gpd.read_parquet(path)
+    except ImportError as error:
+        raise UsageError(f"{path.name}: GeoParquet needs pyarrow: pip install 'geomfaf[parquet]'.") from error
+    except (ValueError, OSError) as error:
+        raise DataError(f"{path.name} is no GeoParquet file that can be read: {error}") from error
+
+
+def read_database(address: str, layer: str | None, query: str | None) -> gpd.GeoDataFrame:
+    """Read a table or a query of a PostGIS database; needs the extra ``postgis``.
+
+    Raises
+    ------
+    UsageError
+        When neither layer nor query is given, or the database refuses.
+    DataError
+        When the result has no geometry column.
+    """
+    if (layer is None) == (query is None):
+        raise UsageError(f"{hidden_password(address)}: give either layer = a table, or query = an SQL query.")
+    try:
+        import psycopg  # noqa: F401  (sqlalchemy would name its own, older default)
+        import sqlalchemy
+    except ImportError as error:
+        raise UsageError("a database needs sqlalchemy and psycopg: pip install 'geomfaf[postgis]'.") from error
+
+    url = "postgresql+psycopg://" + address.split("://", 1)[1]
+    sql = query.strip().rstrip(";") if query else "SELECT * FROM " + ".".join(f'"{p}"' for p in str(layer).split("."))
+    sql = sql.replace(":", r"\:")  # no placeholders: a colon is a colon
+    try:
+        # Without a pool the connection is closed with its block.
+        engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.pool.NullPool)
+        with engine.connect() as connection:
+            kind = connection.scalar(sqlalchemy.text(r"SELECT to_regtype('geometry')\:\:oid"))
+            empty = connection.execute(sqlalchemy.text(f"SELECT * FROM ({sql}) AS asked LIMIT 0"))
+            shapes = [name for name, code, *_ in empty.cursor.description if code == kind]
+            empty.close()
+            if not shapes:
+                raise DataError(f"{hidden_password(address)}: the result has no geometry column.")
+            return gpd.read_postgis(sqlalchemy.text(sql), connection, geom_col=shapes[0])
+    except sqlalchemy.exc.SQLAlchemyError as error:
+        reason = str(getattr(error, "orig", error)).splitlines()[0]
+        raise UsageError(f"{hidden_password(address)} cannot be read: {reason}") from error

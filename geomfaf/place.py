@@ -1,0 +1,236 @@
+"""Where layers lie: coordinates that cannot be right are refused, with the setting that would put them right.
+
+Nothing is moved here. A layer is judged by where it lies in the area of use of its CRS, and the layers of a survey by
+where they lie among themselves.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+import geopandas as gpd
+import numpy as np
+import shapely
+from pyproj import CRS, Transformer
+from pyproj.exceptions import CRSError, ProjError
+
+from .findings import Finding
+
+Box = tuple[float, float, float, float]
+XY = tuple[float, float]
+
+# What people pass for metres east and north; how to undo it; the setting that says so.
+MISTAKES: tuple[tuple[str, Callable[[float, float], XY], str], ...] = (
+    ("kilometres, not metres", lambda x, y: (1000 * x, 1000 * y), 'xy_unit = "km"'),
+    ("swapped: north stands before east", lambda x, y: (y, x), "swap_xy = true"),
+    ("kilometres and swapped", lambda x, y: (1000 * y, 1000 * x), 'xy_unit = "km" and swap_xy = true'),
+)
+
+
+def is_metric(crs: CRS) -> bool:
+    """Return whether a CRS is projected and has metres on both axes."""
+    return crs.is_projected and all(axis.unit_name in ("metre", "meter") for axis in crs.axis_info)
+
+
+def home_of(crs: CRS) -> Box | None:
+    """Return the area of use of a CRS in its own coordinates, or None when it is not known.
+
+    >>> [round(value, -3) for value in home_of(CRS(32650))]
+    [166000.0, 0.0, 834000.0, 9329000.0]
+    """
+    use = crs.area_of_use
+    if use is None or use.west > use.east or crs.geodetic_crs is None:
+        return None
+    if crs.is_geographic:
+        return use.bounds
+    try:
+        return Transformer.from_crs(crs.geodetic_crs, crs, always_xy=True).transform_bounds(*use.bounds)
+    except ProjError:
+        return None
+
+
+def extent_of(frame: gpd.GeoDataFrame) -> Box | None:
+    """Return west, south, east, north of a layer without its outermost hundredths; None when it lies nowhere."""
+    bounds = shapely.bounds(frame.geometry.to_numpy())
+    bounds = bounds[np.isfinite(bounds).all(axis=1)]
+    if not len(bounds):
+        return None
+    west, south = np.quantile(bounds[:, :2], 0.01, axis=0)
+    east, north = np.quantile(bounds[:, 2:], 0.99, axis=0)
+    return float(west), float(south), float(max(east, west)), float(max(north, south))
+
+
+def _middle(box: Box) -> XY:
+    return (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+
+
+def _inside(xy: XY, box: Box, margin: float = 0.0) -> bool:
+    """Return whether a position lies in a box grown on each side by a share of its width and height."""
+    across, along = margin * (box[2] - box[0]), margin * (box[3] - box[1])
+    return box[0] - across <= xy[0] <= box[2] + across and box[1] - along <= xy[1] <= box[3] + along
+
+
+# --- one layer in its own CRS ----------------------------------------------------------------------------------------
+
+
+def check_coordinates(role: str, frame: gpd.GeoDataFrame) -> Finding | None:
+    """Return what is wrong with the coordinates of a layer, judged by the area of use of its CRS alone."""
+    crs, box = CRS(frame.crs), extent_of(frame)
+    home = home_of(crs)
+    use = crs.area_of_use
+    if box is None or home is None or use is None:
+        return None
+    xy = _middle(box)
+    said = f"{_numbers(xy)} in {_name(crs)}"
+
+    def refuse(rule: str, what: str, advice: str) -> Finding:
+        return Finding("refused", role, "", rule, len(frame), f"the coordinates ({said}) {what}", advice, (0,))
+
+    if crs.is_geographic:
+        if _inside(xy, (-180, -90, 180, 90)):
+            return None
+        if _inside(xy[::-1], (-180, -90, 180, 90)):
+            return refuse("swapped axes", "are swapped: latitude stands first", _setting(role, "swap_xy = true"))
+        what = f"do not lie on the Earth in {crs.name}: they are no degrees"
+        advice = f'name the right CRS, the projected CRS they were measured in: crs = "EPSG:..." under [{role}]'
+        return refuse("metres called degrees", what, advice)
+    if _inside(xy, home):
+        return None
+    for what, undo, setting in MISTAKES:
+        if _inside(undo(*xy), home):
+            return refuse(what.split(",")[0].split(":")[0], f"are {what}", _setting(role, setting))
+    for degrees, swapped in ((xy, False), (xy[::-1], True)):
+        if _inside(degrees, use.bounds):
+            more = " and swap_xy = true" if swapped else ""
+            what = "are degrees, not metres" + (" (latitude first)" if swapped else "")
+            return refuse("degrees called metres", what, _setting(role, 'crs = "EPSG:4326"' + more))
+    if 1e6 < xy[0] < 1e8 and _inside((xy[0] % 1e6, xy[1]), home):
+        what = f"begin with a zone number ({int(xy[0] // 1e6)}) that this CRS does not have"
+        advice = f'name the variant of the CRS with zone numbers: crs = "EPSG:..." under [{role}]'
+        return refuse("zone in the easting", what, advice)
+    fits = next((other for other in neighbours(crs) if _same_ground(xy, crs, other)), None)
+    if _inside(xy, home, 2.0) and fits is not None:
+        done = f"the middle ({said}) lies outside the zone: lengths are distorted there"
+        return Finding("noticed", role, "", "outside the zone", len(frame), done, f"crs = {_quoted(fits)} fits better")
+    if _inside(xy, home, 2.0):
+        done = f"the middle ({said}) lies outside the area that this CRS is made for"
+        return Finding("noticed", role, "", "outside the area of use", len(frame), done, "name a CRS of the area")
+    west, south, east, north = home
+    what = f"lie far from the area of this CRS (x {west:,.0f} to {east:,.0f}, y {south:,.0f} to {north:,.0f})"
+    return refuse("coordinates that cannot be", what, "correct the coordinates or name their CRS: crs =")
+
+
+def neighbours(crs: CRS) -> Iterator[CRS]:
+    """Give the zones next to a CRS of zones, the nearest first, then the other hemisphere.
+
+    >>> [other.name for other in neighbours(CRS(32650))][:2]
+    ['WGS 84 / UTM zone 51N', 'WGS 84 / UTM zone 49N']
+    """
+    found = re.search(r"(zone |CM )(\d+)", crs.name)
+    if found is None:
+        return
+    step = 3 if found[1] == "CM " and "3-degree" in crs.name else 6 if found[1] == "CM " else 1
+    names = [
+        f"{crs.name[: found.start(2)]}{int(found[2]) + step * jump}{crs.name[found.end(2) :]}"
+        for jump in (1, -1, 2, -2)
+    ]
+    half = {"N": "S", "S": "N"}.get(crs.name[-1])
+    names += [crs.name[:-1] + half] if half and "UTM" in crs.name else []
+    for name in names:
+        try:
+            yield CRS.from_user_input(name)
+        except CRSError:
+            continue
+
+
+def _same_ground(xy: XY, crs: CRS, other: CRS) -> bool:
+    """Return whether a position lies in the area of use of another CRS."""
+    use = other.area_of_use
+    lon_lat = Transformer.from_crs(crs, 4326, always_xy=True).transform(*xy)
+    return use is not None and _inside(lon_lat, use.bounds)
+
+
+# --- the layers among themselves -------------------------------------------------------------------------------------
+
+
+def check_extents(read: dict[str, gpd.GeoDataFrame], target: CRS) -> list[Finding]:
+    """Return which layers lie away from the others, by how far, and the setting that would bring them there.
+
+    Parameters
+    ----------
+    read : dict
+        Role -> layer as read, each in its own CRS.
+    target : CRS
+        The metric CRS of the survey.
+    """
+    boxes = {role: box for role, frame in read.items() if (box := extent_of(frame.to_crs(target))) is not None}
+    together = _largest_group(boxes)
+    ground = shapely.box(*shapely.union_all([shapely.box(*boxes[role]) for role in together]).bounds)
+    found = []
+    for role in boxes:
+        if role in together:
+            continue
+        away = shapely.distance(shapely.box(*boxes[role]), ground) / 1000
+        names = " and ".join(sorted(together))
+        done = f"the {role} do not overlap the {names}: {away:,.0f} km lie between them"
+        advice = _remedy(role, read[role], target, ground.bounds)
+        if not advice and len(together) == 1:  # either of the two may be the one that is wrong
+            other = together[0]
+            advice = _remedy(other, read[other], target, boxes[role])
+        advice = advice or f"check the CRS and the coordinates of the {role}"
+        found.append(Finding("refused", role, "", "away from the other layers", len(read[role]), done, advice))
+    return found
+
+
+def _largest_group(boxes: dict[str, Box]) -> list[str]:
+    """Return the layers that overlap one another, directly or through others; of equal groups the one first named."""
+    left, groups = list(boxes), []
+    while left:
+        group = [left.pop(0)]
+        for member in group:
+            here = shapely.box(*boxes[member])
+            near = [role for role in left if shapely.intersects(here, shapely.box(*boxes[role]))]
+            group += near
+            left = [role for role in left if role not in near]
+        groups.append(group)
+    return max(groups, key=len)
+
+
+def _remedy(role: str, frame: gpd.GeoDataFrame, target: CRS, ground: Box) -> str:
+    """Return the setting that puts the middle of a layer on a ground in the target CRS, or ""."""
+    crs, box = CRS(frame.crs), extent_of(frame)
+    if box is None:
+        return ""
+    xy = _middle(box)
+    tries = [(crs, undo(*xy), setting) for _, undo, setting in MISTAKES if crs.is_projected or "km" not in setting]
+    tries += [(other, xy, f"crs = {_quoted(other)}") for other in (target, *neighbours(crs), *neighbours(target))]
+    if crs.is_projected:
+        degrees = 'crs = "EPSG:4326"'
+        tries += [(CRS(4326), xy, degrees), (CRS(4326), xy[::-1], f"{degrees} and swap_xy = true")]
+    for other, place, setting in tries:
+        if other == crs and place == xy:
+            continue
+        moved = Transformer.from_crs(other, target, always_xy=True).transform(*place)
+        if np.isfinite(moved).all() and _inside(moved, ground, 0.25):
+            what = f" ({other.name})" if other != crs and other.is_projected else ""
+            return f"{_setting(role, setting)}{what} would bring them together"
+    return ""
+
+
+def _setting(role: str, setting: str) -> str:
+    return f"set {setting} under [{role}] of the project file"
+
+
+def _quoted(crs: CRS) -> str:
+    code = crs.to_authority()
+    return f'"{":".join(code)}"' if code else f'"{crs.name}"'
+
+
+def _name(crs: CRS) -> str:
+    code = crs.to_authority()
+    return f"{crs.name}, {':'.join(code)}" if code else crs.name
+
+
+def _numbers(xy: XY) -> str:
+    return ", ".join(f"{value:,.2f}" if abs(value) < 1e4 else f"{value:,.0f}" for value in xy)
