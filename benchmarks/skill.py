@@ -9,11 +9,13 @@ import argparse
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+import xarray as xr
 
 import geomfaf as gm
 from geomfaf.assess import Assessment, assessment_record, draw_seed
-from geomfaf.bands import as_dataarray, bands_of, grid_of
+from geomfaf.bands import Band, as_dataarray, bands_of, grid_of
 from geomfaf.chance import null_test
 from geomfaf.evaluate import evaluate_baselines
 from geomfaf.heldout import NETWORK, Draw
@@ -58,10 +60,7 @@ def run_stack(areas: Path, folder: Path, draws: int = 3) -> None:
     if (out / "run.json").exists():
         return
     out.mkdir(parents=True, exist_ok=True)
-    stack = gm.read_raster(areas / "cloncurry_iocg_stack.tif")
-    kept = [str(name) for name in stack["band"].values if "prob" not in str(name).lower()]
-    say(f"bands: {', '.join(kept)} of {', '.join(map(str, stack['band'].values))}")
-    stack = stack.sel(band=kept)
+    stack = _cloncurry(areas / "cloncurry_iocg_stack.tif")
     deposits = gm.read_layer(gm.Source(areas / "cloncurry_iocg.gpkg", "deposits"))
     grid, valid = grid_of(stack), valid_cells(stack)
     ore = gm.centred_windows(grid, 16, deposits.to_crs(grid.crs), valid, negatives=0)
@@ -83,6 +82,20 @@ def run_stack(areas: Path, folder: Path, draws: int = 3) -> None:
     write_json({"folds": cut, "grid": {"cell": grid.cell}}, out / "run.json", overwrite=True)
     for file in (out / "kept").glob("*"):
         file.unlink()
+
+
+def _cloncurry(path: Path) -> xr.DataArray:
+    """Return the evidence with the kinds that the file does not tell; the posterior is not among it."""
+    stack = gm.read_raster(path)
+    stack = stack.sel(band=[name for name in stack["band"].values if "posterior" not in str(name)])
+    bands = []
+    for name, layer in zip(map(str, stack["band"].values), stack.values, strict=True):
+        values = np.unique(layer[np.isfinite(layer)])
+        legend = {int(value): f"{value:g}" for value in values}
+        distance = name.startswith("dist_")
+        bands.append(Band(name, "distance", "m") if distance else Band(name, "class", legend=legend))
+    say(f"bands: {', '.join(f'{band.name} ({band.kind})' for band in bands)}")
+    return as_dataarray(stack.values, grid_of(stack), bands)
 
 
 def page(folder: Path) -> str:

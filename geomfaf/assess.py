@@ -109,7 +109,8 @@ def assess_map(
         seed=model.seed,
     )
     lines = [*evaluation.verdict, *optimism_lines(meter)]
-    lines.append(f"{NETWORK}'s figures are the mean of {networks} draws, the simple models' of {len(tables)}.")
+    drawn = f"the mean of {networks} draws" if networks > 1 else "those of one draw"
+    lines.append(f"{NETWORK}'s figures are {drawn} of barren windows and seeds, the simple models' of {len(tables)}.")
     shifts, null = settings.get("shifts", SHIFTS), None
     if evidence is not None and shifts:
         factor = grid_of(evidence).cell / model.folds.grid.cell

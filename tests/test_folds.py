@@ -181,6 +181,14 @@ def test_a_cluster_across_a_block_edge_stays_in_one_fold():
         assert folds.linkage == 8
 
 
+def test_deposits_of_one_block_or_within_the_linkage_are_one_cluster():
+    folds = Folds(make_grid(64, 64), 16, np.arange(16).reshape(4, 4) % 3, 4, linkage=4)
+    rows, cols = np.array([2, 13, 2, 17, 40]), np.array([2, 13, 40, 13, 40])
+    found = folds.clusters(rows, cols)  # the first two share a block, the fourth is 4 cells from the second
+    assert found[0] == found[1] == found[3]
+    assert len(np.unique(found)) == 3
+
+
 def test_few_clusters_are_left_out_one_by_one_and_a_count_given_is_kept():
     grid = make_grid(384, 384)
     rows, cols = (32 + 128 * np.indices((3, 2))).reshape(2, -1)
