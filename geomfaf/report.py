@@ -8,6 +8,7 @@ from pathlib import Path
 import geopandas as gpd
 import numpy as np
 import pandas as pd
+import shapely
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, LogNorm, Normalize
@@ -330,12 +331,16 @@ def _number_targets(axes: Axes, targets: gpd.GeoDataFrame) -> None:
     near = 0.022 * max(abs(right - left), abs(top - bottom))
     placed: list[tuple[float, float]] = []
     for target in targets.itertuples():
-        east, north = target.geometry.bounds[2] / 1e3, target.geometry.bounds[3] / 1e3
+        # The outline's own north-east corner: that of its bounding box may lie far away from it.
+        outline = shapely.get_coordinates(target.geometry)
+        east, north = (outline[outline.sum(axis=1).argmax()] / 1e3).tolist()
         if any(abs(east - x) < near and abs(north - y) < near for x, y in placed):
             continue
         placed.append((east, north))
         axes.annotate(
             str(target.number), (east, north), xytext=(1, 1), textcoords="offset points", fontsize=7, weight="bold",
+            ha="right" if east > axes.get_xlim()[1] - near / 2 else "left",
+            va="top" if north > axes.get_ylim()[1] - near / 2 else "bottom",
             color="#0b3d91", zorder=6, path_effects=[withStroke(linewidth=2, foreground="white")],
         )  # fmt: skip
 

@@ -34,11 +34,11 @@ def verdict(aucs: Mapping[str, np.ndarray], clusters: np.ndarray, *, model: str 
     low, high = mean_interval(aucs[model], clusters, seed=seed)
     held = f"held-out map AUC {aucs[model].mean():.3f}, 95 % interval {low:.3f} to {high:.3f}, {count} deposits"
     if low > 0.5:
-        lines = [f"{model}'s map ranks unseen deposits better than chance ({held})."]
+        lines = [f"The map of {model} ranks unseen deposits better than chance ({held})."]
     elif high < 0.5:
-        lines = [f"{model}'s map ranks unseen deposits worse than chance ({held}): do not use it."]
+        lines = [f"The map of {model} ranks unseen deposits worse than chance ({held}): do not use it."]
     else:
-        lines = [f"The data do not show that {model}'s map is better than chance ({held})."]
+        lines = [f"The data do not show that the map of {model} is better than chance ({held})."]
     lines += _against_rivals(aucs, clusters, model, seed)
     lines.append(_recommendation(aucs, clusters, model, seed))
     nearness = aucs.get(NO_MAPS[0])

@@ -47,7 +47,7 @@ def outranked(own, rival, count=200):
         (0.1, 0.3, "better than chance", "MFAF is ahead of extra trees", "MFAF"),
         (0.3, 0.1, "better than chance", "MFAF is beaten here by extra trees", "extra trees"),
         (0.2, 0.2, "better than chance", "MFAF cannot be told apart from extra trees", "MFAF"),
-        (0.5, 0.5, "do not show that MFAF's map is better than chance", "cannot be told apart", "MFAF"),
+        (0.5, 0.5, "do not show that the map of MFAF is better than chance", "cannot be told apart", "MFAF"),
         (0.8, 0.2, "worse than chance", "beaten here by", "extra trees"),
         (0.8, 0.6, "worse than chance", "beaten here by", "MFAF"),  # better than the network, and no good itself
     ],
