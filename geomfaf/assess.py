@@ -18,14 +18,18 @@ from .bands import Band, as_dataarray, bands_of, grid_of
 from .chance import SHIFTS, NullTest, null_test
 from .errors import UsageError
 from .evaluate import Evaluation, evaluate_model
+from .features import window_features
 from .folds import NO_FOLD
 from .heldout import NETWORK, Draw, network_draw, remembered
 from .model import Model, train_model
 from .optimism import measure_optimism
-from .predict import SCORE_BANDS
-from .progress import say
+from .predict import SCORE_BANDS, Lattice
+from .progress import say, track
 from .verdict import null_line, optimism_lines
 from .windows import window_centres
+
+MAP_STRIDE = 2
+"""Cells between the centres of a simple model's final map: it costs four times the evaluation's, once."""
 
 DRAWS = 5
 """Draws of barren windows and seeds that every simple model is judged on."""
@@ -158,15 +162,24 @@ def affordable_draws(model: Model, windows: gpd.GeoDataFrame, most: int) -> int:
 
 
 def baseline_scores(evaluation: Evaluation, name: str) -> xr.DataArray:
-    """Return the bands of :func:`geomfaf.predict_scores` by a simple model: the fold models of the first draw."""
+    """Return the bands of :func:`geomfaf.predict_scores` by a simple model: the fold models of the first draw.
+
+    The centres stand on every second cell: these models look at the centre's own values, and between the network's
+    centres a fault of one cell's width would become a row of beads.
+    """
     simple, draw = evaluation.simple, evaluation.draws[0]
-    wanted, at = simple.lattice.wanted, simple.at
-    found = np.full((simple.folds.count, *wanted.shape), np.nan, np.float32)
-    for fold in range(simple.folds.count):
-        ground = simple.ground.select(bands=simple.bands[fold])
-        found[fold][at] = simple.fitted(name, draw, fold).predict_proba(ground)[:, 1]
+    lattice = Lattice(simple.lattice.valid, min(simple.lattice.stride, MAP_STRIDE))
+    at = np.nonzero(lattice.wanted)
+    ground = window_features(simple.stack, lattice.rows[at[0]], lattice.cols[at[1]], simple.size)
+    found = np.full((simple.folds.count, *lattice.wanted.shape), np.nan, np.float32)
+    heldout, raster = np.full(lattice.valid.shape, np.nan, np.float32), simple.folds.raster()
+    for fold in track(range(simple.folds.count), f"mapping with {name}", unit="fold models"):
+        own = raster == fold
+        rival = simple.fitted(name, draw, fold)
+        found[fold][at] = rival.predict_proba(ground.select(bands=simple.bands[fold]))[:, 1]
+        heldout[own] = lattice.blend(found[fold])[own]
     votes = np.where(np.isnan(found), np.nan, found > 0.5).mean(axis=0)
-    mean, spread, share = simple.lattice.blend(np.stack([found.mean(axis=0), found.std(axis=0), votes]))
+    mean, spread, share = lattice.blend(np.stack([found.mean(axis=0), found.std(axis=0), votes]))
     texts = (
         f"Prospectivity score ({name}, mean of all fold models)",
         f"Held-out score ({name}, by the model that never saw the place)",
@@ -174,7 +187,7 @@ def baseline_scores(evaluation: Evaluation, name: str) -> xr.DataArray:
         f"Share of the fold models of {name} that vote ore",
     )
     bands = [Band(band.name, band.kind, band.unit, text) for band, text in zip(SCORE_BANDS, texts, strict=True)]
-    return as_dataarray(np.stack([mean, draw.maps[name], spread, share]), simple.folds.grid, bands)
+    return as_dataarray(np.stack([mean, heldout, spread, share]), simple.folds.grid, bands)
 
 
 def with_applicability(
