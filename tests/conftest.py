@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from geomfaf.progress import show_progress
+
 # A busy machine is no failure of the code under test.
 settings.register_profile("geomfaf", deadline=None)
 settings.load_profile("geomfaf")
@@ -23,3 +25,10 @@ def real_area():
         return path
 
     return path_of
+
+
+@pytest.fixture(autouse=True)
+def silent_progress():
+    """Leave progress as a program finds it: commands under test choose a style for the whole process."""
+    yield
+    show_progress("none")

@@ -203,7 +203,7 @@ def test_a_text_that_is_no_bounds_is_a_usage_error(demo, tmp_path):
     assert "W,S,E,N" in result.output
 
 
-def test_what_the_gridding_offers_can_be_asked_for(demo, tmp_path, progress_style):
+def test_what_the_gridding_offers_can_be_asked_for(demo, tmp_path):
     survey = demo / "demo" / "survey.gpkg"
     out = tmp_path / "o.zarr"
     words = ("grid", survey, out, "--elements", "Au,Cu", "--cell", "200", "--power", "auto", "--neighbours", "8")

@@ -330,8 +330,7 @@ def test_arrays_of_the_wrong_shape_are_refused():
 
 @pytest.fixture
 def progress_style():
-    yield show_progress
-    show_progress("none")
+    return show_progress
 
 
 def stderr_of_gridding():
