@@ -46,6 +46,7 @@ class Assessment:
     optimism: pd.DataFrame
     null: NullTest | None
     verdict: list[str]
+    network_null: NullTest | None = None
 
     @property
     def table(self) -> pd.DataFrame:
@@ -76,7 +77,8 @@ def assess_map(
         left out without.
     settings : dict, optional
         ``baselines`` (names), ``network_draws`` (how many draws the network is trained on; chosen by its cost when
-        omitted), ``optimism`` (models that are measured; extra trees), ``shifts`` (of the null test, 0 for none).
+        omitted), ``optimism`` (models that are measured; extra trees), ``shifts`` (of the null test, 0 for none),
+        ``network_shifts`` (of the null test by the network, none when omitted).
     folder : Path, optional
         Keeps what is finished, so that an interrupted evaluation goes on.
     """
@@ -116,27 +118,34 @@ def assess_map(
     drawn = f"the mean of {networks} draws" if networks > 1 else "those of one draw"
     lines.append(f"{NETWORK}'s figures are {drawn} of barren windows and seeds, the simple models' of {len(tables)}.")
     shifts, null = settings.get("shifts", SHIFTS), None
+    factor = 1.0 if evidence is None else grid_of(evidence).cell / model.folds.grid.cell
+    block, margin = max(2, round(model.folds.block / factor)), math.ceil(model.folds.margin / factor)
     if evidence is not None and shifts:
-        factor = grid_of(evidence).cell / model.folds.grid.cell
-        block, margin = max(2, round(model.folds.block / factor)), math.ceil(model.folds.margin / factor)
         null = null_test(evidence, deposits, block=block, margin=margin, shifts=shifts, seed=model.seed)
         lines.append(null_line(null))
-    return Assessment(evaluation, meter, null, lines)
+    few, network_null = settings.get("network_shifts", 0), None
+    if evidence is not None and few:
+        network_null = null_test(
+            evidence, deposits, block=block, margin=margin, shifts=few, network=model.options, seed=model.seed
+        )
+        lines.append(null_line(network_null))
+    return Assessment(evaluation, meter, null, lines, network_null)
 
 
 def assessment_record(found: Assessment) -> dict:
     """Return everything that was found as plain values, for evaluation.json."""
     evaluation = found.evaluation
-    null = None
-    if found.null is not None:
-        null = {"model": found.null.model, "way": found.null.way, "observed": found.null.observed, "p": found.null.p}
-        null["moved"] = found.null.moved
+    tests = [
+        {"model": test.model, "way": test.way, "observed": test.observed, "p": test.p, "moved": test.moved}
+        for test in (found.null, found.network_null)
+        if test is not None
+    ]
     return {
         "verdict": found.verdict,
         "recommended": evaluation.recommended,
         "models": found.table.to_dict("records"),
         "optimism": found.optimism.to_dict("records"),
-        "null_test": null,
+        "null_tests": tests,
         "folds": evaluation.proof.to_dict("records"),
         "held_out_shares": {name: 1 - values for name, values in evaluation.aucs.items()},
     }

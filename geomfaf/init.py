@@ -207,6 +207,7 @@ _STAGES = """\
 # baselines = ["logistic regression", "extra trees"]   # all when left out
 # optimism = ["extra trees"]   # models also judged by a random split; "MFAF" takes minutes
 # shifts = 199              # of the deposits, for the null test; 0 for none
+# network_shifts = 0        # the same by the network, five trainings each: a few, such as 4
 # paper_protocol = false    # adds the row of the paper's own, leaking protocol
 
 [targets]

@@ -122,7 +122,7 @@ def allowed_keys() -> dict[str, set[str]]:
         "folds": keywords(spatial_folds, without=("autocorrelation",)),
         "train": {f.name for f in fields(Training)} | {"device"},
         "predict": keywords(predict_scores),
-        "evaluate": {"baselines", "paper_protocol", "draws", "network_draws", "optimism", "shifts"},
+        "evaluate": {"baselines", "paper_protocol", "draws", "network_draws", "optimism", "shifts", "network_shifts"},
         "targets": keywords(make_targets, without=("stack", "faults")),
     }
 

@@ -83,6 +83,10 @@ def optimism_lines(meter: pd.DataFrame) -> list[str]:
     ]
 
 
+FEW = 19
+"""Moved patterns below which p cannot reach 0.05."""
+
+
 def null_line(test: NullTest) -> str:
     """Say whether the deposits could lie where they do by chance."""
     how = {"torus": "shifted", "rotate": "turned", "redraw": "redrawn"}[test.way]
@@ -90,6 +94,12 @@ def null_line(test: NullTest) -> str:
         f"{test.model} on all bands scores {test.observed:.3f} held out, the same pattern of deposits {how} at random "
         f"{len(test.moved)} times {test.moved.mean():.3f} on average, p = {test.p:.3f}"
     )
+    if len(test.moved) < FEW:
+        above = int((test.moved < test.observed).sum())
+        return (
+            f"Null test of {test.model}: the real pattern scores higher than {above} of {len(test.moved)} moved ones, "
+            f"which are too few for a p below {1 / (1 + len(test.moved)):.2f} ({figures})."
+        )
     if test.p <= 0.05:
         return f"The deposits do follow the evidence, beyond what their pattern explains ({figures})."
     return f"Null test: it cannot be excluded that the deposits follow nothing in the evidence ({figures})."

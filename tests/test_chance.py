@@ -6,8 +6,10 @@ from builders import make_grid, make_stack, points_in, scattered_cells, smooth_n
 from scipy.stats import kstest
 
 from geomfaf.bands import Band, as_dataarray
-from geomfaf.chance import NullTest, _moved, null_test
+from geomfaf.chance import NullTest, _Ground, _moved, null_test
 from geomfaf.errors import DataError, UsageError
+from geomfaf.train import Training
+from geomfaf.verdict import null_line
 
 GRID = make_grid(60, 60)
 
@@ -36,6 +38,29 @@ def test_deposits_that_follow_a_band_are_not_by_chance():
     assert result.p == 1 / 40
     assert result.observed > 0.7
     assert np.mean(result.moved) == pytest.approx(0.5, abs=0.1)
+
+
+def test_the_network_too_tells_deposits_that_follow_a_band_from_moved_ones(monkeypatch):
+    monkeypatch.setattr("geomfaf.chance.GROUND", 300)
+    cells = scattered_cells(GRID, 20, 1)
+    options = {"block": 15, "margin": 4, "shifts": 2, "network": Training(epochs=6, least_steps=60)}
+    result = null_test(make_stack(GRID, 1, ore=cells), points_in(GRID, *cells), **options)
+    assert result.observed > max(0.65, result.moved.max())
+    assert result.model == "MFAF"
+    line = null_line(result)
+    assert "the real pattern scores higher than 2 of 2 moved ones" in line
+    assert "too few for a p below 0.33" in line
+
+
+def test_the_network_is_tested_away_from_every_window_it_learned_from(monkeypatch):
+    """No training window of a fold may reach a cell of the fold's blocks."""
+    ground = _Ground(noise_stack(0), 15, 8, 0)
+    raster = np.full(GRID.shape, -1)
+    raster[ground.rows, ground.cols] = ground.fold
+    for fold, trains in enumerate(ground.trains):
+        for row, col in zip(ground.rows[trains][::50], ground.cols[trains][::50], strict=True):
+            window = raster[max(0, row - 4) : row + 4, max(0, col - 4) : col + 4]
+            assert not (window == fold).any()
 
 
 def test_p_counts_the_observed_pattern_too():

@@ -14,7 +14,14 @@ from builders import (
     small_scores,
 )
 
-from geomfaf.assess import affordable_draws, assess_map, baseline_scores, draw_seed, with_applicability
+from geomfaf.assess import (
+    affordable_draws,
+    assess_map,
+    assessment_record,
+    baseline_scores,
+    draw_seed,
+    with_applicability,
+)
 from geomfaf.baselines import BASELINES
 from geomfaf.features import window_features
 from geomfaf.folds import spatial_folds
@@ -154,7 +161,8 @@ def assessed(case, **settings):
 
 def test_an_assessment_holds_every_part_and_its_figures_agree():
     case = drawn_case()
-    found, model, scores, tables = assessed(case, network_draws=2)
+    found, model, scores, tables = assessed(case, network_draws=2, network_shifts=1)
+    assert [test["model"] for test in assessment_record(found)["null_tests"]] == ["logistic regression", NETWORK]
     table = found.table.set_index("model")
     assert table["draws"].to_dict() == {NETWORK: 2, "logistic regression": 2, "best band": 2}
     assert (table["map_auc_sd_draws"] > 0).all()

@@ -125,7 +125,7 @@ def test_the_summary_prints_the_verdict_and_the_counts(small_run):
 def test_the_evaluation_says_everything_it_found(small_run):
     out, _, _ = small_run
     found = json.loads((out / "evaluation.json").read_text())
-    assert found["null_test"]["p"] == 0.05  # none of the 19 moved patterns scores as high
+    assert found["null_tests"][0]["p"] == 0.05  # none of the 19 moved patterns scores as high
     assert found["optimism"][0]["optimism"] > 0
     assert all(row["gap"] >= 16 for row in found["folds"])
     assert "of the area is unlike any training ground" in found["verdict"][-1]
