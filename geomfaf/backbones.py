@@ -29,7 +29,7 @@ class Compact(nn.Module):
     """
 
     features = 48
-    dropout = 0.0
+    dropout = 0.0  # by default; `Training.dropout` sets it
 
     def __init__(self, channels: int, size: int) -> None:
         super().__init__()

@@ -180,7 +180,7 @@ def one_run(run: Path, path: Path, protocol: str, seed: int, options: Training) 
                 test = folds.testing(windows, member.fold)
                 if test.any():
                     x = encode_windows(stack, windows[test], names, member.encoder)
-                    scores[test] = member.classifier.predict_proba(x)[:, 1]
+                    scores[test] = member.judge(x)[0]
             tested = np.isfinite(scores)
             figures = window_metrics(windows.loc[tested, "label"].to_numpy(), scores[tested])
     path.parent.mkdir(parents=True, exist_ok=True)

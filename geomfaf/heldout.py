@@ -62,22 +62,16 @@ def network_draw(
         raster = model.folds.raster()
         for member in track(model.members, "scoring held-out ground", unit="folds"):
             own = raster == member.fold
-            found = lattice_scores(
-                stack,
-                lattice,
-                lattice.near(own & valid),
-                member.encoder,
-                member.classifier.predict_branches,
-                model.size,
-            )
-            heldout[own] = lattice.blend(found.mean(axis=0))[own]
+            wanted = lattice.near(own & valid)
+            found = lattice_scores(stack, lattice, wanted, member.encoder, member.judge, model.size)
+            heldout[own] = lattice.blend(found[0])[own]
     scores = np.full(len(windows), np.nan)
     for member in model.members:
         test = model.folds.testing(windows, member.fold)
         names = list(dict.fromkeys(channel.band for channel in member.encoder.channels))
         if test.any():
             x = encode_windows(stack, windows[test], names, member.encoder)
-            scores[test] = member.classifier.predict_proba(x)[:, 1]
+            scores[test] = member.judge(x)[0]
     return Draw(windows, model.seed, {NETWORK: heldout}, {NETWORK: scores})
 
 

@@ -98,6 +98,9 @@ class MFAF(nn.Module):
         Off for the paper's ablation.
     shared : bool
         One backbone for all branches (they are folded into the batch), else one each.
+    dropout : float
+        Share of the compact network's pooled features that is dropped before the classifier in training. Published
+        backbones keep theirs, or none.
 
     Examples
     --------
@@ -116,6 +119,7 @@ class MFAF(nn.Module):
         channel_attention: bool = True,
         spatial_attention: bool = True,
         shared: bool = True,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         rates = scaled_dilations(size) if dilations is None else tuple(dilations)
@@ -125,12 +129,18 @@ class MFAF(nn.Module):
         )
         self.backbones = nn.ModuleList(make_backbone(backbone, channels, size) for _ in ([0] if shared else rates))
         self.spatial = SpatialAttention() if spatial_attention else None
-        dropout: float = self.backbones[0].dropout  # type: ignore[assignment]
+        if backbone != "compact":
+            dropout = self.backbones[0].dropout  # type: ignore[assignment]
         self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
         self.classifier = nn.Linear(self.backbones[0].features, 2)  # type: ignore[arg-type]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the logits of every branch, (branches, batch, 2); class 1 is "ore"."""
+        logits = self.classifier(self.dropout(self.pooled(x)))
+        return logits.view(len(self.branches), len(x), 2)
+
+    def pooled(self, x: torch.Tensor) -> torch.Tensor:
+        """Return what the classifier looks at: each branch's mean features, (branches * batch, features)."""
         features = [branch(x) for branch in self.branches]
         if len(self.backbones) == 1:
             maps = self.backbones[0](torch.cat(features))
@@ -138,8 +148,7 @@ class MFAF(nn.Module):
             maps = torch.cat([backbone(f) for backbone, f in zip(self.backbones, features, strict=True)])
         if self.spatial is not None:
             maps = maps * self.spatial(maps)
-        logits = self.classifier(self.dropout(maps.mean(dim=(2, 3))))
-        return logits.view(len(self.branches), len(x), 2)
+        return maps.mean(dim=(2, 3))
 
     def factor_weights(self, x: torch.Tensor) -> torch.Tensor:
         """Return the mean channel-attention weight of every branch and channel, (branches, channels)."""

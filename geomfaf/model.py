@@ -20,6 +20,7 @@ import xarray as xr
 from pyproj import CRS
 
 from .bands import Band, bands_of, grid_of
+from .calibrate import Calibration, fit_calibration, scores_inside
 from .encode import Channel, Encoder, fit_encoder
 from .errors import DataError, ModelMismatchError, UsageError
 from .folds import Folds, shared_cells
@@ -27,6 +28,7 @@ from .grid import Grid
 from .processes import gather, own_device, own_folds
 from .progress import quiet, track
 from .train import MFAFClassifier, Training, choose_device, restore_classifier
+from .uncertainty import dropout_probabilities
 from .windows import read_windows
 from .write import finished_file, write_json
 
@@ -36,11 +38,28 @@ FORMAT = 2
 
 @dataclass(frozen=True)
 class FoldModel:
-    """The network of one fold with the input layer it learned."""
+    """The network of one fold with the input layer and the calibration it learned."""
 
     fold: int
     encoder: Encoder
     classifier: MFAFClassifier
+    calibration: Calibration = Calibration()
+
+    def judge(self, x: np.ndarray, *, passes: int = 0, seed: int = 0) -> np.ndarray:
+        """Return what the fold model says of encoded windows, (4, windows) float32: every score comes from here.
+
+        The rows are the score (the mean of the branches' P(ore), calibrated), the share of branches that vote ore
+        (before calibration: a vote needs none), and mean and standard deviation of the calibrated P(ore) over the
+        branches, or over the branches of each of so many passes with dropout.
+        """
+        branches = self.classifier.predict_branches(x)
+        said = branches
+        if passes:
+            said = dropout_probabilities(self.classifier, x, passes=passes, seed=seed).reshape(-1, len(x))
+        said = self.calibration.apply(said).astype(float)
+        score = self.calibration.apply(branches.mean(axis=0))
+        rows = [score, (branches > 0.5).mean(axis=0), said.mean(axis=0), said.std(axis=0)]
+        return np.stack(rows).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -134,6 +153,10 @@ def train_model(
             raise DataError(
                 f"training and test windows of fold {fold + 1} share cells: the split leaks. This is a bug."
             )
+        calibration = Calibration()
+        if options.calibration != "none":
+            inner = inner_scores(stack, windows, folds, fold, names, options=options, seed=seed + fold, device=device)
+            calibration = fit_calibration(options.calibration, *inner)
         x, labels, encoder = training_data(stack, windows[train], names)
         places = windows.loc[train, ["row", "col"]].to_numpy(float)
         checkpoint = None if checkpoints is None else checkpoints / f"fold_{fold + 1}.safetensors"
@@ -144,9 +167,35 @@ def train_model(
                 classifier.fit(x, labels, places=places, checkpoint=checkpoint, label=label)
         else:
             classifier.fit(x, labels, places=places, checkpoint=checkpoint, label=label)
-        members.append(FoldModel(fold, encoder, classifier))
+        members.append(FoldModel(fold, encoder, classifier, calibration))
     members = _gather_members(members, device)
     return Model(members, named, size, folds, options, seed)
+
+
+def inner_scores(
+    stack: xr.DataArray,
+    windows: gpd.GeoDataFrame,
+    folds: Folds,
+    fold: int,
+    names: Sequence[str],
+    *,
+    options: Training,
+    seed: int = 0,
+    device: str = "auto",
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return scores and labels of a fold's training windows, each by a network that did not see its ground.
+
+    The networks have the options of the fold's own one, and learn everything else anew from their own windows.
+    """
+
+    def learn(train: gpd.GeoDataFrame, test: gpd.GeoDataFrame) -> np.ndarray:
+        x, labels, encoder = training_data(stack, train, names)
+        classifier = MFAFClassifier(options, seed=seed, device=device)
+        with quiet():
+            classifier.fit(x, labels, places=train[["row", "col"]].to_numpy(float))
+        return classifier.predict_proba(encode_windows(stack, test, names, encoder))[:, 1]
+
+    return scores_inside(windows, folds, fold, learn)
 
 
 def _gather_members(members: list[FoldModel], device: str) -> list[FoldModel]:
@@ -208,6 +257,7 @@ def save_model(model: Model, folder: str | Path, *, overwrite: bool = False) -> 
             {
                 "fold": member.fold + 1,
                 "channels": [asdict(channel) for channel in member.encoder.channels],
+                "calibration": member.calibration.as_json(),
                 "history": member.classifier.history_,
             }
             for member in model.members
@@ -281,4 +331,4 @@ def _restore_member(
     encoder = Encoder(tuple(Channel(**channel) for channel in entry["channels"]))
     classifier = restore_classifier(options, own, len(encoder.channels), size, device)
     classifier.history_ = entry["history"]
-    return FoldModel(entry["fold"] - 1, encoder, classifier)
+    return FoldModel(entry["fold"] - 1, encoder, classifier, Calibration.from_json(entry.get("calibration")))

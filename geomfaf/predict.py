@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import xarray as xr
@@ -15,6 +17,7 @@ from .errors import UsageError
 from .model import Model
 from .progress import track
 from .stack import valid_cells
+from .uncertainty import PASSES, require_uncertainty
 from .windows import read_windows
 
 STRIP = 8
@@ -113,43 +116,57 @@ def lattice_scores(
     return np.full((1, *wanted.shape), np.nan, np.float32) if result is None else result
 
 
-def predict_scores(model: Model, stack: xr.DataArray, *, stride: int | None = None) -> xr.DataArray:
+def predict_scores(
+    model: Model, stack: xr.DataArray, *, stride: int | None = None, uncertainty: str = "ensemble", passes: int = PASSES
+) -> xr.DataArray:
     """Score every cell of a stack.
 
     Parameters
     ----------
     stride : int, optional
         Cells between the centres of the windows, at most half a window; a quarter of the window when omitted.
+    uncertainty : {"ensemble", "mc-dropout"}
+        What ``spread`` is the standard deviation over: branches and fold models, or branches, fold models and passes
+        with dropout (Gal and Ghahramani 2016). Scores and votes are the same.
+    passes : int
+        With dropout, for each fold model.
 
     Returns
     -------
     DataArray
         float32 (band, y, x) with ``score``, ``heldout_score`` (only on the grid the model was trained on, else NaN),
-        ``spread`` and ``vote_share``; NaN outside the study area.
+        ``spread`` and ``vote_share``; NaN outside the study area. Where the model was trained with a calibration,
+        score, held-out score and spread are calibrated; votes are cast before it.
     """
     model.require_stack(stack)
+    require_uncertainty(uncertainty, passes, model.members[0].classifier)
+    passes = passes if uncertainty == "mc-dropout" else 0
     grid = grid_of(stack)
     lattice = model_lattice(model, valid_cells(stack), stride)
     same_ground = grid == model.folds.grid
     tested = model.folds.raster() if same_ground else np.full(grid.shape, -1, np.int8)
     heldout = np.full(grid.shape, np.nan, np.float32)
-    total = squares = votes = np.zeros(lattice.wanted.shape)
-    branches = 0
+    total = np.zeros((4, *lattice.wanted.shape))
     for member in track(model.members, "predicting", unit="fold models"):
-        scores = lattice_scores(
-            stack, lattice, lattice.wanted, member.encoder, member.classifier.predict_branches, model.size
-        )
-        total = total + scores.sum(axis=0)
-        squares = squares + (scores.astype(float) ** 2).sum(axis=0)
-        votes = votes + np.where(np.isnan(scores), np.nan, scores > 0.5).sum(axis=0)
-        branches += len(scores)
+        judge = partial(member.judge, passes=passes, seed=model.seed + member.fold)
+        found = lattice_scores(stack, lattice, lattice.wanted, member.encoder, judge, model.size).astype(float)
         if same_ground:
             own = tested == member.fold
-            heldout[own] = lattice.blend(scores.mean(axis=0))[own]
-    mean = total / branches
-    spread = np.sqrt(np.maximum(squares / branches - mean**2, 0))
-    score, spread, share = lattice.blend(np.stack([mean, spread, votes / branches]))
-    return as_dataarray(np.stack([score, heldout, spread, share]), grid, SCORE_BANDS)
+            heldout[own] = lattice.blend(found[0])[own]
+        score, votes, mean, spread = found
+        total += np.stack([score, votes, mean, spread**2 + mean**2])
+    score, votes, mean, square = total / len(model.members)
+    spread = np.sqrt(np.maximum(square - mean**2, 0))
+    score, spread, share = lattice.blend(np.stack([score, spread, votes]))
+    return as_dataarray(np.stack([score, heldout, spread, share]), grid, score_bands(passes))
+
+
+def score_bands(passes: int = 0) -> list[Band]:
+    """Return the bands of a score map, the spread named by what it is taken over."""
+    if not passes:
+        return list(SCORE_BANDS)
+    text = f"Spread of the score (standard deviation over branches, fold models and {passes} passes with dropout)"
+    return [replace(band, description=text) if band.name == "spread" else band for band in SCORE_BANDS]
 
 
 def model_lattice(model: Model, valid: np.ndarray, stride: int | None = None) -> Lattice:

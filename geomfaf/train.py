@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from .augment import NOISE_VARIANCE, add_noise, smote, turn_and_flip
+from .calibrate import KINDS
 from .checkpoint import TrainingState, fingerprint
 from .errors import DataError, UsageError, nearest_name
 from .mfaf import MFAF, PAPER_DILATIONS, branch_probabilities, distillation_loss
@@ -46,6 +47,8 @@ class Training:
     noise: float = NOISE_VARIANCE
     validation: float = 0.2  # share of the training windows held back when patience > 0
     precision: str = "auto"  # "auto": bfloat16 where the device multiplies it, see computing_type; or "float32"
+    dropout: float = 0.0  # before the compact network's classifier; published networks keep theirs
+    calibration: str = "none"  # "temperature", "platt" or "isotonic", learned inside the fold: see calibrate
     patience: int = 0  # epochs without a better validation loss before stopping; 0 trains to the end
 
     def __post_init__(self) -> None:
@@ -55,6 +58,7 @@ class Training:
             ("optimiser", ("adamw", "sgd")),
             ("schedule", ("onecycle", "step")),
             ("balance", ("sampler", "smote", "none")),
+            ("calibration", KINDS),
         ):
             if getattr(self, name) not in known:
                 raise UsageError(f'{name} = "{getattr(self, name)}" is unknown: use {" or ".join(known)}.')
@@ -67,6 +71,8 @@ class Training:
             raise UsageError(f"dilations = {self.dilations} must be whole numbers from 1, or [0] for no branches.")
         if self.learning_rate <= 0 or self.weight_decay < 0 or self.noise < 0 or not 0 < self.validation < 1:
             raise UsageError("learning_rate must be positive, weight_decay and noise not negative, validation in 0..1.")
+        if not 0 <= self.dropout < 1:
+            raise UsageError(f"dropout = {self.dropout} must be a share from 0 (none) to less than 1.")
         if not 0 <= self.beta <= 1:
             raise UsageError(f"beta = {self.beta} must lie between 0 (no distillation) and 1.")
         if self.epochs < 1 or self.batch < 2:
@@ -269,7 +275,14 @@ def learning_rate(step: int, steps: int, epoch: int, options: Training) -> float
 
 def _network(options: Training, channels: int, size: int) -> MFAF:
     if options.network == "plain":
-        return MFAF(channels, size, backbone=options.backbone, dilations=(0,), spatial_attention=False)
+        return MFAF(
+            channels,
+            size,
+            backbone=options.backbone,
+            dilations=(0,),
+            spatial_attention=False,
+            dropout=options.dropout,
+        )
     return MFAF(
         channels,
         size,
@@ -278,6 +291,7 @@ def _network(options: Training, channels: int, size: int) -> MFAF:
         channel_attention=options.channel_attention,
         spatial_attention=options.spatial_attention,
         shared=options.shared,
+        dropout=options.dropout,
     )
 
 
