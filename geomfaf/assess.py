@@ -166,7 +166,8 @@ def affordable_draws(model: Model, windows: gpd.GeoDataFrame, most: int) -> int:
         return 1
     length = max(int(model.folds.training(windows, fold).sum()) for fold in range(model.folds.count))
     steps = max(math.ceil(length / options.batch), math.ceil(options.least_steps / options.epochs)) * options.epochs
-    cost = model.folds.count * steps * options.batch * model.size**2
+    networks = model.folds.count if options.calibration == "none" else model.folds.count**2  # with the inner ones
+    cost = networks * steps * options.batch * model.size**2
     return int(np.clip(BUDGET // cost, 1, most))
 
 

@@ -73,8 +73,13 @@ class Calibration:
     @classmethod
     def from_json(cls, content: dict | None) -> Calibration:
         """Return the calibration that :meth:`as_json` described; None is none."""
-        lists = {key: tuple(value) if isinstance(value, list) else value for key, value in (content or {}).items()}
-        return cls(**lists)
+        if content is None:
+            return UNCALIBRATED
+        breakpoints = {name: tuple(content[name]) for name in ("said", "found") if name in content}
+        return cls(**{**content, **breakpoints})
+
+
+UNCALIBRATED = Calibration()
 
 
 def log_odds(scores: np.ndarray) -> np.ndarray:
@@ -156,7 +161,7 @@ def fit_calibration(kind: str, scores: np.ndarray, labels: np.ndarray) -> Calibr
     if kind not in KINDS:
         raise UsageError(f'calibration = "{kind}" is unknown: use {" or ".join(KINDS)}.')
     if kind == "none":
-        return Calibration()
+        return UNCALIBRATED
     labels = np.asarray(labels)
     weights = even_odds(labels)
     if kind == "isotonic":

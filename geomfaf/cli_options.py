@@ -54,6 +54,20 @@ log_ratio_option = click.option(
 )
 device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
 stride_option = click.option("--stride", type=int, help="Cells between window centres [default: a quarter window].")
+network_options = together(
+    click.option("--preset", default="compact", show_default=True, help="compact, or paper (ResNet18, 220 epochs)."),
+    click.option("--backbone", help="compact, resnet18, shufflenet_v2, googlenet, mobilenet_v2 or mnasnet."),
+    click.option("--network", help="mfaf, or plain: the backbone alone."),
+    click.option("--epochs", type=int, help="[default: the preset's, 12 or 220]"),
+    click.option("--dropout", type=float, help="Share dropped before the compact network's classifier [default: 0]."),
+    click.option("--calibration", help="none, temperature, platt or isotonic: learned inside the folds, about as many "
+                 "trainings more as there are pairs of folds [default: none]."),
+)  # fmt: skip
+uncertainty_options = together(
+    click.option("--uncertainty", type=click.Choice(["ensemble", "mc-dropout"]), default="ensemble", show_default=True,
+                 help="Spread over branches and fold models, or over passes with dropout as well."),
+    click.option("--passes", default=20, show_default=True, help="With dropout, for each fold model."),
+)  # fmt: skip
 table_options = together(
     click.option("--layer", help="Layer of the file [default: the one that looks like what is needed]."),
     click.option("--x", help="x column of a table (CSV)."),

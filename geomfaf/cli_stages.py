@@ -30,11 +30,13 @@ from .cli_options import (
     json_option,
     log_ratio_option,
     name_list,
+    network_options,
     overwrite_option,
     scheduler_option,
     seed_option,
     stride_option,
     table_options,
+    uncertainty_options,
 )
 from .errors import DataError
 
@@ -223,10 +225,7 @@ def windows(
 @click.argument("stack", type=EXISTING)
 @click.argument("windows", type=EXISTING)
 @click.argument("out", type=NEW)
-@click.option("--preset", default="compact", show_default=True, help="compact, or paper (ResNet18, 220 epochs).")
-@click.option("--backbone", help="compact, resnet18, shufflenet_v2, googlenet, mobilenet_v2 or mnasnet.")
-@click.option("--network", help="mfaf, or plain: the backbone alone.")
-@click.option("--epochs", type=int, help="[default: the preset's, 12 or 220]")
+@network_options
 @device_option
 @seed_option
 @overwrite_option
@@ -268,9 +267,10 @@ def train(
 @click.argument("model", type=EXISTING)
 @click.argument("out", type=NEW)
 @stride_option
+@uncertainty_options
 @device_option
 @overwrite_option
-def predict(stack: Path, model: Path, out: Path, stride: int | None, device: str, overwrite: bool) -> None:
+def predict(stack: Path, model: Path, out: Path, device: str, overwrite: bool, **options: Any) -> None:
     """Score every cell of STACK with MODEL; the result is OUT: score, held-out score, spread, vote share.
 
     Example: geomfaf predict demo/stack.tif demo/model demo/scores.tif
@@ -280,7 +280,7 @@ def predict(stack: Path, model: Path, out: Path, stride: int | None, device: str
     from .write import read_raster, refuse_existing, write_raster
 
     refuse_existing(out, overwrite)
-    scores = predict_scores(load_model(model, device=device), read_raster(stack), stride=stride)
+    scores = predict_scores(load_model(model, device=device), read_raster(stack), **options)
     click.echo(str(write_raster(scores, out, overwrite=overwrite)))
 
 

@@ -197,9 +197,13 @@ _STAGES = """\
 # epochs = 12               # "paper" preset: 220
 # backbone = "compact"      # "resnet18" or "shufflenet_v2"
 # device = "auto"           # "cpu", "cuda" or "mps"
+# dropout = 0.0             # share dropped before the compact network's classifier
+# calibration = "none"      # of the scores, learned inside the folds: "temperature", "platt" or "isotonic"
 
 [predict]
 # stride = 4                # cells between window centres
+# uncertainty = "ensemble"  # "mc-dropout": the spread is also over passes of a network that has dropout
+# passes = 20               # with dropout, for each fold model
 
 [evaluate]
 # draws = 5                 # of barren windows and seeds, for the simple models

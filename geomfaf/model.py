@@ -20,7 +20,7 @@ import xarray as xr
 from pyproj import CRS
 
 from .bands import Band, bands_of, grid_of
-from .calibrate import Calibration, fit_calibration, scores_inside
+from .calibrate import UNCALIBRATED, Calibration, fit_calibration, scores_inside
 from .encode import Channel, Encoder, fit_encoder
 from .errors import DataError, ModelMismatchError, UsageError
 from .folds import Folds, shared_cells
@@ -43,7 +43,7 @@ class FoldModel:
     fold: int
     encoder: Encoder
     classifier: MFAFClassifier
-    calibration: Calibration = Calibration()
+    calibration: Calibration = UNCALIBRATED
 
     def judge(self, x: np.ndarray, *, passes: int = 0, seed: int = 0) -> np.ndarray:
         """Return what the fold model says of encoded windows, (4, windows) float32: every score comes from here.
@@ -153,7 +153,7 @@ def train_model(
             raise DataError(
                 f"training and test windows of fold {fold + 1} share cells: the split leaks. This is a bug."
             )
-        calibration = Calibration()
+        calibration = UNCALIBRATED
         if options.calibration != "none":
             inner = inner_scores(stack, windows, folds, fold, names, options=options, seed=seed + fold, device=device)
             calibration = fit_calibration(options.calibration, *inner)

@@ -23,15 +23,21 @@ def require_uncertainty(kind: str, passes: int, classifier: MFAFClassifier) -> N
         return
     if not isinstance(passes, int) or passes < 2:
         raise UsageError(f"passes = {passes} must be a whole number from 2: one thinned network has no spread.")
-    if not isinstance(classifier.net_.dropout, nn.Dropout):
+    if not dropped_share(classifier):
         backbone = classifier.options.backbone
         way = "train it with dropout = 0.2 (`geomfaf train --dropout 0.2`, [train] in the project file)"
         if backbone != "compact":
-            way = f"{backbone} has none as published, take compact with dropout = 0.2, googlenet, mobilenet_v2 or mnasnet"
+            way = f"{backbone} has none as published: take googlenet, mobilenet_v2, mnasnet or compact with dropout"
         raise UsageError(
             f'uncertainty = "mc-dropout" needs a network with dropout, and this one ({backbone}) was trained without: '
             f'{way}, or use uncertainty = "ensemble".'
         )
+
+
+def dropped_share(classifier: MFAFClassifier) -> float:
+    """Return the share of features that training dropped before the network's classifier."""
+    layer = classifier.net_.dropout
+    return layer.p if isinstance(layer, nn.Dropout) else 0.0
 
 
 def dropout_probabilities(
@@ -52,7 +58,7 @@ def dropout_probabilities(
         Of the features that are dropped: the same seed gives the same bytes on the processor.
     """
     net = classifier.net_
-    device, share, branches = next(net.parameters()).device, net.dropout.p, len(net.branches)
+    device, share, branches = next(net.parameters()).device, dropped_share(classifier), len(net.branches)
     shape = (passes, branches, 1, net.classifier.in_features)
     kept = torch.rand(shape, generator=torch.Generator().manual_seed(seed)) >= share
     masks = (kept / (1 - share)).to(device)  # what is left is scaled up, as in training

@@ -1,0 +1,108 @@
+"""Held-out figures with and without calibration, on finished run folders (``geomfaf run``, trained without any).
+
+    python benchmarks/calibration.py RUN [RUN ...]
+
+The networks of each run are taken as they are; only the inner networks are trained, once, and kept in RUN/calibration.
+Brier score and calibration error are given as a run prints them, on the windows as they were drawn (four barren ones a
+deposit), and at even odds, which is what the probabilities are meant for.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+import xarray as xr
+from idw import write
+
+from geomfaf.bands import grid_of
+from geomfaf.calibrate import KINDS, even_odds, fit_calibration
+from geomfaf.folds import read_folds
+from geomfaf.heldout import NETWORK, network_draw, remembered
+from geomfaf.metrics import BINS, place_deposits, window_metrics
+from geomfaf.model import Model, file_hash, inner_scores, load_model
+from geomfaf.progress import show_progress
+from geomfaf.read import Source, read_layer
+from geomfaf.stack import valid_cells
+from geomfaf.windows import deposit_cells
+from geomfaf.write import read_raster
+
+
+def even_figures(labels: np.ndarray, scores: np.ndarray) -> tuple[float, float]:
+    """Return Brier score and expected calibration error with ore and barren windows of the same weight."""
+    weights, bins = even_odds(labels), np.minimum((scores * BINS).astype(int), BINS - 1)
+    gap = np.bincount(bins, weights * (scores - labels), BINS)
+    return float(np.average((scores - labels) ** 2, weights=weights)), float(np.abs(gap).sum())
+
+
+def learned_inside(run: Path, model: Model, stack: xr.DataArray, windows) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return the inner scores and labels of every fold."""
+    found = []
+    for member in model.members:
+        names = list(dict.fromkeys(channel.band for channel in member.encoder.channels))
+
+        def compute(member=member, names=names) -> dict[str, np.ndarray]:
+            own = {"options": model.options, "seed": model.seed + member.fold, "device": "cpu"}
+            scores, labels = inner_scores(stack, windows, model.folds, member.fold, names, **own)
+            return {"scores": scores, "labels": labels}
+
+        state = (file_hash(run / "model" / "weights.safetensors"), windows, member.fold, names)
+        kept = remembered(run / "calibration", state, compute)
+        found.append((kept["scores"], kept["labels"]))
+    return found
+
+
+def measure(run: Path) -> list[dict]:
+    """Return one row a kind of calibration."""
+    stack, model = read_raster(run / "stack.tif"), load_model(run / "model", device="cpu")
+    windows, _ = read_folds(run / "windows.gpkg", grid_of(stack))
+    deposits, valid = read_layer(Source(run / "targets.gpkg", "deposits")), valid_cells(stack)
+    rows, cols = deposit_cells(deposits, model.folds.grid)
+    rows, cols = rows[valid[rows, cols]], cols[valid[rows, cols]]
+    fold_of, inner, table = model.folds.raster()[rows, cols], learned_inside(run, model, stack, windows), []
+    for kind in KINDS:
+        curves = [fit_calibration(kind, *scores) for scores in inner]
+        members = [replace(m, calibration=curve) for m, curve in zip(model.members, curves, strict=True)]
+        draw = network_draw(replace(model, members=members), stack, windows)
+        tested = np.isfinite(draw.scores[NETWORK])
+        labels, scores = windows["label"].to_numpy()[tested], draw.scores[NETWORK][tested]
+        figures, even = window_metrics(labels, scores), even_figures(labels, scores)
+        row = {"area": run.name, "calibration": kind, "temperatures": _range([c.temperature for c in curves], kind)}
+        row |= {"Brier": figures["brier"], "calibration error": figures["calibration_error"]}
+        row |= {"Brier, even odds": even[0], "calibration error, even odds": even[1]}
+        score = draw.maps[NETWORK]
+        row |= {"window AUC": figures["auc"], "map AUC": float(place_deposits(score, valid, rows, cols).auc.mean())}
+        row["map AUC in the folds"] = _in_folds(score, valid, (rows, cols), fold_of, model)
+        table.append(row)
+        print(row, file=sys.stderr, flush=True)
+    return table
+
+
+def _in_folds(score: np.ndarray, valid: np.ndarray, at: tuple, fold_of: np.ndarray, model: Model) -> float:
+    """Return the mean AUC of deposits against the ground of their own fold: its scores come from one model."""
+    raster, aucs = model.folds.raster(), np.empty(len(fold_of))
+    for fold in np.unique(fold_of):
+        own = fold_of == fold
+        aucs[own] = place_deposits(score, valid & (raster == fold), at[0][own], at[1][own]).auc
+    return float(aucs.mean())
+
+
+def _range(temperatures: Sequence[float], kind: str) -> str:
+    return f"{min(temperatures):.2f} to {max(temperatures):.2f}" if kind in ("temperature", "platt") else "-"
+
+
+def main() -> None:
+    """Measure the runs and write the table."""
+    torch.set_num_threads(1)
+    show_progress("auto")
+    table = [row for run in sys.argv[1:] for row in measure(Path(run))]
+    write(pd.DataFrame(table), "calibration", "Compact network, default settings, spatial folds, one draw.")
+
+
+if __name__ == "__main__":
+    main()
