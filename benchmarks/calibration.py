@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +25,8 @@ from geomfaf.folds import read_folds
 from geomfaf.heldout import NETWORK, network_draw, remembered
 from geomfaf.metrics import BINS, place_deposits, window_metrics
 from geomfaf.model import Model, file_hash, inner_scores, load_model
-from geomfaf.progress import show_progress
+from geomfaf.predict import Lattice, lattice_scores, model_lattice
+from geomfaf.progress import show_progress, track
 from geomfaf.read import Source, read_layer
 from geomfaf.stack import valid_cells
 from geomfaf.windows import deposit_cells
@@ -57,6 +57,15 @@ def learned_inside(run: Path, model: Model, stack: xr.DataArray, windows) -> lis
     return found
 
 
+def lattice_of(model: Model, stack: xr.DataArray, lattice: Lattice) -> list[np.ndarray]:
+    """Return what each fold's network says, before calibration, on the centres that its ground leans on."""
+    found, raster = [], model.folds.raster()
+    for member in track(model.members, "scoring held-out ground", unit="folds"):
+        wanted = lattice.near((raster == member.fold) & lattice.valid)
+        found.append(lattice_scores(stack, lattice, wanted, member.encoder, member.judge, model.size)[0])
+    return found
+
+
 def measure(run: Path) -> list[dict]:
     """Return one row a kind of calibration."""
     stack, model = read_raster(run / "stack.tif"), load_model(run / "model", device="cpu")
@@ -65,17 +74,23 @@ def measure(run: Path) -> list[dict]:
     rows, cols = deposit_cells(deposits, model.folds.grid)
     rows, cols = rows[valid[rows, cols]], cols[valid[rows, cols]]
     fold_of, inner, table = model.folds.raster()[rows, cols], learned_inside(run, model, stack, windows), []
+    lattice = model_lattice(model, valid)
+    said = lattice_of(model, stack, lattice)
+    window_said = network_draw(model, stack, windows, heldout=np.zeros(valid.shape)).scores[NETWORK].astype(np.float32)
+    tested, judged_by = np.isfinite(window_said), model.folds.of_windows(windows)
+    labels = windows["label"].to_numpy()[tested]
     for kind in KINDS:
         curves = [fit_calibration(kind, *scores) for scores in inner]
-        members = [replace(m, calibration=curve) for m, curve in zip(model.members, curves, strict=True)]
-        draw = network_draw(replace(model, members=members), stack, windows)
-        tested = np.isfinite(draw.scores[NETWORK])
-        labels, scores = windows["label"].to_numpy()[tested], draw.scores[NETWORK][tested]
+        score, scores = np.full(valid.shape, np.nan, np.float32), window_said.copy()
+        for fold, curve in enumerate(curves):
+            own = model.folds.raster() == fold
+            score[own] = lattice.blend(curve.apply(said[fold]))[own]
+            scores[judged_by == fold] = curve.apply(window_said[judged_by == fold])
+        scores = scores[tested]
         figures, even = window_metrics(labels, scores), even_figures(labels, scores)
         row = {"area": run.name, "calibration": kind, "temperatures": _range([c.temperature for c in curves], kind)}
         row |= {"Brier": figures["brier"], "calibration error": figures["calibration_error"]}
         row |= {"Brier, even odds": even[0], "calibration error, even odds": even[1]}
-        score = draw.maps[NETWORK]
         row |= {"window AUC": figures["auc"], "map AUC": float(place_deposits(score, valid, rows, cols).auc.mean())}
         row["map AUC in the folds"] = _in_folds(score, valid, (rows, cols), fold_of, model)
         table.append(row)
@@ -93,7 +108,7 @@ def _in_folds(score: np.ndarray, valid: np.ndarray, at: tuple, fold_of: np.ndarr
 
 
 def _range(temperatures: Sequence[float], kind: str) -> str:
-    return f"{min(temperatures):.2f} to {max(temperatures):.2f}" if kind in ("temperature", "platt") else "-"
+    return f"{min(temperatures):.2f} to {max(temperatures):.2f}" if kind == "temperature" else "-"
 
 
 def main() -> None:

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 
 import geopandas as gpd
 import numpy as np
-from scipy.optimize import minimize, minimize_scalar
+from scipy.optimize import minimize_scalar
 from scipy.special import expit, logit
 
 from .errors import DataError, UsageError
 from .folds import Folds, shared_cells
 from .progress import track
 
-KINDS = ("none", "temperature", "platt", "isotonic")
+KINDS = ("none", "temperature", "isotonic")
 
 COOLEST, HOTTEST = 0.1, 10.0
 """Bounds of a temperature: where a few windows are told apart without error the best one would be 0."""
@@ -34,11 +34,11 @@ class Calibration:
 
     Attributes
     ----------
-    kind : {"none", "temperature", "platt", "isotonic"}
-        ``"temperature"``: sigmoid(logit(score) / T) (Guo et al. 2017). ``"platt"``: sigmoid(logit(score) / T + b)
-        (Platt 1999). ``"isotonic"``: straight lines between the breakpoints (Zadrozny and Elkan 2002).
-    temperature, shift : float
-        T and b.
+    kind : {"none", "temperature", "isotonic"}
+        ``"temperature"``: sigmoid(logit(score) / T) (Guo et al. 2017). ``"isotonic"``: straight lines between the
+        breakpoints (Zadrozny and Elkan 2002).
+    temperature : float
+        T.
     said, found : tuple of float
         The breakpoints of an isotonic curve.
 
@@ -50,7 +50,6 @@ class Calibration:
 
     kind: str = "none"
     temperature: float = 1.0
-    shift: float = 0.0
     said: tuple[float, ...] = ()
     found: tuple[float, ...] = ()
 
@@ -60,7 +59,7 @@ class Calibration:
             return scores
         if self.kind == "isotonic":
             return np.interp(scores, self.said, self.found).astype(scores.dtype)
-        return expit(log_odds(scores) / self.temperature + self.shift).astype(scores.dtype)
+        return expit(log_odds(scores) / self.temperature).astype(scores.dtype)
 
     def as_json(self) -> dict:
         """Return what :meth:`from_json` reads: plain numbers, which JSON keeps to the bit."""
@@ -68,7 +67,7 @@ class Calibration:
             return {"kind": self.kind, "said": list(self.said), "found": list(self.found)}
         if self.kind == "none":
             return {"kind": self.kind}
-        return {"kind": self.kind, "temperature": self.temperature, "shift": self.shift}
+        return {"kind": self.kind, "temperature": self.temperature}
 
     @classmethod
     def from_json(cls, content: dict | None) -> Calibration:
@@ -103,8 +102,8 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray, weights: np.ndarray)
     Said with log odds of 2, found in three of four cases, log odds of log(3): T = 2 / log(3).
 
     >>> said, ore = np.array([2.0, 2, 2, 2, -2, -2, -2, -2]), np.array([1, 1, 1, 0, 0, 0, 0, 1])
-    >>> round(fit_temperature(said, ore, np.ones(8)) * np.log(3), 4)
-    2.0
+    >>> round(fit_temperature(said, ore, np.ones(8)), 4), round(2 / np.log(3).item(), 4)
+    (1.8205, 1.8205)
     """
     logits, labels, weights = _checked(logits, labels, weights)
     found = minimize_scalar(
@@ -116,24 +115,6 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray, weights: np.ndarray)
     # Where 1 is best already, the search ends a rounding error beside it.
     better = found.fun < log_loss(logits, labels, weights)
     return float(np.exp(found.x)) if better else 1.0
-
-
-def fit_platt(logits: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
-    """Return temperature T and shift b of smallest log loss of ``logits / T + b`` (Platt 1999).
-
-    The shift mends scores that are too high, or too low, everywhere. T keeps to the bounds of :func:`fit_temperature`,
-    so that the curve rises.
-    """
-    logits, labels, weights = _checked(logits, labels, weights)
-    start = 1 / fit_temperature(logits, labels, weights)
-
-    def loss(values: np.ndarray) -> float:
-        return log_loss(values[0] * logits + values[1], labels, weights)
-
-    bounds = [(1 / HOTTEST, 1 / COOLEST), (-LARGEST_LOGIT, LARGEST_LOGIT)]
-    found = minimize(loss, (start, 0.0), method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-14, "gtol": 1e-9})
-    slope, shift = found.x if found.fun < loss(np.array([start, 0.0])) else (start, 0.0)
-    return float(1 / slope), float(shift)
 
 
 def fit_isotonic(
@@ -167,10 +148,7 @@ def fit_calibration(kind: str, scores: np.ndarray, labels: np.ndarray) -> Calibr
     if kind == "isotonic":
         said, found = fit_isotonic(scores, labels, weights)
         return Calibration(kind, said=said, found=found)
-    if kind == "temperature":
-        return Calibration(kind, temperature=fit_temperature(log_odds(scores), labels, weights))
-    temperature, shift = fit_platt(log_odds(scores), labels, weights)
-    return Calibration(kind, temperature=temperature, shift=shift)
+    return Calibration(kind, temperature=fit_temperature(log_odds(scores), labels, weights))
 
 
 def even_odds(labels: np.ndarray) -> np.ndarray:

@@ -60,8 +60,8 @@ network_options = together(
     click.option("--network", help="mfaf, or plain: the backbone alone."),
     click.option("--epochs", type=int, help="[default: the preset's, 12 or 220]"),
     click.option("--dropout", type=float, help="Share dropped before the compact network's classifier [default: 0]."),
-    click.option("--calibration", help="none, temperature, platt or isotonic: learned inside the folds, about as many "
-                 "trainings more as there are pairs of folds [default: none]."),
+    click.option("--calibration", help="none, temperature or isotonic; a fold then takes as many trainings "
+                 "as there are folds [default: none]."),
 )  # fmt: skip
 uncertainty_options = together(
     click.option("--uncertainty", type=click.Choice(["ensemble", "mc-dropout"]), default="ensemble", show_default=True,

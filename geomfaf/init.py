@@ -198,7 +198,7 @@ _STAGES = """\
 # backbone = "compact"      # "resnet18" or "shufflenet_v2"
 # device = "auto"           # "cpu", "cuda" or "mps"
 # dropout = 0.0             # share dropped before the compact network's classifier
-# calibration = "none"      # of the scores, learned inside the folds: "temperature", "platt" or "isotonic"
+# calibration = "none"      # of the scores, learned inside the folds: "temperature" or "isotonic"
 
 [predict]
 # stride = 4                # cells between window centres

@@ -48,7 +48,7 @@ class Training:
     validation: float = 0.2  # share of the training windows held back when patience > 0
     precision: str = "auto"  # "auto": bfloat16 where the device multiplies it, see computing_type; or "float32"
     dropout: float = 0.0  # before the compact network's classifier; published networks keep theirs
-    calibration: str = "none"  # "temperature", "platt" or "isotonic", learned inside the fold: see calibrate
+    calibration: str = "none"  # "temperature" or "isotonic", learned inside the fold: see calibrate
     patience: int = 0  # epochs without a better validation loss before stopping; 0 trains to the end
 
     def __post_init__(self) -> None:

@@ -18,7 +18,6 @@ from geomfaf.calibrate import (
     even_odds,
     fit_calibration,
     fit_isotonic,
-    fit_platt,
     fit_temperature,
     log_loss,
     log_odds,
@@ -35,12 +34,12 @@ from geomfaf.train import training_options
 CURVES = KINDS[1:]
 
 
-def sure_scores(count: int = 20_000, *, temperature: float = 2.5, shift: float = 0.0, seed: int = 0) -> tuple:
+def sure_scores(count: int = 20_000, *, temperature: float = 2.5, seed: int = 0) -> tuple:
     """Log odds that are ``temperature`` times too large, and what was found there."""
     rng = np.random.default_rng(seed)
     true = rng.normal(0, 1.5, count)
     labels = (rng.random(count) < expit(true)).astype(int)
-    return temperature * (true - shift), labels
+    return temperature * true, labels
 
 
 @cache
@@ -65,15 +64,6 @@ def test_temperature_is_the_slope_of_a_logistic_regression_without_intercept():
     assert fit_temperature(logits, labels, weights) == pytest.approx(1 / theirs.coef_[0, 0], rel=1e-4)
 
 
-def test_platt_is_a_logistic_regression():
-    logits, labels = sure_scores(500, shift=0.7)
-    weights = even_odds(labels)
-    theirs = LogisticRegression(C=1e12, tol=1e-10, max_iter=1000)
-    theirs.fit(logits[:, None], labels, sample_weight=weights * len(labels))
-    temperature, shift = fit_platt(logits, labels, weights)
-    assert (1 / temperature, shift) == pytest.approx((theirs.coef_[0, 0], theirs.intercept_[0]), rel=1e-3)
-
-
 @pytest.mark.parametrize("seed", range(20))
 def test_the_log_loss_never_rises_on_what_was_fitted(seed):
     rng = np.random.default_rng(seed)
@@ -82,13 +72,11 @@ def test_the_log_loss_never_rises_on_what_was_fitted(seed):
     weights = rng.random(count)
     before = log_loss(logits, labels, weights)
     temperature = fit_temperature(logits, labels, weights)
-    slope, shift = fit_platt(logits, labels, weights)
-    middle, after = log_loss(logits / temperature, labels, weights), log_loss(logits / slope + shift, labels, weights)
-    assert after <= middle + 1e-12
-    assert middle <= before
+    after = log_loss(logits / temperature, labels, weights)
+    assert after <= before
     # It falls as far as it can: no other temperature within the bounds is better.
     others = [log_loss(logits / t, labels, weights) for t in np.geomspace(0.1, 10, 500)]
-    assert middle <= min(others) + 1e-6
+    assert after <= min(others) + 1e-6
 
 
 def test_windows_told_apart_without_error_get_a_bounded_temperature():
@@ -118,11 +106,10 @@ def test_scores_that_were_too_sure_are_mended_on_new_windows(kind):
     assert after["brier"] < before["brier"]
 
 
-@pytest.mark.parametrize("kind", ["temperature", "platt"])
-def test_a_temperature_keeps_the_order(kind):
+def test_a_temperature_keeps_the_order():
     logits, labels = sure_scores(300)
     scores = expit(logits).astype(np.float32)
-    calibrated = fit_calibration(kind, scores, labels).apply(scores)
+    calibrated = fit_calibration("temperature", scores, labels).apply(scores)
     assert calibrated.dtype == np.float32
     order = np.argsort(scores)
     assert (np.diff(calibrated[order]) >= 0).all()
@@ -133,7 +120,6 @@ def test_ore_and_barren_windows_weigh_the_same():
     """Scores of 0.5 that know nothing stay 0.5, however many barren windows were drawn."""
     labels = np.r_[np.ones(10), np.zeros(90)]
     assert fit_calibration("isotonic", np.full(100, 0.5), labels).apply(np.array([0.5])) == pytest.approx(0.5)
-    assert fit_calibration("platt", np.full(100, 0.5), labels).apply(np.array([0.5])) == pytest.approx(0.5, abs=1e-6)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -173,7 +159,7 @@ def test_what_cannot_be_fitted_is_refused():
 @pytest.mark.parametrize("fold", [0, 1])
 def test_noise_on_test_ground_changes_no_bit_of_weights_and_calibration(fold):
     """THE NOISE TEST, once more: the inner networks and the curve must not know the fold's ground either."""
-    case, options = Case(count=16), replace(QUICK, calibration="platt")
+    case, options = Case(count=16), replace(QUICK, calibration="isotonic")
     honest = case.train(options=options)
     hidden, rng = test_ground(case, fold), np.random.default_rng(99)
     case.stack.values[:, hidden] = rng.uniform(0.1, 1e5, (4, hidden.sum()))
@@ -183,7 +169,7 @@ def test_noise_on_test_ground_changes_no_bit_of_weights_and_calibration(fold):
     blind = case.train(options=options)
     assert same_weights(honest, blind, fold)
     assert honest.members[fold].calibration == blind.members[fold].calibration
-    assert honest.members[fold].calibration.kind == "platt"
+    assert honest.members[fold].calibration.kind == "isotonic"
     others = [number for number in range(case.folds.count) if number != fold]
     assert all(honest.members[n].calibration != blind.members[n].calibration for n in others)
 

@@ -13,11 +13,11 @@ from geomfaf.bands import bands_of
 from geomfaf.cli import main
 from geomfaf.errors import UsageError
 from geomfaf.mfaf import MFAF
-from geomfaf.model import save_model
+from geomfaf.model import load_model, save_model
 from geomfaf.predict import Lattice, default_stride, lattice_scores, predict_scores
 from geomfaf.train import MFAFClassifier, Training, training_options
 from geomfaf.uncertainty import dropout_probabilities
-from geomfaf.write import read_raster, write_raster
+from geomfaf.write import read_raster, write_layers, write_raster
 
 
 def windows(count: int = 40, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -149,10 +149,16 @@ def test_dropout_that_is_not_there_is_refused_with_what_to_do():
         Training(dropout=1.0)
 
 
-def test_the_command_predicts_with_dropout_by_name(tmp_path):
+def test_the_commands_train_calibrated_with_dropout_and_predict_by_name(tmp_path):
     case = small_case()
     write_raster(case.stack, tmp_path / "stack.tif")
-    save_model(dropout_model(), tmp_path / "model")
+    write_layers({"windows": case.windows, "folds": case.folds.blocks()}, tmp_path / "windows.gpkg")
+    files = [str(tmp_path / name) for name in ("stack.tif", "windows.gpkg", "model")]
+    chosen = ["--epochs", "1", "--dropout", "0.3", "--calibration", "temperature", "--device", "cpu"]
+    assert CliRunner().invoke(main, ["train", *files, *chosen]).exit_code == 0
+    model = load_model(tmp_path / "model", device="cpu")
+    assert (model.options.dropout, model.options.calibration) == (0.3, "temperature")
+    assert {member.calibration.kind for member in model.members} == {"temperature"}
     save_model(small_model(), tmp_path / "without")
     named = ["--uncertainty", "mc-dropout", "--passes", "3", "--device", "cpu"]
 
@@ -161,7 +167,7 @@ def test_the_command_predicts_with_dropout_by_name(tmp_path):
         return CliRunner().invoke(main, [*arguments, *named])
 
     assert predict("model").exit_code == 0
-    expected = predict_scores(dropout_model(), case.stack, uncertainty="mc-dropout", passes=3)
+    expected = predict_scores(model, case.stack, uncertainty="mc-dropout", passes=3)
     np.testing.assert_allclose(read_raster(tmp_path / "model.tif").values, expected.values, atol=1e-6)
     refused = predict("without")
     assert refused.exit_code == 2
