@@ -197,6 +197,8 @@ _STAGES = """\
 # epochs = 12               # "paper" preset: 220
 # backbone = "compact"      # "resnet18" or "shufflenet_v2"
 # device = "auto"           # "cpu", "cuda" or "mps"
+# weights = "pretrained"    # begin with a folder of `geomfaf pretrain`, another survey's model or torchvision's .pth
+# pretrain = 0              # steps of pretraining without labels inside each fold, such as 300
 
 [predict]
 # stride = 4                # cells between window centres

@@ -131,15 +131,17 @@ class MFAF(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the logits of every branch, (branches, batch, 2); class 1 is "ore"."""
-        features = [branch(x) for branch in self.branches]
-        if len(self.backbones) == 1:
-            maps = self.backbones[0](torch.cat(features))
-        else:
-            maps = torch.cat([backbone(f) for backbone, f in zip(self.backbones, features, strict=True)])
-        if self.spatial is not None:
-            maps = maps * self.spatial(maps)
+        maps = self.maps([branch(x) for branch in self.branches])
         logits = self.classifier(self.dropout(maps.mean(dim=(2, 3))))
         return logits.view(len(self.branches), len(x), 2)
+
+    def maps(self, features: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Return the feature maps of what each branch gave, one branch after the other, (batches, features, y, x)."""
+        if len(self.backbones) == 1:
+            maps = self.backbones[0](torch.cat(list(features)))
+        else:
+            maps = torch.cat([backbone(f) for backbone, f in zip(self.backbones, features, strict=True)])
+        return maps if self.spatial is None else maps * self.spatial(maps)
 
     def factor_weights(self, x: torch.Tensor) -> torch.Tensor:
         """Return the mean channel-attention weight of every branch and channel, (branches, channels)."""
