@@ -63,6 +63,8 @@ _HOME = {
     "training_options": "train",
     "MFAFClassifier": "train",
     "MFAF": "mfaf",
+    "pretrain_network": "pretrain",
+    "save_pretrained": "pretrain",
     "place_deposits": "metrics",
     "rate_curve": "metrics",
     "prediction_area": "metrics",

@@ -143,6 +143,29 @@ BACKBONES: dict[str, Callable[[int, int], nn.Module]] = {
 }
 
 
+_PUBLISHED_ORDER = {
+    "resnet18": "conv1 bn1 relu maxpool layer1 layer2 layer3 layer4",
+    "shufflenet_v2": "conv1 maxpool stage2 stage3 stage4 conv5",
+    "googlenet": "conv1 maxpool1 conv2 conv3 maxpool2 inception3a inception3b maxpool3 inception4a inception4b "
+    "inception4c inception4d inception4e maxpool4 inception5a inception5b",
+}
+_PUBLISHED_LAYERS = {"mobilenet_v2": "features", "mnasnet": "layers"}
+
+
+def own_name(backbone: str, published: str) -> str | None:
+    """Return what a weight of torchvision's network is called in ours; None for its classifiers.
+
+    >>> own_name("resnet18", "layer1.0.conv1.weight"), own_name("mnasnet", "layers.0.weight")
+    ('net.4.0.conv1.weight', 'net.0.weight')
+    >>> own_name("resnet18", "fc.weight")
+    """
+    head, _, rest = published.partition(".")
+    if backbone in _PUBLISHED_LAYERS:
+        return f"net.{rest}" if head == _PUBLISHED_LAYERS[backbone] else None
+    order = _PUBLISHED_ORDER[backbone].split()
+    return f"net.{order.index(head)}.{rest}" if head in order else None
+
+
 def make_backbone(name: str, channels: int, size: int) -> nn.Module:
     """Return a new backbone for windows of ``channels`` x ``size`` x ``size``.
 

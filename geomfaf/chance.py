@@ -101,8 +101,8 @@ def null_test(
         Name of a baseline.
     network : Training, optional
         Train MFAF so, in the place of the baseline, on windows as wide as the margin (8 cells at least, and the margin
-        too). A pattern takes as many trainings as there are folds: a few shifts tell whether the real pattern
-        stands out, no small p.
+        too), from random weights. A pattern takes as many trainings as there are folds: a few shifts tell whether the
+        real pattern stands out, no small p.
 
     Raises
     ------
@@ -185,7 +185,7 @@ class _Ground:
         def learn(cells: np.ndarray, labels: np.ndarray, seed: int) -> Scorer:
             raw = windows(cells).swapaxes(0, 1)
             encoder = fit_encoder(raw.reshape(len(names), -1), bands)
-            classifier = MFAFClassifier(options, seed=seed)
+            classifier = MFAFClassifier(options.fresh(), seed=seed)
             places = np.column_stack([self.rows[cells], self.cols[cells]]).astype(float)
             with quiet():
                 x = np.ascontiguousarray(encoder.transform(raw, names).swapaxes(0, 1))

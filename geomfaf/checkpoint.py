@@ -6,6 +6,7 @@ import copy
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,11 +16,20 @@ import torch
 from .mfaf import MFAF
 
 
-def fingerprint(x: np.ndarray, labels: np.ndarray, x_held: np.ndarray, options: object, seed: int) -> str:
+def fingerprint(
+    x: np.ndarray,
+    labels: np.ndarray,
+    x_held: np.ndarray,
+    options: object,
+    seed: int,
+    start: Mapping[str, torch.Tensor] | None = None,
+) -> str:
     """Return a hash of everything that decides what a training ends with."""
     digest = hashlib.sha256(repr((options, seed, x.shape, x_held.shape)).encode())
     for part in (x, labels, x_held):
         digest.update(np.ascontiguousarray(part).tobytes())
+    for name, tensor in (start or {}).items():
+        digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
 
 

@@ -38,6 +38,7 @@ from .cli_options import (
     table_options,
     uncertainty_options,
 )
+from .cli_pretrain import pretrain
 from .errors import DataError
 
 
@@ -226,6 +227,9 @@ def windows(
 @click.argument("windows", type=EXISTING)
 @click.argument("out", type=NEW)
 @network_options
+@click.option("--weights", type=EXISTING,
+              help="Begin with a folder of `pretrain`, another survey's model, or torchvision's .pth.")  # fmt: skip
+@click.option("--pretrain", type=int, help="Steps of pretraining inside each fold, on its own ground [default: 0].")
 @device_option
 @seed_option
 @overwrite_option
@@ -252,6 +256,7 @@ def train(
     refuse_existing(out / "model.json", overwrite)
     bands = read_raster(stack)
     labelled, folds = read_folds(windows, grid_of(bands))
+    changes["weights"] = changes["weights"] and str(changes["weights"])
     options = training_options(preset, **{key: value for key, value in changes.items() if value is not None})
     click.echo("note: the bands are used as they are; if deposits chose them, the held-out scores flatter", err=True)
     with process_group() as writes:
@@ -433,4 +438,4 @@ def targets(
     click.echo(str(out))
 
 
-STAGES = (grid, rasterize, stack, windows, train, predict, weights, evaluate, targets)
+STAGES = (grid, rasterize, stack, windows, pretrain, train, predict, weights, evaluate, targets)

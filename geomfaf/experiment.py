@@ -138,7 +138,7 @@ def run_experiment(
     for name in ("stack.tif", "windows.gpkg", "model/model.json"):
         if not (run / name).exists():
             raise UsageError(f"{run} holds no finished run, {name} is missing: run `geomfaf run` on the project first.")
-    base = load_model(run / "model", device="cpu").options
+    base = load_model(run / "model", device="cpu").options.fresh()
     seeds, base = (1, replace(base, epochs=QUICK_EPOCHS, least_steps=0)) if quick else (seeds, base)
     inputs = [file_hash(run / "stack.tif"), file_hash(run / "windows.gpkg"), _model_inputs(run), library_versions()]
     jobs = {}

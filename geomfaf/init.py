@@ -199,6 +199,8 @@ _STAGES = """\
 # device = "auto"           # "cpu", "cuda" or "mps"
 # dropout = 0.0             # share dropped before the compact network's classifier
 # calibration = "none"      # of the scores, learned inside the folds: "temperature" or "isotonic"
+# weights = "pretrained"    # begin with a folder of `geomfaf pretrain`, another survey's model or torchvision's .pth
+# pretrain = 0              # steps of pretraining without labels inside each fold, such as 300
 
 [predict]
 # stride = 4                # cells between window centres

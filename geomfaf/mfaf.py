@@ -141,14 +141,15 @@ class MFAF(nn.Module):
 
     def pooled(self, x: torch.Tensor) -> torch.Tensor:
         """Return what the classifier looks at: each branch's mean features, (branches * batch, features)."""
-        features = [branch(x) for branch in self.branches]
+        return self.maps([branch(x) for branch in self.branches]).mean(dim=(2, 3))
+
+    def maps(self, features: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Return the feature maps of what each branch gave, one branch after the other, (batches, features, y, x)."""
         if len(self.backbones) == 1:
-            maps = self.backbones[0](torch.cat(features))
+            maps = self.backbones[0](torch.cat(list(features)))
         else:
             maps = torch.cat([backbone(f) for backbone, f in zip(self.backbones, features, strict=True)])
-        if self.spatial is not None:
-            maps = maps * self.spatial(maps)
-        return maps.mean(dim=(2, 3))
+        return maps if self.spatial is None else maps * self.spatial(maps)
 
     def factor_weights(self, x: torch.Tensor) -> torch.Tensor:
         """Return the mean channel-attention weight of every branch and channel, (branches, channels)."""

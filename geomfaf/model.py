@@ -8,8 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,23 +16,20 @@ import geopandas as gpd
 import numpy as np
 import torch
 import xarray as xr
-from pyproj import CRS
 
 from .bands import Band, bands_of, grid_of
 from .calibrate import UNCALIBRATED, Calibration, fit_calibration, scores_inside
 from .encode import Channel, Encoder, fit_encoder
 from .errors import DataError, ModelMismatchError, UsageError
 from .folds import Folds, shared_cells
-from .grid import Grid
+from .pretrain import starting_point
 from .processes import gather, own_device, own_folds
 from .progress import quiet, track
+from .starting_weights import FORMAT, band_from, grid_from, grid_record, pinned, read_starting_weights
 from .train import MFAFClassifier, Training, choose_device, restore_classifier
 from .uncertainty import dropout_probabilities
 from .windows import read_windows
-from .write import finished_file, write_json
-
-FORMAT = 2
-"""Version of the files; a reader refuses what it does not know."""
+from .write import file_hash, finished_file, library_versions, write_json
 
 
 @dataclass(frozen=True)
@@ -78,6 +74,8 @@ class Model:
         Which ground tests which member, and the grid of the training stack.
     options : Training
     seed : int
+    start : dict
+        File, hash and kind of the starting weights; empty when training began at random.
     """
 
     members: list[FoldModel]
@@ -86,6 +84,7 @@ class Model:
     folds: Folds
     options: Training
     seed: int
+    start: dict[str, Any] = field(default_factory=dict)
 
     def require_stack(self, stack: xr.DataArray) -> None:
         """Raise :class:`ModelMismatchError` that says in what a stack differs from the training stack."""
@@ -138,7 +137,7 @@ def train_model(
     checkpoints : Path, optional
         Folder that keeps the state of the training; an interrupted one continues from it.
     """
-    options = options or Training()
+    options = pinned(options or Training())
     grid, named = grid_of(stack), bands_of(stack)
     grid.require_same(folds.grid, "the folds' grid")
     size = int(windows["size"].iloc[0])
@@ -146,6 +145,7 @@ def train_model(
         raise DataError(f"the folds keep {folds.margin} cells free around test ground; windows of {size} need {size}.")
     members = []
     device = own_device(device)
+    source = read_starting_weights(options, grid)
     for fold in track(own_folds(folds.count), "training", unit="folds"):
         names = list(bands[fold]) if bands is not None else [band.name for band in named]
         train, test = folds.training(windows, fold), folds.testing(windows, fold)
@@ -162,14 +162,17 @@ def train_model(
         checkpoint = None if checkpoints is None else checkpoints / f"fold_{fold + 1}.safetensors"
         classifier = MFAFClassifier(options, seed=seed + fold, device=device)
         label = f"fold {fold + 1} of {folds.count}"
+        start = starting_point(
+            classifier, stack, encoder, size, source=source, folds=folds, fold=fold, label=f"{label}, pretraining"
+        )
         if options.epochs * len(x) * size**2 < 5_000_000:  # a few seconds: a bar of its own would only flicker
             with quiet():
-                classifier.fit(x, labels, places=places, checkpoint=checkpoint, label=label)
+                classifier.fit(x, labels, places=places, checkpoint=checkpoint, start=start, label=label)
         else:
-            classifier.fit(x, labels, places=places, checkpoint=checkpoint, label=label)
+            classifier.fit(x, labels, places=places, checkpoint=checkpoint, start=start, label=label)
         members.append(FoldModel(fold, encoder, classifier, calibration))
     members = _gather_members(members, device)
-    return Model(members, named, size, folds, options, seed)
+    return Model(members, named, size, folds, options, seed, {} if source is None else source.record())
 
 
 def inner_scores(
@@ -244,15 +247,15 @@ def save_model(model: Model, folder: str | Path, *, overwrite: bool = False) -> 
     }
     with finished_file(folder / "weights.safetensors", overwrite=overwrite) as path:
         save_file(tensors, path)
-    grid = model.folds.grid
     content: dict[str, Any] = {
         "format": FORMAT,
-        "bands": [{**asdict(band), "legend": {str(k): v for k, v in band.legend.items()}} for band in model.bands],
+        "bands": [asdict(band) for band in model.bands],
         "window": model.size,
-        "grid": {"crs": grid.crs.to_wkt(), "transform": list(grid.transform)[:6], "shape": list(grid.shape)},
+        "grid": grid_record(model.folds.grid),
         "folds": _describe(model.folds),
         "training": asdict(model.options),
         "seed": model.seed,
+        "start": model.start,
         "members": [
             {
                 "fold": member.fold + 1,
@@ -288,31 +291,13 @@ def load_model(folder: str | Path, *, device: str = "auto") -> Model:
     values = {**content["training"]}
     values["dilations"] = tuple(values["dilations"]) if values["dilations"] else None
     options = Training(**values)
-    from affine import Affine
-
-    at = content["grid"]
-    grid = Grid(CRS.from_wkt(at["crs"]), Affine(*at["transform"]), (at["shape"][0], at["shape"][1]))
     part = content["folds"]
-    folds = Folds(grid, part["block"], np.array(part["table"]), part["margin"], part["linkage"])
+    folds = Folds(grid_from(content["grid"]), part["block"], np.array(part["table"]), part["margin"], part["linkage"])
     if _describe(folds)["sha256"] != part["sha256"]:
         raise ModelMismatchError(f"the folds in {folder}/model.json were changed: which ground is held out is unknown.")
     members = [_restore_member(member, weights, options, content["window"], device) for member in content["members"]]
-    bands = [Band(**{**band, "legend": {int(k): v for k, v in band["legend"].items()}}) for band in content["bands"]]
-    return Model(members, bands, content["window"], folds, options, content["seed"])
-
-
-def file_hash(path: str | Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def library_versions() -> dict[str, str]:
-    """Return the versions of what the numbers depend on."""
-    import platform
-
-    names = ("geomfaf", "torch", "torchvision", "numpy", "scipy", "scikit-learn", "rasterio", "geopandas", "shapely")
-    return {"python": platform.python_version(), **{name: version(name) for name in names}}
+    bands = [band_from(band) for band in content["bands"]]
+    return Model(members, bands, content["window"], folds, options, content["seed"], content.get("start", {}))
 
 
 def _describe(folds: Folds) -> dict[str, Any]:

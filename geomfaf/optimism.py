@@ -116,10 +116,12 @@ def _simple(stack: xr.DataArray, windows: gpd.GeoDataFrame, name: str, seed: int
 
 
 def _network(stack: xr.DataArray, windows: gpd.GeoDataFrame, options: Training | None, seed: int) -> Callable:
+    fresh = None if options is None else options.fresh()  # starting weights would blur what the splits differ in
+
     def judge(train: np.ndarray, test: np.ndarray, bands: list[str]) -> np.ndarray:
         x, labels, encoder = training_data(stack, windows[train], bands)
         with quiet():
-            classifier = MFAFClassifier(options, seed=seed).fit(x, labels)
+            classifier = MFAFClassifier(fresh, seed=seed).fit(x, labels)
         return classifier.predict_proba(encode_windows(stack, windows[test], bands, encoder))[:, 1]
 
     return judge

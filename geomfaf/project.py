@@ -40,7 +40,7 @@ from .formats import hidden_password, is_database
 from .grid import Grid
 from .heldout import NETWORK
 from .idw import IdwOptions
-from .model import Model, file_hash, library_versions, load_model, save_model, train_model
+from .model import Model, load_model, save_model, train_model
 from .negatives import draw_windows
 from .predict import predict_scores
 from .progress import say
@@ -50,11 +50,12 @@ from .report import draw_curves, draw_scores, draw_stack, write_summary
 from .screen import screen_elements
 from .settings import IDW_OPTIONS, Project
 from .stack import build_stack, survey_grid
+from .starting_weights import pinned
 from .targets import make_cells, make_targets
 from .train import training_options
 from .variogram import autocorrelation_range
 from .windows import DEFAULT_SIZE, centred_windows, tiled_windows
-from .write import write_findings, write_json, write_layers, write_raster, write_table
+from .write import file_hash, library_versions, write_findings, write_json, write_layers, write_raster, write_table
 
 FALLBACK_ELEMENTS = 3
 """Elements used when none passes the screening and there is neither geology nor faults."""
@@ -267,10 +268,11 @@ def _train(
     """Train, or take the model that was trained on exactly these inputs."""
     settings = project.stage("train")
     device = settings.pop("device", "auto")
-    options = training_options(project.preset, **settings)
+    options = pinned(training_options(project.preset, **settings))
     bands = _bands_in_folds(stack, chosen)
     split = (folds.block, folds.margin, folds.table.tolist())
-    state = (asdict(options), bands, project.seed, windows.drop(columns="geometry").to_csv(), split)
+    choices = asdict(replace(options, weights=""))  # the hash stands for the file, wherever it lies
+    state = (choices, bands, project.seed, windows.drop(columns="geometry").to_csv(), split)
     digest = hashlib.sha256(json.dumps([state, library_versions()]).encode())
     digest.update(stack.values.tobytes())
     fingerprint, folder = digest.hexdigest()[:16], project.out / "model"

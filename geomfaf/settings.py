@@ -85,6 +85,9 @@ def load_project(path: str | Path) -> Project:
     limits = stages.get("check", {}).get("detection_limits")
     if isinstance(limits, str):
         stages["check"]["detection_limits"] = str(path.parent / limits)
+    weights = stages.get("train", {}).get("weights")
+    if weights and isinstance(weights, str):
+        stages["train"]["weights"] = str(path.parent / weights)
     return Project(
         folder=path.parent,
         sources=sources,

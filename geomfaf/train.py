@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +50,9 @@ class Training:
     dropout: float = 0.0  # before the compact network's classifier; published networks keep theirs
     calibration: str = "none"  # "temperature" or "isotonic", learned inside the fold: see calibrate
     patience: int = 0  # epochs without a better validation loss before stopping; 0 trains to the end
+    pretrain: int = 0  # steps of reconstruction of hidden cells before the training, on the fold's own ground
+    weights: str = field(default="", repr=False)  # file or folder of starting weights, see starting_weights.py
+    weights_sha256: str = ""  # their hash: filled in at the training; any other weights are refused
 
     def __post_init__(self) -> None:
         for name, known in (
@@ -75,8 +78,14 @@ class Training:
             raise UsageError(f"dropout = {self.dropout} must be a share from 0 (none) to less than 1.")
         if not 0 <= self.beta <= 1:
             raise UsageError(f"beta = {self.beta} must lie between 0 (no distillation) and 1.")
+        if self.pretrain < 0:
+            raise UsageError(f"pretrain = {self.pretrain} must be a number of steps, or 0 for no pretraining.")
         if self.epochs < 1 or self.batch < 2:
             raise UsageError(f"epochs = {self.epochs} must be at least 1 and batch = {self.batch} at least 2.")
+
+    def fresh(self) -> Training:
+        """Return the same training from random weights."""
+        return replace(self, pretrain=0, weights="", weights_sha256="")
 
 
 PRESETS = {
@@ -179,6 +188,7 @@ class MFAFClassifier:
         *,
         places: np.ndarray | None = None,
         checkpoint: Path | None = None,
+        start: Mapping[str, torch.Tensor] | None = None,
         label: str = "training",
     ) -> MFAFClassifier:
         """Train on encoded windows.
@@ -195,8 +205,12 @@ class MFAFClassifier:
         checkpoint : Path, optional
             File that keeps the state while training goes on; an interrupted training continues from it. A file of
             other windows, options or seed is not continued: its weights may have seen this fold's test ground.
+        start : dict of Tensor, optional
+            Weights to begin with, see :func:`geomfaf.pretrain.starting_point`; random ones when omitted.
         """
         options, device = self.options, choose_device(self.device)
+        if start is None and options != options.fresh():
+            raise UsageError("pretrain and weights need to know the ground: use train_model, or options.fresh().")
         labels = np.asarray(labels, np.int64)
         held = _validation_part(labels, places, options, self.seed)
         x_held, y_held = x[held], labels[held]
@@ -205,11 +219,12 @@ class MFAFClassifier:
             x, labels = smote(x, labels, seed=self.seed)
         if len(np.unique(labels)) < 2:
             raise DataError("training needs windows with and without deposits, and one kind is missing.")
-        torch.manual_seed(self.seed)
-        net = _network(options, x.shape[1], x.shape[2]).to(memory_format=torch.channels_last).to(device)
+        net = make_network(options, x.shape[1], x.shape[2], seed=self.seed, device=device)
+        if start is not None:
+            net.load_state_dict(start)
         optimiser = _optimiser(net, options)
         inputs, targets = torch.from_numpy(x).to(device), torch.from_numpy(labels).to(device)
-        key = "" if checkpoint is None else fingerprint(x, labels, x_held, options, self.seed)
+        key = "" if checkpoint is None else fingerprint(x, labels, x_held, options, self.seed, start)
         state = TrainingState.load(checkpoint, key, net, optimiser, device)
         saved = time.monotonic()
         for epoch in track(range(options.epochs), label, unit="epochs"):
@@ -271,6 +286,12 @@ def learning_rate(step: int, steps: int, epoch: int, options: Training) -> float
     if step < rise:
         return options.learning_rate * (0.04 + 0.96 * step / rise)
     return options.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
+
+
+def make_network(options: Training, channels: int, size: int, *, seed: int, device: torch.device) -> MFAF:
+    """Return a new network on a device; the seed decides its weights."""
+    torch.manual_seed(seed)
+    return _network(options, channels, size).to(memory_format=torch.channels_last).to(device)
 
 
 def _network(options: Training, channels: int, size: int) -> MFAF:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import glob
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +179,20 @@ def write_json(content: Mapping[str, Any], path: str | Path, *, overwrite: bool 
     with finished_file(path, overwrite=overwrite) as final:
         final.write_text(json.dumps(plain_values(content), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return path
+
+
+def file_hash(path: str | Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def library_versions() -> dict[str, str]:
+    """Return the versions of what the numbers depend on."""
+    import platform
+
+    names = ("geomfaf", "torch", "torchvision", "numpy", "scipy", "scikit-learn", "rasterio", "geopandas", "shapely")
+    return {"python": platform.python_version(), **{name: version(name) for name in names}}
 
 
 def plain_values(value: Any) -> Any:

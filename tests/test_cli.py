@@ -16,7 +16,7 @@ from shapely import Point
 from geomfaf.cli import main
 from geomfaf.write import read_raster, write_raster
 
-STAGES = "check screen grid rasterize stack windows train evaluate predict targets".split()
+STAGES = "check screen grid rasterize stack windows pretrain train evaluate predict targets".split()
 
 
 def call(*words):
@@ -45,8 +45,8 @@ def demo(tmp_path_factory):
 
 def test_the_examples_of_all_help_texts_run_on_the_demo_data(demo, monkeypatch):
     monkeypatch.chdir(demo)
-    order = ["init", "run", "check", "screen", "grid", "rasterize", "stack", "weights", "windows", "train", "predict"]
-    for name in [*order, "evaluate", "targets"]:
+    order = ["init", "run", "check", "screen", "grid", "rasterize", "stack", "weights", "windows", "pretrain", "train"]
+    for name in [*order, "predict", "evaluate", "targets"]:
         words = example_of(name)
         assert words[0] == name
         result = call(*words)
