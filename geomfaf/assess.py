@@ -20,7 +20,7 @@ from .errors import UsageError
 from .evaluate import Evaluation, evaluate_model
 from .features import window_features
 from .folds import NO_FOLD
-from .heldout import NETWORK, Draw, network_draw, remembered
+from .heldout import ALONE, NETWORK, Draw, network_draw, remembered
 from .model import Model, train_model
 from .optimism import measure_optimism
 from .predict import SCORE_BANDS, Lattice
@@ -103,7 +103,7 @@ def assess_map(
         draws=draws,
         folder=folder,
     )
-    bands = [[channel.band for channel in member.encoder.channels] for member in model.members]
+    bands = [member.bands for member in model.members]
     meter = measure_optimism(
         stack,
         model.folds,
@@ -115,6 +115,9 @@ def assess_map(
         seed=model.seed,
     )
     lines = [*evaluation.verdict, *optimism_lines(meter)]
+    if model.options.partners:
+        names = " and ".join(model.options.partners)
+        lines.append(f"{NETWORK} here is the network joined with {names} (mean of their log odds); {ALONE} is without.")
     drawn = f"the mean of {networks} draws" if networks > 1 else "those of one draw"
     lines.append(f"{NETWORK}'s figures are {drawn} of barren windows and seeds, the simple models' of {len(tables)}.")
     shifts, null = settings.get("shifts", SHIFTS), None
@@ -207,7 +210,7 @@ def with_applicability(
 
     A place is compared by the bands at its cell with all places that trained a fold model.
     """
-    used = {channel.band for member in model.members for channel in member.encoder.channels}
+    used = {name for member in model.members for name in member.bands}
     own = stack.sel(band=[name for name in stack["band"].values if name in used])
     trained = windows.drop_duplicates(["row", "col"])
     trained = trained[trained["trains"] != NO_FOLD] if "trains" in trained else trained
@@ -236,12 +239,13 @@ def risk_return_bands(evaluation: Evaluation, name: str) -> xr.DataArray | None:
 def _network_on(draw: Draw, model: Model, stack: xr.DataArray, stride: int | None, folder: Path | None) -> Draw:
     """Return the draw with the held-out scores of the network trained on it."""
     named = [band.name for band in bands_of(stack)]
-    bands = [[n for n in named if n in {c.band for c in member.encoder.channels}] for member in model.members]
+    bands = [[name for name in named if name in member.bands] for member in model.members]
 
     def compute() -> dict[str, np.ndarray]:
         again = train_model(stack, draw.windows, model.folds, options=model.options, bands=bands, seed=draw.seed)
         found = network_draw(again, stack, draw.windows, stride=stride)
-        return {"map": found.maps[NETWORK], "windows": found.scores[NETWORK]}
+        parts = {f"map {name}": values for name, values in found.maps.items()}
+        return parts | {f"windows {name}": values for name, values in found.scores.items()}
 
     state = (
         hashlib.sha256(stack.values.tobytes()).hexdigest(),
@@ -253,4 +257,7 @@ def _network_on(draw: Draw, model: Model, stack: xr.DataArray, stride: int | Non
         stride,
     )
     found = remembered(folder, state, compute)
-    return Draw(draw.windows, draw.seed, {NETWORK: found["map"]}, {NETWORK: found["windows"]})
+    parts = (
+        {name.removeprefix(of): v for name, v in found.items() if name.startswith(of)} for of in ("map ", "windows ")
+    )
+    return Draw(draw.windows, draw.seed, *parts)

@@ -35,7 +35,8 @@ FOLDS = 5
 MODEL = "logistic regression"
 """Cheap, and what it finds, every model finds; two hundred patterns on the network would cost a thousand trainings."""
 
-NETWORK_MODEL = "MFAF"
+NETWORK_MODEL = "MFAF alone"
+"""Without its partners, which have a null test of their own."""
 
 LEAST_WINDOW = 8
 """Cells along the network's windows, at least: the null test's cells are larger than the map's."""

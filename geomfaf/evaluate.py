@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import geopandas as gpd
@@ -117,8 +117,8 @@ def evaluate_model(
             "the score map has no held-out scores: it was predicted on another grid than the model's, to the last "
             "digit. Run `geomfaf predict` on the stack that the model was trained on."
         )
-    first = network_draw(model, stack, windows, heldout=heldout)
-    bands = [[channel.band for channel in member.encoder.channels] for member in model.members]
+    first = network_draw(model, stack, windows, stride=stride, heldout=heldout)
+    bands = [member.bands for member in model.members]
     names = list(BASELINES if baselines is None else baselines)
     lattice = model_lattice(model, valid, stride)
     simple = Baselines(stack, model.folds, bands, lattice, model.size, names)
@@ -241,7 +241,7 @@ def evaluate_paper_protocol(
     **These figures leak** and are for comparison with published ones only: synthetic windows stand in the test part
     beside the windows they were made from, and overlapping windows on both sides of the split.
     """
-    options = (options or Training()).fresh()
+    options = replace((options or Training()).fresh(), partners=())
     if "trains" in windows:  # every place once, whichever folds it was drawn for
         windows = windows.drop_duplicates(["row", "col"])
     names = [band.name for band in bands_of(stack)]

@@ -32,6 +32,8 @@ from .write import read_raster, write_json, write_table
 METRICS = ("accuracy", "auc", "recall", "f1")
 PROTOCOLS = ("spatial", "paper")
 QUICK_EPOCHS = 3
+LEAST_EPOCHS = 12
+"""A network of millions of weights learns nothing in the one epoch that suits the compact one."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,7 @@ def run_experiment(
     for name in ("stack.tif", "windows.gpkg", "model/model.json"):
         if not (run / name).exists():
             raise UsageError(f"{run} holds no finished run, {name} is missing: run `geomfaf run` on the project first.")
-    base = load_model(run / "model", device="cpu").options.fresh()
+    base = alone(load_model(run / "model", device="cpu").options)
     seeds, base = (1, replace(base, epochs=QUICK_EPOCHS, least_steps=0)) if quick else (seeds, base)
     inputs = [file_hash(run / "stack.tif"), file_hash(run / "windows.gpkg"), _model_inputs(run), library_versions()]
     jobs = {}
@@ -161,6 +163,12 @@ def run_experiment(
     (folder / f"{table}.md").write_text(_page(table, result, base, quick), encoding="utf-8")
     _draw(table, result, folder / f"{table}.png")
     return result
+
+
+def alone(options: Training) -> Training:
+    """Return the training of a run for a published network: by itself, on whole windows, and long enough for it."""
+    changes = {"partners": (), "view": 1.0, "band_dropout": 0.0, "epochs": max(options.epochs, LEAST_EPOCHS)}
+    return replace(options.fresh(), **changes)
 
 
 def one_run(run: Path, path: Path, protocol: str, seed: int, options: Training) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import geopandas as gpd
+import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
 
 from .mfaf import Branch
 from .model import Model, encode_windows
+from .train import seen_part
 
 COLUMNS = ["fold", "branch", "dilation", "factor", "weight", "spread", "windows"]
 
@@ -42,7 +44,8 @@ def factor_attention(model: Model, stack: xr.DataArray, windows: gpd.GeoDataFram
             continue
         names = list(dict.fromkeys(channel.band for channel in member.encoder.channels))
         net = member.classifier.net_
-        x = torch.from_numpy(encode_windows(stack, own, names, member.encoder)).to(next(net.parameters()).device)
+        encoded = seen_part(encode_windows(stack, own, names, member.encoder), member.classifier.options)
+        x = torch.from_numpy(np.ascontiguousarray(encoded)).to(next(net.parameters()).device)
         cover = x.mean(dim=(0, 2, 3)).tolist()
         shares = [max(cover[at], 1e-9) if c.kind == "class" else 1.0 for at, c in enumerate(member.encoder.channels)]
         for number, branch in enumerate(net.branches, start=1):

@@ -15,13 +15,17 @@ import xarray as xr
 from .baselines import make_baseline
 from .features import Features, window_features
 from .folds import Folds
-from .model import Model, encode_windows, library_versions
-from .predict import Lattice, lattice_scores, model_lattice
+from .model import Model
+from .predict import Lattice, ground_features, lattice_scores, model_lattice
 from .progress import track
 from .stack import valid_cells
+from .write import library_versions
 
 NETWORK = "MFAF"
-"""Name of the network's row in every table."""
+"""Name of the network's row in every table: with its partners, where it has any."""
+
+ALONE = "MFAF alone"
+"""The same network without its partners."""
 
 
 @dataclass(frozen=True)
@@ -55,24 +59,34 @@ def network_draw(
     heldout: np.ndarray | None = None,
 ) -> Draw:
     """Return the held-out scores of a trained network; the map is computed unless ``heldout`` is given."""
-    if heldout is None:
-        valid = valid_cells(stack)
-        lattice = model_lattice(model, valid, stride)
-        heldout = np.full(valid.shape, np.nan, np.float32)
-        raster = model.folds.raster()
-        for member in track(model.members, "scoring held-out ground", unit="folds"):
-            own = raster == member.fold
-            wanted = lattice.near(own & valid)
-            found = lattice_scores(stack, lattice, wanted, member.encoder, member.judge, model.size)
-            heldout[own] = lattice.blend(found[0])[own]
-    scores = np.full(len(windows), np.nan)
+    several = any(member.partners is not None for member in model.members)
+    maps = {NETWORK: heldout} if heldout is not None else {}
+    if heldout is None or several:
+        joined, alone = _held_out_maps(model, stack, stride)
+        maps = {NETWORK: joined if heldout is None else heldout, **({ALONE: alone} if several else {})}
+    scores = {name: np.full(len(windows), np.nan) for name in maps}
     for member in model.members:
         test = model.folds.testing(windows, member.fold)
-        names = list(dict.fromkeys(channel.band for channel in member.encoder.channels))
         if test.any():
-            x = encode_windows(stack, windows[test], names, member.encoder)
-            scores[test] = member.judge(x)[0]
-    return Draw(windows, model.seed, {NETWORK: heldout}, {NETWORK: scores})
+            found = member.judge_windows(stack, windows[test])
+            for name, row in ((NETWORK, 0), (ALONE, 4)):
+                if name in scores:
+                    scores[name][test] = found[row]
+    return Draw(windows, model.seed, maps, scores)
+
+
+def _held_out_maps(model: Model, stack: xr.DataArray, stride: int | None) -> np.ndarray:
+    """Return the scores of all ground by the model that never saw it, of the model and of its network alone."""
+    valid, raster = valid_cells(stack), model.folds.raster()
+    lattice = model_lattice(model, valid, stride)
+    maps = np.full((2, *valid.shape), np.nan, np.float32)
+    for member in track(model.members, "scoring held-out ground", unit="folds"):
+        own = raster == member.fold
+        wanted = lattice.near(own & valid)
+        ground = ground_features(model, stack, lattice, wanted)
+        found = lattice_scores(stack, lattice, wanted, member.encoder, member.judge, model.size, ground)
+        maps[:, own] = lattice.blend(found[[0, -1]])[:, own]
+    return maps
 
 
 class Baselines:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,43 +21,77 @@ import xarray as xr
 
 from .bands import Band, bands_of, grid_of
 from .calibrate import UNCALIBRATED, Calibration, fit_calibration, scores_inside
+from .devices import choose_device
 from .encode import Channel, Encoder, fit_encoder
 from .errors import DataError, ModelMismatchError, UsageError
+from .features import Features, window_features
 from .folds import Folds, shared_cells
+from .partners import Partners, fit_partners, join, restore_partners
 from .pretrain import starting_point
 from .processes import gather, own_device, own_folds
 from .progress import quiet, track
 from .starting_weights import FORMAT, band_from, grid_from, grid_record, pinned, read_starting_weights
-from .train import MFAFClassifier, Training, choose_device, restore_classifier
+from .train import MFAFClassifier, Training, restore_classifier, seen_size, training_options
 from .uncertainty import dropout_probabilities
 from .windows import read_windows
 from .write import file_hash, finished_file, library_versions, write_json
 
+PARTNERS_FILE = "partners.safetensors"
+"""Beside the weights: the rows on which the networks' partners were fitted."""
+
 
 @dataclass(frozen=True)
 class FoldModel:
-    """The network of one fold with the input layer and the calibration it learned."""
+    """The network of one fold with the input layer, the calibration and the partners that it learned with."""
 
     fold: int
     encoder: Encoder
     classifier: MFAFClassifier
     calibration: Calibration = UNCALIBRATED
+    partners: Partners | None = None
 
-    def judge(self, x: np.ndarray, *, passes: int = 0, seed: int = 0) -> np.ndarray:
-        """Return what the fold model says of encoded windows, (4, windows) float32: every score comes from here.
+    @property
+    def bands(self) -> list[str]:
+        """Names of the bands that the fold model looks at."""
+        own = dict.fromkeys(channel.band for channel in self.encoder.channels)
+        return list(own | dict.fromkeys([] if self.partners is None else self.partners.rows.bands))
 
-        The rows are the score (the mean of the branches' P(ore), calibrated), the share of branches that vote ore
-        (before calibration: a vote needs none), and mean and standard deviation of the calibrated P(ore) over the
-        branches, or over the branches of each of so many passes with dropout.
+    def judge(self, x: np.ndarray, rows: Features | None = None, *, passes: int = 0, seed: int = 0) -> np.ndarray:
+        """Return what the fold model says of encoded windows, (5, windows) float32: every score comes from here.
+
+        The rows are the score (the mean of the branches' P(ore), joined with the partners' and calibrated), the share
+        of branches that vote ore (the network's own, before both), mean and standard deviation of the joined and
+        calibrated P(ore) over the branches, or over the branches of each of so many passes with dropout, and the
+        network's score alone.
+
+        Parameters
+        ----------
+        x : ndarray
+            (windows, channels, size, size).
+        rows : Features, optional
+            The same windows for the partners, see :func:`geomfaf.window_features`; needed where there are partners.
         """
         branches = self.classifier.predict_branches(x)
         said = branches
         if passes:
             said = dropout_probabilities(self.classifier, x, passes=passes, seed=seed).reshape(-1, len(x))
-        said = self.calibration.apply(said).astype(float)
-        score = self.calibration.apply(branches.mean(axis=0))
-        rows = [score, (branches > 0.5).mean(axis=0), said.mean(axis=0), said.std(axis=0)]
-        return np.stack(rows).astype(np.float32)
+        alone = score = branches.mean(axis=0)
+        if self.partners is not None:
+            if rows is None:
+                raise DataError(
+                    f"{', '.join(self.partners.names)} judge with the network and need the windows' features."
+                )
+            odds = self.partners.log_odds(rows.select(bands=self.partners.rows.bands))
+            score, said = join(alone, odds), join(said, odds)
+        said, score = self.calibration.apply(said).astype(float), self.calibration.apply(score)
+        found = [score, (branches > 0.5).mean(axis=0), said.mean(axis=0), said.std(axis=0), alone]
+        return np.stack(found).astype(np.float32)
+
+    def judge_windows(self, stack: xr.DataArray, windows: gpd.GeoDataFrame) -> np.ndarray:
+        """Return what the fold model says of the windows of a table, see :meth:`judge`."""
+        names = list(dict.fromkeys(channel.band for channel in self.encoder.channels))
+        rows = None if self.partners is None else window_rows(stack, windows, self.partners.rows.bands)
+        return self.judge(encode_windows(stack, windows, names, self.encoder), rows)
 
 
 @dataclass(frozen=True)
@@ -88,7 +124,7 @@ class Model:
 
     def require_stack(self, stack: xr.DataArray) -> None:
         """Raise :class:`ModelMismatchError` that says in what a stack differs from the training stack."""
-        used = {channel.band for member in self.members for channel in member.encoder.channels}
+        used = {name for member in self.members for name in member.bands}
         there = {band.name: band for band in bands_of(stack)}
         for band in self.bands:
             if band.name not in used:
@@ -121,7 +157,7 @@ def train_model(
     device: str = "auto",
     checkpoints: Path | None = None,
 ) -> Model:
-    """Train one network a fold; with several processes each trains some of the folds, see :mod:`geomfaf.processes`.
+    """Train one fold model a fold; with several processes each trains some of them, see :mod:`geomfaf.processes`.
 
     Parameters
     ----------
@@ -137,7 +173,7 @@ def train_model(
     checkpoints : Path, optional
         Folder that keeps the state of the training; an interrupted one continues from it.
     """
-    options = pinned(options or Training())
+    options = pinned(options or training_options())
     grid, named = grid_of(stack), bands_of(stack)
     grid.require_same(folds.grid, "the folds' grid")
     size = int(windows["size"].iloc[0])
@@ -153,26 +189,58 @@ def train_model(
             raise DataError(
                 f"training and test windows of fold {fold + 1} share cells: the split leaks. This is a bug."
             )
+        own = {"options": options, "seed": seed + fold, "device": device}
         calibration = UNCALIBRATED
         if options.calibration != "none":
-            inner = inner_scores(stack, windows, folds, fold, names, options=options, seed=seed + fold, device=device)
+            inner = inner_scores(stack, windows, folds, fold, names, **own)
             calibration = fit_calibration(options.calibration, *inner)
-        x, labels, encoder = training_data(stack, windows[train], names)
-        places = windows.loc[train, ["row", "col"]].to_numpy(float)
         checkpoint = None if checkpoints is None else checkpoints / f"fold_{fold + 1}.safetensors"
-        classifier = MFAFClassifier(options, seed=seed + fold, device=device)
-        label = f"fold {fold + 1} of {folds.count}"
-        start = starting_point(
-            classifier, stack, encoder, size, source=source, folds=folds, fold=fold, label=f"{label}, pretraining"
+        begin = partial(
+            starting_point, stack=stack, size=seen_size(options, size), source=source, folds=folds, fold=fold
         )
-        if options.epochs * len(x) * size**2 < 5_000_000:  # a few seconds: a bar of its own would only flicker
-            with quiet():
-                classifier.fit(x, labels, places=places, checkpoint=checkpoint, start=start, label=label)
-        else:
-            classifier.fit(x, labels, places=places, checkpoint=checkpoint, start=start, label=label)
-        members.append(FoldModel(fold, encoder, classifier, calibration))
+        label = f"fold {fold + 1} of {folds.count}"
+        member = fit_member(
+            stack, windows[train], names, fold=fold, begin=begin, checkpoint=checkpoint, label=label, **own
+        )
+        members.append(replace(member, calibration=calibration))
     members = _gather_members(members, device)
     return Model(members, named, size, folds, options, seed, {} if source is None else source.record())
+
+
+def fit_member(
+    stack: xr.DataArray,
+    windows: gpd.GeoDataFrame,
+    names: Sequence[str],
+    *,
+    options: Training,
+    fold: int = 0,
+    seed: int = 0,
+    device: str = "auto",
+    begin: Callable[..., dict[str, torch.Tensor] | None] | None = None,
+    checkpoint: Path | None = None,
+    label: str = "training",
+) -> FoldModel:
+    """Train a network and its partners on all the given windows.
+
+    Parameters
+    ----------
+    names : sequence of str
+        The bands that may be used.
+    begin : callable, optional
+        (classifier, encoder) -> weights that the training begins with.
+    """
+    x, labels, encoder = training_data(stack, windows, names)
+    places = windows[["row", "col"]].to_numpy(float)
+    classifier = MFAFClassifier(options, seed=seed, device=device)
+    start = None if begin is None else begin(classifier, encoder=encoder, label=f"{label}, pretraining")
+    # A few seconds: a bar of its own would only flicker.
+    short = max(options.epochs * len(x), options.least_steps * options.batch) * x[0, 0].size < 5_000_000
+    with quiet() if short else nullcontext():
+        classifier.fit(x, labels, places=places, checkpoint=checkpoint, start=start, label=label)
+    partners = None
+    if options.partners:
+        partners = fit_partners(options.partners, window_rows(stack, windows, names), labels, seed=seed)
+    return FoldModel(fold, encoder, classifier, partners=partners)
 
 
 def inner_scores(
@@ -186,17 +254,15 @@ def inner_scores(
     seed: int = 0,
     device: str = "auto",
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return scores and labels of a fold's training windows, each by a network that did not see its ground.
+    """Return scores and labels of a fold's training windows, each by a model that did not see its ground.
 
-    The networks have the options of the fold's own one, and learn everything else anew from their own windows.
+    These models have the options of the fold's own one, and learn everything else anew from their own windows.
     """
 
     def learn(train: gpd.GeoDataFrame, test: gpd.GeoDataFrame) -> np.ndarray:
-        x, labels, encoder = training_data(stack, train, names)
-        classifier = MFAFClassifier(options, seed=seed, device=device)
         with quiet():
-            classifier.fit(x, labels, places=train[["row", "col"]].to_numpy(float))
-        return classifier.predict_proba(encode_windows(stack, test, names, encoder))[:, 1]
+            inside = fit_member(stack, train, names, options=options.fresh(), seed=seed, device=device)
+            return inside.judge_windows(stack, test)[0]
 
     return scores_inside(windows, folds, fold, learn)
 
@@ -225,6 +291,13 @@ def training_data(
     return np.ascontiguousarray(x), windows["label"].to_numpy(np.int64), encoder
 
 
+def window_rows(stack: xr.DataArray, windows: gpd.GeoDataFrame, names: Sequence[str]) -> Features:
+    """Return the features of windows, for the simple models."""
+    size = int(windows["size"].iloc[0]) if len(windows) else 1
+    places = [windows[name].to_numpy() + size // 2 for name in ("row", "col")]
+    return window_features(stack.sel(band=list(names)), *places, size)
+
+
 def encode_windows(
     stack: xr.DataArray, windows: gpd.GeoDataFrame, names: Sequence[str], encoder: Encoder
 ) -> np.ndarray:
@@ -247,6 +320,15 @@ def save_model(model: Model, folder: str | Path, *, overwrite: bool = False) -> 
     }
     with finished_file(folder / "weights.safetensors", overwrite=overwrite) as path:
         save_file(tensors, path)
+    rows = {
+        f"fold_{member.fold + 1}.{name}": torch.from_numpy(np.ascontiguousarray(array))
+        for member in model.members
+        if member.partners is not None
+        for name, array in member.partners.as_arrays().items()
+    }
+    if rows:
+        with finished_file(folder / PARTNERS_FILE, overwrite=overwrite) as path:
+            save_file(rows, path)
     content: dict[str, Any] = {
         "format": FORMAT,
         "bands": [asdict(band) for band in model.bands],
@@ -261,11 +343,13 @@ def save_model(model: Model, folder: str | Path, *, overwrite: bool = False) -> 
                 "fold": member.fold + 1,
                 "channels": [asdict(channel) for channel in member.encoder.channels],
                 "calibration": member.calibration.as_json(),
+                "partners": None if member.partners is None else member.partners.as_json(),
                 "history": member.classifier.history_,
             }
             for member in model.members
         ],
         "weights_sha256": file_hash(folder / "weights.safetensors"),
+        "partners_sha256": file_hash(folder / PARTNERS_FILE) if rows else None,
         "versions": library_versions(),
     }
     write_json(content, folder / "model.json", overwrite=overwrite)
@@ -288,14 +372,18 @@ def load_model(folder: str | Path, *, device: str = "auto") -> Model:
     if file_hash(folder / "weights.safetensors") != content["weights_sha256"]:
         raise ModelMismatchError(f"{folder}/weights.safetensors is not the file that model.json describes.")
     weights = load_file(folder / "weights.safetensors")
+    rows = _partner_rows(folder, content)
     values = {**content["training"]}
     values["dilations"] = tuple(values["dilations"]) if values["dilations"] else None
+    values["partners"] = tuple(values.get("partners", ()))
     options = Training(**values)
     part = content["folds"]
     folds = Folds(grid_from(content["grid"]), part["block"], np.array(part["table"]), part["margin"], part["linkage"])
     if _describe(folds)["sha256"] != part["sha256"]:
         raise ModelMismatchError(f"the folds in {folder}/model.json were changed: which ground is held out is unknown.")
-    members = [_restore_member(member, weights, options, content["window"], device) for member in content["members"]]
+    members = [
+        _restore_member(member, weights, rows, options, content["window"], device) for member in content["members"]
+    ]
     bands = [band_from(band) for band in content["bands"]]
     return Model(members, bands, content["window"], folds, options, content["seed"], content.get("start", {}))
 
@@ -308,12 +396,33 @@ def _describe(folds: Folds) -> dict[str, Any]:
     return {**split, "sha256": hashlib.sha256(json.dumps([at, split]).encode()).hexdigest()}
 
 
+def _partner_rows(folder: Path, content: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Return the rows on which the partners of all folds were fitted; none for a network alone."""
+    from safetensors.numpy import load_file
+
+    wanted, path = content.get("partners_sha256"), folder / PARTNERS_FILE
+    if wanted is None:
+        return {}
+    if not path.exists() or file_hash(path) != wanted:
+        raise ModelMismatchError(f"{path} is missing or is not the file that model.json describes.")
+    return load_file(path)
+
+
 def _restore_member(
-    entry: dict, weights: dict[str, torch.Tensor], options: Training, size: int, device: str
+    entry: dict,
+    weights: dict[str, torch.Tensor],
+    rows: dict[str, np.ndarray],
+    options: Training,
+    size: int,
+    device: str,
 ) -> FoldModel:
     prefix = f"fold_{entry['fold']}."
     own = {name.removeprefix(prefix): tensor for name, tensor in weights.items() if name.startswith(prefix)}
     encoder = Encoder(tuple(Channel(**channel) for channel in entry["channels"]))
     classifier = restore_classifier(options, own, len(encoder.channels), size, device)
     classifier.history_ = entry["history"]
-    return FoldModel(entry["fold"] - 1, encoder, classifier, Calibration.from_json(entry.get("calibration")))
+    partners = None
+    if entry.get("partners"):
+        arrays = {name.removeprefix(prefix): array for name, array in rows.items() if name.startswith(prefix)}
+        partners = restore_partners(entry["partners"], arrays)
+    return FoldModel(entry["fold"] - 1, encoder, classifier, Calibration.from_json(entry.get("calibration")), partners)

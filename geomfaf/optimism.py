@@ -15,11 +15,11 @@ from .errors import DataError
 from .features import window_features
 from .folds import Folds
 from .heldout import NETWORK
-from .model import encode_windows, training_data
+from .model import fit_member
 from .progress import quiet, track
 from .screen import rank_auc
 from .stack import valid_cells
-from .train import MFAFClassifier, Training
+from .train import Training, training_options
 from .windows import NEGATIVES, tiled_windows
 
 PARTS = 5
@@ -116,12 +116,11 @@ def _simple(stack: xr.DataArray, windows: gpd.GeoDataFrame, name: str, seed: int
 
 
 def _network(stack: xr.DataArray, windows: gpd.GeoDataFrame, options: Training | None, seed: int) -> Callable:
-    fresh = None if options is None else options.fresh()  # starting weights would blur what the splits differ in
+    fresh = (options or training_options()).fresh()  # starting weights would blur what the splits differ in
 
     def judge(train: np.ndarray, test: np.ndarray, bands: list[str]) -> np.ndarray:
-        x, labels, encoder = training_data(stack, windows[train], bands)
         with quiet():
-            classifier = MFAFClassifier(fresh, seed=seed).fit(x, labels)
-        return classifier.predict_proba(encode_windows(stack, windows[test], bands, encoder))[:, 1]
+            member = fit_member(stack, windows[train], bands, options=fresh, seed=seed)
+        return member.judge_windows(stack, windows[test])[0]
 
     return judge

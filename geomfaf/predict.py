@@ -14,6 +14,7 @@ from scipy.sparse import csr_array
 from .bands import Band, as_dataarray, grid_of
 from .encode import Encoder
 from .errors import UsageError
+from .features import Features, window_features
 from .model import Model
 from .progress import track
 from .stack import valid_cells
@@ -80,8 +81,9 @@ def lattice_scores(
     lattice: Lattice,
     wanted: np.ndarray,
     encoder: Encoder,
-    predict: Callable[[np.ndarray], np.ndarray],
+    predict: Callable[..., np.ndarray],
     size: int,
+    ground: Features | None = None,
 ) -> np.ndarray:
     """Score the windows centred on the wanted lattice points.
 
@@ -90,7 +92,9 @@ def lattice_scores(
     wanted : ndarray
         (lattice rows, lattice columns) bool.
     predict : callable
-        Encoded windows (n, channels, size, size) -> (outputs, n).
+        Encoded windows (n, channels, size, size) -> (outputs, n); with ``ground`` also the windows' features.
+    ground : Features, optional
+        Of the wanted points, row by row, see :func:`ground_features`.
 
     Returns
     -------
@@ -100,7 +104,7 @@ def lattice_scores(
     names = [str(name) for name in stack["band"].values]
     used = [name for name in names if name in {channel.band for channel in encoder.channels}]
     values = stack.sel(band=used).values
-    half, result = size // 2, None
+    half, result, done = size // 2, None, 0
     for first in range(0, len(lattice.rows), STRIP):
         at, across = np.nonzero(wanted[first : first + STRIP])
         if not len(at):
@@ -109,11 +113,22 @@ def lattice_scores(
         top, bottom = max(rows.min() - half, 0), min(rows.max() + size - half, stack.sizes["y"])
         encoded = encoder.transform(values[:, top:bottom], used)
         windows = read_windows(encoded, rows - half - top, cols - half, size, fill=0.0)
-        scores = predict(windows)
+        rest = () if ground is None else (ground[done : done + len(at)],)
+        scores, done = predict(windows, *rest), done + len(at)
         if result is None:
             result = np.full((len(scores), *wanted.shape), np.nan, np.float32)
         result[:, first + at, across] = scores
     return np.full((1, *wanted.shape), np.nan, np.float32) if result is None else result
+
+
+def ground_features(model: Model, stack: xr.DataArray, lattice: Lattice, wanted: np.ndarray) -> Features | None:
+    """Return the features of the wanted lattice points, row by row; None for a model without partners to read them."""
+    bands = {name for member in model.members if member.partners for name in member.partners.rows.bands}
+    if not bands:
+        return None
+    at, across = np.nonzero(wanted)
+    used = stack.sel(band=[name for name in map(str, stack["band"].values) if name in bands])
+    return window_features(used, lattice.rows[at], lattice.cols[across], model.size)
 
 
 def predict_scores(
@@ -146,10 +161,11 @@ def predict_scores(
     same_ground = grid == model.folds.grid
     tested = model.folds.raster() if same_ground else np.full(grid.shape, -1, np.int8)
     heldout = np.full(grid.shape, np.nan, np.float32)
-    total = np.zeros((4, *lattice.wanted.shape))
+    total, ground = np.zeros((4, *lattice.wanted.shape)), ground_features(model, stack, lattice, lattice.wanted)
     for member in track(model.members, "predicting", unit="fold models"):
         judge = partial(member.judge, passes=passes, seed=model.seed + member.fold)
-        found = lattice_scores(stack, lattice, lattice.wanted, member.encoder, judge, model.size).astype(float)
+        found = lattice_scores(stack, lattice, lattice.wanted, member.encoder, judge, model.size, ground)
+        found = found[:4].astype(float)
         if same_ground:
             own = tested == member.fold
             heldout[own] = lattice.blend(found[0])[own]

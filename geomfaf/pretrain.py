@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from .augment import turn_and_flip
 from .bands import Band, bands_of, grid_of
+from .devices import choose_device
 from .encode import Encoder, fit_encoder
 from .errors import DataError, UsageError
 from .folds import Folds
@@ -28,7 +29,7 @@ from .mfaf import MFAF
 from .progress import say, track
 from .stack import valid_cells
 from .starting_weights import FORMAT, PRETRAINED, StartingWeights, grid_record
-from .train import MFAFClassifier, Training, autocast, choose_device, learning_rate, make_network
+from .train import MFAFClassifier, Training, autocast, learning_rate, make_network, seen_size
 from .windows import DEFAULT_SIZE, read_windows
 from .write import file_hash, finished_file, library_versions, refuse_existing, write_json
 
@@ -119,6 +120,7 @@ def pretrain_network(
     if steps < 1 or options != options.fresh():
         raise UsageError(f"steps = {steps} must be at least 1, and pretraining begins at random: leave weights out.")
     bands, valid, place = bands_of(stack), valid_cells(stack), choose_device(device)
+    size = seen_size(options, size)
     places = unlabelled_windows(valid, size)
     cells = np.flatnonzero(valid)
     if len(cells) > MOST_CELLS:
@@ -139,7 +141,7 @@ def starting_point(
     source: StartingWeights | None,
     folds: Folds,
     fold: int,
-    label: str,
+    label: str = "pretraining",
 ) -> dict[str, torch.Tensor] | None:
     """Return the weights with which a fold's training begins, None for random ones.
 

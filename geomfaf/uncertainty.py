@@ -8,7 +8,7 @@ from torch import nn
 
 from .errors import UsageError
 from .mfaf import branch_probabilities
-from .train import MFAFClassifier, autocast
+from .train import MFAFClassifier, autocast, seen_part
 
 UNCERTAINTIES = ("ensemble", "mc-dropout")
 
@@ -57,7 +57,7 @@ def dropout_probabilities(
     seed : int
         Of the features that are dropped: the same seed gives the same bytes on the processor.
     """
-    net = classifier.net_
+    net, x = classifier.net_, seen_part(x, classifier.options)
     device, share, branches = next(net.parameters()).device, dropped_share(classifier), len(net.branches)
     shape = (passes, branches, 1, net.classifier.in_features)
     kept = torch.rand(shape, generator=torch.Generator().manual_seed(seed)) >= share

@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 
 from .chance import NullTest
-from .heldout import NETWORK
+from .heldout import ALONE, NETWORK
 from .metrics import mean_interval
 
 FEW = 20
 """With fewer held-out deposits no share says anything without its interval."""
 
-NO_MAPS = ("distance to deposit",)
-"""Models whose map shows what is known already: never recommended, whatever they score."""
+NO_MAPS = ("distance to deposit", ALONE)
+"""Never recommended, whatever they score: a map of what is known already, and the network without its partners."""
 
 
 def verdict(aucs: Mapping[str, np.ndarray], clusters: np.ndarray, *, model: str = NETWORK, seed: int = 0) -> list[str]:

@@ -46,7 +46,7 @@ def test_the_network_too_tells_deposits_that_follow_a_band_from_moved_ones(monke
     options = {"block": 15, "margin": 4, "shifts": 2, "network": Training(epochs=6, least_steps=60)}
     result = null_test(make_stack(GRID, 1, ore=cells), points_in(GRID, *cells), **options)
     assert result.observed > max(0.65, result.moved.max())
-    assert result.model == "MFAF"
+    assert result.model == "MFAF alone"
     line = null_line(result)
     assert "the real pattern scores higher than 2 of 2 moved ones" in line
     assert "too few for a p below 0.33" in line

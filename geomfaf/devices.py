@@ -1,0 +1,37 @@
+"""Where and in which arithmetic a network computes."""
+
+from __future__ import annotations
+
+import torch
+
+from .errors import UsageError
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """Return the device to compute on: ``auto`` takes CUDA, then Apple's MPS, then the processor."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UsageError(f'device "{name}" cannot be used here: {error}. Use auto or cpu.') from error
+    return device
+
+
+def computing_type(precision: str, backbone: str, device: torch.device) -> torch.dtype | None:
+    """Return the type of the convolutions' arithmetic under autocast, None for float32 throughout.
+
+    ``auto`` takes bfloat16 where the hardware multiplies it: processors with AVX512-BF16 or AMX, CUDA from compute
+    capability 8. The compact network stays in float32: its steps are too small for the casts to pay, and so its
+    results do not depend on the processor. ``bfloat16`` by name works everywhere, slowly without such hardware.
+    """
+    if precision == "float32" or (precision == "auto" and backbone == "compact"):
+        return None
+    if precision == "bfloat16":
+        return torch.bfloat16
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else None
+    # Private names: an older or newer PyTorch without them computes in float32.
+    checks = [getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")]
+    return torch.bfloat16 if device.type == "cpu" and any(check() for check in checks if check) else None
