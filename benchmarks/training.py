@@ -28,12 +28,14 @@ from idw import write
 
 from geomfaf.augment import add_noise, turn_and_flip
 from geomfaf.bands import Band, as_dataarray
+from geomfaf.devices import computing_type
 from geomfaf.encode import Channel, Encoder
 from geomfaf.experiment import one_run
 from geomfaf.grid import Grid
 from geomfaf.mfaf import MFAF, distillation_loss
 from geomfaf.predict import Lattice, lattice_scores
-from geomfaf.train import MFAFClassifier, computing_type, restore_classifier, training_options
+from geomfaf.recipe import training_options
+from geomfaf.train import MFAFClassifier, restore_classifier
 
 BANDS, CELLS, STRIDE = 10, 1560, 16
 

@@ -1,4 +1,4 @@
-"""Augmentation of training windows, and of nothing else: turns, flips, noise, dropped bands, SMOTE."""
+"""Augmentation of training windows, and of nothing else: turns, flips, noise, SMOTE."""
 
 from __future__ import annotations
 
@@ -29,15 +29,6 @@ def add_noise(x: torch.Tensor, generator: torch.Generator, variance: float = NOI
     """Add Gaussian noise with mean 0 to standardised windows."""
     noise = torch.randn(x.shape, generator=generator).to(x.device)
     return x + noise * variance**0.5
-
-
-def drop_bands(x: torch.Tensor, generator: torch.Generator, share: float) -> torch.Tensor:
-    """Set a random share of each window's channels to 0, their median, and scale the others up.
-
-    No band may then be leant on alone (dropout of whole channels, Tompson et al. 2015).
-    """
-    kept = torch.rand((*x.shape[:2], 1, 1), generator=generator) >= share
-    return x * (kept / (1 - share)).to(x.device)
 
 
 def smote(x: np.ndarray, labels: np.ndarray, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

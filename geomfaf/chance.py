@@ -17,9 +17,10 @@ from .errors import DataError, UsageError
 from .features import Features, window_features
 from .grid import Grid
 from .progress import quiet, track
+from .recipe import Training
 from .screen import rank_auc
 from .stack import valid_cells
-from .train import MFAFClassifier, Training
+from .train import MFAFClassifier
 from .windows import NEGATIVES, deposit_cells, read_windows
 
 WAYS = ("torus", "rotate", "redraw")

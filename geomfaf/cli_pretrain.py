@@ -30,7 +30,7 @@ def pretrain(
     Example: geomfaf pretrain demo/stack.tif demo/pretrained
     """
     from .pretrain import PRETRAINED, pretrain_network, save_pretrained
-    from .train import training_options
+    from .recipe import training_options
     from .write import read_raster, refuse_existing
 
     refuse_existing(out / PRETRAINED, overwrite)

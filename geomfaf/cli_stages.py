@@ -248,9 +248,10 @@ def train(
     from .bands import grid_of
     from .explain import factor_attention
     from .folds import read_folds
-    from .model import save_model, train_model
+    from .model import train_model
+    from .model_files import save_model
     from .processes import process_group
-    from .train import training_options
+    from .recipe import training_options
     from .write import read_raster, refuse_existing, write_table
 
     refuse_existing(out / "model.json", overwrite)
@@ -280,7 +281,7 @@ def predict(stack: Path, model: Path, out: Path, device: str, overwrite: bool, *
 
     Example: geomfaf predict demo/stack.tif demo/model demo/scores.tif
     """
-    from .model import load_model
+    from .model_files import load_model
     from .predict import predict_scores
     from .write import read_raster, refuse_existing, write_raster
 
@@ -369,7 +370,7 @@ def evaluate(
 
     from .evaluate import evaluate_model, evaluate_paper_protocol
     from .folds import read_folds
-    from .model import load_model
+    from .model_files import load_model
     from .report import map_rows, window_rows
     from .write import read_raster, write_table
 

@@ -20,8 +20,9 @@ from .heldout import NETWORK, Baselines, Draw, network_draw
 from .metrics import AREAS, bootstrap_interval, boyce_index, place_deposits, prediction_area, window_metrics
 from .model import Model, training_data
 from .predict import Lattice, default_stride, model_lattice, score_values
+from .recipe import Training
 from .stack import valid_cells
-from .train import MFAFClassifier, Training
+from .train import MFAFClassifier
 from .verdict import recommended, verdict
 from .windows import deposit_cells
 

@@ -24,10 +24,11 @@ from .errors import UsageError, nearest_name
 from .evaluate import evaluate_paper_protocol
 from .folds import read_folds
 from .metrics import window_metrics
-from .model import encode_windows, file_hash, library_versions, load_model, train_model
+from .model import encode_windows, train_model
+from .model_files import load_model
 from .progress import quiet, say, track
-from .train import Training
-from .write import read_raster, write_json, write_table
+from .recipe import Training
+from .write import file_hash, library_versions, read_raster, write_json, write_table
 
 METRICS = ("accuracy", "auc", "recall", "f1")
 PROTOCOLS = ("spatial", "paper")
@@ -167,8 +168,7 @@ def run_experiment(
 
 def alone(options: Training) -> Training:
     """Return the training of a run for a published network: by itself, on whole windows, and long enough for it."""
-    changes = {"partners": (), "view": 1.0, "band_dropout": 0.0, "epochs": max(options.epochs, LEAST_EPOCHS)}
-    return replace(options.fresh(), **changes)
+    return replace(options.fresh(), partners=(), view=1.0, epochs=max(options.epochs, LEAST_EPOCHS))
 
 
 def one_run(run: Path, path: Path, protocol: str, seed: int, options: Training) -> None:

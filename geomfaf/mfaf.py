@@ -162,12 +162,7 @@ class MFAF(nn.Module):
 
 
 def distillation_loss(
-    logits: torch.Tensor,
-    labels: torch.Tensor,
-    *,
-    beta: float = 0.4,
-    temperature: float = 3.0,
-    smoothing: float = 0.0,
+    logits: torch.Tensor, labels: torch.Tensor, *, beta: float = 0.4, temperature: float = 3.0
 ) -> torch.Tensor:
     """Return (1 - beta) * mean cross-entropy + beta * T^2 * mean KL(teacher || branch).
 
@@ -181,11 +176,9 @@ def distillation_loss(
         (branches, batch, 2).
     labels : Tensor
         (batch,) int64.
-    smoothing : float
-        Share of each label that is spread over both classes in the cross-entropy (Szegedy et al. 2016).
     """
     count = len(logits)
-    ce = functional.cross_entropy(logits.flatten(0, 1), labels.repeat(count), label_smoothing=smoothing)
+    ce = functional.cross_entropy(logits.flatten(0, 1), labels.repeat(count))
     if beta == 0 or count == 1:  # a single branch is its own teacher: there is nothing to distil
         return ce
     teacher = functional.log_softmax(logits.detach().mean(dim=0) / temperature, dim=1)

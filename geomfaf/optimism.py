@@ -17,9 +17,9 @@ from .folds import Folds
 from .heldout import NETWORK
 from .model import fit_member
 from .progress import quiet, track
+from .recipe import Training, training_options
 from .screen import rank_auc
 from .stack import valid_cells
-from .train import Training, training_options
 from .windows import NEGATIVES, tiled_windows
 
 PARTS = 5

@@ -27,9 +27,10 @@ from .folds import Folds
 from .grid import Grid
 from .mfaf import MFAF
 from .progress import say, track
+from .recipe import Training
 from .stack import valid_cells
 from .starting_weights import FORMAT, PRETRAINED, StartingWeights, grid_record
-from .train import MFAFClassifier, Training, autocast, learning_rate, make_network, seen_size
+from .train import MFAFClassifier, autocast, learning_rate, make_network, seen_size
 from .windows import DEFAULT_SIZE, read_windows
 from .write import file_hash, finished_file, library_versions, refuse_existing, write_json
 

@@ -40,19 +40,20 @@ from .formats import hidden_password, is_database
 from .grid import Grid
 from .heldout import NETWORK
 from .idw import IdwOptions
-from .model import Model, load_model, save_model, train_model
+from .model import Model, train_model
+from .model_files import load_model, save_model
 from .negatives import draw_windows
 from .predict import predict_scores
 from .progress import say
 from .rasterize import study_area_mask
 from .read import Source, Survey, read_layer
+from .recipe import training_options
 from .report import draw_curves, draw_scores, draw_stack, write_summary
 from .screen import screen_elements
 from .settings import IDW_OPTIONS, Project
 from .stack import build_stack, survey_grid
 from .starting_weights import pinned
 from .targets import make_cells, make_targets
-from .train import training_options
 from .variogram import autocorrelation_range
 from .windows import DEFAULT_SIZE, centred_windows, tiled_windows
 from .write import file_hash, library_versions, write_findings, write_json, write_layers, write_raster, write_table

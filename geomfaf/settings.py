@@ -19,9 +19,9 @@ from .heldout import NETWORK
 from .negatives import draw_windows
 from .predict import predict_scores
 from .read import ROLES, Source, Survey, read_survey
+from .recipe import Training
 from .screen import screen_elements
 from .targets import make_targets
-from .train import Training
 from .windows import tiled_windows
 
 IDW_OPTIONS = ("minimum", "max_distance", "anisotropy", "errors")

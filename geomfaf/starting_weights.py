@@ -26,7 +26,7 @@ from .encode import Channel, Encoder
 from .errors import DataError, ModelMismatchError, UsageError
 from .grid import Grid
 from .mfaf import MFAF
-from .train import Training
+from .recipe import Training
 from .write import file_hash
 
 FORMAT = 2

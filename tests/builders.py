@@ -16,7 +16,7 @@ from geomfaf.folds import Folds, spatial_folds
 from geomfaf.grid import Grid
 from geomfaf.model import Model, train_model
 from geomfaf.predict import SCORE_BANDS, predict_scores
-from geomfaf.train import Training
+from geomfaf.recipe import Training
 from geomfaf.windows import centred_windows
 
 # Two threads that wait for each other on a busy machine take ten times as long as one for networks this small.

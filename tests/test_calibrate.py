@@ -27,9 +27,10 @@ from geomfaf.errors import DataError, UsageError
 from geomfaf.folds import Folds
 from geomfaf.heldout import NETWORK, network_draw
 from geomfaf.metrics import window_metrics
-from geomfaf.model import inner_scores, load_model, save_model
+from geomfaf.model import inner_scores
+from geomfaf.model_files import load_model, save_model
 from geomfaf.predict import predict_scores
-from geomfaf.train import training_options
+from geomfaf.recipe import training_options
 
 CURVES = KINDS[1:]
 

@@ -8,7 +8,7 @@ from scipy.stats import kstest
 from geomfaf.bands import Band, as_dataarray
 from geomfaf.chance import NullTest, _Ground, _moved, null_test
 from geomfaf.errors import DataError, UsageError
-from geomfaf.train import Training
+from geomfaf.recipe import Training
 from geomfaf.verdict import null_line
 
 GRID = make_grid(60, 60)

@@ -14,8 +14,9 @@ from geomfaf.cli import main
 from geomfaf.errors import UsageError
 from geomfaf.experiment import METRICS, TABLES, Method, run_experiment
 from geomfaf.metrics import window_metrics
-from geomfaf.model import encode_windows, save_model, train_model
-from geomfaf.train import training_options
+from geomfaf.model import encode_windows, train_model
+from geomfaf.model_files import save_model
+from geomfaf.recipe import training_options
 from geomfaf.write import write_layers, write_raster
 
 OPTIONS = training_options(epochs=1, least_steps=2, batch=8)

@@ -7,7 +7,7 @@ from builders import QUICK, small_case, small_model
 
 from geomfaf.explain import factor_attention
 from geomfaf.model import encode_windows
-from geomfaf.train import training_options
+from geomfaf.recipe import training_options
 
 
 def by_hand(member, windows, number):

@@ -162,7 +162,7 @@ def assessed(case, **settings):
 def test_an_assessment_holds_every_part_and_its_figures_agree():
     case = drawn_case()
     found, model, scores, tables = assessed(case, network_draws=2, network_shifts=1)
-    assert [test["model"] for test in assessment_record(found)["null_tests"]] == ["logistic regression", NETWORK]
+    assert [test["model"] for test in assessment_record(found)["null_tests"]] == ["logistic regression", "MFAF alone"]
     table = found.table.set_index("model")
     assert table["draws"].to_dict() == {NETWORK: 2, "logistic regression": 2, "best band": 2}
     assert (table["map_auc_sd_draws"] > 0).all()

@@ -17,7 +17,8 @@ from geomfaf.mfaf import (
     distillation_loss,
     scaled_dilations,
 )
-from geomfaf.train import MFAFClassifier, training_options
+from geomfaf.recipe import training_options
+from geomfaf.train import MFAFClassifier
 
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -13,9 +13,10 @@ from geomfaf.bands import Band, as_dataarray, bands_of, grid_of
 from geomfaf.encode import fit_encoder
 from geomfaf.errors import DataError, ModelMismatchError, OutputExistsError, UsageError
 from geomfaf.folds import Folds
-from geomfaf.model import load_model, save_model, train_model, training_data
+from geomfaf.model import train_model, training_data
+from geomfaf.model_files import load_model, save_model
 from geomfaf.predict import predict_scores
-from geomfaf.train import training_options
+from geomfaf.recipe import training_options
 from geomfaf.write import read_raster, write_raster
 
 
@@ -253,6 +254,6 @@ def test_checkpoints_of_other_folds_do_not_leak_in(tmp_path, monkeypatch):
 
 
 def test_versions_of_the_libraries_are_told():
-    versions = geomfaf.model.library_versions()
+    versions = geomfaf.write.library_versions()
     assert versions["torch"] == torch.__version__.split("+")[0] or versions["torch"] == torch.__version__
     assert {"python", "geomfaf", "numpy", "rasterio"} <= set(versions)

@@ -19,7 +19,8 @@ from geomfaf.pretrain import (
     save_pretrained,
     unlabelled_windows,
 )
-from geomfaf.train import MFAFClassifier, Training, make_network
+from geomfaf.recipe import Training
+from geomfaf.train import MFAFClassifier, make_network
 from geomfaf.write import file_hash
 
 SMALL = Training(dilations=(1, 2))

@@ -10,7 +10,7 @@ from builders import small_case
 from click.testing import CliRunner
 
 from geomfaf.cli import main
-from geomfaf.model import load_model
+from geomfaf.model_files import load_model
 from geomfaf.predict import predict_scores
 from geomfaf.processes import gather, own_folds
 from geomfaf.write import write_layers, write_raster

@@ -107,7 +107,7 @@ def test_targets_take_the_share_of_the_area_that_was_asked_for(small_run):
 def test_the_record_says_what_went_in(small_run):
     out, project, _ = small_run
     record = json.loads((out / "run.json").read_text())
-    assert record["inputs"]["samples"]["sha256"] == geomfaf.model.file_hash(project.sources["samples"].path)
+    assert record["inputs"]["samples"]["sha256"] == geomfaf.write.file_hash(project.sources["samples"].path)
     assert record["settings"]["seed"] == 0
     assert {"train", "predict", "evaluate"} <= set(record["seconds"])
     assert record["versions"]["geomfaf"] == geomfaf.__version__

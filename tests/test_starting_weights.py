@@ -20,11 +20,12 @@ from geomfaf.encode import Channel, Encoder
 from geomfaf.errors import DataError, ModelMismatchError, UsageError
 from geomfaf.folds import Folds
 from geomfaf.grid import Grid
-from geomfaf.model import load_model, save_model
+from geomfaf.model_files import load_model, save_model
 from geomfaf.pretrain import pretrain_network, save_pretrained
+from geomfaf.recipe import Training
 from geomfaf.settings import Project, load_project
 from geomfaf.starting_weights import SAFE_TORCH, pinned, read_starting_weights
-from geomfaf.train import MFAFClassifier, Training, make_network
+from geomfaf.train import MFAFClassifier, make_network
 from geomfaf.write import write_layers, write_raster
 
 CPU = torch.device("cpu")

@@ -8,17 +8,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 import geomfaf.train
+from geomfaf.devices import choose_device, computing_type
 from geomfaf.errors import DataError, UsageError
 from geomfaf.mfaf import PAPER_DILATIONS
-from geomfaf.train import (
-    PRESETS,
-    MFAFClassifier,
-    Training,
-    choose_device,
-    computing_type,
-    learning_rate,
-    training_options,
-)
+from geomfaf.recipe import PRESETS, Training, training_options
+from geomfaf.train import MFAFClassifier, learning_rate
 
 SIZE = 8
 

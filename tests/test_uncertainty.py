@@ -13,9 +13,10 @@ from geomfaf.bands import bands_of
 from geomfaf.cli import main
 from geomfaf.errors import UsageError
 from geomfaf.mfaf import MFAF
-from geomfaf.model import load_model, save_model
+from geomfaf.model_files import load_model, save_model
 from geomfaf.predict import Lattice, default_stride, lattice_scores, predict_scores
-from geomfaf.train import MFAFClassifier, Training, training_options
+from geomfaf.recipe import Training, training_options
+from geomfaf.train import MFAFClassifier
 from geomfaf.uncertainty import dropout_probabilities
 from geomfaf.write import read_raster, write_layers, write_raster
 
