@@ -1,0 +1,143 @@
+"""The simple models that judge together with a network: joined, kept, restored, and blind to test ground."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from builders import QUICK, Case, small_case
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.special import expit, logit
+
+from geomfaf.errors import DataError, ModelMismatchError, UsageError
+from geomfaf.features import Features
+from geomfaf.heldout import ALONE, NETWORK, network_draw
+from geomfaf.model import train_model, window_rows
+from geomfaf.model_files import PARTNERS_FILE, load_model, save_model
+from geomfaf.partners import SUREST, fit_partners, join, restore_partners
+from geomfaf.predict import predict_scores
+from geomfaf.recipe import Training, training_options
+
+NAMES = ("logistic regression", "fuzzy overlay")
+JOINED = replace(QUICK, partners=NAMES)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return small_case().train(options=JOINED)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=5))
+def test_joining_is_the_mean_of_log_odds(scores):
+    """Against the formula, written out for one place; certainty is cut at SUREST."""
+    first, *rest = (min(max(score, SUREST), 1 - SUREST) for score in scores)
+    odds = np.array([[logit(score)] for score in rest]).reshape(len(rest), 1)
+    expected = expit(sum(logit(score) for score in (first, *rest)) / len(scores))
+    assert join(np.array([scores[0]]), odds)[0] == pytest.approx(expected, abs=1e-9)
+
+
+def test_equal_words_stay_and_the_order_of_models_does_not_matter():
+    odds = np.log([[3.0, 0.5], [3.0, 0.25]])
+    np.testing.assert_allclose(join(np.array([0.75, 0.2]), odds), join(np.array([0.75, 0.2]), odds[::-1]))
+    assert join(np.array([0.75]), np.log([[3.0], [3.0]]))[0] == pytest.approx(0.75)
+
+
+def test_the_score_is_the_network_s_joined_with_each_partner(model):
+    case, member = small_case(), model.members[0]
+    test = case.windows[model.folds.testing(case.windows, 0)]
+    found = member.judge_windows(case.stack, test)
+    rows = window_rows(case.stack, test, member.partners.rows.bands)
+    words = [logit(partner.predict_proba(rows)[:, 1].clip(SUREST, 1 - SUREST)) for partner in member.partners.models]
+    np.testing.assert_allclose(found[0], expit((logit(found[4]) + sum(words)) / 3), atol=1e-5)
+    alone = small_case().train(options=QUICK).members[0].judge_windows(case.stack, test)
+    np.testing.assert_allclose(found[4], alone[0], atol=1e-6)  # partners change nothing in the network
+    np.testing.assert_array_equal(found[1], alone[1])  # votes are the network's
+
+
+def test_the_map_agrees_with_its_windows(model):
+    """At a lattice centre on a fold's own ground the held-out map is what the fold model says of that window."""
+    case = small_case()
+    scores = predict_scores(model, case.stack, stride=2)
+    draw = network_draw(model, case.stack, case.windows, stride=2)
+    np.testing.assert_allclose(draw.maps[NETWORK], scores.sel(band="heldout_score").values, atol=1e-6)
+    half, raster = case.size // 2, model.folds.raster()
+    at = case.windows[(case.windows["row"] % 2 == 0) & (case.windows["col"] % 2 == 0)]  # centres on the lattice
+    assert len(at) > 3
+    for number in at.index:
+        row, col = int(at["row"][number]) + half, int(at["col"][number]) + half
+        found = model.members[raster[row, col]].judge_windows(case.stack, at.loc[[number]])
+        assert draw.maps[NETWORK][row, col] == pytest.approx(float(found[0, 0]), abs=1e-5)
+        assert draw.maps[ALONE][row, col] == pytest.approx(float(found[4, 0]), abs=1e-5)
+
+
+def test_a_saved_model_with_partners_scores_the_same(model, tmp_path):
+    save_model(model, tmp_path)
+    again = load_model(tmp_path, device="cpu")
+    stack = small_case().stack
+    np.testing.assert_array_equal(predict_scores(again, stack).values, predict_scores(model, stack).values)
+    assert again.options.partners == NAMES
+
+
+def test_changed_or_missing_rows_are_refused(model, tmp_path):
+    save_model(model, tmp_path)
+    kept = (tmp_path / PARTNERS_FILE).read_bytes()
+    (tmp_path / PARTNERS_FILE).write_bytes(kept[:-1] + bytes([kept[-1] ^ 1]))
+    with pytest.raises(ModelMismatchError, match="not the file that model.json describes"):
+        load_model(tmp_path)
+    (tmp_path / PARTNERS_FILE).unlink()
+    with pytest.raises(ModelMismatchError, match="is missing"):
+        load_model(tmp_path)
+
+
+def test_partners_that_learn_something_else_today_are_refused(model):
+    """As another version of a library might: their words on their own rows are kept and compared."""
+    partners = model.members[0].partners
+    arrays = partners.as_arrays()
+    content = partners.as_json()
+    np.testing.assert_array_equal(restore_partners(content, arrays).log_odds(partners.rows), arrays["said"])
+    with pytest.raises(ModelMismatchError, match="differ from what they were by up to 0.5"):
+        restore_partners(content, {**arrays, "said": arrays["said"] + 0.5})
+
+
+def test_noise_on_test_ground_changes_no_partner():
+    """Bands and deposits of a fold's ground are replaced: its partners say the same of any place, to the bit."""
+    case = Case()
+    before = case.train(options=JOINED)
+    rng, raster = np.random.default_rng(0), case.folds.raster()
+    stack = case.stack.copy(deep=True)
+    ground = raster == 1
+    stack.values[:, ground] = stack.values[:, rng.permutation(np.flatnonzero(ground.ravel())) // 83, 0]
+    windows = case.windows.copy()
+    own = case.folds.of_windows(windows) == 1
+    windows.loc[own, "label"] = 1 - windows.loc[own, "label"]
+    after = train_model(stack, windows, case.folds, options=JOINED, device="cpu")
+    rows = window_rows(case.stack, case.windows, before.members[1].partners.rows.bands)
+    same = [m.members[1].partners.log_odds(rows) for m in (before, after)]
+    np.testing.assert_array_equal(*same)
+    other = [m.members[0].partners.log_odds(rows) for m in (before, after)]
+    assert not np.array_equal(*other)  # the test could fail
+
+
+def test_partners_need_the_windows_features(model):
+    case = small_case()
+    x = np.zeros((1, len(model.members[0].encoder.channels), case.size, case.size), np.float32)
+    with pytest.raises(DataError, match="need the windows' features"):
+        model.members[0].judge(x)
+
+
+def test_partners_are_fitted_with_the_seed_and_rows_they_are_given():
+    rng = np.random.default_rng(0)
+    rows = window_rows(small_case().stack, small_case().windows, ["Au", "Cu"])
+    labels = (rng.random(len(rows)) < 0.5).astype(int)
+    first, second = (fit_partners(("extra trees",), rows, labels, seed=4) for _ in range(2))
+    np.testing.assert_array_equal(first.log_odds(rows), second.log_odds(rows))
+    assert isinstance(first.rows, Features)
+    assert first.log_odds(rows).shape == (1, len(rows))
+
+
+def test_an_unknown_partner_is_refused_with_the_nearest():
+    with pytest.raises(UsageError, match='no baseline "extra tree".*extra trees'):
+        Training(partners=("extra tree",))
+    assert training_options().partners == ("extra trees", "fuzzy overlay")
+    assert training_options("mfaf").partners == ()
+    assert training_options(partners=["best band"]).partners == ("best band",)
