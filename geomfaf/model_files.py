@@ -43,7 +43,9 @@ def save_model(model: Model, folder: str | Path, *, overwrite: bool = False) -> 
     with finished_file(folder / "weights.safetensors", overwrite=overwrite) as path:
         save_file(tensors, path)
     rows = {
-        f"fold_{member.fold + 1}.{name}": torch.from_numpy(np.ascontiguousarray(array))
+        f"fold_{member.fold + 1}.{name}": torch.from_numpy(
+            np.array(array)
+        )  # a copy: torch wants arrays that it could write to
         for member in model.members
         if member.partners is not None
         for name, array in member.partners.as_arrays().items()

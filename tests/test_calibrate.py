@@ -238,7 +238,8 @@ def test_every_score_goes_through_the_folds_curve_and_votes_do_not():
     x = np.random.default_rng(0).normal(size=(40, len(plain.members[0].encoder.channels), 8, 8)).astype(np.float32)
     for before, after in zip(plain.members, model.members, strict=True):
         branches, curve = before.classifier.predict_branches(x), after.calibration
-        score, votes, mean, spread = after.judge(x)
+        score, votes, mean, spread, alone = after.judge(x)
+        np.testing.assert_array_equal(alone, branches.mean(axis=0))
         np.testing.assert_allclose(score, curve.apply(branches.mean(axis=0)), atol=1e-6)
         np.testing.assert_allclose(votes, (branches > 0.5).mean(axis=0), atol=1e-6)
         np.testing.assert_allclose(mean, curve.apply(branches).mean(axis=0), atol=1e-6)

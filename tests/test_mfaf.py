@@ -279,9 +279,10 @@ def test_mnasnet_normalises_by_what_it_has_seen_lately():
 def test_one_branch_of_rate_1_without_attention_is_the_plain_backbone_to_the_bit(name):
     x, x_new = random(24, 3, 16, 16).numpy(), random(9, 3, 16, 16, seed=1).numpy()
     labels = np.arange(24) % 3 == 0
-    plain = training_options(network="plain", backbone=name, epochs=1, least_steps=2, batch=8)
+    few = {"epochs": 1, "least_steps": 2, "batch": 8, "precision": "float32"}  # as the plain forward pass below
+    plain = training_options("mfaf", network="plain", backbone=name, **few)
     off = {"dilations": (1,), "channel_attention": False, "spatial_attention": False, "beta": 0.0}
-    single = training_options(backbone=name, epochs=1, least_steps=2, batch=8, **off)
+    single = training_options("mfaf", backbone=name, **few, **off)
     first, second = (MFAFClassifier(o, seed=3, device="cpu").fit(x, labels) for o in (plain, single))
     assert first.net_.state_dict().keys() == second.net_.state_dict().keys()
     np.testing.assert_array_equal(first.predict_proba(x_new), second.predict_proba(x_new))

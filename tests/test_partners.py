@@ -82,7 +82,7 @@ def test_changed_or_missing_rows_are_refused(model, tmp_path):
     save_model(model, tmp_path)
     kept = (tmp_path / PARTNERS_FILE).read_bytes()
     (tmp_path / PARTNERS_FILE).write_bytes(kept[:-1] + bytes([kept[-1] ^ 1]))
-    with pytest.raises(ModelMismatchError, match="not the file that model.json describes"):
+    with pytest.raises(ModelMismatchError, match=r"not the file that model\.json describes"):
         load_model(tmp_path)
     (tmp_path / PARTNERS_FILE).unlink()
     with pytest.raises(ModelMismatchError, match="is missing"):
@@ -95,7 +95,7 @@ def test_partners_that_learn_something_else_today_are_refused(model):
     arrays = partners.as_arrays()
     content = partners.as_json()
     np.testing.assert_array_equal(restore_partners(content, arrays).log_odds(partners.rows), arrays["said"])
-    with pytest.raises(ModelMismatchError, match="differ from what they were by up to 0.5"):
+    with pytest.raises(ModelMismatchError, match=r"differ from what they were by up to 0\.5"):
         restore_partners(content, {**arrays, "said": arrays["said"] + 0.5})
 
 
@@ -121,7 +121,7 @@ def test_noise_on_test_ground_changes_no_partner():
 def test_partners_need_the_windows_features(model):
     case = small_case()
     x = np.zeros((1, len(model.members[0].encoder.channels), case.size, case.size), np.float32)
-    with pytest.raises(DataError, match="need the windows' features"):
+    with pytest.raises(DataError, match=r"need the windows' features"):
         model.members[0].judge(x)
 
 
@@ -136,7 +136,7 @@ def test_partners_are_fitted_with_the_seed_and_rows_they_are_given():
 
 
 def test_an_unknown_partner_is_refused_with_the_nearest():
-    with pytest.raises(UsageError, match='no baseline "extra tree".*extra trees'):
+    with pytest.raises(UsageError, match=r'no baseline "extra tree".*extra trees'):
         Training(partners=("extra tree",))
     assert training_options().partners == ("extra trees", "fuzzy overlay")
     assert training_options("mfaf").partners == ()

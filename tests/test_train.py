@@ -12,7 +12,7 @@ from geomfaf.devices import choose_device, computing_type
 from geomfaf.errors import DataError, UsageError
 from geomfaf.mfaf import PAPER_DILATIONS
 from geomfaf.recipe import PRESETS, Training, training_options
-from geomfaf.train import MFAFClassifier, learning_rate
+from geomfaf.train import MFAFClassifier, learning_rate, seen_part, seen_size
 
 SIZE = 8
 
@@ -27,7 +27,7 @@ def blobs(count: int = 60, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 
 def options(**changes) -> Training:
-    return training_options("compact", **{"dilations": (1, 2), "epochs": 4, "least_steps": 4, "batch": 16, **changes})
+    return training_options("mfaf", **{"dilations": (1, 2), "epochs": 4, "least_steps": 4, "batch": 16, **changes})
 
 
 def fitted(chosen: Training, *, seed: int = 0, data_seed: int = 0, **arguments) -> MFAFClassifier:
@@ -264,14 +264,14 @@ def test_an_unknown_device_is_refused():
 
 
 def test_bfloat16_is_chosen_where_the_processor_multiplies_it(monkeypatch):
-    cpu, large = torch.device("cpu"), options(backbone="resnet18")
+    cpu = torch.device("cpu")
     for there in (False, True):
         monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda there=there: there, raising=False)
         monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False, raising=False)
-        assert computing_type(large, cpu) == (torch.bfloat16 if there else None)
-        assert computing_type(options(), cpu) is None  # compact
-        assert computing_type(options(backbone="resnet18", precision="float32"), cpu) is None
-        assert computing_type(options(precision="bfloat16"), cpu) is torch.bfloat16
+        assert computing_type("auto", "resnet18", cpu) == (torch.bfloat16 if there else None)
+        assert computing_type("auto", "compact", cpu) is None
+        assert computing_type("float32", "resnet18", cpu) is None
+        assert computing_type("bfloat16", "compact", cpu) is torch.bfloat16
 
 
 def test_bfloat16_computes_the_convolutions_and_keeps_weights_and_losses_in_float32(monkeypatch):
@@ -293,3 +293,24 @@ def test_bfloat16_and_float32_score_alike():
         aucs.append(roc_auc_score(labels, classifier.predict_proba(x)[:, 1]))
     assert aucs[0] > 0.9
     assert aucs[1] == pytest.approx(aucs[0], abs=0.03)
+
+
+def test_a_network_with_a_view_sees_nothing_outside_of_it():
+    """The window's centre cell, size // 2, is the centre of what is seen; other cells may be anything."""
+    x, labels = blobs()
+    chosen = options(view=0.5)
+    classifier = MFAFClassifier(chosen, device="cpu").fit(x, labels)
+    changed = np.random.default_rng(9).normal(size=x.shape).astype(np.float32)
+    half, quarter = x.shape[-1] // 2, x.shape[-1] // 4
+    inner = slice(half - quarter, half + quarter)
+    changed[..., inner, inner] = x[..., inner, inner]
+    np.testing.assert_array_equal(classifier.predict_branches(changed), classifier.predict_branches(x))
+    cut = MFAFClassifier(options(), device="cpu").fit(np.ascontiguousarray(x[..., inner, inner]), labels)
+    assert same_bits(cut, classifier)
+    for size, view, seen in ((16, 0.5, 8), (9, 0.5, 4), (8, 1.0, 8), (3, 0.1, 2), (1, 1.0, 1)):
+        assert seen_size(options(view=view), size) == seen
+        cells = seen_part(np.arange(size * size).reshape(1, 1, size, size), options(view=view))
+        assert cells.shape[-2:] == (seen, seen)
+        assert cells[0, 0, seen // 2, seen // 2] == (size // 2) * size + size // 2
+    with pytest.raises(UsageError, match=r"view = 0\.0 must be a share"):
+        options(view=0.0)
