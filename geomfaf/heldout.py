@@ -83,8 +83,8 @@ def _held_out_maps(model: Model, stack: xr.DataArray, stride: int | None) -> np.
     for member in track(model.members, "scoring held-out ground", unit="folds"):
         own = raster == member.fold
         wanted = lattice.near(own & valid)
-        ground = ground_features(model, stack, lattice, wanted)
-        found = lattice_scores(stack, lattice, wanted, member.encoder, member.judge, model.size, ground)
+        odds = member.odds(ground_features(model, stack, lattice, wanted))
+        found = lattice_scores(stack, lattice, wanted, member.encoder, member.judge, model.size, odds)
         maps[:, own] = lattice.blend(found[[0, -1]])[:, own]
     return maps
 

@@ -51,7 +51,7 @@ class FoldModel:
         own = dict.fromkeys(channel.band for channel in self.encoder.channels)
         return list(own | dict.fromkeys([] if self.partners is None else self.partners.rows.bands))
 
-    def judge(self, x: np.ndarray, rows: Features | None = None, *, passes: int = 0, seed: int = 0) -> np.ndarray:
+    def judge(self, x: np.ndarray, odds: np.ndarray | None = None, *, passes: int = 0, seed: int = 0) -> np.ndarray:
         """Return what the fold model says of encoded windows, (5, windows) float32: every score comes from here.
 
         The rows are the score (the mean of the branches' P(ore), joined with the partners' and calibrated), the share
@@ -63,8 +63,8 @@ class FoldModel:
         ----------
         x : ndarray
             (windows, channels, size, size).
-        rows : Features, optional
-            The same windows for the partners, see :func:`geomfaf.window_features`; needed where there are partners.
+        odds : (partners, windows) ndarray, optional
+            What the partners say of the same windows, see :meth:`odds`; needed where there are any.
         """
         branches = self.classifier.predict_branches(x)
         said = branches
@@ -72,21 +72,24 @@ class FoldModel:
             said = dropout_probabilities(self.classifier, x, passes=passes, seed=seed).reshape(-1, len(x))
         alone = score = branches.mean(axis=0)
         if self.partners is not None:
-            if rows is None:
-                raise DataError(
-                    f"{', '.join(self.partners.names)} judge with the network and need the windows' features."
-                )
-            odds = self.partners.log_odds(rows.select(bands=self.partners.rows.bands))
+            if odds is None:
+                raise DataError(f"{', '.join(self.partners.names)} judge with the network: their log odds are needed.")
             score, said = join(alone, odds), join(said, odds)
         said, score = self.calibration.apply(said).astype(float), self.calibration.apply(score)
         found = [score, (branches > 0.5).mean(axis=0), said.mean(axis=0), said.std(axis=0), alone]
         return np.stack(found).astype(np.float32)
 
+    def odds(self, ground: Features | None) -> np.ndarray | None:
+        """Return the partners' log odds of ground, (partners, places); None where there are no partners."""
+        if self.partners is None or ground is None:
+            return None
+        return self.partners.log_odds(ground.select(bands=self.partners.rows.bands))
+
     def judge_windows(self, stack: xr.DataArray, windows: gpd.GeoDataFrame) -> np.ndarray:
         """Return what the fold model says of the windows of a table, see :meth:`judge`."""
         names = list(dict.fromkeys(channel.band for channel in self.encoder.channels))
         rows = None if self.partners is None else window_rows(stack, windows, self.partners.rows.bands)
-        return self.judge(encode_windows(stack, windows, names, self.encoder), rows)
+        return self.judge(encode_windows(stack, windows, names, self.encoder), self.odds(rows))
 
 
 @dataclass(frozen=True)

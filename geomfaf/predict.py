@@ -83,7 +83,7 @@ def lattice_scores(
     encoder: Encoder,
     predict: Callable[..., np.ndarray],
     size: int,
-    ground: Features | None = None,
+    odds: np.ndarray | None = None,
 ) -> np.ndarray:
     """Score the windows centred on the wanted lattice points.
 
@@ -92,9 +92,9 @@ def lattice_scores(
     wanted : ndarray
         (lattice rows, lattice columns) bool.
     predict : callable
-        Encoded windows (n, channels, size, size) -> (outputs, n); with ``ground`` also the windows' features.
-    ground : Features, optional
-        Of the wanted points, row by row, see :func:`ground_features`.
+        Encoded windows (n, channels, size, size) -> (outputs, n); with ``odds`` also theirs.
+    odds : (partners, wanted points) ndarray, optional
+        What partners say of the wanted points, row by row: forests judge all at once faster than strip by strip.
 
     Returns
     -------
@@ -113,7 +113,7 @@ def lattice_scores(
         top, bottom = max(rows.min() - half, 0), min(rows.max() + size - half, stack.sizes["y"])
         encoded = encoder.transform(values[:, top:bottom], used)
         windows = read_windows(encoded, rows - half - top, cols - half, size, fill=0.0)
-        rest = () if ground is None else (ground[done : done + len(at)],)
+        rest = () if odds is None else (odds[:, done : done + len(at)],)
         scores, done = predict(windows, *rest), done + len(at)
         if result is None:
             result = np.full((len(scores), *wanted.shape), np.nan, np.float32)
@@ -164,7 +164,8 @@ def predict_scores(
     total, ground = np.zeros((4, *lattice.wanted.shape)), ground_features(model, stack, lattice, lattice.wanted)
     for member in track(model.members, "predicting", unit="fold models"):
         judge = partial(member.judge, passes=passes, seed=model.seed + member.fold)
-        found = lattice_scores(stack, lattice, lattice.wanted, member.encoder, judge, model.size, ground)
+        odds = member.odds(ground)
+        found = lattice_scores(stack, lattice, lattice.wanted, member.encoder, judge, model.size, odds)
         found = found[:4].astype(float)
         if same_ground:
             own = tested == member.fold

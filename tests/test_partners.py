@@ -121,7 +121,7 @@ def test_noise_on_test_ground_changes_no_partner():
 def test_partners_need_the_windows_features(model):
     case = small_case()
     x = np.zeros((1, len(model.members[0].encoder.channels), case.size, case.size), np.float32)
-    with pytest.raises(DataError, match=r"need the windows' features"):
+    with pytest.raises(DataError, match=r"their log odds are needed"):
         model.members[0].judge(x)
 
 
