@@ -13,7 +13,7 @@ HOME = Path(geomfaf.__file__).parent
 ORDER = (
     "errors grid bands elements units values censored progress findings flaws geometry duplicates classes formats "
     "place read recognise assays check compositions screen idw rasterize faults write stack variogram windows "
-    "features folds negatives encode augment backbones mfaf checkpoint train metrics weights_of_evidence "
+    "features folds negatives encode augment backbones mfaf checkpoint train intervals metrics weights_of_evidence "
     "table_model fuzzy_overlay baselines chance processes model predict explain applicability heldout optimism verdict "
     "evaluate assess targets report synthetic init settings project experiment cli_inputs cli_options cli_stages cli"
 ).split()
