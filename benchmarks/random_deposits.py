@@ -1,6 +1,6 @@
 """Measure what every model scores where there is nothing to find, and write down how often its interval says so.
 
-    python benchmarks/random_deposits.py [--seeds 40] [--network 10]
+    python benchmarks/random_deposits.py [--seeds 40] [--network 8]
 
 Each seed is a synthetic survey with deposits thrown at random, judged as a run judges it (folds by the bands' range,
 elements screened in the folds, barren windows drawn in the folds), but cheaply: cells of 200 m, windows of 8 cells, one
@@ -153,7 +153,7 @@ def main() -> None:
     """Measure the surveys that are not there yet, write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=40)
-    parser.add_argument("--network", type=int, default=10, help="surveys that the network is trained on too")
+    parser.add_argument("--network", type=int, default=8, help="surveys that the network is trained on too")
     chosen = parser.parse_args()
     show_progress("none")
     for name, forest in FORESTS.items():

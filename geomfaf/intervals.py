@@ -24,13 +24,13 @@ def mean_interval(
 ) -> tuple[float, float]:
     """Return the 95 % interval of a mean over deposits whose clusters are independent, not the deposits.
 
-    With e_g the sum over cluster g of the values' distance to the mean of all n, and G clusters, the interval is
+    With e_g the sum over cluster g of the distances of its n_g values to the mean of all n, the interval is
 
-        mean +- t(0.975, F - 1) * sqrt(G / (G - 1) * sum(e_g ** 2)) / n
+        mean +- t(0.975, f) * sqrt(sum(e_g ** 2 / (1 - n_g / n))) / n
 
-    the cluster-robust variance with its correction for few clusters (Cameron, Gelbach and Miller 2008, doi
-    10.1162/rest.90.3.414). F = :func:`effective_clusters`: a cluster that holds most deposits is not made up for by
-    many small ones. A percentile bootstrap of five equal clusters would miss the truth in 18 % of cases.
+    the cluster-robust variance without bias and the degrees of freedom f of Bell and McCaffrey (2002), advised by
+    Imbens and Kolesar (2016, doi 10.1162/REST_a_00552) where clusters are few or of unlike sizes; see
+    :func:`degrees_of_freedom`. A percentile bootstrap of five equal clusters would miss the truth in 18 % of cases.
 
     Parameters
     ----------
@@ -47,27 +47,30 @@ def mean_interval(
     """
     values = np.asarray(values, float)
     _, group = np.unique(clusters, return_inverse=True)
-    count, mean = int(group.max()) + 1, values.mean()
-    if count == 1:
+    mean = values.mean()
+    if group.max() == 0:
         return float(bounds[0]), float(bounds[1])
-    errors = np.bincount(group, values - mean)
-    # A cluster that is nearly all there is leaves next to no degree of freedom: t is infinite there, and 0 * inf NaN.
-    width = min(t.ppf(LEVELS[1], effective_clusters(clusters) - 1), 1e9)
-    half = width * np.sqrt(count / (count - 1) * (errors**2).sum()) / len(values)
+    errors, shares = np.bincount(group, values - mean), np.bincount(group) / len(values)
+    error = np.sqrt((errors**2 / (1 - shares)).sum()) / len(values)
+    half = t.ppf(LEVELS[1], degrees_of_freedom(clusters)) * error
     return float(np.clip(mean - half, *bounds)), float(np.clip(mean + half, *bounds))
 
 
-def effective_clusters(clusters: np.ndarray) -> float:
-    """Return how many clusters of one size would be worth as much as these, ``n ** 2 / sum(n_g ** 2)``.
+def degrees_of_freedom(clusters: np.ndarray) -> float:
+    """Return how well the spread of a mean is known from these clusters: G - 1 with G equal ones, less with others.
 
-    One less is Satterthwaite's number of degrees of freedom of the cluster-robust variance of a mean, were the items
-    of a cluster independent; see Imbens and Kolesar (2016, doi 10.1162/REST_a_00552).
+    Bell and McCaffrey's (2002) number for a mean: 1 / trace(M ** 2), with s_g the share of the items in cluster g,
+    M_gg = s_g and M_gh = -s_g * s_h / sqrt((1 - s_g) * (1 - s_h)).
 
-    >>> effective_clusters(np.array([1, 1, 2, 2, 3, 3])), effective_clusters(np.array([1, 1, 1, 1, 2, 3]))
-    (3.0, 2.0)
+    >>> round(degrees_of_freedom(np.array([1, 1, 2, 2, 3, 3])), 6)
+    2.0
+    >>> round(degrees_of_freedom(np.array([1, 1, 1, 1, 2, 3])), 2)
+    1.47
     """
     sizes = np.unique(clusters, return_counts=True)[1]
-    return float(sizes.sum() ** 2 / (sizes**2).sum())
+    shares = sizes / sizes.sum()
+    beside = shares**2 / (1 - shares)
+    return float(1 / ((shares**2).sum() + beside.sum() ** 2 - (beside**2).sum()))
 
 
 def bootstrap_interval(
@@ -76,10 +79,10 @@ def bootstrap_interval(
     """Return the 95 % interval of figures over bootstrap draws of whole clusters.
 
     The plain 2.5 and 97.5 % points are too close together when clusters are few. They are moved out, to the points
-    that would give an interval of Student's t for a mean of normal values, with one less than
-    :func:`effective_clusters` degrees of freedom (the expanded percentile interval of Hesterberg 2015, doi
-    10.1080/00031305.2015.1089789). No share leaves 0 to 1 so. With less than about five clusters even the extremes
-    of the draws are too close together. One cluster has no interval: NaN.
+    that would give an interval of Student's t for a mean of normal values, with :func:`degrees_of_freedom` (the
+    expanded percentile interval of Hesterberg 2015, doi 10.1080/00031305.2015.1089789). No share leaves 0 to 1 so.
+    With less than about five clusters even the extremes of the draws are too close together. One cluster has no
+    interval: NaN.
 
     Parameters
     ----------
@@ -112,4 +115,4 @@ def bootstrap_interval(
 def _expanded_levels(clusters: np.ndarray) -> np.ndarray:
     """Return the shares of bootstrap draws below the ends of an interval that allows for few clusters."""
     count = len(np.unique(clusters))
-    return norm.cdf(np.sqrt(count / (count - 1)) * t.ppf(LEVELS, effective_clusters(clusters) - 1))
+    return norm.cdf(np.sqrt(count / (count - 1)) * t.ppf(LEVELS, degrees_of_freedom(clusters)))

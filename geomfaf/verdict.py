@@ -56,7 +56,10 @@ def verdict(aucs: Mapping[str, np.ndarray], clusters: np.ndarray, *, model: str 
             "show a strong effect, and cannot rank models that are alike."
         )
     if groups < 5:
-        lines.append(f"The deposits lie in only {groups} clusters of ground: the intervals are themselves uncertain.")
+        lines.append(
+            f"The deposits lie in only {groups} clusters of ground: the intervals of AUCs allow for that, those of "
+            "shares and of Nd are too narrow."
+        )
     return lines
 
 

@@ -18,7 +18,7 @@ from sklearn.metrics import (
 )
 
 from geomfaf.errors import DataError
-from geomfaf.intervals import _expanded_levels, bootstrap_interval, effective_clusters, mean_interval
+from geomfaf.intervals import _expanded_levels, bootstrap_interval, degrees_of_freedom, mean_interval
 from geomfaf.metrics import (
     boyce_index,
     map_metrics,
@@ -192,14 +192,25 @@ def test_one_cluster_has_no_interval_and_many_have_the_width_of_the_mean():
     assert pairs == pytest.approx((low, high), abs=1e-12)
 
 
-def test_a_cluster_that_holds_nearly_all_deposits_leaves_nothing_to_be_sure_of():
-    values, clusters = np.linspace(0.9, 1.0, 400), np.r_[np.zeros(399), 1]
-    assert effective_clusters(clusters) == pytest.approx(1.005, abs=1e-3)
-    assert mean_interval(values, clusters, bounds=(0, 1)) == (0, 1)
-    assert mean_interval(np.ones(400), clusters) == (1, 1)
+def test_degrees_of_freedom_are_those_of_bell_and_mccaffrey():
+    """Their matrices, written out: residuals of a mean, each cluster's times the inverse root of 1 - H."""
+    group = np.repeat(np.arange(4), (6, 3, 2, 1))
+    one = np.ones((len(group), 1))
+    residual = np.eye(len(group)) - one @ one.T / len(group)
+    columns = []
+    for number in range(4):
+        own = group == number
+        values, vectors = np.linalg.eigh(residual[np.ix_(own, own)])
+        root = vectors @ np.diag(values**-0.5) @ vectors.T
+        columns.append(residual[:, own] @ root @ one[own, 0] / len(group))
+    matrix = np.array(columns) @ np.array(columns).T
+    expected = np.trace(matrix) ** 2 / np.trace(matrix @ matrix)
+    assert degrees_of_freedom(group) == pytest.approx(expected)
+    assert degrees_of_freedom(np.arange(30)) == pytest.approx(29)
+    assert mean_interval(np.ones(12), group) == (1, 1)
 
 
-@pytest.mark.parametrize("sizes", [(7, 7), (5, 5, 5), (7,) * 5, (20, 6, 3, 2, 2, 1, 1, 1), (3,) * 12])
+@pytest.mark.parametrize("sizes", [(7, 7), (5, 5, 5), (7,) * 5, (20, 6, 3, 2, 2, 1, 1, 1), (30, 4, 4), (3,) * 12])
 @pytest.mark.parametrize("likeness", [0.0, 0.5])
 def test_intervals_of_few_clusters_hold_the_truth_as_often_as_they_say(sizes, likeness):
     """Shares of mean 0.5 that are alike within a cluster; the 95 % interval may miss it in 5 % of 1,500 cases."""
@@ -209,7 +220,7 @@ def test_intervals_of_few_clusters_hold_the_truth_as_often_as_they_say(sizes, li
         own, shared = rng.normal(size=len(group)), rng.normal(size=len(sizes))[group]
         low, high = mean_interval(norm.cdf(likeness**0.5 * shared + (1 - likeness) ** 0.5 * own), group)
         missed += not low <= 0.5 <= high
-    assert missed / 1500 < 0.07
+    assert missed / 1500 < 0.075
 
 
 def test_bootstrap_intervals_of_few_clusters_are_wider_and_stay_among_the_draws():
