@@ -17,7 +17,8 @@ from .baselines import BASELINES
 from .errors import DataError
 from .folds import Folds, prove_leak_free, random_split
 from .heldout import NETWORK, Baselines, Draw, network_draw
-from .metrics import AREAS, bootstrap_interval, boyce_index, place_deposits, prediction_area, window_metrics
+from .intervals import bootstrap_interval, mean_interval
+from .metrics import AREAS, boyce_index, place_deposits, prediction_area, window_metrics
 from .model import Model, training_data
 from .predict import Lattice, default_stride, model_lattice, score_values
 from .recipe import Training
@@ -183,15 +184,14 @@ def summarise(
         table.append({**row, **_window_figures(own, name)})
     captured = pd.DataFrame({name: curve.mean(axis=0) for name, curve in curves.items()}, index=CURVE)
     captured.index.name = "area"
-    seed = draws[0].seed
     model = next((name for name in (NETWORK, "extra trees") if name in aucs), next(iter(aucs)))
     return Evaluation(
         pd.DataFrame(table),
-        verdict(aucs, clusters, model=model, seed=seed),
+        verdict(aucs, clusters, model=model),
         aucs,
         captured,
         proof,
-        recommended(aucs, clusters, model=model, seed=seed),
+        recommended(aucs, clusters, model=model),
         draws,
         simple,
     )
@@ -209,6 +209,7 @@ def _map_figures(auc: np.ndarray, curve: np.ndarray, clusters: np.ndarray, seed:
     names = ["map_auc", *(f"capture_{100 * area:g}" for area in AREAS), "pa_area", "nd"]
     found = figures(np.ones((1, len(auc))))[0]
     low, high = bootstrap_interval(figures, clusters, seed=seed)
+    low[0], high[0] = mean_interval(auc, clusters, bounds=(0, 1))
     result: dict[str, float] = {}
     for name, value, least, most in zip(names, found, low, high, strict=True):
         result |= {name: float(value), f"{name}_low": float(least), f"{name}_high": float(most)}

@@ -2,14 +2,12 @@
 
 Pure functions of arrays. A share of area is always a share of the **valid** cells that have a score: nodata is never
 counted. Cells of one score share their rank: a deposit among them is captured in proportion to how many of them are
-taken, which is the mean over every way to break the tie. Intervals draw whole clusters of deposits, because neighbours
-are no independent witnesses.
+taken, which is the mean over every way to break the tie. For the intervals see :mod:`geomfaf.intervals`.
 """
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,21 +15,16 @@ import pandas as pd
 from scipy.stats import rankdata
 
 from .errors import DataError
+from .intervals import BATCH, bootstrap_interval, mean_interval
 
 AREAS = (0.01, 0.02, 0.05, 0.10, 0.20)
 """Shares of the valid area for which the captured deposits are counted."""
-
-DRAWS = 2000
-"""Bootstrap draws of deposit clusters behind every interval."""
 
 BINS = 10
 """Equal bins of the score in the reliability table and in the calibration error."""
 
 MOST_BREAKS = 2001
 """Corners of the capture curve that the *interval* of the P-A intersection keeps; the figure itself keeps all."""
-
-BATCH = 4_000_000
-"""Weights (draws x items) held at once by the bootstrap."""
 
 
 @dataclass(frozen=True)
@@ -179,7 +172,7 @@ def map_metrics(
     placement : Placement
         Of held-out deposits in a held-out score map; of training deposits in a fitted map it flatters.
     clusters : (deposits,) ndarray, optional
-        Which cluster each deposit belongs to; the bootstrap draws whole clusters. Each deposit is its own when omitted.
+        Which cluster each deposit belongs to, for the intervals. Each deposit is its own when omitted.
 
     Returns
     -------
@@ -205,6 +198,7 @@ def map_metrics(
         return np.stack(columns, axis=1)
 
     low, high = bootstrap_interval(redraw, clusters, seed=seed)
+    low[0], high[0] = mean_interval(placement.auc, clusters, bounds=(0, 1))
     counts = {"deposits": len(clusters), "clusters": len(np.unique(clusters)), "cells": len(placement.cells)}
     return {**counts, **_with_intervals(names, found, low, high)}
 
@@ -264,43 +258,6 @@ def reliability_table(labels: np.ndarray, scores: np.ndarray, *, bins: int = BIN
     table.insert(0, "low", table["bin"] / bins)
     table.insert(1, "high", (table["bin"] + 1) / bins)
     return table.drop(columns="bin")
-
-
-def mean_interval(values: np.ndarray, clusters: np.ndarray, *, seed: int = 0) -> tuple[float, float]:
-    """Return the 95 % bootstrap interval of a mean over deposits, drawing whole clusters."""
-    values = np.asarray(values, float)
-    low, high = bootstrap_interval(lambda drawn: (drawn @ values / drawn.sum(axis=1))[:, None], clusters, seed=seed)
-    return float(low[0]), float(high[0])
-
-
-def bootstrap_interval(
-    statistic: Callable[[np.ndarray], np.ndarray], clusters: np.ndarray, *, seed: int = 0, draws: int = DRAWS
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the 2.5 and 97.5 % points of figures over bootstrap draws of whole clusters.
-
-    Parameters
-    ----------
-    statistic : callable
-        Weights (draws, items), how often each item was drawn -> (draws, figures). NaN says that a draw has no such
-        figure; it does not count.
-    clusters : (items,) ndarray
-        Which cluster each item belongs to.
-
-    Returns
-    -------
-    low, high : (figures,) ndarray
-    """
-    _, group = np.unique(clusters, return_inverse=True)
-    count, rng = int(group.max()) + 1, np.random.default_rng(seed)
-    batch = max(1, min(draws, BATCH // len(group)))
-    found = []
-    for first in range(0, draws, batch):
-        drawn = rng.multinomial(count, np.full(count, 1 / count), size=min(batch, draws - first))
-        found.append(statistic(drawn[:, group].astype(float)))
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "All-NaN slice")
-        low, high = np.nanquantile(np.concatenate(found), [0.025, 0.975], axis=0)
-    return low, high
 
 
 def _with_intervals(names: Sequence[str], found: Sequence[float], low: np.ndarray, high: np.ndarray) -> dict:

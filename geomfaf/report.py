@@ -134,7 +134,7 @@ def write_summary(
         f"The score map and the targets are those of **{chosen}**.",
         "",
         "Every figure is held out: each place is judged by a model that was trained on other ground. "
-        "The interval is a bootstrap over groups of neighbouring deposits.",
+        "The interval counts groups of neighbouring deposits, not deposits.",
         "",
         *_evaluation_lines(evaluation),
         "",

@@ -9,16 +9,19 @@ import pandas as pd
 
 from .chance import NullTest
 from .heldout import ALONE, NETWORK
-from .metrics import mean_interval
+from .intervals import mean_interval
 
 FEW = 20
 """With fewer held-out deposits no share says anything without its interval."""
+
+AUC, DIFFERENCE = (0.0, 1.0), (-1.0, 1.0)
+"""What a map AUC, and a difference of two, can be."""
 
 NO_MAPS = ("distance to deposit", ALONE)
 """Never recommended, whatever they score: a map of what is known already, and the network without its partners."""
 
 
-def verdict(aucs: Mapping[str, np.ndarray], clusters: np.ndarray, *, model: str = NETWORK, seed: int = 0) -> list[str]:
+def verdict(aucs: Mapping[str, np.ndarray], clusters: np.ndarray, *, model: str = NETWORK) -> list[str]:
     """Say whether the network's map beats chance and the simple models, and which model to use here.
 
     Parameters
@@ -26,12 +29,12 @@ def verdict(aucs: Mapping[str, np.ndarray], clusters: np.ndarray, *, model: str 
     aucs : mapping
         Model -> (deposits,) share of the valid ground that each held-out deposit outranks.
     clusters : (deposits,) ndarray
-        Which cluster each deposit belongs to; the intervals draw whole clusters.
+        Which cluster each deposit belongs to; see :func:`geomfaf.intervals.mean_interval`.
     model : str
         The model that is compared with all others.
     """
     count, groups = len(clusters), len(np.unique(clusters))
-    low, high = mean_interval(aucs[model], clusters, seed=seed)
+    low, high = mean_interval(aucs[model], clusters, bounds=AUC)
     held = f"held-out map AUC {aucs[model].mean():.3f}, 95 % interval {low:.3f} to {high:.3f}, {count} deposits"
     if low > 0.5:
         lines = [f"The map of {model} ranks unseen deposits better than chance ({held})."]
@@ -39,8 +42,8 @@ def verdict(aucs: Mapping[str, np.ndarray], clusters: np.ndarray, *, model: str 
         lines = [f"The map of {model} ranks unseen deposits worse than chance ({held}): do not use it."]
     else:
         lines = [f"The data do not show that the map of {model} is better than chance ({held})."]
-    lines += _against_rivals(aucs, clusters, model, seed)
-    lines.append(_recommendation(aucs, clusters, model, seed))
+    lines += _against_rivals(aucs, clusters, model)
+    lines.append(_recommendation(aucs, clusters, model))
     nearness = aucs.get(NO_MAPS[0])
     if nearness is not None and nearness.mean() > 0.55:
         lines.append(
@@ -53,11 +56,14 @@ def verdict(aucs: Mapping[str, np.ndarray], clusters: np.ndarray, *, model: str 
             "show a strong effect, and cannot rank models that are alike."
         )
     if groups < 5:
-        lines.append(f"The deposits lie in only {groups} clusters of ground: the intervals are themselves uncertain.")
+        lines.append(
+            f"The deposits lie in only {groups} clusters of ground: the intervals of AUCs allow for that, those of "
+            "shares and of Nd are too narrow."
+        )
     return lines
 
 
-def recommended(aucs: Mapping[str, np.ndarray], clusters: np.ndarray, *, model: str = NETWORK, seed: int = 0) -> str:
+def recommended(aucs: Mapping[str, np.ndarray], clusters: np.ndarray, *, model: str = NETWORK) -> str:
     """Return the model to map with: the network, unless a simple model is ahead of it beyond the interval.
 
     Of several that are, the best. A model that is only nominally better is not taken: the best of many equal models
@@ -68,8 +74,8 @@ def recommended(aucs: Mapping[str, np.ndarray], clusters: np.ndarray, *, model: 
         for name, values in aucs.items()
         if name != model
         and name not in NO_MAPS
-        and mean_interval(values - aucs[model], clusters, seed=seed)[0] > 0
-        and mean_interval(values, clusters, seed=seed)[0] > 0.5
+        and mean_interval(values - aucs[model], clusters, bounds=DIFFERENCE)[0] > 0
+        and mean_interval(values, clusters, bounds=AUC)[0] > 0.5
     }
     return max(ahead, key=lambda name: ahead[name]) if ahead else model
 
@@ -83,7 +89,7 @@ def optimism_lines(meter: pd.DataFrame) -> list[str]:
     ]
 
 
-FEW = 19
+FEW_SHIFTS = 19
 """Moved patterns below which p cannot reach 0.05."""
 
 
@@ -94,7 +100,7 @@ def null_line(test: NullTest) -> str:
         f"{test.model} on all bands scores {test.observed:.3f} held out, the same pattern of deposits {how} at random "
         f"{len(test.moved)} times {test.moved.mean():.3f} on average, p = {test.p:.3f}"
     )
-    if len(test.moved) < FEW:
+    if len(test.moved) < FEW_SHIFTS:
         above = int((test.moved < test.observed).sum())
         return (
             f"Null test of {test.model}: the real pattern scores higher than {above} of {len(test.moved)} moved ones, "
@@ -105,14 +111,14 @@ def null_line(test: NullTest) -> str:
     return f"Null test: it cannot be excluded that the deposits follow nothing in the evidence ({figures})."
 
 
-def _against_rivals(aucs: Mapping[str, np.ndarray], clusters: np.ndarray, model: str, seed: int) -> list[str]:
+def _against_rivals(aucs: Mapping[str, np.ndarray], clusters: np.ndarray, model: str) -> list[str]:
     """Return a sentence each for the rivals that lose, tie and win."""
     groups: dict[str, list[str]] = {"ahead": [], "tie": [], "beaten": []}
     for name, values in aucs.items():
         if name == model:
             continue
         difference = aucs[model] - values
-        low, high = mean_interval(difference, clusters, seed=seed)
+        low, high = mean_interval(difference, clusters, bounds=DIFFERENCE)
         kind = "ahead" if low > 0 else "beaten" if high < 0 else "tie"
         groups[kind].append(f"{name} {difference.mean():+.3f} [{low:+.3f}, {high:+.3f}]")
     starts = {
@@ -124,8 +130,8 @@ def _against_rivals(aucs: Mapping[str, np.ndarray], clusters: np.ndarray, model:
     return [start + "; ".join(groups[kind]) + what for kind, start in starts.items() if groups[kind]]
 
 
-def _recommendation(aucs: Mapping[str, np.ndarray], clusters: np.ndarray, model: str, seed: int) -> str:
-    best = recommended(aucs, clusters, model=model, seed=seed)
+def _recommendation(aucs: Mapping[str, np.ndarray], clusters: np.ndarray, model: str) -> str:
+    best = recommended(aucs, clusters, model=model)
     if best != model:
         return f"Recommended for this area: {best}, the simple model that is ahead of {model} beyond the interval."
     rivals = {name: values.mean() for name, values in aucs.items() if name != model and name not in NO_MAPS}

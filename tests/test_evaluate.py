@@ -16,14 +16,17 @@ from builders import (
     small_model,
     small_scores,
 )
+from scipy.stats import binom, t
 from sklearn.metrics import roc_auc_score
 
-from geomfaf.baselines import BASELINES, ExtraTreesWindow
+from geomfaf.baselines import BASELINES, ExtraTreesWindow, RandomForestWindow
 from geomfaf.chance import NullTest
 from geomfaf.errors import DataError
-from geomfaf.evaluate import evaluate_model, evaluate_paper_protocol
+from geomfaf.evaluate import evaluate_baselines, evaluate_model, evaluate_paper_protocol
 from geomfaf.folds import Folds, spatial_folds
+from geomfaf.heldout import Draw
 from geomfaf.model import train_model
+from geomfaf.negatives import draw_windows
 from geomfaf.predict import predict_scores
 from geomfaf.screen import rank_auc
 from geomfaf.verdict import null_line, optimism_lines, recommended, verdict
@@ -177,45 +180,65 @@ def test_the_papers_protocol_is_marked_as_leaking():
 
 
 def random_case(seed):
-    """Smooth noise and deposits thrown at random: there is nothing to find."""
+    """Smooth noise and deposits thrown at random, many or few: there is nothing to find."""
     case = Case.__new__(Case)
-    case.grid, case.size, case.valid = make_grid(200, 200), 8, np.ones((200, 200), bool)
-    case.cells = scattered_cells(case.grid, 40, seed)
+    case.grid, case.size, case.valid = make_grid(160, 160), 8, np.ones((160, 160), bool)
+    case.cells = scattered_cells(case.grid, (32, 14)[seed % 2], seed)
     case.deposits, case.stack = points_in(case.grid, *case.cells), make_stack(case.grid, seed)
-    case.windows = centred_windows(case.grid, 8, case.deposits, case.valid, seed=seed)
-    case.folds = spatial_folds(case.windows, case.grid, case.valid, count=3, seed=seed)
+    ore = centred_windows(case.grid, 8, case.deposits, case.valid, negatives=0)
+    case.folds = spatial_folds(ore, case.grid, case.valid, count=3, seed=seed)
+    case.windows = draw_windows(ore, case.folds, case.stack, seed=seed)
     return case
 
 
-def map_rows(case):
+def map_rows(case, baselines=None):
+    """Every model's figures; those of the named simple models, without the network."""
+    if baselines:
+        draws = [Draw(case.windows, 0)]
+        found = evaluate_baselines(case.stack, case.folds, draws, case.deposits, baselines=baselines, stride=4)
+        return found.table.set_index("model")
     model = train_model(case.stack, case.windows, case.folds, options=QUICK, device="cpu")
     scores = predict_scores(model, case.stack, stride=4)
-    result = evaluate_model(model, case.stack, case.windows, case.deposits, scores, baselines=["extra trees"], stride=4)
-    return result.table.set_index("model")
+    return evaluate_model(model, case.stack, case.windows, case.deposits, scores, stride=4).table.set_index("model")
+
+
+def require_no_skill(tables):
+    """Refuse more intervals beside 0.5 than the 5 % of them that may be, and a mean that is not 0.5.
+
+    The surveys are independent, the models of one survey are not: each model is counted on its own. Were there
+    nothing but chance, one in a hundred choices of seeds would be refused by the count, and one by the means.
+    """
+    surveys, models = len(tables), len(tables[0])
+    most = binom.ppf(1 - 0.01 / models, surveys, 0.05)
+    far = t.ppf(1 - 0.005 / models, surveys - 1)
+    for name in tables[0].index:
+        rows = pd.DataFrame([table.loc[name] for table in tables])
+        beside = int(((rows["map_auc_low"] > 0.5) | (rows["map_auc_high"] < 0.5)).sum())
+        assert beside <= most, f"{name}: {beside} of {surveys} intervals do not contain 0.5"
+        auc = rows["map_auc"].astype(float)
+        assert abs(auc.mean() - 0.5) <= far * auc.std() / surveys**0.5, f"{name}: the mean map AUC is {auc.mean():.3f}"
 
 
 @pytest.fixture
 def fewer_trees(monkeypatch):
-    monkeypatch.setitem(BASELINES, "extra trees", partial(ExtraTreesWindow, trees=40))
+    for name, forest in (("extra trees", ExtraTreesWindow), ("random forest", RandomForestWindow)):
+        monkeypatch.setitem(BASELINES, name, partial(forest, trees=30))
 
 
 def test_noise_and_random_deposits_give_no_skill(fewer_trees):
-    """THE LEAK TEST: over several seeds the mean is 0.5 and the intervals hold it as often as they should."""
-    tables = [map_rows(random_case(seed)) for seed in range(4)]
-    for name in ("MFAF", "extra trees"):
-        rows = [table.loc[name] for table in tables]
-        holding = sum(row["map_auc_low"] <= 0.5 <= row["map_auc_high"] for row in rows)
-        assert holding >= 3
-        # 40 deposits: one map AUC has a standard error of 0.046, the mean of four 0.023.
-        assert np.mean([row["map_auc"] for row in rows]) == pytest.approx(0.5, abs=0.06)
+    """THE LEAK TEST: over surveys of noise every model's interval contains 0.5 as often as it should."""
+    tables = [map_rows(random_case(seed)) for seed in range(10)]
+    assert list(tables[0].index) == ["MFAF", *BASELINES]
+    require_no_skill(tables)
 
 
 def test_the_leak_test_can_see_a_leak(fewer_trees, monkeypatch):
-    """The same with every window in every training: skill out of nothing, and the interval shows it."""
+    """The same with every window in every training: skill out of nothing, and the intervals show it."""
     monkeypatch.setattr(Folds, "training", lambda self, windows, fold: np.ones(len(windows), bool))
-    monkeypatch.setattr("geomfaf.model.shared_cells", lambda *_: 0)
     with pytest.raises(DataError, match="the split leaks"):
-        map_rows(random_case(0))
+        map_rows(random_case(0), ["extra trees"])
     monkeypatch.setattr("geomfaf.evaluate.prove_leak_free", lambda *_: pd.DataFrame())
-    row = map_rows(random_case(0)).loc["extra trees"]
-    assert row["map_auc_low"] > 0.6
+    tables = [map_rows(random_case(seed), ["extra trees"]) for seed in range(5)]
+    assert (tables[0]["map_auc_low"] > 0.6).all()
+    with pytest.raises(AssertionError, match=r"extra trees: \d of 5 intervals"):
+        require_no_skill(tables)

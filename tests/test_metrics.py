@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import spearmanr
+from scipy.stats import norm, spearmanr, t
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import (
     accuracy_score,
@@ -18,11 +18,10 @@ from sklearn.metrics import (
 )
 
 from geomfaf.errors import DataError
+from geomfaf.intervals import _expanded_levels, bootstrap_interval, degrees_of_freedom, mean_interval
 from geomfaf.metrics import (
-    bootstrap_interval,
     boyce_index,
     map_metrics,
-    mean_interval,
     place_deposits,
     prediction_area,
     rate_curve,
@@ -181,13 +180,57 @@ def test_deposits_without_a_score_are_refused_by_name():
         placed(score, [], [])
 
 
-def test_one_cluster_has_no_width_and_many_have_the_width_of_the_mean():
+def test_one_cluster_has_no_interval_and_many_have_the_width_of_the_mean():
     values = np.random.default_rng(0).random(40)
-    assert mean_interval(values, np.zeros(40)) == pytest.approx((values.mean(), values.mean()))
+    assert mean_interval(values, np.zeros(40), bounds=(0, 1)) == (0, 1)
+    assert mean_interval(values, np.zeros(40)) == (-np.inf, np.inf)
+    assert np.isnan(bootstrap_interval(lambda drawn: drawn @ values[:, None], np.zeros(40))).all()
     low, high = mean_interval(values, np.arange(40))
-    assert high - low == pytest.approx(2 * 1.96 * values.std() / np.sqrt(40), rel=0.1)
+    # Each deposit a cluster: the textbook interval of a mean.
+    assert (low, high) == pytest.approx(t.interval(0.95, 39, values.mean(), values.std(ddof=1) / np.sqrt(40)))
     pairs = mean_interval(np.repeat(values, 2), np.repeat(np.arange(40), 2))  # twins are no new witnesses
     assert pairs == pytest.approx((low, high), abs=1e-12)
+
+
+def test_degrees_of_freedom_are_those_of_bell_and_mccaffrey():
+    """Their matrices, written out: residuals of a mean, each cluster's times the inverse root of 1 - H."""
+    group = np.repeat(np.arange(4), (6, 3, 2, 1))
+    one = np.ones((len(group), 1))
+    residual = np.eye(len(group)) - one @ one.T / len(group)
+    columns = []
+    for number in range(4):
+        own = group == number
+        values, vectors = np.linalg.eigh(residual[np.ix_(own, own)])
+        root = vectors @ np.diag(values**-0.5) @ vectors.T
+        columns.append(residual[:, own] @ root @ one[own, 0] / len(group))
+    matrix = np.array(columns) @ np.array(columns).T
+    expected = np.trace(matrix) ** 2 / np.trace(matrix @ matrix)
+    assert degrees_of_freedom(group) == pytest.approx(expected)
+    assert degrees_of_freedom(np.arange(30)) == pytest.approx(29)
+    assert mean_interval(np.ones(12), group) == (1, 1)
+
+
+@pytest.mark.parametrize("sizes", [(7, 7), (5, 5, 5), (7,) * 5, (20, 6, 3, 2, 2, 1, 1, 1), (30, 4, 4), (3,) * 12])
+@pytest.mark.parametrize("likeness", [0.0, 0.5])
+def test_intervals_of_few_clusters_hold_the_truth_as_often_as_they_say(sizes, likeness):
+    """Shares of mean 0.5 that are alike within a cluster; the 95 % interval may miss it in 5 % of 1,500 cases."""
+    rng, group = np.random.default_rng(1), np.repeat(np.arange(len(sizes)), sizes)
+    missed = 0
+    for _ in range(1500):
+        own, shared = rng.normal(size=len(group)), rng.normal(size=len(sizes))[group]
+        low, high = mean_interval(norm.cdf(likeness**0.5 * shared + (1 - likeness) ** 0.5 * own), group)
+        missed += not low <= 0.5 <= high
+    assert missed / 1500 < 0.075
+
+
+def test_bootstrap_intervals_of_few_clusters_are_wider_and_stay_among_the_draws():
+    values = np.array([0.0, 0.1, 0.5, 0.9, 1.0, 0.4])
+    statistic = lambda drawn: (drawn @ values / drawn.sum(axis=1))[:, None]  # noqa: E731
+    low, high = bootstrap_interval(statistic, np.arange(6), draws=20_000)
+    drawn = np.random.default_rng(0).choice(values, (20_000, 6)).mean(axis=1)
+    # t(5) = 2.571, times sqrt(6 / 5) = 2.816 standard deviations of a normal: 0.243 and 99.757 %.
+    assert (low[0], high[0]) == pytest.approx(np.quantile(drawn, [0.00243, 0.99757]), abs=0.02)
+    assert 0 < low[0] < np.quantile(drawn, 0.025) - 0.05
 
 
 def test_intervals_equal_a_plain_bootstrap_of_clusters():
@@ -203,7 +246,10 @@ def test_intervals_equal_a_plain_bootstrap_of_clusters():
         at = float(prediction_area(area, captured))
         drawn = placed(score, rows[again], cols[again])
         replicas.append([drawn.auc.mean(), drawn.captured(0.1).mean(), (1 - at) / at, boyce_index(drawn)])
-    low, high = np.quantile(replicas, [0.025, 0.975], axis=0)
+    low, high = np.quantile(replicas, _expanded_levels(clusters), axis=0)
+    assert (figures["map_auc_low"], figures["map_auc_high"]) == mean_interval(
+        placed(score, rows, cols).auc, clusters, bounds=(0, 1)
+    )
     names = ("map_auc", "capture_10", "nd", "boyce")
     # 300 of the 2000 draws: their outer quantiles agree to about a tenth of the width.
     for number, name in enumerate(names):
@@ -219,7 +265,7 @@ def test_a_bootstrap_in_batches_gives_the_same_bits(monkeypatch):
         return (drawn @ values / drawn.sum(axis=1))[:, None]
 
     whole = bootstrap_interval(mean, np.arange(30))
-    monkeypatch.setattr("geomfaf.metrics.BATCH", 1000)
+    monkeypatch.setattr("geomfaf.intervals.BATCH", 1000)
     np.testing.assert_allclose(bootstrap_interval(mean, np.arange(30)), whole, rtol=1e-12)
 
 

@@ -13,10 +13,10 @@ HOME = Path(geomfaf.__file__).parent
 ORDER = (
     "errors grid bands elements units values censored progress findings flaws geometry duplicates classes formats "
     "place read recognise assays check compositions screen idw rasterize faults write stack variogram windows "
-    "features folds negatives encode augment metrics weights_of_evidence table_model fuzzy_overlay baselines partners "
-    "calibrate backbones mfaf checkpoint devices recipe train starting_weights pretrain uncertainty chance processes "
-    "model model_files predict explain applicability heldout optimism verdict evaluate assess targets report synthetic "
-    "init settings project experiment cli_inputs cli_options cli_pretrain cli_stages cli"
+    "features folds negatives encode augment intervals metrics weights_of_evidence table_model fuzzy_overlay baselines "
+    "partners calibrate backbones mfaf checkpoint devices recipe train starting_weights pretrain uncertainty chance "
+    "processes model model_files predict explain applicability heldout optimism verdict evaluate assess targets report "
+    "synthetic init settings project experiment cli_inputs cli_options cli_pretrain cli_stages cli"
 ).split()
 GRIDDING = ("tree_engine options weights sight barriers samples validate kernels quadtree far plan").split()
 BLOCKWISE = "runner tiff_tiles raster_files stream".split()
