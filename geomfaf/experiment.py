@@ -33,7 +33,7 @@ from .write import file_hash, library_versions, read_raster, write_json, write_t
 METRICS = ("accuracy", "auc", "recall", "f1")
 PROTOCOLS = ("spatial", "paper")
 QUICK_EPOCHS = 3
-LEAST_EPOCHS = 12
+LEAST_EPOCHS = 8
 """A network of millions of weights learns nothing in the one epoch that suits the compact one."""
 
 
