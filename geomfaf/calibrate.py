@@ -163,6 +163,29 @@ def even_odds(labels: np.ndarray) -> np.ndarray:
     return np.where(ore, 0.5 / ore.sum(), 0.5 / (~ore).sum())
 
 
+def scores_by_parts(
+    own: gpd.GeoDataFrame,
+    folds: Folds,
+    learn: Callable[[gpd.GeoDataFrame, gpd.GeoDataFrame], np.ndarray],
+    label: str,
+) -> np.ndarray:
+    """Return the score of each of a fold's training windows by a model that did not see its ground, else NaN.
+
+    The blocks of the other folds are the inner parts, kept apart by the same margin as the folds themselves. A part
+    without windows to test, or without two windows of each kind to learn from, is left out.
+    """
+    own = own.drop(columns="trains", errors="ignore")
+    labels, scores = own["label"].to_numpy(), np.full(len(own), np.nan)
+    for part in track(range(folds.count), label, unit="inner parts"):
+        train, test = folds.training(own, part), folds.testing(own, part)
+        if not test.any() or np.bincount(labels[train], minlength=2).min() < 2:
+            continue
+        if shared_cells(own, train, test):
+            raise DataError(f"{label}: inner windows share cells, the split leaks. This is a bug.")
+        scores[test] = learn(own[train], own[test])
+    return scores
+
+
 def scores_inside(
     windows: gpd.GeoDataFrame,
     folds: Folds,
@@ -171,9 +194,6 @@ def scores_inside(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the scores of a fold's training windows by networks that did not see them, and their labels.
 
-    The blocks of the other folds are the inner parts, kept apart by the same margin as the folds themselves. A part
-    without windows to test, or without two windows of each kind to learn from, is left out.
-
     Parameters
     ----------
     windows : GeoDataFrame
@@ -181,15 +201,8 @@ def scores_inside(
     learn : callable
         Training windows, test windows -> scores of the test windows.
     """
-    own = windows[folds.training(windows, fold)].drop(columns="trains", errors="ignore")
-    labels, scores = own["label"].to_numpy(), np.full(len(own), np.nan)
-    for part in track(range(folds.count), f"calibrating fold {fold + 1} of {folds.count}", unit="inner parts"):
-        train, test = folds.training(own, part), folds.testing(own, part)
-        if not test.any() or np.bincount(labels[train], minlength=2).min() < 2:
-            continue
-        if shared_cells(own, train, test):
-            raise DataError(f"inner windows of fold {fold + 1} share cells: the split leaks. This is a bug.")
-        scores[test] = learn(own[train], own[test])
+    own = windows[folds.training(windows, fold)]
+    labels, scores = own["label"].to_numpy(), scores_by_parts(own, folds, learn, f"calibrating fold {fold + 1}")
     known = np.isfinite(scores)
     if len(np.unique(labels[known])) < 2:
         raise DataError(

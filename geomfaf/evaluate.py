@@ -243,7 +243,7 @@ def evaluate_paper_protocol(
     **These figures leak** and are for comparison with published ones only: synthetic windows stand in the test part
     beside the windows they were made from, and overlapping windows on both sides of the split.
     """
-    options = replace((options or Training()).fresh(), partners=())
+    options = replace((options or Training()).fresh(), partners=(), joining="mean")
     if "trains" in windows:  # every place once, whichever folds it was drawn for
         windows = windows.drop_duplicates(["row", "col"])
     names = [band.name for band in bands_of(stack)]

@@ -168,7 +168,7 @@ def run_experiment(
 
 def alone(options: Training) -> Training:
     """Return the training of a run for a published network: by itself, on whole windows, and long enough for it."""
-    return replace(options.fresh(), partners=(), view=1.0, epochs=max(options.epochs, LEAST_EPOCHS))
+    return replace(options.fresh(), partners=(), joining="mean", view=1.0, epochs=max(options.epochs, LEAST_EPOCHS))
 
 
 def one_run(run: Path, path: Path, protocol: str, seed: int, options: Training) -> None:

@@ -59,7 +59,7 @@ def network_draw(
     heldout: np.ndarray | None = None,
 ) -> Draw:
     """Return the held-out scores of a trained network; the map is computed unless ``heldout`` is given."""
-    several = any(member.partners is not None for member in model.members)
+    several = bool(model.options.partners) and model.options.joining == "mean"
     maps = {NETWORK: heldout} if heldout is not None else {}
     if heldout is None or several:
         joined, alone = _held_out_maps(model, stack, stride)

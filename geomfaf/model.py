@@ -18,10 +18,10 @@ import torch
 import xarray as xr
 
 from .bands import Band, bands_of, grid_of
-from .calibrate import UNCALIBRATED, Calibration, fit_calibration, scores_inside
+from .calibrate import UNCALIBRATED, Calibration, fit_calibration, scores_by_parts, scores_inside
 from .devices import choose_device
 from .encode import Encoder, fit_encoder
-from .errors import DataError, ModelMismatchError
+from .errors import DataError, ModelMismatchError, UsageError
 from .features import Features, window_features
 from .folds import Folds, shared_cells
 from .partners import Partners, fit_partners, join
@@ -66,14 +66,15 @@ class FoldModel:
         odds : (partners, windows) ndarray, optional
             What the partners say of the same windows, see :meth:`odds`; needed where there are any.
         """
-        branches = self.classifier.predict_branches(x)
-        said = branches
+        if self.partners is not None and odds is None:
+            raise DataError(f"{', '.join(self.partners.names)} judge with the network: their log odds are needed.")
+        corrects = self.classifier.options.joining == "correction"
+        prior = odds.mean(axis=0).astype(np.float32) if corrects and odds is not None else None
+        said = branches = self.classifier.predict_branches(x, prior=prior)
         if passes:
             said = dropout_probabilities(self.classifier, x, passes=passes, seed=seed).reshape(-1, len(x))
         alone = score = branches.mean(axis=0)
-        if self.partners is not None:
-            if odds is None:
-                raise DataError(f"{', '.join(self.partners.names)} judge with the network: their log odds are needed.")
+        if self.partners is not None and odds is not None and not corrects:
             score, said = join(alone, odds), join(said, odds)
         said, score = self.calibration.apply(said).astype(float), self.calibration.apply(score)
         found = [score, (branches > 0.5).mean(axis=0), said.mean(axis=0), said.std(axis=0), alone]
@@ -193,6 +194,8 @@ def train_model(
             inner = inner_scores(stack, windows, folds, fold, names, **own)
             calibration = fit_calibration(options.calibration, *inner)
         checkpoint = None if checkpoints is None else checkpoints / f"fold_{fold + 1}.safetensors"
+        if options.joining == "correction":
+            own["prior"] = inner_odds(stack, windows[train], folds, names, options.partners, seed + fold)
         begin = partial(
             starting_point, stack=stack, size=seen_size(options, size), source=source, folds=folds, fold=fold
         )
@@ -215,6 +218,7 @@ def fit_member(
     seed: int = 0,
     device: str = "auto",
     begin: Callable[..., dict[str, torch.Tensor] | None] | None = None,
+    prior: np.ndarray | None = None,
     checkpoint: Path | None = None,
     label: str = "training",
 ) -> FoldModel:
@@ -226,7 +230,11 @@ def fit_member(
         The bands that may be used.
     begin : callable, optional
         (classifier, encoder) -> weights that the training begins with.
+    prior : (windows,) ndarray, optional
+        Log odds that the network corrects, see :func:`inner_odds`; needed for ``joining = "correction"``.
     """
+    if options.joining == "correction" and prior is None:
+        raise UsageError('joining = "correction" needs folds to split the windows once more: use train_model.')
     x, labels, encoder = training_data(stack, windows, names)
     places = windows[["row", "col"]].to_numpy(float)
     classifier = MFAFClassifier(options, seed=seed, device=device)
@@ -234,7 +242,7 @@ def fit_member(
     # A few seconds: a bar of its own would only flicker.
     short = max(options.epochs * len(x), options.least_steps * options.batch) * x[0, 0].size < 5_000_000
     with quiet() if short else nullcontext():
-        classifier.fit(x, labels, places=places, checkpoint=checkpoint, start=start, label=label)
+        classifier.fit(x, labels, places=places, checkpoint=checkpoint, start=start, prior=prior, label=label)
     partners = None
     if options.partners:
         partners = fit_partners(options.partners, window_rows(stack, windows, names), labels, seed=seed)
@@ -263,6 +271,27 @@ def inner_scores(
             return inside.judge_windows(stack, test)[0]
 
     return scores_inside(windows, folds, fold, learn)
+
+
+def inner_odds(
+    stack: xr.DataArray,
+    windows: gpd.GeoDataFrame,
+    folds: Folds,
+    names: Sequence[str],
+    partners: Sequence[str],
+    seed: int,
+) -> np.ndarray:
+    """Return the partners' mean log odds of a fold's training windows, by models that did not see their ground.
+
+    Where the ground cannot be split once more they are 0, even odds.
+    """
+
+    def learn(train: gpd.GeoDataFrame, test: gpd.GeoDataFrame) -> np.ndarray:
+        found = fit_partners(partners, window_rows(stack, train, names), train["label"].to_numpy(), seed=seed)
+        return found.log_odds(window_rows(stack, test, names)).mean(axis=0)
+
+    with quiet():
+        return np.nan_to_num(scores_by_parts(windows, folds, learn, "inner log odds"), nan=0.0)
 
 
 def _gather_members(members: list[FoldModel], device: str) -> list[FoldModel]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import geopandas as gpd
 import numpy as np
@@ -116,7 +117,8 @@ def _simple(stack: xr.DataArray, windows: gpd.GeoDataFrame, name: str, seed: int
 
 
 def _network(stack: xr.DataArray, windows: gpd.GeoDataFrame, options: Training | None, seed: int) -> Callable:
-    fresh = (options or training_options()).fresh()  # starting weights would blur what the splits differ in
+    # Starting weights would blur what the splits differ in; a correction needs folds, and a random split has none.
+    fresh = replace((options or training_options()).fresh(), joining="mean")
 
     def judge(train: np.ndarray, test: np.ndarray, bands: list[str]) -> np.ndarray:
         with quiet():

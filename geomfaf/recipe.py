@@ -42,6 +42,7 @@ class Training:
     patience: int = 0  # epochs without a better validation loss before stopping; 0 trains to the end
     pretrain: int = 0  # steps of reconstruction of hidden cells before the training, on the fold's own ground
     partners: tuple[str, ...] = ()  # simple models whose log odds are averaged with the network's: see partners.py
+    joining: str = "mean"  # "correction": the network begins from the partners' log odds and learns what to add to them
     weights: str = field(default="", repr=False)  # file or folder of starting weights, see starting_weights.py
     weights_sha256: str = ""  # their hash: filled in at the training; any other weights are refused
 
@@ -53,6 +54,7 @@ class Training:
             ("schedule", ("onecycle", "step")),
             ("balance", ("sampler", "smote", "none")),
             ("calibration", KINDS),
+            ("joining", ("mean", "correction")),
         ):
             if getattr(self, name) not in known:
                 raise UsageError(f'{name} = "{getattr(self, name)}" is unknown: use {" or ".join(known)}.')
@@ -71,12 +73,23 @@ class Training:
             make_baseline(name)  # refuses a name that it does not know
         if not 0 <= self.beta <= 1:
             raise UsageError(f"beta = {self.beta} must lie between 0 (no distillation) and 1.")
+        if self.joining == "correction":
+            self._require_correctable()
         if self.pretrain < 0:
             raise UsageError(f"pretrain = {self.pretrain} must be a number of steps, or 0 for no pretraining.")
         if not 0 < self.view <= 1:
             raise UsageError(f"view = {self.view} must be a share of the window's side, more than 0 and at most 1.")
         if self.epochs < 1 or self.batch < 2:
             raise UsageError(f"epochs = {self.epochs} must be at least 1 and batch = {self.batch} at least 2.")
+
+    def _require_correctable(self) -> None:
+        for name, what in (("balance", "smote"), ("calibration", "temperature"), ("calibration", "isotonic")):
+            if getattr(self, name) == what:
+                raise UsageError(
+                    f'joining = "correction" cannot be had with {name} = "{what}": use "mean", or another.'
+                )
+        if not self.partners:
+            raise UsageError('joining = "correction" needs partners to correct, such as partners = ["extra trees"].')
 
     def fresh(self) -> Training:
         """Return the same training from random weights."""
@@ -87,6 +100,8 @@ PRESETS = {
     # Ahead of the network alone and of the extra trees alone on every survey it was tried on: docs/skill.md.
     "compact": Training(view=0.5, partners=("extra trees", "fuzzy overlay")),
     "mfaf": Training(),
+    # The network as a correction to the extra trees' log odds; see docs/skill.md for what it gains.
+    "tree-initialised": Training(view=0.5, partners=("extra trees",), joining="correction"),
     "paper": Training(
         backbone="resnet18",
         dilations=PAPER_DILATIONS,

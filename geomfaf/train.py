@@ -60,6 +60,7 @@ class MFAFClassifier:
         places: np.ndarray | None = None,
         checkpoint: Path | None = None,
         start: Mapping[str, torch.Tensor] | None = None,
+        prior: np.ndarray | None = None,
         label: str = "training",
     ) -> MFAFClassifier:
         """Train on encoded windows.
@@ -78,31 +79,39 @@ class MFAFClassifier:
             other windows, options or seed is not continued: its weights may have seen this fold's test ground.
         start : dict of Tensor, optional
             Weights to begin with, see :func:`geomfaf.pretrain.starting_point`; random ones when omitted.
+        prior : (windows,) ndarray, optional
+            Log odds of ore that the network learns to correct. They must come from models that did not see the window:
+            of ones that did, there is nothing to correct. The network begins by saying just them.
         """
         options, device = self.options, choose_device(self.device)
         if start is None and options != options.fresh():
             raise UsageError("pretrain and weights need to know the ground: use train_model, or options.fresh().")
         x, labels = seen_part(x, options), np.asarray(labels, np.int64)
         held = _validation_part(labels, places, options, self.seed)
-        x_held, y_held = x[held], labels[held]
-        x, labels = x[~held], labels[~held]
+        prior = np.zeros(len(x), np.float32) if prior is None else np.asarray(prior, np.float32)
+        x_held, y_held, prior_held = x[held], labels[held], torch.from_numpy(prior[held]).to(device)
+        x, labels, prior = x[~held], labels[~held], prior[~held]
         if options.balance == "smote":
             x, labels = smote(x, labels, seed=self.seed)
+            prior = np.zeros(len(x), np.float32)
         if len(np.unique(labels)) < 2:
             raise DataError("training needs windows with and without deposits, and one kind is missing.")
         net = make_network(options, x.shape[1], x.shape[2], seed=self.seed, device=device)
         if start is not None:
             net.load_state_dict(start)
+        if prior.any():
+            torch.nn.init.zeros_(net.classifier.weight)
+            torch.nn.init.zeros_(net.classifier.bias)
         optimiser = _optimiser(net, options)
-        inputs, targets = torch.from_numpy(x).to(device), torch.from_numpy(labels).to(device)
-        key = "" if checkpoint is None else fingerprint(x, labels, x_held, options, self.seed, start)
+        inputs, targets, before = (torch.from_numpy(part).to(device) for part in (x, labels, prior))
+        key = "" if checkpoint is None else fingerprint(x, labels, x_held, (options, prior.tobytes()), self.seed, start)
         state = TrainingState.load(checkpoint, key, net, optimiser, device)
         saved = time.monotonic()
         for epoch in track(range(options.epochs), label, unit="epochs"):
             if epoch < state.epoch or state.stopped(options.patience):
                 continue
-            loss = _one_epoch(net, optimiser, inputs, targets, options, epoch, self.seed)
-            held_loss = _loss_of(net, x_held, y_held, options, device) if len(y_held) else None
+            loss = _one_epoch(net, optimiser, inputs, targets, before, options, epoch, self.seed)
+            held_loss = _loss_of(net, x_held, y_held, options, device, prior_held) if len(y_held) else None
             state.record(epoch, loss, held_loss, net)
             if checkpoint is not None and time.monotonic() - saved > CHECKPOINT_SECONDS:
                 state.save(checkpoint, key, net, optimiser)
@@ -112,15 +121,18 @@ class MFAFClassifier:
         self.net_, self.history_ = net.eval(), state.history
         return self
 
-    def predict_branches(self, x: np.ndarray, *, batch: int = 256) -> np.ndarray:
-        """Return P(ore) of every branch, (branches, windows) float32."""
+    def predict_branches(self, x: np.ndarray, *, prior: np.ndarray | None = None, batch: int = 256) -> np.ndarray:
+        """Return P(ore) of every branch, (branches, windows) float32; ``prior`` as in :meth:`fit`."""
         device, x, parts = next(self.net_.parameters()).device, seen_part(x, self.options), []
         with torch.inference_mode(), autocast(self.net_, self.options):
             for start in range(0, len(x), batch):
                 part = torch.from_numpy(np.ascontiguousarray(x[start : start + batch], np.float32))
                 # Channels last and batches that stay in the cache halve the time on a processor.
                 part = part.to(memory_format=torch.channels_last).to(device)
-                parts.append(branch_probabilities(self.net_(part)).cpu().numpy())
+                logits = self.net_(part).float()
+                if prior is not None:
+                    logits = corrected(logits, torch.from_numpy(prior[start : start + batch]).to(logits))
+                parts.append(branch_probabilities(logits).cpu().numpy())
         return np.concatenate(parts, axis=1) if parts else np.empty((len(self.net_.branches), 0), np.float32)
 
     def predict_proba(self, x: np.ndarray) -> np.ndarray:
@@ -216,6 +228,7 @@ def _one_epoch(
     optimiser: torch.optim.Optimizer,
     inputs: torch.Tensor,
     targets: torch.Tensor,
+    prior: torch.Tensor,
     options: Training,
     epoch: int,
     seed: int,
@@ -239,7 +252,8 @@ def _one_epoch(
             x = add_noise(x, generator, options.noise)
         with cast:
             logits = net(x.contiguous(memory_format=torch.channels_last))
-        loss = distillation_loss(logits.float(), targets[index], beta=options.beta, temperature=options.temperature)
+        logits = corrected(logits.float(), prior[index])
+        loss = distillation_loss(logits, targets[index], beta=options.beta, temperature=options.temperature)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
@@ -289,8 +303,21 @@ def _validation_part(labels: np.ndarray, places: np.ndarray | None, options: Tra
     return held
 
 
-def _loss_of(net: MFAF, x: np.ndarray, labels: np.ndarray, options: Training, device: torch.device) -> float:
+def corrected(logits: torch.Tensor, prior: torch.Tensor) -> torch.Tensor:
+    """Return (branches, batch, 2) logits with (batch,) log odds of ore added."""
+    return logits + torch.stack([torch.zeros_like(prior), prior], dim=-1)
+
+
+def _loss_of(
+    net: MFAF,
+    x: np.ndarray,
+    labels: np.ndarray,
+    options: Training,
+    device: torch.device,
+    prior: torch.Tensor | None = None,
+) -> float:
     net.eval()
     with torch.inference_mode(), autocast(net, options):
-        logits = net(torch.from_numpy(x).to(device))
-    return float(distillation_loss(logits.float(), torch.from_numpy(labels).to(device), beta=0.0))
+        logits = net(torch.from_numpy(x).to(device)).float()
+    logits = logits if prior is None else corrected(logits, prior)
+    return float(distillation_loss(logits, torch.from_numpy(labels).to(device), beta=0.0))

@@ -23,6 +23,8 @@ def require_uncertainty(kind: str, passes: int, classifier: MFAFClassifier) -> N
         return
     if not isinstance(passes, int) or passes < 2:
         raise UsageError(f"passes = {passes} must be a whole number from 2: one thinned network has no spread.")
+    if classifier.options.joining == "correction":
+        raise UsageError('uncertainty = "mc-dropout" cannot be had with joining = "correction": use "ensemble".')
     if not dropped_share(classifier):
         backbone = classifier.options.backbone
         way = "train it with dropout = 0.2 (`geomfaf train --dropout 0.2`, [train] in the project file)"

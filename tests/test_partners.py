@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from builders import QUICK, Case, small_case
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,11 +13,12 @@ from scipy.special import expit, logit
 from geomfaf.errors import DataError, ModelMismatchError, UsageError
 from geomfaf.features import Features
 from geomfaf.heldout import ALONE, NETWORK, network_draw
-from geomfaf.model import train_model, window_rows
+from geomfaf.model import inner_odds, train_model, window_rows
 from geomfaf.model_files import PARTNERS_FILE, load_model, save_model
 from geomfaf.partners import SUREST, fit_partners, join, restore_partners
 from geomfaf.predict import predict_scores
 from geomfaf.recipe import Training, training_options
+from geomfaf.train import MFAFClassifier
 
 NAMES = ("logistic regression", "fuzzy overlay")
 JOINED = replace(QUICK, partners=NAMES)
@@ -141,3 +143,75 @@ def test_an_unknown_partner_is_refused_with_the_nearest():
     assert training_options().partners == ("extra trees", "fuzzy overlay")
     assert training_options("mfaf").partners == ()
     assert training_options(partners=["best band"]).partners == ("best band",)
+
+
+CORRECTING = replace(QUICK, partners=("logistic regression",), joining="correction")
+
+
+def test_a_correction_begins_by_saying_what_the_partners_say():
+    """Before its first step, the zero classifier adds nothing: P(ore) is the prior's, in every branch."""
+    x, prior = np.random.default_rng(0).normal(size=(12, 3, 8, 8)).astype(np.float32), np.linspace(-2, 2, 12)
+    still = replace(CORRECTING, learning_rate=1e-12, weight_decay=0.0)
+    classifier = MFAFClassifier(still, device="cpu").fit(x, np.arange(12) % 2, prior=prior)
+    branches = classifier.predict_branches(x, prior=prior.astype(np.float32))
+    np.testing.assert_allclose(branches, np.broadcast_to(expit(prior), branches.shape), atol=1e-6)
+
+
+def test_inner_odds_are_those_of_partners_that_saw_neither_the_window_nor_its_neighbours():
+    """Against partners fitted by hand for each inner part."""
+    case = small_case()
+    own = case.windows[case.folds.training(case.windows, 0)]
+    found = inner_odds(case.stack, own, case.folds, ["Au", "Cu"], ("logistic regression",), 0)
+    fold_of, seen = case.folds.of_windows(own), 0
+    for part in (1, 2):
+        train, test = case.folds.training(own, part), fold_of == part
+        if not test.any() or own["label"][train].sum() < 2:
+            continue
+        rows = [window_rows(case.stack, own[chosen], ["Au", "Cu"]) for chosen in (train, test)]
+        by_hand = fit_partners(("logistic regression",), rows[0], own["label"].to_numpy()[train])
+        np.testing.assert_allclose(found[test], by_hand.log_odds(rows[1])[0])
+        seen += int(test.sum())
+    assert seen > 5
+
+
+def test_noise_on_test_ground_changes_no_bit_of_a_correction():
+    case = Case()
+    before = case.train(options=CORRECTING)
+    stack, ground = case.stack.copy(deep=True), case.folds.raster() == 1
+    rng = np.random.default_rng(1)
+    for band in range(2):
+        stack.values[band][ground] = 10 ** rng.normal(size=int(ground.sum()))
+    windows = case.windows.copy()
+    own = case.folds.of_windows(windows) == 1
+    windows.loc[own, "label"] = 1 - windows.loc[own, "label"]
+    after = train_model(stack, windows, case.folds, options=CORRECTING, device="cpu")
+    one, other = (m.members[1].classifier.net_.state_dict() for m in (before, after))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_saved_correction_scores_the_same_and_has_no_network_alone(tmp_path):
+    model = small_case().train(options=CORRECTING)
+    save_model(model, tmp_path)
+    stack = small_case().stack
+    scores = predict_scores(model, stack)
+    np.testing.assert_array_equal(predict_scores(load_model(tmp_path, device="cpu"), stack).values, scores.values)
+    assert list(network_draw(model, stack, small_case().windows).maps) == [NETWORK]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"partners": ()}, "needs partners to correct"),
+        ({"balance": "smote"}, 'cannot be had with balance = "smote"'),
+        ({"calibration": "isotonic"}, 'cannot be had with calibration = "isotonic"'),
+        ({"joining": "sum"}, 'joining = "sum" is unknown'),
+    ],
+)
+def test_a_correction_that_cannot_be_had_is_refused(changes, message):
+    with pytest.raises(UsageError, match=message):
+        replace(CORRECTING, **changes)
+
+
+def test_the_tree_initialised_preset_corrects_extra_trees():
+    chosen = training_options("tree-initialised")
+    assert (chosen.partners, chosen.joining) == (("extra trees",), "correction")
