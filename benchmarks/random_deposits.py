@@ -66,7 +66,7 @@ def judge(project: Project, *, network: bool) -> tuple[Evaluation, np.ndarray, n
     kept = sorted({e for part in chosen for e in part}, key=list(survey.elements).index)
     stack = gm.build_stack(survey, grid, elements=kept, **stages.stack_choices(project, survey))
     (windows,) = stages.draw_tables(project, ore, folds, stack, chosen)
-    bands = stages._bands_in_folds(stack, chosen)
+    bands = stages.bands_in_folds(stack, chosen)
     rows, cols = deposit_cells(survey.deposits, grid)
     on = valid_cells(stack)[rows, cols]
     found = evaluate_baselines(stack, folds, [Draw(windows, project.seed)], survey.deposits, bands=bands)

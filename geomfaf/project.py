@@ -193,7 +193,7 @@ def draw_tables(
     tables = []
     for number in range(count):
         seed = draw_seed(project.seed, number)
-        table = draw_windows(ore, folds, stack, bands=_bands_in_folds(stack, chosen), seed=seed, **rule)
+        table = draw_windows(ore, folds, stack, bands=bands_in_folds(stack, chosen), seed=seed, **rule)
         tables.append(table.assign(fold=folds.of_windows(table) + 1))
     return tables
 
@@ -257,7 +257,7 @@ def stack_choices(project: Project, survey: Survey) -> dict[str, Any]:
     return {**choices, "options": IdwOptions(**settings)}
 
 
-def _bands_in_folds(stack: xr.DataArray, chosen: list[list[str]]) -> list[list[str]]:
+def bands_in_folds(stack: xr.DataArray, chosen: list[list[str]]) -> list[list[str]]:
     """Return the bands that each fold may use: the elements chosen without its ground, and all that is not chosen."""
     others = [band.name for band in bands_of(stack) if band.kind not in ("element", "ratio")]
     return [[*elements, *others] for elements in chosen]
@@ -270,7 +270,7 @@ def _train(
     settings = project.stage("train")
     device = settings.pop("device", "auto")
     options = pinned(training_options(project.preset, **settings))
-    bands = _bands_in_folds(stack, chosen)
+    bands = bands_in_folds(stack, chosen)
     split = (folds.block, folds.margin, folds.table.tolist())
     choices = asdict(replace(options, weights=""))  # the hash stands for the file, wherever it lies
     state = (choices, bands, project.seed, windows.drop(columns="geometry").to_csv(), split)

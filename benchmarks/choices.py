@@ -1,0 +1,232 @@
+"""Measure choices of the network on several surveys, and what they are worth on a survey that had no say in them.
+
+    python benchmarks/choices.py [--areas ../shared/areas] [--folder skill/choices] [--draws 2]
+
+Every choice is trained on the same folds, windows and seeds of six surveys: three synthetic ones and three real areas.
+Its figure on a survey is the held-out map AUC, of the deposits against 1,500 random valid cells, each scored by the
+window centred on it, minus that of the extra trees. "Chosen without it" is the nested figure: for each survey the choice
+is the one that did best on the *other* five, so no block that tests it had a say. Every finished figure is one line of
+choices.jsonl: the measurement goes on where it stopped. The table goes to docs/benchmarks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import xarray as xr
+from idw import write
+
+import geomfaf as gm
+from geomfaf.assess import draw_seed
+from geomfaf.bands import grid_of
+from geomfaf.baselines import make_baseline
+from geomfaf.check import check_survey
+from geomfaf.folds import Folds
+from geomfaf.init import init_project
+from geomfaf.model import window_rows
+from geomfaf.partners import join, log_odds
+from geomfaf.progress import quiet, say, show_progress, track
+from geomfaf.project import bands_in_folds, coarse_stack, cut_windows, draw_tables, run_grid, screen_in_folds
+from geomfaf.project import stack_choices as choices_of_stack
+from geomfaf.recipe import Training, training_options
+from geomfaf.screen import rank_auc
+from geomfaf.stack import valid_cells
+from geomfaf.windows import deposit_cells, window_frame
+
+SURVEYS = ("synthetic 0", "synthetic 1", "synthetic 2", "clb_finland", "mtpainter_sa", "murchison_wa")
+GROUND = 1500
+MODELS = ("extra trees", "logistic regression", "fuzzy overlay", "weights of evidence")
+LONG = {"epochs": 1, "least_steps": 100}
+
+# Name -> options of a network without partners.
+NETWORKS: dict[str, Training] = {
+    "whole window, 100 steps": training_options("mfaf", **LONG),
+    "whole window, 40 steps": training_options("mfaf"),
+    "middle, 100 steps": training_options("mfaf", view=0.5, **LONG),
+    "middle, 40 steps": training_options("mfaf", view=0.5),
+    "middle, 20 steps": training_options("mfaf", view=0.5, least_steps=20),
+    "middle, 40 steps, dropout 0.3": training_options("mfaf", view=0.5, dropout=0.3),
+    "middle, 40 steps, weight decay 0.1": training_options("mfaf", view=0.5, weight_decay=0.1),
+    "middle, 40 steps, rate 0.0003": training_options("mfaf", view=0.5, learning_rate=3e-4),
+    "middle, 40 steps, SGD": training_options("mfaf", view=0.5, optimiser="sgd", learning_rate=0.02),
+    "middle, 40 steps, no distillation": training_options("mfaf", view=0.5, beta=0.0),
+    "middle, 40 steps, pretrained": training_options("mfaf", view=0.5, pretrain=200),
+    "plain network, middle, 40 steps": training_options("mfaf", view=0.5, network="plain"),
+    "tree-initialised, 40 steps": training_options("tree-initialised"),
+    "tree-initialised, 20 steps": training_options("tree-initialised", least_steps=20),
+}
+# Name -> network that is joined, and its partners.
+JOINED = {
+    "joined with extra trees": ("middle, 40 steps", ("extra trees",)),
+    "joined with fuzzy overlay": ("middle, 40 steps", ("fuzzy overlay",)),
+    "joined with extra trees, logistic regression": ("middle, 40 steps", MODELS[:2]),
+    "joined with extra trees, fuzzy overlay": ("middle, 40 steps", ("extra trees", "fuzzy overlay")),
+    "joined with extra trees, logistic regression, fuzzy overlay": ("middle, 40 steps", MODELS[:3]),
+    "joined with all four": ("middle, 40 steps", MODELS),
+    "whole window, joined with extra trees, fuzzy overlay": (
+        "whole window, 40 steps",
+        ("extra trees", "fuzzy overlay"),
+    ),
+    "extra trees, fuzzy overlay, no network": ("", ("extra trees", "fuzzy overlay")),
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One survey, cut and drawn as a run does it, and the places at which maps are judged."""
+
+    stack: xr.DataArray
+    folds: Folds
+    tables: list[gpd.GeoDataFrame]
+    bands: list[list[str]]
+    places: gpd.GeoDataFrame
+    deposit: np.ndarray
+
+
+@cache
+def case_of(survey: str, areas: Path, folder: Path, draws: int) -> Case:
+    """Build a survey's stack, folds and windows with a run's defaults."""
+    own = folder / survey.replace(" ", "_")
+    own.mkdir(parents=True, exist_ok=True)
+    source = areas / f"{survey}.gpkg"
+    if survey.startswith("synthetic"):
+        source = own / "survey.gpkg"
+        if not source.exists():
+            gm.write_survey(gm.make_survey("small", seed=int(survey.split()[1]))[0], source)
+    toml = own / "geomfaf.toml"
+    init_project([source], toml, overwrite=True)
+    text = toml.read_text(encoding="utf-8").replace("[evaluate]\n", f"[evaluate]\ndraws = {draws}\n")
+    toml.write_text(text, encoding="utf-8")
+    project = gm.load_project(toml)
+    checked, _ = check_survey(project.read(), **project.stage("check"))
+    grid = run_grid(project, checked)
+    reach = gm.autocorrelation_range(coarse_stack(project, checked, grid), seed=project.seed)
+    ore, folds = cut_windows(project, checked, grid, reach)
+    _, chosen = screen_in_folds(project, checked, folds)
+    kept = sorted({e for part in chosen for e in part}, key=list(checked.elements).index)
+    stack = gm.build_stack(checked, grid, elements=kept, **choices_of_stack(project, checked))
+    tables = draw_tables(project, ore, folds, stack, chosen)
+    valid, size = valid_cells(stack), int(ore["size"].iloc[0])
+    rows, cols = deposit_cells(checked.deposits, grid)
+    on = valid[rows, cols]
+    ground = np.random.default_rng(0).choice(np.flatnonzero(valid), GROUND, replace=False)
+    at_row = np.r_[rows[on], ground // grid.width] - size // 2
+    at_col = np.r_[cols[on], ground % grid.width] - size // 2
+    places = window_frame(grid, at_row, at_col, size, valid, np.zeros(len(at_row), int))
+    return Case(stack, folds, tables, bands_in_folds(stack, chosen), places, np.arange(len(places)) < on.sum())
+
+
+def network_scores(case: Case, draw: int, options: Training) -> np.ndarray:
+    """Return the held-out score of every place."""
+    with quiet():
+        model = gm.train_model(
+            case.stack, case.tables[draw], case.folds, options=options, bands=case.bands, seed=draw_seed(0, draw)
+        )
+        return in_folds(case, lambda fold, places: model.members[fold].judge_windows(case.stack, places)[0])
+
+
+def simple_scores(case: Case, draw: int, name: str) -> np.ndarray:
+    """Return the held-out score of every place by a simple model."""
+
+    def judge(fold: int, places: gpd.GeoDataFrame) -> np.ndarray:
+        own = case.tables[draw][case.folds.training(case.tables[draw], fold)]
+        rows = [window_rows(case.stack, windows, case.bands[fold]) for windows in (own, places)]
+        fitted = make_baseline(name, seed=draw_seed(0, draw)).fit(rows[0], own["label"].to_numpy())
+        return fitted.predict_proba(rows[1])[:, 1]
+
+    return in_folds(case, judge)
+
+
+def in_folds(case: Case, judge) -> np.ndarray:
+    """Return every place's score by the model of its fold."""
+    fold_of, scores = case.folds.of_windows(case.places), np.full(len(case.places), np.nan)
+    for fold in range(case.folds.count):
+        if (fold_of == fold).any():
+            scores[fold_of == fold] = judge(fold, case.places[fold_of == fold])
+    return scores
+
+
+def measure(case: Case, draw: int, done: set[str]) -> dict[str, list[float]]:
+    """Return AUC and capture in the best 10 % of every choice that is not done."""
+    simple = {name: simple_scores(case, draw, name) for name in MODELS}
+    found = {name: simple[name] for name in MODELS}
+    for name in track([name for name in NETWORKS if name not in done], "choices", unit="choices"):
+        found[name] = network_scores(case, draw, NETWORKS[name])
+    for name, (network, partners) in JOINED.items():
+        odds = np.stack([log_odds(simple[partner]) for partner in partners])
+        if not network:
+            found[name] = join(simple[partners[0]], odds[1:])
+        elif network in found:
+            found[name] = join(found[network], odds)
+    return {name: figures(case, scores) for name, scores in found.items() if name not in done}
+
+
+def figures(case: Case, scores: np.ndarray) -> list[float]:
+    """Return the AUC of the deposits against the ground, and the share of them in the best 10 % of it."""
+    ground = np.sort(scores[~case.deposit])
+    return [rank_auc(scores, case.deposit), float((scores[case.deposit] > np.quantile(ground, 0.9)).mean())]
+
+
+def table(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return one row a choice: difference of its AUC to the extra trees' on each survey, and the nested figure."""
+    auc = rows.groupby(["choice", "survey"])["auc"].mean().unstack()[[s for s in SURVEYS if s in set(rows["survey"])]]
+    capture = rows.groupby(["choice", "survey"])["capture"].mean().unstack()[auc.columns]
+    gain = (auc - auc.loc["extra trees"]).loc[[*MODELS, *NETWORKS, *JOINED]]
+    caught = (capture - capture.loc["extra trees"]).loc[gain.index]
+    gain.loc["**chosen without it**"] = [
+        gain.loc[gain.drop(columns=survey).mean(axis=1).idxmax(), survey] for survey in auc.columns
+    ]
+    caught.loc["**chosen without it**"] = [
+        caught.loc[gain.iloc[:-1].drop(columns=survey).mean(axis=1).idxmax(), survey] for survey in auc.columns
+    ]
+    result = gain.map(lambda value: f"{value:+.3f}")
+    result["mean"] = gain.mean(axis=1).map(lambda value: f"{value:+.4f}")
+    result["in best 10 %"] = caught.mean(axis=1).map(lambda value: f"{value:+.3f}")
+    head = pd.DataFrame([auc.loc["extra trees"].map(lambda value: f"{value:.3f}")], index=["extra trees, AUC"])
+    return pd.concat([head, result]).fillna("").rename_axis("choice").reset_index()
+
+
+def main() -> None:
+    """Measure what is not there yet and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--areas", type=Path, default=Path("../shared/areas"))
+    parser.add_argument("--folder", type=Path, default=Path("skill/choices"))
+    parser.add_argument("--draws", type=int, default=2)
+    chosen = parser.parse_args()
+    show_progress("auto")
+    chosen.folder.mkdir(parents=True, exist_ok=True)
+    kept = chosen.folder / "choices.jsonl"
+    rows = [json.loads(line) for line in kept.read_text().splitlines()] if kept.exists() else []
+    for draw in range(chosen.draws):
+        for survey in SURVEYS:
+            done = {row["choice"] for row in rows if (row["survey"], row["draw"]) == (survey, draw)}
+            if done >= {*MODELS, *NETWORKS, *JOINED}:
+                continue
+            if not survey.startswith("synthetic") and not (chosen.areas / f"{survey}.gpkg").exists():
+                say(f"{survey}.gpkg is not in {chosen.areas}: left out")
+                continue
+            say(f"== {survey}, draw {draw + 1} of {chosen.draws}")
+            case = case_of(survey, chosen.areas, chosen.folder, chosen.draws)
+            with kept.open("a") as file:
+                for name, (auc, capture) in measure(case, draw, done).items():
+                    row = {"survey": survey, "draw": draw, "choice": name, "auc": auc, "capture": capture}
+                    rows.append(row)
+                    file.write(json.dumps(row) + "\n")
+    cells = grid_of(case_of(SURVEYS[0], chosen.areas, chosen.folder, chosen.draws).stack).size
+    note = (
+        f"Held-out map AUC minus that of the extra trees, mean of {chosen.draws} draws of barren windows and seeds; a "
+        f"map of {cells:,} cells is judged at its deposits and {GROUND:,} other cells. `middle`: the network looks at "
+        "the middle half of the window."
+    )
+    write(table(pd.DataFrame(rows)), "choices", note)
+
+
+if __name__ == "__main__":
+    main()
