@@ -4,9 +4,9 @@
 
 Every choice is trained on the same folds, windows and seeds of six surveys: three synthetic ones and three real areas.
 Its figure on a survey is the held-out map AUC, of the deposits against 1,500 random valid cells, each scored by the
-window centred on it, minus that of the extra trees. "Chosen without it" is the nested figure: for each survey the choice
-is the one that did best on the *other* five, so no block that tests it had a say. Every finished figure is one line of
-choices.jsonl: the measurement goes on where it stopped. The table goes to docs/benchmarks.
+window centred on it, minus that of the extra trees. "Chosen without it" is the nested figure: for each survey the
+choice is the one that did best on the *other* five, so no block that tests it had a say. Every finished figure is one
+line of choices.jsonl: the measurement goes on where it stopped. The table goes to docs/benchmarks.
 """
 
 from __future__ import annotations
@@ -176,8 +176,8 @@ def figures(case: Case, scores: np.ndarray) -> list[float]:
 
 def table(rows: pd.DataFrame) -> pd.DataFrame:
     """Return one row a choice: difference of its AUC to the extra trees' on each survey, and the nested figure."""
-    auc = rows.groupby(["choice", "survey"])["auc"].mean().unstack()[[s for s in SURVEYS if s in set(rows["survey"])]]
-    capture = rows.groupby(["choice", "survey"])["capture"].mean().unstack()[auc.columns]
+    order = [survey for survey in SURVEYS if survey in set(rows["survey"])]
+    auc, capture = (rows.pivot_table(index="choice", columns="survey", values=v)[order] for v in ("auc", "capture"))
     gain = (auc - auc.loc["extra trees"]).loc[[*MODELS, *NETWORKS, *JOINED]]
     caught = (capture - capture.loc["extra trees"]).loc[gain.index]
     gain.loc["**chosen without it**"] = [

@@ -98,7 +98,7 @@ def _toml(roles: dict[str, LayerInfo], sources: dict[str, Source], survey: Surve
         "# A geomfaf project: run it with `geomfaf run geomfaf.toml`. Lines that begin with # show the defaults.",
         "",
         'out = "out"                 # folder of the results, beside this file',
-        'preset = "compact"          # "paper": 1560 cells, windows of 128, ResNet18, 220 epochs (hours)',
+        'preset = "compact"          # "mfaf": the network alone; "tree-initialised"; "paper": ResNet18, 220 epochs (hours)',
         'model = "auto"              # whose map is written; auto: a simple model\'s where it beats the network',
         "seed = 0                    # the same seed gives the same map",
         f"crs = {_quoted(_crs_name(survey))}          # every layer is brought into it; metres",
@@ -194,7 +194,11 @@ _STAGES = """\
 # zones = "zones.gpkg"      # polygons, one a fold, instead of blocks
 
 [train]
-# epochs = 12               # "paper" preset: 220
+# partners = ["extra trees", "fuzzy overlay"]   # simple models that judge with the network; [] for none
+# joining = "mean"          # of their log odds; "correction": the network begins from its partners'
+# view = 0.5                # share of the window's side, around its centre, that the network looks at
+# epochs = 1                # passes over the windows; "paper" preset: 220
+# least_steps = 40          # at least so many steps in all
 # backbone = "compact"      # "resnet18" or "shufflenet_v2"
 # device = "auto"           # "cpu", "cuda" or "mps"
 # dropout = 0.0             # share dropped before the compact network's classifier
