@@ -13,35 +13,18 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
-import geopandas as gpd
 import numpy as np
 import pandas as pd
-import xarray as xr
 from idw import write
+from surveys import GROUND, SURVEYS, Case, case_of, figures, network_scores, simple_scores
 
-import geomfaf as gm
-from geomfaf.assess import draw_seed
 from geomfaf.bands import grid_of
-from geomfaf.baselines import make_baseline
-from geomfaf.check import check_survey
-from geomfaf.folds import Folds
-from geomfaf.init import init_project
-from geomfaf.model import window_rows
 from geomfaf.partners import join, log_odds
-from geomfaf.progress import quiet, say, show_progress, track
-from geomfaf.project import bands_in_folds, coarse_stack, cut_windows, draw_tables, run_grid, screen_in_folds
-from geomfaf.project import stack_choices as choices_of_stack
+from geomfaf.progress import say, show_progress, track
 from geomfaf.recipe import Training, training_options
-from geomfaf.screen import rank_auc
-from geomfaf.stack import valid_cells
-from geomfaf.windows import deposit_cells, window_frame
 
-SURVEYS = ("synthetic 0", "synthetic 1", "synthetic 2", "clb_finland", "mtpainter_sa", "murchison_wa")
-GROUND = 1500
 MODELS = ("extra trees", "logistic regression", "fuzzy overlay", "weights of evidence")
 LONG = {"epochs": 1, "least_steps": 100}
 
@@ -78,87 +61,12 @@ JOINED = {
 }
 
 
-@dataclass(frozen=True)
-class Case:
-    """One survey, cut and drawn as a run does it, and the places at which maps are judged."""
-
-    stack: xr.DataArray
-    folds: Folds
-    tables: list[gpd.GeoDataFrame]
-    bands: list[list[str]]
-    places: gpd.GeoDataFrame
-    deposit: np.ndarray
-
-
-@cache
-def case_of(survey: str, areas: Path, folder: Path, draws: int) -> Case:
-    """Build a survey's stack, folds and windows with a run's defaults."""
-    own = folder / survey.replace(" ", "_")
-    own.mkdir(parents=True, exist_ok=True)
-    source = areas / f"{survey}.gpkg"
-    if survey.startswith("synthetic"):
-        source = own / "survey.gpkg"
-        if not source.exists():
-            gm.write_survey(gm.make_survey("small", seed=int(survey.split()[1]))[0], source)
-    toml = own / "geomfaf.toml"
-    init_project([source], toml, overwrite=True)
-    text = toml.read_text(encoding="utf-8").replace("[evaluate]\n", f"[evaluate]\ndraws = {draws}\n")
-    toml.write_text(text, encoding="utf-8")
-    project = gm.load_project(toml)
-    checked, _ = check_survey(project.read(), **project.stage("check"))
-    grid = run_grid(project, checked)
-    reach = gm.autocorrelation_range(coarse_stack(project, checked, grid), seed=project.seed)
-    ore, folds = cut_windows(project, checked, grid, reach)
-    _, chosen = screen_in_folds(project, checked, folds)
-    kept = sorted({e for part in chosen for e in part}, key=list(checked.elements).index)
-    stack = gm.build_stack(checked, grid, elements=kept, **choices_of_stack(project, checked))
-    tables = draw_tables(project, ore, folds, stack, chosen)
-    valid, size = valid_cells(stack), int(ore["size"].iloc[0])
-    rows, cols = deposit_cells(checked.deposits, grid)
-    on = valid[rows, cols]
-    ground = np.random.default_rng(0).choice(np.flatnonzero(valid), GROUND, replace=False)
-    at_row = np.r_[rows[on], ground // grid.width] - size // 2
-    at_col = np.r_[cols[on], ground % grid.width] - size // 2
-    places = window_frame(grid, at_row, at_col, size, valid, np.zeros(len(at_row), int))
-    return Case(stack, folds, tables, bands_in_folds(stack, chosen), places, np.arange(len(places)) < on.sum())
-
-
-def network_scores(case: Case, draw: int, options: Training) -> np.ndarray:
-    """Return the held-out score of every place."""
-    with quiet():
-        model = gm.train_model(
-            case.stack, case.tables[draw], case.folds, options=options, bands=case.bands, seed=draw_seed(0, draw)
-        )
-        return in_folds(case, lambda fold, places: model.members[fold].judge_windows(case.stack, places)[0])
-
-
-def simple_scores(case: Case, draw: int, name: str) -> np.ndarray:
-    """Return the held-out score of every place by a simple model."""
-
-    def judge(fold: int, places: gpd.GeoDataFrame) -> np.ndarray:
-        own = case.tables[draw][case.folds.training(case.tables[draw], fold)]
-        rows = [window_rows(case.stack, windows, case.bands[fold]) for windows in (own, places)]
-        fitted = make_baseline(name, seed=draw_seed(0, draw)).fit(rows[0], own["label"].to_numpy())
-        return fitted.predict_proba(rows[1])[:, 1]
-
-    return in_folds(case, judge)
-
-
-def in_folds(case: Case, judge) -> np.ndarray:
-    """Return every place's score by the model of its fold."""
-    fold_of, scores = case.folds.of_windows(case.places), np.full(len(case.places), np.nan)
-    for fold in range(case.folds.count):
-        if (fold_of == fold).any():
-            scores[fold_of == fold] = judge(fold, case.places[fold_of == fold])
-    return scores
-
-
-def measure(case: Case, draw: int, done: set[str]) -> dict[str, list[float]]:
-    """Return AUC and capture in the best 10 % of every choice that is not done."""
+def measure(case: Case, draw: int, done: set[str]) -> dict[str, dict[str, float]]:
+    """Return the figures of every choice that is not done."""
     simple = {name: simple_scores(case, draw, name) for name in MODELS}
     found = {name: simple[name] for name in MODELS}
     for name in track([name for name in NETWORKS if name not in done], "choices", unit="choices"):
-        found[name] = network_scores(case, draw, NETWORKS[name])
+        found[name] = network_scores(case, draw, NETWORKS[name])["joined"]
     for name, (network, partners) in JOINED.items():
         odds = np.stack([log_odds(simple[partner]) for partner in partners])
         if not network:
@@ -166,12 +74,6 @@ def measure(case: Case, draw: int, done: set[str]) -> dict[str, list[float]]:
         elif network in found:
             found[name] = join(found[network], odds)
     return {name: figures(case, scores) for name, scores in found.items() if name not in done}
-
-
-def figures(case: Case, scores: np.ndarray) -> list[float]:
-    """Return the AUC of the deposits against the ground, and the share of them in the best 10 % of it."""
-    ground = np.sort(scores[~case.deposit])
-    return [rank_auc(scores, case.deposit), float((scores[case.deposit] > np.quantile(ground, 0.9)).mean())]
 
 
 def table(rows: pd.DataFrame) -> pd.DataFrame:
@@ -215,8 +117,9 @@ def main() -> None:
             say(f"== {survey}, draw {draw + 1} of {chosen.draws}")
             case = case_of(survey, chosen.areas, chosen.folder, chosen.draws)
             with kept.open("a") as file:
-                for name, (auc, capture) in measure(case, draw, done).items():
-                    row = {"survey": survey, "draw": draw, "choice": name, "auc": auc, "capture": capture}
+                for name, found in measure(case, draw, done).items():
+                    row = {"survey": survey, "draw": draw, "choice": name}
+                    row |= {"auc": found["auc"], "capture": found["capture_10"]}
                     rows.append(row)
                     file.write(json.dumps(row) + "\n")
     cells = grid_of(case_of(SURVEYS[0], chosen.areas, chosen.folder, chosen.draws).stack).size

@@ -28,6 +28,12 @@ from geomfaf.write import write_json, write_table
 
 VECTORS = ("clb_finland", "mtpainter_sa", "murchison_wa")
 STACK = "cloncurry_iocg"
+TILES = {
+    "windows": 'kind = "tiled"\nsize = 64',
+    "folds": "count = 3",
+    "evaluate": 'draws = 1\nshifts = 0\nbaselines = ["extra trees"]',
+}
+"""Settings of the run on which the paper's tables are repeated: tiles, as in the paper, and folds that can be paid."""
 TITLES = {
     "synthetic": "Synthetic survey, 20 x 20 km",
     "clb_finland": "Central Lapland, Finland (till, IOCG)",
@@ -35,6 +41,29 @@ TITLES = {
     "murchison_wa": "Murchison, Western Australia (gold; geology and faults only)",
     "cloncurry_iocg": "Cloncurry, Queensland (IOCG; a stack; simple models only)",
 }
+
+
+BENCHMARKS = Path("docs/benchmarks")
+OTHERS = (
+    (
+        "Networks beside each other",
+        "networks",
+        "The default (MFAF joined with its partners), the same network alone, other networks and the simple models, on "
+        "the same folds and windows (`python benchmarks/networks.py`).",
+    ),
+    (
+        "Choices of the network",
+        "choices",
+        "What was tried, on six surveys (`python benchmarks/choices.py`). The figures that decide are the means over "
+        "surveys; a single survey's column has the spread of its few deposits. The row *chosen without it* is the nested "
+        'one: what the rule "take the choice that did best on the other surveys" earns on a survey that had no say.',
+    ),
+)
+PAPER_TEXT = (
+    "Made by `geomfaf experiment table3` to `table6` (`python benchmarks/skill.py --tables`): tiles of 64 cells, three "
+    "spatial folds, eight epochs, two seeds, networks without partners. The survey is made up and the training shorter "
+    "than the paper's 220 epochs: read the order of the rows and the spread, not the figures."
+)
 
 
 def run_vectors(area: str, source: Path, folder: Path, draws: int) -> None:
@@ -52,6 +81,23 @@ def run_vectors(area: str, source: Path, folder: Path, draws: int) -> None:
         toml.write_text(toml.read_text(encoding="utf-8").replace("[evaluate]\n", settings), encoding="utf-8")
     if not (folder / "out" / "run.json").exists():
         gm.run_project(gm.load_project(toml))
+
+
+def run_tables(folder: Path, seeds: int) -> None:
+    """Repeat the paper's Tables 3 to 6 on the synthetic survey, in tiles of 64 cells and three folds."""
+    toml = folder / "geomfaf.toml"
+    if not toml.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        gm.write_survey(gm.make_survey("small", seed=0)[0], folder / "survey.gpkg")
+        init_project([folder / "survey.gpkg"], toml, overwrite=True)
+        text = toml.read_text(encoding="utf-8")
+        for table, keys in TILES.items():
+            text = text.replace(f"[{table}]\n", f"[{table}]\n{keys}\n")
+        toml.write_text(text, encoding="utf-8")
+    if not (folder / "out" / "run.json").exists():
+        gm.run_project(gm.load_project(toml))
+    for table in ("table3", "table4", "table5", "table6", "figure7"):
+        gm.run_experiment(table, folder / "out", seeds=seeds)
 
 
 def run_stack(areas: Path, folder: Path, draws: int = 3) -> None:
@@ -119,7 +165,23 @@ def page(folder: Path) -> str:
             lines += [f"## {title}", "", "Not run: its data were not there, or the measurement was interrupted.", ""]
             continue
         lines += [f"## {title}", "", *_area_lines(out), ""]
-    return "\n".join(lines)
+    for title, name, text in OTHERS:
+        path = BENCHMARKS / f"{name}.md"
+        if path.exists():
+            lines += [f"## {title}", "", text, "", path.read_text(encoding="utf-8").rstrip(), ""]
+    return "\n".join([*lines, *_paper_lines(folder / "tables" / "out" / "experiments")])
+
+
+def _paper_lines(folder: Path) -> list[str]:
+    """Return the paper's tables as `geomfaf experiment` wrote them, one heading lower."""
+    found = [folder / f"table{number}.md" for number in (3, 4, 5, 6)]
+    lines = ["## The paper's Tables 3 to 6, on the synthetic survey", "", PAPER_TEXT, ""]
+    for path in found:
+        if path.exists():
+            lines += [f"##{path.read_text(encoding='utf-8').rstrip()}", ""]
+        else:
+            lines += [f"{path.stem} was not run.", ""]
+    return lines
 
 
 def _area_lines(out: Path) -> list[str]:
@@ -171,6 +233,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("skill"))
     parser.add_argument("--out", type=Path, default=Path("docs/skill.md"))
     parser.add_argument("--network-draws", type=int, default=3)
+    parser.add_argument("--tables", action="store_true", help="the paper's tables too (an hour and a half)")
     parser.add_argument("--only", help="one area; the page holds all that are finished")
     chosen = parser.parse_args()
     show_progress("auto")
@@ -186,6 +249,9 @@ def main() -> None:
         else:
             run_vectors(area, source, chosen.folder / area, chosen.network_draws)
         chosen.out.write_text(page(chosen.folder), encoding="utf-8")
+    if chosen.tables:
+        run_tables(chosen.folder / "tables", seeds=2)
+    chosen.out.write_text(page(chosen.folder), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -55,7 +55,8 @@ log_ratio_option = click.option(
 device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
 stride_option = click.option("--stride", type=int, help="Cells between window centres [default: a quarter window].")
 network_options = together(
-    click.option("--preset", default="compact", show_default=True, help="compact, mfaf (the network alone), tree-initialised, or paper (ResNet18)."),
+    click.option("--preset", default="compact", show_default=True,
+                 help="compact, mfaf (the network alone), tree-initialised, or paper (ResNet18)."),
     click.option("--backbone", help="compact, resnet18, shufflenet_v2, googlenet, mobilenet_v2 or mnasnet."),
     click.option("--network", help="mfaf, or plain: the backbone alone."),
     click.option("--epochs", type=int, help="[default: the preset's, 1 or 220]"),

@@ -98,7 +98,7 @@ def _toml(roles: dict[str, LayerInfo], sources: dict[str, Source], survey: Surve
         "# A geomfaf project: run it with `geomfaf run geomfaf.toml`. Lines that begin with # show the defaults.",
         "",
         'out = "out"                 # folder of the results, beside this file',
-        'preset = "compact"          # "mfaf": the network alone; "tree-initialised"; "paper": ResNet18, 220 epochs (hours)',
+        'preset = "compact"          # "mfaf": the network alone; "tree-initialised"; "paper" (hours)',
         'model = "auto"              # whose map is written; auto: a simple model\'s where it beats the network',
         "seed = 0                    # the same seed gives the same map",
         f"crs = {_quoted(_crs_name(survey))}          # every layer is brought into it; metres",

@@ -1,0 +1,111 @@
+"""Measure the default network beside other networks and the simple models: three draws, three seeds each.
+
+    python benchmarks/networks.py [--areas ../shared/areas] [--folder skill/networks] [--draws 3] [--seeds 3]
+
+The same folds and windows for all; everything held out. A plain network is the backbone alone, without branches,
+attention, distillation or partners, on the whole window; ResNet18 is trained for sixty steps. Every finished figure is
+one line of networks.jsonl: the measurement goes on where it stopped. The table goes to docs/benchmarks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import pandas as pd
+from idw import write
+from surveys import GROUND, SURVEYS, Case, case_of, figures, network_scores, simple_scores
+
+from geomfaf.progress import say, show_progress, track
+from geomfaf.recipe import training_options
+
+NETWORKS = {
+    "MFAF": training_options(),
+    "MFAF, preset mfaf": training_options("mfaf"),
+    "plain compact network": training_options("mfaf", network="plain"),
+    "plain ResNet18": training_options("mfaf", network="plain", backbone="resnet18", least_steps=60),
+}
+SIMPLE = ("extra trees", "random forest", "logistic regression", "fuzzy overlay", "weights of evidence")
+SURELY = ("logistic regression", "fuzzy overlay", "weights of evidence")
+"""Models without chance of their own: a draw gives one figure."""
+SLOW = "plain ResNet18"
+"""Trained with one seed a draw: it takes five times as long as all others together."""
+
+TITLES = {
+    "synthetic 0": "synthetic, 20 x 20 km",
+    "clb_finland": "Central Lapland",
+    "mtpainter_sa": "Mount Painter",
+    "murchison_wa": "Murchison",
+}
+
+
+def measure(case: Case, draw: int, seed: int, done: set[str]) -> dict[str, dict[str, float]]:
+    """Return the figures of every model that is not done."""
+    found = {}
+    number = 1000 * draw + 100 * seed  # the first seed is the one that a run gives the draw
+    wanted = [name for name in (*NETWORKS, *SIMPLE) if name not in done and not (seed and name in (*SURELY, SLOW))]
+    for name in track(wanted, "models", unit="models"):
+        if name in SIMPLE:
+            found[name] = figures(case, simple_scores(case, draw, name, seed=number))
+            continue
+        scores = network_scores(case, draw, NETWORKS[name], seed=number)
+        found[name] = figures(case, scores["joined"])
+        if name == "MFAF":
+            found["MFAF alone"] = figures(case, scores["alone"])
+    return found
+
+
+def table(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return one row a survey and model: mean and standard deviation of every figure."""
+    lines = []
+    for survey, own in rows.groupby("survey", sort=False):
+        means = own.groupby("model", sort=False)["auc"].mean().sort_values(ascending=False)
+        for model in means.index:
+            part = own[own["model"] == model]
+            line = {"survey": TITLES.get(str(survey), survey), "model": model, "trainings": len(part)}
+            for name in ("auc", "capture_5", "capture_10", "capture_20"):
+                line[name.replace("capture_", "best ") + (" %" if name != "auc" else "")] = (
+                    f"{part[name].mean():.3f} ± {part[name].std(ddof=1):.3f}"
+                )
+            lines.append(line)
+    return pd.DataFrame(lines)
+
+
+def main() -> None:
+    """Measure what is not there yet and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--areas", type=Path, default=Path("../shared/areas"))
+    parser.add_argument("--folder", type=Path, default=Path("skill/networks"))
+    parser.add_argument("--draws", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=3)
+    chosen = parser.parse_args()
+    show_progress("auto")
+    chosen.folder.mkdir(parents=True, exist_ok=True)
+    kept = chosen.folder / "networks.jsonl"
+    rows = [json.loads(line) for line in kept.read_text().splitlines()] if kept.exists() else []
+    for survey in [survey for survey in SURVEYS if survey in TITLES]:
+        if not survey.startswith("synthetic") and not (chosen.areas / f"{survey}.gpkg").exists():
+            say(f"{survey}.gpkg is not in {chosen.areas}: left out")
+            continue
+        case = case_of(survey, chosen.areas, chosen.folder, chosen.draws)
+        for draw, seed in ((draw, seed) for draw in range(chosen.draws) for seed in range(chosen.seeds)):
+            at = {"survey": survey, "draw": draw, "seed": seed}
+            done = {row["model"] for row in rows if {k: row[k] for k in at} == at}
+            say(f"== {survey}, draw {draw + 1}, seed {seed + 1}")
+            with kept.open("a") as file:
+                for name, found in measure(case, draw, seed, done).items():
+                    rows.append({**at, "model": name, **found})
+                    file.write(json.dumps(rows[-1]) + "\n")
+    order = {survey: number for number, survey in enumerate(SURVEYS)}
+    frame = pd.DataFrame(rows).sort_values("survey", key=lambda column: column.map(order), kind="stable")
+    note = (
+        f"Held-out map AUC and share of the deposits in the best 5, 10 and 20 % of the ground, mean and standard "
+        f"deviation over {chosen.draws} draws of barren windows and {chosen.seeds} seeds each; a map is judged at its "
+        f"deposits and {GROUND:,} other cells."
+    )
+    write(table(frame), "networks", note)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""The surveys of choices.py and networks.py, cut and drawn once as a run does it, and maps judged at chosen places."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import xarray as xr
+
+import geomfaf as gm
+from geomfaf.assess import draw_seed
+from geomfaf.baselines import make_baseline
+from geomfaf.check import check_survey
+from geomfaf.folds import Folds
+from geomfaf.init import init_project
+from geomfaf.model import window_rows
+from geomfaf.progress import quiet
+from geomfaf.project import bands_in_folds, coarse_stack, cut_windows, draw_tables, run_grid, screen_in_folds
+from geomfaf.project import stack_choices as choices_of_stack
+from geomfaf.recipe import Training
+from geomfaf.stack import valid_cells
+from geomfaf.windows import deposit_cells, window_frame
+
+SURVEYS = ("synthetic 0", "synthetic 1", "synthetic 2", "clb_finland", "mtpainter_sa", "murchison_wa")
+GROUND = 1500
+"""Cells drawn once that stand for the ground."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One survey, cut and drawn as a run does it, and the places at which maps are judged."""
+
+    stack: xr.DataArray
+    folds: Folds
+    tables: list[gpd.GeoDataFrame]
+    bands: list[list[str]]
+    places: gpd.GeoDataFrame
+    deposit: np.ndarray
+
+
+@cache
+def case_of(survey: str, areas: Path, folder: Path, draws: int) -> Case:
+    """Build a survey's stack, folds and windows with a run's defaults."""
+    own = folder / survey.replace(" ", "_")
+    own.mkdir(parents=True, exist_ok=True)
+    source = areas / f"{survey}.gpkg"
+    if survey.startswith("synthetic"):
+        source = own / "survey.gpkg"
+        if not source.exists():
+            gm.write_survey(gm.make_survey("small", seed=int(survey.split()[1]))[0], source)
+    toml = own / "geomfaf.toml"
+    init_project([source], toml, overwrite=True)
+    text = toml.read_text(encoding="utf-8").replace("[evaluate]\n", f"[evaluate]\ndraws = {draws}\n")
+    toml.write_text(text, encoding="utf-8")
+    project = gm.load_project(toml)
+    checked, _ = check_survey(project.read(), **project.stage("check"))
+    grid = run_grid(project, checked)
+    reach = gm.autocorrelation_range(coarse_stack(project, checked, grid), seed=project.seed)
+    ore, folds = cut_windows(project, checked, grid, reach)
+    _, chosen = screen_in_folds(project, checked, folds)
+    kept = sorted({e for part in chosen for e in part}, key=list(checked.elements).index)
+    stack = gm.build_stack(checked, grid, elements=kept, **choices_of_stack(project, checked))
+    tables = draw_tables(project, ore, folds, stack, chosen)
+    valid, size = valid_cells(stack), int(ore["size"].iloc[0])
+    rows, cols = deposit_cells(checked.deposits, grid)
+    on = valid[rows, cols]
+    ground = np.random.default_rng(0).choice(np.flatnonzero(valid), GROUND, replace=False)
+    at_row = np.r_[rows[on], ground // grid.width] - size // 2
+    at_col = np.r_[cols[on], ground % grid.width] - size // 2
+    places = window_frame(grid, at_row, at_col, size, valid, np.zeros(len(at_row), int))
+    return Case(stack, folds, tables, bands_in_folds(stack, chosen), places, np.arange(len(places)) < on.sum())
+
+
+def network_scores(case: Case, draw: int, options: Training, seed: int | None = None) -> dict[str, np.ndarray]:
+    """Return the held-out score of every place, with its partners and alone; the seed is the draw's unless given."""
+    seed = draw_seed(0, draw) if seed is None else seed
+    with quiet():
+        model = gm.train_model(
+            case.stack, case.tables[draw], case.folds, options=options, bands=case.bands, seed=seed, device="cpu"
+        )
+        judge = lambda fold, places: model.members[fold].judge_windows(case.stack, places)[[0, 4]]  # noqa: E731
+        found = in_folds(case, judge, rows=2)
+    return {"joined": found[0], "alone": found[1]}
+
+
+def simple_scores(case: Case, draw: int, name: str, seed: int | None = None) -> np.ndarray:
+    """Return the held-out score of every place by a simple model."""
+
+    def judge(fold: int, places: gpd.GeoDataFrame) -> np.ndarray:
+        own = case.tables[draw][case.folds.training(case.tables[draw], fold)]
+        rows = [window_rows(case.stack, windows, case.bands[fold]) for windows in (own, places)]
+        fitted = make_baseline(name, seed=draw_seed(0, draw) if seed is None else seed).fit(
+            rows[0], own["label"].to_numpy()
+        )
+        return fitted.predict_proba(rows[1])[:, 1]
+
+    return in_folds(case, judge)[0]
+
+
+def in_folds(case: Case, judge: Callable[[int, gpd.GeoDataFrame], np.ndarray], rows: int = 1) -> np.ndarray:
+    """Return every place's scores by the model of its fold, (rows, places)."""
+    fold_of, scores = case.folds.of_windows(case.places), np.full((rows, len(case.places)), np.nan)
+    for fold in range(case.folds.count):
+        if (fold_of == fold).any():
+            scores[:, fold_of == fold] = judge(fold, case.places[fold_of == fold])
+    return scores
+
+
+def placed(case: Case, scores: np.ndarray) -> np.ndarray:
+    """Return the share of the ground that each deposit outranks, ties one half."""
+    ground, own = np.sort(scores[~case.deposit]), scores[case.deposit]
+    return (np.searchsorted(ground, own, "left") + np.searchsorted(ground, own, "right")) / 2 / len(ground)
+
+
+def figures(case: Case, scores: np.ndarray) -> dict[str, float]:
+    """Return the held-out map AUC and the shares of the deposits in the best 5, 10 and 20 % of the ground."""
+    rank = placed(case, scores)
+    return {"auc": float(rank.mean()), **{f"capture_{n}": float((rank > 1 - n / 100).mean()) for n in (5, 10, 20)}}
