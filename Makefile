@@ -36,7 +36,7 @@ demo: install
 	$(BIN)/geomfaf demo demo --overwrite
 
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 # The lower bounds of pyproject.toml, in an environment of their own.
 test-lowest:

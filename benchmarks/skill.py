@@ -54,9 +54,9 @@ OTHERS = (
     (
         "Choices of the network",
         "choices",
-        "What was tried, on six surveys (`python benchmarks/choices.py`). The figures that decide are the means over "
-        "surveys; a single survey's column has the spread of its few deposits. The row *chosen without it* is the nested "
-        'one: what the rule "take the choice that did best on the other surveys" earns on a survey that had no say.',
+        "What was tried, on six surveys (`python benchmarks/choices.py`). The means over surveys decide; the column of "
+        "a single survey has the spread of its few deposits. The row *chosen without it* is the nested one: what the "
+        'rule "take the choice that did best on the other surveys" earns on a survey that had no say.',
     ),
 )
 PAPER_TEXT = (

@@ -120,7 +120,7 @@ def assess_map(
         how = f"the network joined with {names} (mean of their log odds); {ALONE} is without"
         if model.options.joining == "correction":
             how = f"the network as a correction to {names}"
-        lines.append(f"{NETWORK} here is {how}.")
+        lines.insert(1, f"{NETWORK} here is {how}.")
     drawn = f"the mean of {networks} draws" if networks > 1 else "those of one draw"
     lines.append(f"{NETWORK}'s figures are {drawn} of barren windows and seeds, the simple models' of {len(tables)}.")
     shifts, null = settings.get("shifts", SHIFTS), None
