@@ -28,7 +28,6 @@ from idw import write
 
 from geomfaf.augment import add_noise, turn_and_flip
 from geomfaf.bands import Band, as_dataarray
-from geomfaf.devices import computing_type
 from geomfaf.encode import Channel, Encoder
 from geomfaf.experiment import one_run
 from geomfaf.grid import Grid
@@ -81,8 +80,7 @@ def measure_network(backbone: str, size: int, batch: int, rounds: int) -> list[d
         "folded into the batch": (MFAF.__call__, torch.contiguous_format, False),
         "folded, channels last": (MFAF.__call__, torch.channels_last, False),
     }
-    options = training_options(backbone="resnet18")  # auto keeps the compact network in float32
-    if computing_type(options, torch.device("cpu")) is not None:
+    if multiplies_bfloat16():
         variants["folded, channels last, bfloat16"] = (MFAF.__call__, torch.channels_last, True)
     best: dict[tuple[str, str], list[float]] = {}
     for _ in range(rounds):
@@ -101,6 +99,12 @@ def measure_network(backbone: str, size: int, batch: int, rounds: int) -> list[d
         row |= {"ms a window": clock, "processor ms": processor, "times faster": base[0] / clock}
         rows.append({**row, "times faster, processor": base[1] / processor})
     return rows
+
+
+def multiplies_bfloat16() -> bool:
+    """Return whether this processor does, whether or not a training would use it."""
+    checks = [getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")]
+    return any(check() for check in checks if check)
 
 
 def measure_loading(backbone: str, size: int, rounds: int) -> dict:
@@ -172,7 +176,7 @@ def main() -> None:
         return
     part, rounds = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 7
     torch.set_num_threads(2)
-    there = computing_type(training_options(backbone="resnet18"), torch.device("cpu")) is not None
+    there = multiplies_bfloat16()
     said = "This processor multiplies bfloat16." if there else "This processor has no bfloat16 multiplication."
     note = f"{BANDS} bands, fastest of {rounds}. {said} PyTorch {torch.__version__}."
     if part == "steps":
