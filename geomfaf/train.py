@@ -159,6 +159,7 @@ def learning_rate(step: int, steps: int, epoch: int, options: Training) -> float
     ``onecycle`` rises for three tenths of the steps and falls along a cosine to nothing (Smith 2018); ``step`` is the
     paper's: times 0.6 every 30 epochs.
 
+    >>> from geomfaf.recipe import PRESETS
     >>> round(learning_rate(0, 100, 65, PRESETS["paper"]), 5)
     0.0072
     """

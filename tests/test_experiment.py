@@ -12,7 +12,7 @@ from PIL import Image
 import geomfaf.experiment
 from geomfaf.cli import main
 from geomfaf.errors import UsageError
-from geomfaf.experiment import METRICS, TABLES, Method, run_experiment
+from geomfaf.experiment import LEAST_EPOCHS, METRICS, TABLES, Method, alone, run_experiment
 from geomfaf.metrics import window_metrics
 from geomfaf.model import encode_windows, train_model
 from geomfaf.model_files import save_model
@@ -35,13 +35,14 @@ def run(tmp_path, monkeypatch):
     write_layers({"windows": case.windows, "folds": case.folds.blocks()}, tmp_path / "windows.gpkg")
     save_model(case.train(options=OPTIONS), tmp_path / "model")
     monkeypatch.setitem(TABLES, "table3", ("Small", METHODS))
+    monkeypatch.setattr("geomfaf.experiment.LEAST_EPOCHS", 1)
     return tmp_path
 
 
 def test_figures_are_those_of_held_out_windows_mean_and_spread_over_seeds(run):
     table = run_experiment("table3", run, seeds=2, workers=1).query("protocol == 'spatial'").set_index("method")
     case, expected = small_case(), []
-    options = training_options(epochs=1, least_steps=2, batch=8, network="plain")
+    options = training_options("mfaf", epochs=1, least_steps=2, batch=8, network="plain")
     for seed in (0, 1):
         model = train_model(case.stack, case.windows, case.folds, options=options, seed=seed, device="cpu")
         scores = np.empty(len(case.windows))
@@ -144,3 +145,9 @@ def test_methods_change_what_their_table_is_about():
         (False, True),
         (True, False),
     ]
+
+
+def test_a_published_network_is_judged_alone_on_whole_windows_and_long_enough():
+    chosen = alone(training_options())
+    assert (chosen.partners, chosen.joining, chosen.view, chosen.epochs) == ((), "mean", 1.0, LEAST_EPOCHS)
+    assert alone(training_options("paper")).epochs == 220

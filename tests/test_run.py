@@ -68,8 +68,8 @@ def test_signal_free_elements_are_screened_out(small_run):
 def test_the_map_ranks_unseen_deposits_well_above_chance(small_run):
     out, _, _ = small_run
     table = pd.read_csv(out / "evaluation.csv").set_index("model")
-    assert list(table.index) == ["MFAF", "distance to deposit", "logistic regression", "extra trees"]
-    assert table["draws"].tolist() == [1, 2, 2, 2]
+    assert list(table.index) == ["MFAF", "MFAF alone", "distance to deposit", "logistic regression", "extra trees"]
+    assert table["draws"].tolist() == [1, 1, 2, 2, 2]
     trained = table.drop(index="distance to deposit")
     assert (trained["map_auc_low"] > 0.5).all(), table
     assert (trained["map_auc"] > 0.7).all(), table

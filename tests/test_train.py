@@ -96,7 +96,7 @@ def test_a_resumed_training_does_not_start_again(tmp_path, interrupt, monkeypatc
         fitted(options(), checkpoint=path)
     interrupt(None)
     done, one_epoch = [], geomfaf.train._one_epoch
-    monkeypatch.setattr(geomfaf.train, "_one_epoch", lambda *a: done.append(a[5]) or one_epoch(*a))
+    monkeypatch.setattr(geomfaf.train, "_one_epoch", lambda *a: done.append(a[6]) or one_epoch(*a))
     fitted(options(), checkpoint=path)
     assert done == [2, 3]
 
