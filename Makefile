@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 AREAS ?= ../shared/areas
 
-.PHONY: help install demo test test-lowest check bench skill areas clean
+.PHONY: help install demo test test-lowest check bench skill networks tables areas clean
 
 help:
 	@echo "make demo    install into .venv, make a synthetic survey, map it (about 3 minutes after installing)"
@@ -13,6 +13,8 @@ help:
 	@echo "make test-lowest   the suite with the lowest versions that pyproject.toml allows"
 	@echo "make bench   measure the gridding against its peers (a quarter of an hour)"
 	@echo "make skill   measure every model on the synthetic survey and the real areas, write docs/skill.md (an hour)"
+	@echo "make networks  measure networks and their choices on the same surveys, for docs/skill.md (two hours)"
+	@echo "make tables  repeat the paper's Tables 3 to 6 on the synthetic survey, for docs/skill.md (hours)"
 	@echo "make areas   run the real areas of $(AREAS), when they are there"
 	@echo "make clean   remove .venv and every result"
 
@@ -58,6 +60,14 @@ bench: install
 # Goes on where it stopped: a finished area is not run again. `make clean` forgets them.
 skill: install
 	$(BIN)/python benchmarks/skill.py --areas $(AREAS)
+
+networks: install
+	$(BIN)/python benchmarks/networks.py --areas $(AREAS)
+	$(BIN)/python benchmarks/choices.py --areas $(AREAS)
+	$(BIN)/python benchmarks/skill.py --page
+
+tables: install
+	$(BIN)/python benchmarks/skill.py --page --tables
 
 areas: install
 	@for area in clb_finland mtpainter_sa murchison_wa; do \

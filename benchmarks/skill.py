@@ -234,11 +234,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/skill.md"))
     parser.add_argument("--network-draws", type=int, default=3)
     parser.add_argument("--tables", action="store_true", help="the paper's tables too (an hour and a half)")
+    parser.add_argument("--page", action="store_true", help="run no area, write the page from what is finished")
     parser.add_argument("--only", help="one area; the page holds all that are finished")
     chosen = parser.parse_args()
     show_progress("auto")
     for area in TITLES:
-        if chosen.only not in (None, area):
+        if chosen.page or chosen.only not in (None, area):
             continue
         say(f"== {TITLES[area]}")
         source = chosen.areas / f"{area}.gpkg"
