@@ -37,6 +37,7 @@ NETWORKS: dict[str, Training] = {
     "middle, 20 steps": training_options("mfaf", view=0.5, least_steps=20),
     "middle, 40 steps, dropout 0.3": training_options("mfaf", view=0.5, dropout=0.3),
     "middle, 40 steps, weight decay 0.1": training_options("mfaf", view=0.5, weight_decay=0.1),
+    "middle, 40 steps, rate 0.0005": training_options("mfaf", view=0.5, learning_rate=5e-4),
     "middle, 40 steps, rate 0.0003": training_options("mfaf", view=0.5, learning_rate=3e-4),
     "middle, 40 steps, SGD": training_options("mfaf", view=0.5, optimiser="sgd", learning_rate=0.02),
     "middle, 40 steps, no distillation": training_options("mfaf", view=0.5, beta=0.0),
@@ -45,19 +46,20 @@ NETWORKS: dict[str, Training] = {
     "tree-initialised, 40 steps": training_options("tree-initialised"),
     "tree-initialised, 20 steps": training_options("tree-initialised", least_steps=20),
 }
+BOTH = ("extra trees", "fuzzy overlay")
 # Name -> network that is joined, and its partners.
 JOINED = {
     "joined with extra trees": ("middle, 40 steps", ("extra trees",)),
     "joined with fuzzy overlay": ("middle, 40 steps", ("fuzzy overlay",)),
     "joined with extra trees, logistic regression": ("middle, 40 steps", MODELS[:2]),
-    "joined with extra trees, fuzzy overlay": ("middle, 40 steps", ("extra trees", "fuzzy overlay")),
+    "joined with extra trees, fuzzy overlay": ("middle, 40 steps", BOTH),
     "joined with extra trees, logistic regression, fuzzy overlay": ("middle, 40 steps", MODELS[:3]),
     "joined with all four": ("middle, 40 steps", MODELS),
-    "whole window, joined with extra trees, fuzzy overlay": (
-        "whole window, 40 steps",
-        ("extra trees", "fuzzy overlay"),
-    ),
-    "extra trees, fuzzy overlay, no network": ("", ("extra trees", "fuzzy overlay")),
+    "whole window, joined with extra trees, fuzzy overlay": ("whole window, 40 steps", BOTH),
+    "rate 0.0005, joined with extra trees, fuzzy overlay": ("middle, 40 steps, rate 0.0005", BOTH),
+    "rate 0.0003, joined with extra trees, fuzzy overlay": ("middle, 40 steps, rate 0.0003", BOTH),
+    "pretrained, joined with extra trees, fuzzy overlay": ("middle, 40 steps, pretrained", BOTH),
+    "extra trees, fuzzy overlay, no network": ("", BOTH),
 }
 
 
@@ -65,7 +67,8 @@ def measure(case: Case, draw: int, done: set[str]) -> dict[str, dict[str, float]
     """Return the figures of every choice that is not done."""
     simple = {name: simple_scores(case, draw, name) for name in MODELS}
     found = {name: simple[name] for name in MODELS}
-    for name in track([name for name in NETWORKS if name not in done], "choices", unit="choices"):
+    needed = {JOINED[name][0] for name in JOINED if name not in done} | set(NETWORKS) - done
+    for name in track([name for name in NETWORKS if name in needed], "choices", unit="choices"):
         found[name] = network_scores(case, draw, NETWORKS[name])["joined"]
     for name, (network, partners) in JOINED.items():
         odds = np.stack([log_odds(simple[partner]) for partner in partners])
