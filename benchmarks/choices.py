@@ -27,24 +27,25 @@ from geomfaf.recipe import Training, training_options
 
 MODELS = ("extra trees", "logistic regression", "fuzzy overlay", "weights of evidence")
 LONG = {"epochs": 1, "least_steps": 100}
+FAST = {"learning_rate": 1e-3}  # every choice but those that name another rate
 
 # Name -> options of a network without partners.
 NETWORKS: dict[str, Training] = {
-    "whole window, 100 steps": training_options("mfaf", **LONG),
-    "whole window, 40 steps": training_options("mfaf"),
-    "middle, 100 steps": training_options("mfaf", view=0.5, **LONG),
-    "middle, 40 steps": training_options("mfaf", view=0.5),
-    "middle, 20 steps": training_options("mfaf", view=0.5, least_steps=20),
-    "middle, 40 steps, dropout 0.3": training_options("mfaf", view=0.5, dropout=0.3),
-    "middle, 40 steps, weight decay 0.1": training_options("mfaf", view=0.5, weight_decay=0.1),
+    "whole window, 100 steps": training_options("mfaf", **LONG, **FAST),
+    "whole window, 40 steps": training_options("mfaf", **FAST),
+    "middle, 100 steps": training_options("mfaf", view=0.5, **LONG, **FAST),
+    "middle, 40 steps": training_options("mfaf", view=0.5, **FAST),
+    "middle, 20 steps": training_options("mfaf", view=0.5, least_steps=20, **FAST),
+    "middle, 40 steps, dropout 0.3": training_options("mfaf", view=0.5, dropout=0.3, **FAST),
+    "middle, 40 steps, weight decay 0.1": training_options("mfaf", view=0.5, weight_decay=0.1, **FAST),
     "middle, 40 steps, rate 0.0005": training_options("mfaf", view=0.5, learning_rate=5e-4),
     "middle, 40 steps, rate 0.0003": training_options("mfaf", view=0.5, learning_rate=3e-4),
     "middle, 40 steps, SGD": training_options("mfaf", view=0.5, optimiser="sgd", learning_rate=0.02),
-    "middle, 40 steps, no distillation": training_options("mfaf", view=0.5, beta=0.0),
-    "middle, 40 steps, pretrained": training_options("mfaf", view=0.5, pretrain=200),
-    "plain network, middle, 40 steps": training_options("mfaf", view=0.5, network="plain"),
-    "tree-initialised, 40 steps": training_options("tree-initialised"),
-    "tree-initialised, 20 steps": training_options("tree-initialised", least_steps=20),
+    "middle, 40 steps, no distillation": training_options("mfaf", view=0.5, beta=0.0, **FAST),
+    "middle, 40 steps, pretrained": training_options("mfaf", view=0.5, pretrain=200, **FAST),
+    "plain network, middle, 40 steps": training_options("mfaf", view=0.5, network="plain", **FAST),
+    "tree-initialised, 40 steps": training_options("tree-initialised", **FAST),
+    "tree-initialised, 20 steps": training_options("tree-initialised", least_steps=20, **FAST),
 }
 BOTH = ("extra trees", "fuzzy overlay")
 # Name -> network that is joined, and its partners.
