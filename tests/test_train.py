@@ -225,8 +225,8 @@ def test_the_papers_schedule_falls_by_two_fifths_every_thirty_epochs():
 def test_one_cycle_rises_and_falls_along_a_cosine():
     chosen = Training()
     rates = np.array([learning_rate(step, 100, 0, chosen) for step in range(100)])
-    rise = 1e-3 * (0.04 + 0.96 * np.arange(30) / 30)
-    fall = 1e-3 * (1 + np.cos(np.pi * np.arange(70) / 70)) / 2
+    rise = chosen.learning_rate * (0.04 + 0.96 * np.arange(30) / 30)
+    fall = chosen.learning_rate * (1 + np.cos(np.pi * np.arange(70) / 70)) / 2
     np.testing.assert_allclose(rates, np.concatenate([rise, fall]))
     assert rates.argmax() == 30
     assert rates[-1] < 1e-6
