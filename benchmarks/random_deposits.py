@@ -71,7 +71,7 @@ def judge(project: Project, *, network: bool) -> tuple[Evaluation, np.ndarray, n
     on = valid_cells(stack)[rows, cols]
     found = evaluate_baselines(stack, folds, [Draw(windows, project.seed)], survey.deposits, bands=bands)
     if network:
-        options = Training(epochs=EPOCHS, least_steps=20)
+        options = Training(epochs=EPOCHS, least_steps=20, learning_rate=1e-3)
         model = train_model(stack, windows, folds, options=options, bands=bands, seed=project.seed, device="cpu")
         (simple,), own = found.draws, network_draw(model, stack, windows)
         both = Draw(windows, project.seed, {**own.maps, **simple.maps}, {**own.scores, **simple.scores})
