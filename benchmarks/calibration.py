@@ -2,7 +2,7 @@
 
     python benchmarks/calibration.py RUN [RUN ...]
 
-The networks of each run are taken as they are; only the inner networks are trained, once, and kept in RUN/calibration.
+The models of each run are taken as they are; only the inner ones are trained, once, and kept in RUN/calibration.
 Brier score and calibration error are given as a run prints them, on the windows as they were drawn (four barren ones a
 deposit), and at even odds, which is what the probabilities are meant for.
 """
@@ -26,7 +26,7 @@ from geomfaf.heldout import NETWORK, network_draw, remembered
 from geomfaf.metrics import BINS, place_deposits, window_metrics
 from geomfaf.model import Model, inner_scores
 from geomfaf.model_files import load_model
-from geomfaf.predict import Lattice, lattice_scores, model_lattice
+from geomfaf.predict import Lattice, ground_features, lattice_scores, model_lattice
 from geomfaf.progress import show_progress, track
 from geomfaf.read import Source, read_layer
 from geomfaf.stack import valid_cells
@@ -63,7 +63,8 @@ def lattice_of(model: Model, stack: xr.DataArray, lattice: Lattice) -> list[np.n
     found, raster = [], model.folds.raster()
     for member in track(model.members, "scoring held-out ground", unit="folds"):
         wanted = lattice.near((raster == member.fold) & lattice.valid)
-        found.append(lattice_scores(stack, lattice, wanted, member.encoder, member.judge, model.size)[0])
+        odds = member.odds(ground_features(model, stack, lattice, wanted))
+        found.append(lattice_scores(stack, lattice, wanted, member.encoder, member.judge, model.size, odds)[0])
     return found
 
 
@@ -89,7 +90,11 @@ def measure(run: Path) -> list[dict]:
             scores[judged_by == fold] = curve.apply(window_said[judged_by == fold])
         scores = scores[tested]
         figures, even = window_metrics(labels, scores), even_figures(labels, scores)
-        row = {"area": run.name, "calibration": kind, "temperatures": _range([c.temperature for c in curves], kind)}
+        row = {
+            "area": run.parent.name if run.name == "out" else run.name,
+            "calibration": kind,
+            "temperatures": _range([c.temperature for c in curves], kind),
+        }
         row |= {"Brier": figures["brier"], "calibration error": figures["calibration_error"]}
         row |= {"Brier, even odds": even[0], "calibration error, even odds": even[1]}
         row |= {"window AUC": figures["auc"], "map AUC": float(place_deposits(score, valid, rows, cols).auc.mean())}
@@ -117,7 +122,7 @@ def main() -> None:
     torch.set_num_threads(1)
     show_progress("auto")
     table = [row for run in sys.argv[1:] for row in measure(Path(run))]
-    write(pd.DataFrame(table), "calibration", "Compact network, default settings, spatial folds, one draw.")
+    write(pd.DataFrame(table), "calibration", "MFAF with its partners, default settings, spatial folds, one draw.")
 
 
 if __name__ == "__main__":
