@@ -114,28 +114,41 @@ def assess_map(
         options=model.options,
         seed=model.seed,
     )
-    lines = [*evaluation.verdict, *optimism_lines(meter)]
-    if model.options.partners:
-        names = " and ".join(model.options.partners)
-        how = f"the network joined with {names} (mean of their log odds); {ALONE} is without"
-        if model.options.joining == "correction":
-            how = f"the network as a correction to {names}"
-        lines.insert(1, f"{NETWORK} here is {how}.")
+    first, *rest = evaluation.verdict
     drawn = f"the mean of {networks} draws" if networks > 1 else "those of one draw"
-    lines.append(f"{NETWORK}'s figures are {drawn} of barren windows and seeds, the simple models' of {len(tables)}.")
-    shifts, null = settings.get("shifts", SHIFTS), None
-    factor = 1.0 if evidence is None else grid_of(evidence).cell / model.folds.grid.cell
-    block, margin = max(2, round(model.folds.block / factor)), math.ceil(model.folds.margin / factor)
-    if evidence is not None and shifts:
-        null = null_test(evidence, deposits, block=block, margin=margin, shifts=shifts, seed=model.seed)
-        lines.append(null_line(null))
-    few, network_null = settings.get("network_shifts", 0), None
-    if evidence is not None and few:
-        network_null = null_test(
-            evidence, deposits, block=block, margin=margin, shifts=few, network=model.options, seed=model.seed
-        )
-        lines.append(null_line(network_null))
+    drawn = f"{NETWORK}'s figures are {drawn} of barren windows and seeds, the simple models' of {len(tables)}."
+    null, network_null = _null_tests(evidence, deposits, model, settings)
+    lines = [first, *_partner_lines(model), *rest, *optimism_lines(meter), drawn]
+    lines += [null_line(test) for test in (null, network_null) if test is not None]
     return Assessment(evaluation, meter, null, lines, network_null)
+
+
+def _partner_lines(model: Model) -> list[str]:
+    """Say what the network's row stands for, where simple models judge with it."""
+    names = " and ".join(model.options.partners)
+    if not names:
+        return []
+    if model.options.joining == "correction":
+        return [f"{NETWORK} here is the network as a correction to {names}."]
+    return [f"{NETWORK} here is the network joined with {names} (mean of their log odds); {ALONE} is without."]
+
+
+def _null_tests(
+    evidence: xr.DataArray | None, deposits: gpd.GeoDataFrame, model: Model, settings: dict
+) -> tuple[NullTest | None, NullTest | None]:
+    """Return the null test by the simple model and by the network, None for one that is not wanted."""
+    if evidence is None:
+        return None, None
+    factor = grid_of(evidence).cell / model.folds.grid.cell
+    block, margin = max(2, round(model.folds.block / factor)), math.ceil(model.folds.margin / factor)
+    shifts = settings.get("shifts", SHIFTS), settings.get("network_shifts", 0)
+    found = [
+        null_test(evidence, deposits, block=block, margin=margin, shifts=count, network=network, seed=model.seed)
+        if count
+        else None
+        for count, network in zip(shifts, (None, model.options), strict=True)
+    ]
+    return found[0], found[1]
 
 
 def assessment_record(found: Assessment) -> dict:
