@@ -60,9 +60,9 @@ OTHERS = (
     ),
 )
 PAPER_TEXT = (
-    "Made by `geomfaf experiment table3` to `table6` (`python benchmarks/skill.py --tables`): tiles of 64 cells, three "
-    "spatial folds, eight epochs, two seeds, networks without partners. The survey is made up and the training shorter "
-    "than the paper's 220 epochs: read the order of the rows and the spread, not the figures."
+    "Made by `geomfaf experiment table3` to `table6` (`make tables`): tiles of 64 cells, three spatial folds, eight epochs, "
+    "networks without partners, float32. The survey is made up and the training much shorter than the paper's 220 epochs: "
+    "read the order of the rows, not the figures. With one seed there is no spread, and a row may move by several percent."
 )
 
 
