@@ -97,7 +97,7 @@ class Training:
 
 
 PRESETS = {
-    # Ahead of the network alone and of the extra trees alone on every survey it was tried on: docs/skill.md.
+    # Ahead of the network alone and of the extra trees alone in the mean over six surveys, not on each: docs/skill.md.
     "compact": Training(view=0.5, partners=("extra trees", "fuzzy overlay")),
     "mfaf": Training(),
     # The network as a correction to the extra trees' log odds; see docs/skill.md for what it gains.
