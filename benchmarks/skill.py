@@ -63,8 +63,8 @@ OTHERS = (
 PAPER_TEXT = (
     "Made by `geomfaf experiment table3` to `table6` (`make tables`): tiles of 64 cells, three spatial folds, "
     "eight epochs, networks without partners, float32. The survey is made up and the training much shorter "
-    "than the paper's 220 epochs: read the order of the rows, not the figures. With one seed there is no "
-    "spread, and rows that are close have no order."
+    "than the paper's 220 epochs: read the order of the rows, not the figures, and no order where rows are "
+    "closer than their spread."
 )
 
 
