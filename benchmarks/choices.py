@@ -1,6 +1,6 @@
 """Measure choices of the network on several surveys, and what they are worth on a survey that had no say in them.
 
-    python benchmarks/choices.py [--areas ../shared/areas] [--folder skill/choices] [--draws 2]
+    python benchmarks/choices.py [--areas ../shared/areas] [--folder skill/choices] [--draws 1]
 
 Every choice is trained on the same folds, windows and seeds of six surveys: three synthetic ones and three real areas.
 Its figure on a survey is the held-out map AUC, of the deposits against 1,500 random valid cells, each scored by the
@@ -104,7 +104,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--areas", type=Path, default=Path("../shared/areas"))
     parser.add_argument("--folder", type=Path, default=Path("skill/choices"))
-    parser.add_argument("--draws", type=int, default=2)
+    parser.add_argument("--draws", type=int, default=1)
     chosen = parser.parse_args()
     show_progress("auto")
     chosen.folder.mkdir(parents=True, exist_ok=True)

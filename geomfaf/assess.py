@@ -34,7 +34,7 @@ MAP_STRIDE = 2
 DRAWS = 5
 """Draws of barren windows and seeds that every simple model is judged on."""
 
-BUDGET = 7.5e6
+BUDGET = 1e7
 """Window cells that may pass through the network in training for the draws after the first to be worth their time."""
 
 
