@@ -47,7 +47,7 @@ from .predict import predict_scores
 from .progress import say
 from .rasterize import study_area_mask
 from .read import Source, Survey, read_layer
-from .recipe import training_options
+from .recipe import Training, training_options
 from .report import draw_curves, draw_scores, draw_stack, write_summary
 from .screen import screen_elements
 from .settings import IDW_OPTIONS, Project
@@ -74,6 +74,7 @@ def run_project(project: Project, *, overwrite: bool = False) -> Path:
     given; even then, a trained model whose inputs did not change is used again.
     """
     out = project.out
+    training_settings(project)  # a wrong one is refused now, not after minutes of gridding
     if (out / "run.json").exists() and not overwrite:
         raise OutputExistsError(f"{out} holds a finished run: remove it, change out =, or use --overwrite.")
     out.mkdir(parents=True, exist_ok=True)
@@ -263,13 +264,19 @@ def bands_in_folds(stack: xr.DataArray, chosen: list[list[str]]) -> list[list[st
     return [[*elements, *others] for elements in chosen]
 
 
+def training_settings(project: Project) -> tuple[Training, str]:
+    """Return the options of the training and its device, as the project says."""
+    settings = project.stage("train")
+    device = settings.pop("device", "auto")
+    return training_options(project.preset, **settings), device
+
+
 def _train(
     project: Project, stack: xr.DataArray, windows: gpd.GeoDataFrame, folds: Folds, chosen: list[list[str]]
 ) -> Model:
     """Train, or take the model that was trained on exactly these inputs."""
-    settings = project.stage("train")
-    device = settings.pop("device", "auto")
-    options = pinned(training_options(project.preset, **settings))
+    options, device = training_settings(project)
+    options = pinned(options)
     bands = bands_in_folds(stack, chosen)
     split = (folds.block, folds.margin, folds.table.tolist())
     choices = asdict(replace(options, weights=""))  # the hash stands for the file, wherever it lies

@@ -14,7 +14,7 @@ import geomfaf
 from geomfaf.errors import DataError, OutputExistsError, UsageError
 from geomfaf.init import init_project
 from geomfaf.project import run_project
-from geomfaf.settings import load_project
+from geomfaf.settings import Project, load_project
 from geomfaf.synthetic import make_survey, write_survey
 
 AREAS = Path(__file__).resolve().parents[2] / "shared" / "areas"
@@ -243,3 +243,10 @@ def test_real_areas_run_without_edits(tmp_path, area, cell, words):
     text = (out / "summary.md").read_text()
     for word in words:
         assert word in text
+
+
+def test_a_wrong_training_setting_is_refused_before_anything_is_read_or_written(tmp_path):
+    project = Project(tmp_path, {}, tmp_path / "out", stages={"train": {"partners": ["extra tree"]}})
+    with pytest.raises(UsageError, match=r'no baseline "extra tree".*extra trees'):
+        run_project(project)
+    assert not (tmp_path / "out").exists()
