@@ -7,7 +7,7 @@ AREAS ?= ../shared/areas
 .PHONY: help install demo test test-lowest check bench skill networks tables areas clean
 
 help:
-	@echo "make demo    install into .venv, make a synthetic survey, map it (3.5 minutes after installing)"
+	@echo "make demo    install into .venv, make a synthetic survey, map it (4 minutes after installing)"
 	@echo "make test    install into .venv with the test extra, run the whole suite"
 	@echo "make check   lint and types, as CI does"
 	@echo "make test-lowest   the suite with the lowest versions that pyproject.toml allows"
