@@ -22,10 +22,9 @@ def choose_device(name: str = "auto") -> torch.device:
 def computing_type(precision: str, backbone: str, device: torch.device) -> torch.dtype | None:
     """Return the type of the convolutions' arithmetic under autocast, None for float32 throughout.
 
-    ``auto`` takes bfloat16 where the hardware multiplies it and is known to do so safely: CUDA from compute capability
-    8, processors with AMX. On one with AVX512-BF16 alone PyTorch 2.14 crashed in the middle of trainings (in a compiled
-    bfloat16 convolution), so there ``bfloat16`` must be asked for by name. The compact network stays in float32: its
-    steps are too small for the casts to pay, and so its results do not depend on the processor.
+    ``auto`` takes bfloat16 where the hardware multiplies it: CUDA from compute capability 8, processors with AMX or
+    AVX512-BF16. The compact network stays in float32: its steps are too small for the casts to pay, and so its results
+    do not depend on the processor.
     """
     if precision == "float32" or (precision == "auto" and backbone == "compact"):
         return None
@@ -33,6 +32,8 @@ def computing_type(precision: str, backbone: str, device: torch.device) -> torch
         return torch.bfloat16
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else None
-    # A private name: an older or newer PyTorch without it computes in float32.
-    amx = getattr(torch.cpu, "_is_amx_tile_supported", None)
-    return torch.bfloat16 if device.type == "cpu" and amx is not None and amx() else None
+    if device.type != "cpu":
+        return None
+    # Private names: an older or newer PyTorch without them computes in float32.
+    checks = [getattr(torch.cpu, name, None) for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported")]
+    return torch.bfloat16 if any(check() for check in checks if check) else None

@@ -20,6 +20,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from .bands import grid_of
+from .devices import choose_device, computing_type
 from .errors import UsageError, nearest_name
 from .evaluate import evaluate_paper_protocol
 from .folds import read_folds
@@ -149,7 +150,8 @@ def run_experiment(
         for seed in range(seeds):
             for method in methods:
                 options = replace(base, **method.changes)
-                key = json.dumps([protocol, seed, asdict(options), inputs])
+                arithmetic = str(computing_type(options.precision, options.backbone, choose_device("cpu")))
+                key = json.dumps([protocol, seed, asdict(options), arithmetic, inputs])
                 name = hashlib.sha256(key.encode()).hexdigest()[:16]
                 path = run / "experiments" / "runs" / f"{name}.json"
                 jobs[protocol, seed, method.name] = (run, path, protocol, seed, options)

