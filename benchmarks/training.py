@@ -8,8 +8,8 @@ float32 as the paper describes them, then folded into the batch, then channels l
 processor multiplies it. The variants take turns and the fastest of ROUNDS (7) counts, because other processes slow a
 computer down and never speed it up; the processor time of both cores stands beside the wall clock. Then the share
 of a step that drawing and augmenting a batch takes, and a map of 1560 x 1560 cells at a stride of 16 with the compact
-network. ``precision`` trains the compact network in float32 and in bfloat16 on the windows and folds of a finished run,
-with three seeds each: the AUC of the held-out windows. The tables go to ``docs/benchmarks``.
+network. ``precision`` trains MFAF on the compact network and on ResNet18 in float32 and in bfloat16 on the windows and
+folds of a finished run, with three seeds each: the AUC of the held-out windows. The tables go to ``docs/benchmarks``.
 """
 
 from __future__ import annotations
@@ -101,6 +101,12 @@ def measure_network(backbone: str, size: int, batch: int, rounds: int) -> list[d
     return rows
 
 
+def product_speed(kind: torch.dtype) -> float:
+    """Return the GFLOP/s of a product of two matrices of 2048 x 2048: about the most that a network can reach."""
+    a, b = (torch.randn(2048, 2048).to(kind) for _ in range(2))
+    return 2 * 2048**3 / min(timed(lambda: a @ b)[0] for _ in range(10)) / 1e9
+
+
 def multiplies_bfloat16() -> bool:
     """Return whether this processor does, whether or not a training would use it."""
     checks = [getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")]
@@ -158,15 +164,18 @@ def alone(classifier: MFAFClassifier, window: np.ndarray) -> np.ndarray:
 def measure_precision(run: Path) -> pd.DataFrame:
     """Return the held-out window AUC of both types of arithmetic: mean and standard deviation over three seeds."""
     rows = []
-    for precision in ("float32", "bfloat16"):
-        longer = {"epochs": 12, "least_steps": 60, "learning_rate": 1e-3}
-        options, aucs = training_options("mfaf", precision=precision, **longer), []
-        for seed in range(3):
-            with tempfile.TemporaryDirectory() as folder:
-                path = Path(folder) / "figures.json"
-                one_run(run, path, "spatial", seed, options)
-                aucs.append(json.loads(path.read_text(encoding="utf-8"))["auc"])
-        rows.append({"arithmetic": precision, "held-out AUC": np.mean(aucs), "sd over seeds": np.std(aucs, ddof=1)})
+    lengths = {"compact": {"epochs": 12, "least_steps": 60}, "resnet18": {"epochs": 8, "least_steps": 0}}
+    for backbone, length in lengths.items():
+        for precision in ("float32", "bfloat16"):
+            options = training_options("mfaf", precision=precision, backbone=backbone, learning_rate=1e-3, **length)
+            aucs = []
+            for seed in range(3):
+                with tempfile.TemporaryDirectory() as folder:
+                    path = Path(folder) / "figures.json"
+                    one_run(run, path, "spatial", seed, options)
+                    aucs.append(json.loads(path.read_text(encoding="utf-8"))["auc"])
+            row = {"network": f"MFAF, {backbone}", "arithmetic": precision}
+            rows.append({**row, "held-out AUC": np.mean(aucs), "sd over seeds": np.std(aucs, ddof=1)})
     return pd.DataFrame(rows)
 
 
@@ -176,7 +185,7 @@ def main() -> None:
         write(
             measure_precision(Path(sys.argv[2])),
             "precision",
-            "Compact network alone, twelve epochs, spatial folds, three seeds.",
+            "Networks alone; compact twelve epochs, ResNet18 eight; spatial folds, three seeds.",
         )
         return
     part, rounds = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 7
@@ -185,8 +194,10 @@ def main() -> None:
     said = "This processor multiplies bfloat16." if there else "This processor has no bfloat16 multiplication."
     note = f"{BANDS} bands, fastest of {rounds}. {said} PyTorch {torch.__version__}."
     if part == "steps":
-        steps = [*measure_network("resnet18", 64, 32, rounds), *measure_network("compact", 16, 32, 5 * rounds)]
-        write(pd.DataFrame(steps), "training", f"Batches of 32, {note}")
+        steps = [*measure_network("resnet18", 128, 32, rounds), *measure_network("resnet18", 64, 32, rounds)]
+        steps += measure_network("compact", 16, 32, 5 * rounds)
+        speeds = ", ".join(f"{product_speed(getattr(torch, k)):.0f} in {k}" for k in ("float32", "bfloat16"))
+        write(pd.DataFrame(steps), "training", f"Batches of 32, {note} GFLOP/s of a matrix product: {speeds}.")
     elif part == "loading":
         loading = [measure_loading("resnet18", 64, rounds), measure_loading("compact", 16, 5 * rounds)]
         write(

@@ -306,7 +306,7 @@ def network_scores(case: Case, draw: int, idea: AsItIs, others: list[Case]) -> n
         encoder = training_data(case.stack, own, names)[2]
         learned = learn_rows(window_rows(case.stack, own, names))
         grounds = [ground_of(case, part, names, encoder, learned, idea, own) for part in (own, places)]
-        extra = pooled_ground(others, draw, encoder) if isinstance(idea, Pooled) else None
+        extra = pooled_ground(others, draw, encoder, grounds[0]) if isinstance(idea, Pooled) else None
         said = []
         for number in range(idea.seeds):
             net = fit(idea, grounds[0], own["label"].to_numpy(), draw_seed(0, draw) + fold + 7 * number, extra)
@@ -370,7 +370,7 @@ def rescaled(
     return near
 
 
-def pooled_ground(others: list[Case], draw: int, encoder: Encoder) -> tuple[Ground, np.ndarray]:
+def pooled_ground(others: list[Case], draw: int, encoder: Encoder, like: Ground) -> tuple[Ground, np.ndarray]:
     """Return all windows of other surveys, each scaled by its own figures; channels that one lacks are 0."""
     parts, labels = [], []
     for other in others:
@@ -383,10 +383,8 @@ def pooled_ground(others: list[Case], draw: int, encoder: Encoder) -> tuple[Grou
         parts.append(torch.from_numpy(matched))
         labels.append(y)
     near = torch.cat(parts)
-    half = near.shape[-1] // 2
-    return Ground(near, torch.zeros(len(near), near.shape[1], half, half), torch.zeros(len(near), 1)), np.concatenate(
-        labels
-    )
+    far, rows = (torch.zeros(len(near), *part.shape[1:]) for part in (like.far, like.rows))
+    return Ground(near, far, rows), np.concatenate(labels)
 
 
 def tree_scores(case: Case, draw: int) -> np.ndarray:
