@@ -59,10 +59,16 @@ OTHERS = (
         "a single survey has the spread of its few deposits. The row *chosen without it* is the nested one: what the "
         'rule "take the choice that did best on the other surveys" earns on a survey that had no say.',
     ),
+    (
+        "Ideas that were tried",
+        "tries",
+        "Ideas for the network, its inputs and its partners that the package does not have, each a change of the same "
+        "short training on the same six surveys (`python benchmarks/tries.py`).",
+    ),
 )
 PAPER_TEXT = (
     "Made by `geomfaf experiment table3` to `table6` (`make tables`): tiles of 64 cells, three spatial folds, "
-    "eight epochs, networks without partners, float32. The survey is made up and the training much shorter "
+    "eight epochs, networks without partners. The survey is made up and the training much shorter "
     "than the paper's 220 epochs: read the order of the rows, not the figures, and no order where rows are "
     "closer than their spread."
 )

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from matplotlib.figure import Figure
 
 from .bands import grid_of
@@ -150,8 +151,7 @@ def run_experiment(
         for seed in range(seeds):
             for method in methods:
                 options = replace(base, **method.changes)
-                arithmetic = str(computing_type(options.precision, options.backbone, choose_device("cpu")))
-                key = json.dumps([protocol, seed, asdict(options), arithmetic, inputs])
+                key = json.dumps([protocol, seed, asdict(options), str(_arithmetic(options)), inputs])
                 name = hashlib.sha256(key.encode()).hexdigest()[:16]
                 path = run / "experiments" / "runs" / f"{name}.json"
                 jobs[protocol, seed, method.name] = (run, path, protocol, seed, options)
@@ -166,6 +166,11 @@ def run_experiment(
     (folder / f"{table}.md").write_text(_page(table, result, base, quick), encoding="utf-8")
     _draw(table, result, folder / f"{table}.png")
     return result
+
+
+def _arithmetic(options: Training) -> torch.dtype | None:
+    """Return the type in which a method's convolutions are computed here; None: float32."""
+    return computing_type(options.precision, options.backbone, choose_device("cpu"))
 
 
 def alone(options: Training) -> Training:
@@ -228,8 +233,6 @@ def _work(jobs: list[tuple], table: str, workers: int | None) -> None:
 
 def _one_thread() -> None:
     """Let a process use one core: there are as many processes as cores."""
-    import torch
-
     torch.set_num_threads(1)
 
 
@@ -280,10 +283,12 @@ def _page(table: str, result: pd.DataFrame, base: Training, quick: bool) -> str:
     counts = result.groupby("protocol")[["windows", "ore_windows"]].first()
     tested = ", ".join(f"{p} {int(n)} ({int(ore)} ore)" for p, n, ore in counts.itertuples())
     lines += ["", f"Windows tested: {tested}. {seeds} seed{'s' if seeds > 1 else ''}, {base.epochs} epochs,"]
+    kind = str(_arithmetic(replace(base, **methods[0].changes))).removeprefix("torch.").replace("None", "float32")
+    lines += [f"{base.optimiser}, learning rate {base.learning_rate:g}, {kind}. Recall and F1 of ore at a score of"]
     lines += [
-        f"{base.optimiser}, learning rate {base.learning_rate:g}. Recall and F1 of ore at a score of 0.5; how the"
+        "0.5; how the paper averaged its F1 is not known. A dilation wider than the window sees padding only.",
+        "",
     ]
-    lines += ["paper averaged its F1 is not known. A dilation wider than the window sees padding only.", ""]
     return "\n".join(lines)
 
 
