@@ -454,6 +454,16 @@ def table(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
+def beyond(result: pd.DataFrame) -> str:
+    """Return one sentence on the ideas whose mean gain is more than twice its standard error."""
+    found = []
+    for idea, text in zip(result["idea"], result["mean, joined"], strict=True):
+        gain, error = (float(part) for part in text.split(" ± "))
+        if abs(gain) > 2 * error:
+            found.append(f"{idea} ({gain:+.4f})")
+    return f"Beyond twice its standard error: {'; '.join(found) or 'none'}."
+
+
 def main() -> None:
     """Measure what is not there yet and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -484,7 +494,8 @@ def main() -> None:
         f"{chosen.draws} draws of barren windows and seeds, judged at the deposits and {GROUND:,} other cells; ± is "
         "the standard error over the surveys. `alone`: the network without its partners (for the trees: the trees)."
     )
-    write(table(pd.DataFrame(rows)), "tries", note)
+    result = table(pd.DataFrame(rows))
+    write(result, "tries", f"{note} {beyond(result)}")
 
 
 if __name__ == "__main__":
