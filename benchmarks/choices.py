@@ -11,18 +11,25 @@ line of choices.jsonl: the measurement goes on where it stopped. The table goes 
 
 from __future__ import annotations
 
-import argparse
-import json
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 from idw import write
-from surveys import GROUND, SURVEYS, Case, case_of, figures, network_scores, simple_scores
+from surveys import (
+    GROUND,
+    SURVEYS,
+    Case,
+    Kept,
+    case_of,
+    figures,
+    network_scores,
+    parser,
+    simple_scores,
+    surveys_there,
+)
 
 from geomfaf.bands import grid_of
 from geomfaf.partners import join, log_odds
-from geomfaf.progress import say, show_progress, track
+from geomfaf.progress import say, track
 from geomfaf.recipe import Training, training_options
 
 MODELS = ("extra trees", "logistic regression", "fuzzy overlay", "weights of evidence")
@@ -101,38 +108,25 @@ def table(rows: pd.DataFrame) -> pd.DataFrame:
 
 def main() -> None:
     """Measure what is not there yet and write the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--areas", type=Path, default=Path("../shared/areas"))
-    parser.add_argument("--folder", type=Path, default=Path("skill/choices"))
-    parser.add_argument("--draws", type=int, default=1)
-    chosen = parser.parse_args()
-    show_progress("auto")
-    chosen.folder.mkdir(parents=True, exist_ok=True)
-    kept = chosen.folder / "choices.jsonl"
-    rows = [json.loads(line) for line in kept.read_text().splitlines()] if kept.exists() else []
+    chosen = parser(__doc__, "skill/choices", 1).parse_args()
+    kept = Kept(chosen.folder / "choices.jsonl")
     for draw in range(chosen.draws):
-        for survey in SURVEYS:
-            done = {row["choice"] for row in rows if (row["survey"], row["draw"]) == (survey, draw)}
+        for survey in surveys_there(chosen.areas):
+            at = {"survey": survey, "draw": draw}
+            done = kept.done("choice", **at)
             if done >= {*MODELS, *NETWORKS, *JOINED}:
-                continue
-            if not survey.startswith("synthetic") and not (chosen.areas / f"{survey}.gpkg").exists():
-                say(f"{survey}.gpkg is not in {chosen.areas}: left out")
                 continue
             say(f"== {survey}, draw {draw + 1} of {chosen.draws}")
             case = case_of(survey, chosen.areas, chosen.folder, chosen.draws)
-            with kept.open("a") as file:
-                for name, found in measure(case, draw, done).items():
-                    row = {"survey": survey, "draw": draw, "choice": name}
-                    row |= {"auc": found["auc"], "capture": found["capture_10"]}
-                    rows.append(row)
-                    file.write(json.dumps(row) + "\n")
+            for name, found in measure(case, draw, done).items():
+                kept.add(**at, choice=name, auc=found["auc"], capture=found["capture_10"])
     cells = grid_of(case_of(SURVEYS[0], chosen.areas, chosen.folder, chosen.draws).stack).size
     note = (
         f"Held-out map AUC minus that of the extra trees, mean of {chosen.draws} draws of barren windows and seeds; a "
         f"map of {cells:,} cells is judged at its deposits and {GROUND:,} other cells. `middle`: the network looks at "
         "the middle half of the window."
     )
-    write(table(pd.DataFrame(rows)), "choices", note)
+    write(table(pd.DataFrame(kept.rows)), "choices", note)
 
 
 if __name__ == "__main__":

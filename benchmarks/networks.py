@@ -9,15 +9,22 @@ one line of networks.jsonl: the measurement goes on where it stopped. The table 
 
 from __future__ import annotations
 
-import argparse
-import json
-from pathlib import Path
-
 import pandas as pd
 from idw import write
-from surveys import GROUND, SURVEYS, Case, case_of, figures, network_scores, simple_scores
+from surveys import (
+    GROUND,
+    SURVEYS,
+    Case,
+    Kept,
+    case_of,
+    figures,
+    network_scores,
+    parser,
+    simple_scores,
+    surveys_there,
+)
 
-from geomfaf.progress import say, show_progress, track
+from geomfaf.progress import say, track
 from geomfaf.recipe import training_options
 
 NETWORKS = {
@@ -89,31 +96,19 @@ def against_best(rows: pd.DataFrame) -> str:
 
 def main() -> None:
     """Measure what is not there yet and write the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--areas", type=Path, default=Path("../shared/areas"))
-    parser.add_argument("--folder", type=Path, default=Path("skill/networks"))
-    parser.add_argument("--draws", type=int, default=3)
-    parser.add_argument("--seeds", type=int, default=3)
-    chosen = parser.parse_args()
-    show_progress("auto")
-    chosen.folder.mkdir(parents=True, exist_ok=True)
-    kept = chosen.folder / "networks.jsonl"
-    rows = [json.loads(line) for line in kept.read_text().splitlines()] if kept.exists() else []
-    for survey in [survey for survey in SURVEYS if survey in TITLES]:
-        if not survey.startswith("synthetic") and not (chosen.areas / f"{survey}.gpkg").exists():
-            say(f"{survey}.gpkg is not in {chosen.areas}: left out")
-            continue
+    options = parser(__doc__, "skill/networks", 3)
+    options.add_argument("--seeds", type=int, default=3)
+    chosen = options.parse_args()
+    kept = Kept(chosen.folder / "networks.jsonl")
+    for survey in [survey for survey in surveys_there(chosen.areas) if survey in TITLES]:
         case = case_of(survey, chosen.areas, chosen.folder, chosen.draws)
         for draw, seed in ((draw, seed) for draw in range(chosen.draws) for seed in range(chosen.seeds)):
             at = {"survey": survey, "draw": draw, "seed": seed}
-            done = {row["model"] for row in rows if {k: row[k] for k in at} == at}
             say(f"== {survey}, draw {draw + 1}, seed {seed + 1}")
-            with kept.open("a") as file:
-                for name, found in measure(case, draw, seed, done).items():
-                    rows.append({**at, "model": name, **found})
-                    file.write(json.dumps(rows[-1]) + "\n")
+            for name, found in measure(case, draw, seed, kept.done("model", **at)).items():
+                kept.add(**at, model=name, **found)
     order = {survey: number for number, survey in enumerate(SURVEYS)}
-    frame = pd.DataFrame(rows).sort_values("survey", key=lambda column: column.map(order), kind="stable")
+    frame = pd.DataFrame(kept.rows).sort_values("survey", key=lambda column: column.map(order), kind="stable")
     note = (
         f"Held-out map AUC and share of the deposits in the best 5, 10 and 20 % of the ground, mean and standard "
         f"deviation over {chosen.draws} draws of barren windows and {chosen.seeds} seeds each; a map is judged at its "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -18,7 +20,7 @@ from geomfaf.check import check_survey
 from geomfaf.folds import Folds
 from geomfaf.init import init_project
 from geomfaf.model import window_rows
-from geomfaf.progress import quiet
+from geomfaf.progress import quiet, say, show_progress
 from geomfaf.project import bands_in_folds, coarse_stack, cut_windows, draw_tables, run_grid, screen_in_folds
 from geomfaf.project import stack_choices as choices_of_stack
 from geomfaf.recipe import Training
@@ -28,6 +30,44 @@ from geomfaf.windows import deposit_cells, window_frame
 SURVEYS = ("synthetic 0", "synthetic 1", "synthetic 2", "clb_finland", "mtpainter_sa", "murchison_wa")
 GROUND = 1500
 """Cells drawn once that stand for the ground."""
+
+
+class Kept:
+    """Finished figures, one line of a file each: a measurement goes on where it stopped."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self.rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def done(self, what: str, **at: object) -> set[str]:
+        """Return the values of ``what`` in the lines of one survey, draw, seed."""
+        return {row[what] for row in self.rows if {name: row[name] for name in at} == at}
+
+    def add(self, **row: object) -> None:
+        """Keep one line."""
+        self.rows.append(row)
+        with self.path.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+
+
+def parser(text: str | None, folder: str, draws: int) -> argparse.ArgumentParser:
+    """Return the options that the measurements on several surveys share, and show their progress."""
+    show_progress("auto")
+    options = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--areas", type=Path, default=Path("../shared/areas"))
+    options.add_argument("--folder", type=Path, default=Path(folder))
+    options.add_argument("--draws", type=int, default=draws)
+    return options
+
+
+def surveys_there(areas: Path) -> list[str]:
+    """Return the surveys that can be made or are in the folder."""
+    there = [name for name in SURVEYS if name.startswith("synthetic") or (areas / f"{name}.gpkg").exists()]
+    for name in SURVEYS:
+        if name not in there:
+            say(f"{name}.gpkg is not in {areas}: left out")
+    return there
 
 
 @dataclass(frozen=True)

@@ -11,17 +11,14 @@ docs/benchmarks.
 
 from __future__ import annotations
 
-import argparse
-import json
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
 import pandas as pd
 import torch
 from idw import write
-from surveys import GROUND, SURVEYS, Case, case_of, figures, in_folds, simple_scores
+from surveys import GROUND, SURVEYS, Case, Kept, case_of, figures, in_folds, parser, simple_scores, surveys_there
 from torch.nn import functional
 
 from geomfaf.assess import draw_seed
@@ -33,7 +30,7 @@ from geomfaf.features import Features, window_features
 from geomfaf.mfaf import MFAF, branch_probabilities, distillation_loss
 from geomfaf.model import encode_windows, training_data, window_rows
 from geomfaf.partners import join, log_odds
-from geomfaf.progress import say, show_progress, track
+from geomfaf.progress import say, track
 from geomfaf.recipe import training_options
 from geomfaf.train import learning_rate, make_network
 from geomfaf.windows import read_windows
@@ -466,35 +463,27 @@ def beyond(result: pd.DataFrame) -> str:
 
 def main() -> None:
     """Measure what is not there yet and write the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--areas", type=Path, default=Path("../shared/areas"))
-    parser.add_argument("--folder", type=Path, default=Path("skill/tries"))
-    parser.add_argument("--draws", type=int, default=2)
-    chosen = parser.parse_args()
-    show_progress("auto")
-    chosen.folder.mkdir(parents=True, exist_ok=True)
-    kept = chosen.folder / "tries.jsonl"
-    rows = [json.loads(line) for line in kept.read_text().splitlines()] if kept.exists() else []
-    there = [s for s in SURVEYS if s.startswith("synthetic") or (chosen.areas / f"{s}.gpkg").exists()]
+    chosen = parser(__doc__, "skill/tries", 2).parse_args()
+    kept = Kept(chosen.folder / "tries.jsonl")
+    there = surveys_there(chosen.areas)
     cases = {survey: case_of(survey, chosen.areas, chosen.folder, chosen.draws) for survey in there}
     for draw in range(chosen.draws):
         for survey in there:
-            done = {row["idea"] for row in rows if (row["survey"], row["draw"]) == (survey, draw)}
+            at = {"survey": survey, "draw": draw}
+            done = kept.done("idea", **at)
             if done >= {TREES, *[kind.name for kind in IDEAS]}:
                 continue
             say(f"== {survey}, draw {draw + 1} of {chosen.draws}")
             made = survey.startswith("synthetic")
             others = [cases[other] for other in there if other != survey and other.startswith("synthetic") == made]
-            with kept.open("a") as file:
-                for name, found in measure(cases[survey], draw, done, others).items():
-                    rows.append({"survey": survey, "draw": draw, "idea": name, **found})
-                    file.write(json.dumps(rows[-1]) + "\n")
+            for name, found in measure(cases[survey], draw, done, others).items():
+                kept.add(**at, idea=name, **found)
     note = (
         f"Map AUC minus that of the row *as it is* (for the trees: with and without the wider statistics), mean of "
         f"{chosen.draws} draws of barren windows and seeds, judged at the deposits and {GROUND:,} other cells; ± is "
         "the standard error over the surveys. `alone`: the network without its partners (for the trees: the trees)."
     )
-    result = table(pd.DataFrame(rows))
+    result = table(pd.DataFrame(kept.rows))
     write(result, "tries", f"{note} {beyond(result)}")
 
 
