@@ -237,11 +237,13 @@ def evaluate_paper_protocol(
     options: Training | None = None,
     seed: int = 0,
     device: str = "auto",
+    checkpoint: Path | None = None,
 ) -> pd.DataFrame:
     """Return the window metrics under the paper's protocol: balance first, then split at random 80 to 20.
 
     **These figures leak** and are for comparison with published ones only: synthetic windows stand in the test part
-    beside the windows they were made from, and overlapping windows on both sides of the split.
+    beside the windows they were made from, and overlapping windows on both sides of the split. An interrupted training
+    goes on from the checkpoint, where there is one.
     """
     options = replace((options or Training()).fresh(), partners=(), joining="mean")
     if "trains" in windows:  # every place once, whichever folds it was drawn for
@@ -253,7 +255,7 @@ def evaluate_paper_protocol(
     x = x + noise.astype(np.float32)
     test = random_split(labels, seed=seed)
     classifier = MFAFClassifier(options, seed=seed, device=device).fit(
-        x[~test], labels[~test], label="paper's protocol"
+        x[~test], labels[~test], checkpoint=checkpoint, label="paper's protocol"
     )
     figures = window_metrics(labels[test], classifier.predict_proba(x[test])[:, 1])
     return pd.DataFrame([{"model": NETWORK, "protocol": "paper (leaks)", **figures}])

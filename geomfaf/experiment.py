@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field, replace
@@ -179,17 +180,23 @@ def alone(options: Training) -> Training:
 
 
 def one_run(run: Path, path: Path, protocol: str, seed: int, options: Training) -> None:
-    """Train one method with one seed under one protocol and write its window metrics as JSON."""
+    """Train one method with one seed under one protocol and write its window metrics as JSON.
+
+    The state of the training is kept beside the file until it is written: an interrupted one goes on where it stopped.
+    """
+    state = path.with_suffix("")
+    state.mkdir(parents=True, exist_ok=True)
+    own: dict[str, Any] = {"options": options, "seed": seed, "device": "cpu"}
     stack = read_raster(run / "stack.tif")
     windows, folds = read_folds(run / "windows.gpkg", grid_of(stack))
     with quiet():
         if protocol == "paper":
-            row = evaluate_paper_protocol(stack, windows, options=options, seed=seed, device="cpu").iloc[0]
+            row = evaluate_paper_protocol(stack, windows, checkpoint=state / "paper.safetensors", **own).iloc[0]
             figures = {name: row[name] for name in ("windows", "ore_windows", *METRICS)}
         else:
             members = load_model(run / "model", device="cpu").members
             bands = [list(dict.fromkeys(channel.band for channel in m.encoder.channels)) for m in members]
-            model = train_model(stack, windows, folds, options=options, bands=bands, seed=seed, device="cpu")
+            model = train_model(stack, windows, folds, bands=bands, checkpoints=state, **own)
             scores = np.full(len(windows), np.nan)
             for member, names in zip(model.members, bands, strict=True):
                 test = folds.testing(windows, member.fold)
@@ -198,8 +205,8 @@ def one_run(run: Path, path: Path, protocol: str, seed: int, options: Training) 
                     scores[test] = member.judge(x)[0]
             tested = np.isfinite(scores)
             figures = window_metrics(windows.loc[tested, "label"].to_numpy(), scores[tested])
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_json(figures, path, overwrite=True)
+    shutil.rmtree(state)
 
 
 def _model_inputs(run: Path) -> str:

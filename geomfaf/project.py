@@ -321,7 +321,15 @@ def _assess(
     table = found.table
     if settings.get("paper_protocol", project.preset == "paper"):
         device = project.stage("train").get("device", "auto")
-        leaky = evaluate_paper_protocol(stack, tables[0], options=model.options, seed=model.seed, device=device)
+        kept.mkdir(parents=True, exist_ok=True)
+        leaky = evaluate_paper_protocol(
+            stack,
+            tables[0],
+            options=model.options,
+            seed=model.seed,
+            device=device,
+            checkpoint=kept / "paper_protocol.safetensors",
+        )
         table = pd.concat([table, leaky], ignore_index=True)
         say("the paper's protocol balances before it splits: its figures leak and are for comparison only")
     found = replace(found, evaluation=replace(found.evaluation, table=table))

@@ -10,9 +10,10 @@ from click.testing import CliRunner
 from PIL import Image
 
 import geomfaf.experiment
+import geomfaf.train
 from geomfaf.cli import main
 from geomfaf.errors import UsageError
-from geomfaf.experiment import LEAST_EPOCHS, METRICS, TABLES, Method, alone, run_experiment
+from geomfaf.experiment import LEAST_EPOCHS, METRICS, TABLES, Method, alone, one_run, run_experiment
 from geomfaf.metrics import window_metrics
 from geomfaf.model import encode_windows, train_model
 from geomfaf.model_files import save_model
@@ -58,6 +59,32 @@ def test_figures_are_those_of_held_out_windows_mean_and_spread_over_seeds(run):
         assert table.loc["plain", f"{name}_sd"] == pytest.approx(np.std(values, ddof=1))
     assert table.loc["plain", "windows"] == len(case.windows)
     assert table.loc["branches", "auc_published"] == 60
+
+
+@pytest.mark.parametrize("protocol", ["spatial", "paper"])
+def test_a_training_that_was_interrupted_goes_on_in_its_middle(run, monkeypatch, protocol):
+    options = training_options("mfaf", epochs=4, least_steps=0, batch=8)
+    whole, path, epochs = run / "whole.json", run / "experiments" / "runs" / "one.json", []
+    one_run(run, whole, protocol, 0, options)
+    one_epoch = geomfaf.train._one_epoch
+
+    def stop_in_the_third(*given):
+        if len(epochs) == 2:
+            raise KeyboardInterrupt
+        epochs.append(given[6])
+        return one_epoch(*given)
+
+    monkeypatch.setattr("geomfaf.train.CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr("geomfaf.train._one_epoch", stop_in_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        one_run(run, path, protocol, 0, options)
+    assert not path.exists()
+    rest = []
+    monkeypatch.setattr("geomfaf.train._one_epoch", lambda *given: rest.append(given[6]) or one_epoch(*given))
+    one_run(run, path, protocol, 0, options)
+    assert rest[:2] == [2, 3]
+    assert path.read_text() == whole.read_text()
+    assert not path.with_suffix("").exists()
 
 
 def test_an_interrupted_experiment_goes_on_and_a_finished_one_trains_nothing(run, monkeypatch):
