@@ -65,6 +65,11 @@ OTHERS = (
         "Ideas for the network, its inputs and its partners that the package does not have, each a change of the same "
         "short training on the same six surveys (`python benchmarks/tries.py`).",
     ),
+    (
+        "The paper's full schedule at the paper's size",
+        "paper",
+        "7,512 samples, 1,560 x 1,560 cells, windows of 128 cells, SMOTE, SGD, 220 epochs (`python benchmarks/paper.py`).",
+    ),
 )
 PAPER_TEXT = (
     "Made by `geomfaf experiment table3` to `table6` (`make tables`): tiles of 64 cells, three spatial folds, "

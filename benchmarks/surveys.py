@@ -15,6 +15,7 @@ import xarray as xr
 
 import geomfaf as gm
 from geomfaf.assess import draw_seed
+from geomfaf.bands import grid_of
 from geomfaf.baselines import make_baseline
 from geomfaf.check import check_survey
 from geomfaf.folds import Folds
@@ -96,7 +97,21 @@ def case_of(survey: str, areas: Path, folder: Path, draws: int) -> Case:
     init_project([source], toml, overwrite=True)
     text = toml.read_text(encoding="utf-8").replace("[evaluate]\n", f"[evaluate]\ndraws = {draws}\n")
     toml.write_text(text, encoding="utf-8")
-    project = gm.load_project(toml)
+    stack, folds, tables, bands, checked = drawn(gm.load_project(toml))
+    grid, valid, size = grid_of(stack), valid_cells(stack), int(tables[0]["size"].iloc[0])
+    rows, cols = deposit_cells(checked.deposits, grid)
+    on = valid[rows, cols]
+    ground = np.random.default_rng(0).choice(np.flatnonzero(valid), GROUND, replace=False)
+    at_row = np.r_[rows[on], ground // grid.width] - size // 2
+    at_col = np.r_[cols[on], ground % grid.width] - size // 2
+    places = window_frame(grid, at_row, at_col, size, valid, np.zeros(len(at_row), int))
+    return Case(stack, folds, tables, bands, places, np.arange(len(places)) < on.sum())
+
+
+def drawn(
+    project: gm.Project,
+) -> tuple[xr.DataArray, Folds, list[gpd.GeoDataFrame], list[list[str]], gm.Survey]:
+    """Return a project's stack, folds, labelled windows of every draw, bands of every fold, and its checked survey."""
     checked, _ = check_survey(project.read(), **project.stage("check"))
     grid = run_grid(project, checked)
     reach = gm.autocorrelation_range(coarse_stack(project, checked, grid), seed=project.seed)
@@ -104,15 +119,7 @@ def case_of(survey: str, areas: Path, folder: Path, draws: int) -> Case:
     _, chosen = screen_in_folds(project, checked, folds)
     kept = sorted({e for part in chosen for e in part}, key=list(checked.elements).index)
     stack = gm.build_stack(checked, grid, elements=kept, **choices_of_stack(project, checked))
-    tables = draw_tables(project, ore, folds, stack, chosen)
-    valid, size = valid_cells(stack), int(ore["size"].iloc[0])
-    rows, cols = deposit_cells(checked.deposits, grid)
-    on = valid[rows, cols]
-    ground = np.random.default_rng(0).choice(np.flatnonzero(valid), GROUND, replace=False)
-    at_row = np.r_[rows[on], ground // grid.width] - size // 2
-    at_col = np.r_[cols[on], ground % grid.width] - size // 2
-    places = window_frame(grid, at_row, at_col, size, valid, np.zeros(len(at_row), int))
-    return Case(stack, folds, tables, bands_in_folds(stack, chosen), places, np.arange(len(places)) < on.sum())
+    return stack, folds, draw_tables(project, ore, folds, stack, chosen), bands_in_folds(stack, chosen), checked
 
 
 def network_scores(case: Case, draw: int, options: Training, seed: int | None = None) -> dict[str, np.ndarray]:

@@ -10,22 +10,24 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import geopandas as gpd
 import numpy as np
 import pandas as pd
 import torch
+import xarray as xr
 from matplotlib.figure import Figure
 
 from .bands import grid_of
 from .devices import choose_device, computing_type
 from .errors import UsageError, nearest_name
 from .evaluate import evaluate_paper_protocol
-from .folds import read_folds
+from .folds import Folds, read_folds
 from .metrics import window_metrics
 from .model import encode_windows, train_model
 from .model_files import load_model
@@ -196,17 +198,23 @@ def one_run(run: Path, path: Path, protocol: str, seed: int, options: Training) 
         else:
             members = load_model(run / "model", device="cpu").members
             bands = [list(dict.fromkeys(channel.band for channel in m.encoder.channels)) for m in members]
-            model = train_model(stack, windows, folds, bands=bands, checkpoints=state, **own)
-            scores = np.full(len(windows), np.nan)
-            for member, names in zip(model.members, bands, strict=True):
-                test = folds.testing(windows, member.fold)
-                if test.any():
-                    x = encode_windows(stack, windows[test], names, member.encoder)
-                    scores[test] = member.judge(x)[0]
-            tested = np.isfinite(scores)
-            figures = window_metrics(windows.loc[tested, "label"].to_numpy(), scores[tested])
+            figures = spatial_figures(stack, windows, folds, bands=bands, checkpoints=state, **own)
     write_json(figures, path, overwrite=True)
     shutil.rmtree(state)
+
+
+def spatial_figures(
+    stack: xr.DataArray, windows: gpd.GeoDataFrame, folds: Folds, *, bands: Sequence[Sequence[str]], **training: Any
+) -> dict[str, float]:
+    """Train a network a fold and return the metrics of all held-out windows together, see :func:`train_model`."""
+    model = train_model(stack, windows, folds, bands=bands, **training)
+    scores = np.full(len(windows), np.nan)
+    for member, names in zip(model.members, bands, strict=True):
+        test = folds.testing(windows, member.fold)
+        if test.any():
+            scores[test] = member.judge(encode_windows(stack, windows[test], names, member.encoder))[0]
+    tested = np.isfinite(scores)
+    return window_metrics(windows.loc[tested, "label"].to_numpy(), scores[tested])
 
 
 def _model_inputs(run: Path) -> str:
