@@ -68,7 +68,8 @@ OTHERS = (
     (
         "The paper's full schedule at the paper's size",
         "paper",
-        "7,512 samples, 1,560 x 1,560 cells, windows of 128 cells, SMOTE, SGD, 220 epochs (`python benchmarks/paper.py`).",
+        "7,512 samples, 1,560 x 1,560 cells, windows of 128 cells, SMOTE, SGD, 220 epochs "
+        "(`python benchmarks/paper.py`).",
     ),
 )
 PAPER_TEXT = (
