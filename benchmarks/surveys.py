@@ -21,9 +21,9 @@ from geomfaf.check import check_survey
 from geomfaf.folds import Folds
 from geomfaf.init import init_project
 from geomfaf.model import window_rows
+from geomfaf.prepare import bands_in_folds, coarse_stack, cut_windows, draw_tables, run_grid, screen_in_folds
+from geomfaf.prepare import stack_choices as choices_of_stack
 from geomfaf.progress import quiet, say, show_progress
-from geomfaf.project import bands_in_folds, coarse_stack, cut_windows, draw_tables, run_grid, screen_in_folds
-from geomfaf.project import stack_choices as choices_of_stack
 from geomfaf.recipe import Training
 from geomfaf.stack import valid_cells
 from geomfaf.windows import deposit_cells, window_frame

@@ -15,6 +15,7 @@ from .cli_inputs import (
     settings_of,
     survey_of,
 )
+from .cli_models import MODEL_STAGES
 from .cli_options import (
     EXISTING,
     NEW,
@@ -23,7 +24,7 @@ from .cli_options import (
     overwrite_option,
     seed_option,
 )
-from .cli_stages import STAGES
+from .cli_stack import STACK_STAGES
 from .errors import GeomfafError
 
 
@@ -263,5 +264,5 @@ def experiment(table: str, project: Path, seeds: int, quick: bool, workers: int 
     click.echo(str(out / "experiments" / f"{table}.md"))
 
 
-for _stage in STAGES:
+for _stage in (*STACK_STAGES, *MODEL_STAGES):
     main.add_command(_stage)

@@ -107,7 +107,7 @@ def stack_choices_of(paths: tuple[Path, ...], survey: Any, options: dict[str, An
     """Return how a stack is built: as the command says, and where it does not, as the project file does."""
     from dataclasses import replace
 
-    from .project import stack_choices
+    from .prepare import stack_choices
     from .settings import load_project
 
     said = {"geology": options["geology"], "faults": options["faults"], **search_of(options, grid)}

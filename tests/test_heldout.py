@@ -74,7 +74,7 @@ def test_noise_on_test_ground_changes_no_bit_of_a_simple_model(name, rule):
 
 
 def test_screening_does_not_know_the_test_ground():
-    from geomfaf.project import screen_in_folds
+    from geomfaf.prepare import screen_in_folds
     from geomfaf.read import Survey
     from geomfaf.settings import Project
 
