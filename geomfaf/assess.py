@@ -234,10 +234,10 @@ def with_applicability(
     area, fitted = area_of_applicability(own, *at, model.folds.of_windows(trained))
     bands = [*bands_of(scores), *bands_of(area)]
     share = 1 - float(np.nanmean(area.sel(band="applicable").values))
-    line = (
-        f"{100 * share:.1f} % of the area is unlike any training ground (dissimilarity index above "
-        f"{fitted.threshold:.2f}): the figures above do not speak for it."
-    )
+    limit = f"dissimilarity index above {fitted.threshold:.2f}"
+    if fitted.threshold < 0.005:
+        limit += ", for nearly every training place has a twin in another fold: any new combination counts"
+    line = f"{100 * share:.1f} % of the area is unlike any training ground ({limit}): the figures do not speak for it."
     return as_dataarray(np.concatenate([scores.values, area.values]), grid_of(scores), bands), line
 
 

@@ -383,7 +383,7 @@ def _say_choice(folds: Folds, autocorrelation: float, size: int) -> None:
     metres = folds.grid.cell
     known = f"the bands' variogram range is {autocorrelation:,.0f} m; " if np.isfinite(autocorrelation) else ""
     smaller = np.isfinite(autocorrelation) and folds.block * metres < autocorrelation
-    note = ": smaller than the range, or the folds could not be balanced" if smaller else ""
+    note = ": shorter than the range" if smaller else ""
     say(f"{known}{folds.count} folds of blocks of {folds.block * metres:,.0f} m{note}")
     if folds.linkage < size:
         say(

@@ -49,12 +49,13 @@ from .prepare import (
 )
 from .progress import say
 from .read import Survey
-from .report import draw_curves, draw_scores, draw_stack, write_summary
+from .report import draw_curves, draw_scores, draw_stack, is_supported, write_summary
 from .settings import Project
 from .stack import build_stack
 from .starting_weights import pinned
 from .targets import make_cells, make_targets
 from .variogram import autocorrelation_range
+from .verdict import block_lines
 from .write import file_hash, library_versions, write_findings, write_json, write_layers, write_raster, write_table
 
 
@@ -82,7 +83,8 @@ def run_project(project: Project, *, overwrite: bool = False) -> Path:
     with _timed(timings, "windows and folds"):
         grid = run_grid(project, survey)
         evidence = coarse_stack(project, survey, grid)
-        ore, folds = cut_windows(project, survey, grid, autocorrelation_range(evidence, seed=project.seed))
+        reach = autocorrelation_range(evidence, seed=project.seed)
+        ore, folds = cut_windows(project, survey, grid, reach)
     with _timed(timings, "screen"):
         screening, chosen = screen_in_folds(project, survey, folds)
         write_table(screening, out / "screen.csv", overwrite=True)
@@ -103,12 +105,13 @@ def run_project(project: Project, *, overwrite: bool = False) -> Path:
         scores, line = with_applicability(_chosen_map(project, assessed, scores), model, stack, windows)
         say(line)
         write_raster(scores, out / "scores.tif", overwrite=True)
-        assessed = replace(assessed, verdict=[*assessed.verdict, line])
+        assessed = replace(assessed, verdict=[*assessed.verdict, *block_lines(folds, reach), line])
         write_json(assessment_record(assessed), out / "evaluation.json", overwrite=True)
     with _timed(timings, "targets and maps"):
         targets = _write_targets(project, model, stack, survey, scores)
         draw_stack(stack, out / "stack.png", overwrite=True)
-        draw_scores(scores, targets, survey, out / "scores.png", overwrite=True)
+        supported = is_supported(assessed.table, chosen_model(project, assessed))
+        draw_scores(scores, targets, survey, out / "scores.png", supported=supported, overwrite=True)
         draw_curves(assessed.evaluation.curves, assessed.table, out / "curves.png", overwrite=True)
         write_summary(
             out / "summary.md",
@@ -121,7 +124,8 @@ def run_project(project: Project, *, overwrite: bool = False) -> Path:
             targets=targets,
             stack=stack,
         )
-    write_json(_record(project, survey, grid, folds, timings), out / "run.json", overwrite=True)
+    record = _record(project, survey, grid, folds, timings)
+    write_json({**record, "variogram_range_m": reach}, out / "run.json", overwrite=True)
     return out
 
 

@@ -21,6 +21,7 @@ from .bands import Band, bands_of, grid_of
 from .heldout import NETWORK
 from .metrics import AREAS
 from .read import Survey
+from .stack import UNMAPPED
 from .write import finished_file
 
 OUTLINE = "#202020"
@@ -40,13 +41,23 @@ def draw_stack(stack: xr.DataArray, path: str | Path, *, overwrite: bool = False
         _draw_band(figure, axes, band, layer, _extent_km(grid))
         axes.set_title(band.label, fontsize=9)
         axes.tick_params(labelsize=6)
+    figure.supxlabel("Easting, northing (km)", fontsize=7)
     return _save(figure, path, overwrite)
 
 
 def draw_scores(
-    scores: xr.DataArray, targets: gpd.GeoDataFrame, survey: Survey, path: str | Path, *, overwrite: bool = False
+    scores: xr.DataArray,
+    targets: gpd.GeoDataFrame,
+    survey: Survey,
+    path: str | Path,
+    *,
+    supported: bool = True,
+    overwrite: bool = False,
 ) -> Path:
-    """Draw the score map with faults, deposits and numbered targets into one PNG."""
+    """Draw the score map with faults, deposits and numbered targets into one PNG.
+
+    The title says so where the map is not ``supported``: no better than chance as far as the data tell.
+    """
     grid = grid_of(scores)
     ratio = grid.height / grid.width
     figure = Figure(figsize=(10.5, 8.6 * ratio + 0.9), layout="constrained")
@@ -64,17 +75,18 @@ def draw_scores(
     for target in targets.itertuples():
         for polygon in getattr(target.geometry, "geoms", [target.geometry]):
             axes.plot(*_km(polygon.exterior.coords), color=OUTLINE, linewidth=0.9, zorder=3)
-    _number_targets(axes, targets)
+    axes.set(xlim=_extent_km(grid)[:2], ylim=_extent_km(grid)[2:])
+    omitted = _number_targets(axes, targets)
     x, y = survey.deposits.geometry.x / 1e3, survey.deposits.geometry.y / 1e3
     axes.scatter(x, y, s=26, marker="^", c="white", edgecolors="black", linewidths=0.8, zorder=5, label="known deposit")
-    axes.plot([], [], color=OUTLINE, linewidth=0.9, label="target (number = rank)")
+    axes.plot([], [], color=OUTLINE, linewidth=0.9, label=f"target (number = rank{omitted})")
     if survey.faults is not None:
         axes.plot([], [], color="#5b6770", linewidth=0.5, label="fault")
-    axes.set(xlim=_extent_km(grid)[:2], ylim=_extent_km(grid)[2:])
     axes.set_xlabel(f"Easting (km), {grid.crs.name}")
     axes.set_ylabel("Northing (km)")
     axes.legend(loc="upper left", bbox_to_anchor=(0, -0.06), ncols=3, frameon=False, fontsize=8)
-    axes.set_title("Prospectivity score, known deposits and ranked targets")
+    warning = "" if supported else "\nThe data do not show that this map is better than chance"
+    axes.set_title(f"Prospectivity score, known deposits and ranked targets{warning}")
     return _save(figure, path, overwrite)
 
 
@@ -125,26 +137,29 @@ def write_summary(
         "",
         f"{len(survey.samples):,} sampled places, {len(survey.deposits):,} known deposits, {area:,.0f} km2 in cells of "
         f"{grid.cell:g} m ({grid.height} x {grid.width}), {grid.crs.name}. Bands: "
-        f"{', '.join(band.label for band in bands_of(stack))}.",
+        f"{'; '.join(band.label for band in bands_of(stack))}.",
         "",
         "## How far to trust it",
         "",
-        " ".join(verdict),
+        *[f"- **{line}**" if number == 0 else f"- {line}" for number, line in enumerate(verdict)],
         "",
         f"The score map and the targets are those of **{chosen}**.",
         "",
-        "Every figure is held out: each place is judged by a model that was trained on other ground. "
+        "Every figure of this section is held out: each place is judged by a model that was trained on other ground. "
         "The interval counts groups of neighbouring deposits, not deposits.",
         "",
         *_evaluation_lines(evaluation),
         "",
         "## Targets",
         "",
+        *([UNSUPPORTED, ""] if not is_supported(evaluation, chosen) else []),
         *_target_lines(targets, area),
         "",
+        "A score ranks ground: it is P(ore) as if half of all ground were ore, not the chance of a deposit. "
         "`mean` and `max` come from the mean of all fold models, most of which have seen the deposits nearby; "
         "`held-out` comes from the one that has not. A target on known deposits is no discovery. `extrapolated` is the "
-        "share of a target that is unlike all training ground: its score is a guess.",
+        "share of a target that is unlike all training ground: its score is a guess. `new` says that no known deposit "
+        "lies inside; `to deposit` is how far the nearest one is. `to fault` and `x, y` are those of the best cell.",
         "",
         "![score map](scores.png)",
         "",
@@ -163,6 +178,17 @@ def write_summary(
     with finished_file(path, overwrite=True) as final:
         final.write_text("\n".join(lines), encoding="utf-8")
     return path
+
+
+UNSUPPORTED = (
+    "**These data do not show that the map is better than chance**: the targets are ideas to check, not results."
+)
+
+
+def is_supported(evaluation: pd.DataFrame, model: str) -> bool:
+    """Return whether a model's map is better than chance beyond its 95 % interval."""
+    rows = evaluation[(evaluation["model"] == model) & evaluation["map_auc"].notna()]
+    return bool((rows["map_auc_low"] > 0.5).any())
 
 
 def map_rows(evaluation: pd.DataFrame) -> pd.DataFrame:
@@ -249,10 +275,11 @@ def _target_lines(targets: gpd.GeoDataFrame, area: float) -> list[str]:
             "held-out": shown["heldout_score"].map("{:.3f}".format),
             "spread": shown["spread"].map("{:.3f}".format),
             "deposits": shown["deposits"],
-            "extrapolated": shown["extrapolated"].map(lambda v: "" if not v > 0 else f"{100 * v:.0f} %"),
+            "to deposit (m)": shown["deposit_distance_m"].map(lambda v: "" if np.isnan(v) else f"{v:,.0f}"),
+            "extrapolated": shown["extrapolated"].map(_percent),
             "geology": shown["geology"],
-            "fault (m)": shown["fault_distance_m"].map(lambda v: "" if np.isnan(v) else f"{v:,.0f}"),
-            "x, y": [f"{x:.0f}, {y:.0f}" for x, y in zip(shown["x"], shown["y"], strict=True)],
+            "to fault (m)": shown["fault_distance_m"].map(lambda v: "" if np.isnan(v) else f"{v:,.0f}"),
+            "x, y (m)": [f"{x:.0f}, {y:.0f}" for x, y in zip(shown["x"], shown["y"], strict=True)],
         }
     )
     lines += _table(table)
@@ -260,6 +287,17 @@ def _target_lines(targets: gpd.GeoDataFrame, area: float) -> list[str]:
     if first["extrapolated"] > 0.5:
         lines += ["", f"**Target {first['number']} lies on extrapolated ground**: nothing like it was learned from."]
     return lines
+
+
+def _percent(share: float) -> str:
+    """Return a share in whole percent; nothing for none.
+
+    >>> _percent(0.0007), _percent(0.0), _percent(0.25)
+    ('<1 %', '', '25 %')
+    """
+    if not share > 0:
+        return ""
+    return "<1 %" if share < 0.005 else f"{100 * share:.0f} %"
 
 
 def _screening_lines(screening: pd.DataFrame) -> list[str]:
@@ -276,6 +314,12 @@ def _screening_lines(screening: pd.DataFrame) -> list[str]:
         "Samples near a deposit against all others; ZAUC takes the samples as independent, which neighbours are not. "
         "`kept` uses all deposits; the fold models use what was kept without theirs (`kept_in_folds`)."
     )
+    low = list(screening.loc[(screening["zauc"] < 0) & (screening["p"] < 0.01), "element"])
+    if low:
+        note += (
+            f" Lower near deposits than elsewhere (p below 0.01), and not kept because the screening looks for "
+            f"enrichment: {', '.join(low)}."
+        )
     return [note, "", *_table(shown[columns])]
 
 
@@ -291,7 +335,10 @@ def _table(table: pd.DataFrame) -> list[str]:
 def _draw_band(figure: Figure, axes: Axes, band: Band, layer: np.ndarray, extent: tuple) -> None:
     if band.kind == "class":
         numbers = sorted(band.legend)
-        colours = _class_colours(len(numbers))
+        colours = [
+            (0.88, 0.88, 0.88) if band.legend[number] == UNMAPPED else colour
+            for number, colour in zip(numbers, _class_colours(len(numbers)), strict=True)
+        ]
         index = np.full(int(max(numbers)) + 1, np.nan)
         index[numbers] = np.arange(len(numbers))
         shown = index[np.nan_to_num(layer).astype(int)]
@@ -302,7 +349,8 @@ def _draw_band(figure: Figure, axes: Axes, band: Band, layer: np.ndarray, extent
         handles = [Patch(color=colours[i], label=band.legend[numbers[i]][:26]) for i in widest]
         if len(numbers) > LEGEND_CLASSES:
             handles.append(Patch(color="none", label=f"and {len(numbers) - LEGEND_CLASSES} smaller classes"))
-        axes.legend(handles=handles, fontsize=5, loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
+        # Below, where it does not push the colour bars of the row above away from their maps.
+        axes.legend(handles=handles, fontsize=5, loc="upper left", bbox_to_anchor=(0, -0.08), ncols=2, frameon=False)
         return
     low, high = np.nanquantile(layer, [0.02, 0.98])
     logarithmic = band.kind == "element" and low > 0 and high > low
@@ -311,6 +359,8 @@ def _draw_band(figure: Figure, axes: Axes, band: Band, layer: np.ndarray, extent
     image = axes.imshow(layer, extent=extent, cmap=ramp, norm=norm, interpolation="nearest")
     bar = figure.colorbar(image, ax=axes, shrink=0.75, pad=0.01)
     bar.ax.tick_params(labelsize=6, which="both")
+    if band.unit:
+        bar.set_label(band.unit, fontsize=6)
     if logarithmic:
         bar.set_ticks(LogLocator(subs=(1, 2, 3, 5)), minor=False)
         bar.ax.yaxis.set_major_formatter("{x:g}")
@@ -324,25 +374,37 @@ def _class_colours(count: int) -> list:
     return [hls_to_rgb((0.11 + number * 0.618034) % 1, 0.62 + 0.14 * (number % 3 - 1), 0.5) for number in range(count)]
 
 
-def _number_targets(axes: Axes, targets: gpd.GeoDataFrame) -> None:
-    """Write the numbers beside the targets, best first, leaving out those that would cover another number."""
+def _number_targets(axes: Axes, targets: gpd.GeoDataFrame) -> str:
+    """Write the numbers beside the targets, best first; return which would cover others and are left out, for a legend.
+
+    A number stands at the outline's own north-east corner (that of its bounding box may lie far away from it), or at
+    another one where that is taken.
+    """
     left, right = axes.get_xlim()
     bottom, top = axes.get_ylim()
     near = 0.022 * max(abs(right - left), abs(top - bottom))
     placed: list[tuple[float, float]] = []
+    omitted = []
     for target in targets.itertuples():
-        # The outline's own north-east corner: that of its bounding box may lie far away from it.
-        outline = shapely.get_coordinates(target.geometry)
-        east, north = (outline[outline.sum(axis=1).argmax()] / 1e3).tolist()
-        if any(abs(east - x) < near and abs(north - y) < near for x, y in placed):
+        outline = shapely.get_coordinates(target.geometry) / 1e3
+        for to_east, to_north in ((1, 1), (-1, -1), (1, -1), (-1, 1)):
+            east, north = outline[(outline * (to_east, to_north)).sum(axis=1).argmax()].tolist()
+            x, y = east + to_east * near / 2, north + to_north * near / 2
+            inside = left < x < right and bottom < y < top
+            if inside and not any(abs(x - a) < near and abs(y - b) < near for a, b in placed):
+                break
+        else:
+            omitted.append(str(target.number))
             continue
-        placed.append((east, north))
+        placed.append((x, y))
         axes.annotate(
-            str(target.number), (east, north), xytext=(1, 1), textcoords="offset points", fontsize=7, weight="bold",
-            ha="right" if east > axes.get_xlim()[1] - near / 2 else "left",
-            va="top" if north > axes.get_ylim()[1] - near / 2 else "bottom",
+            str(target.number), (east, north), xytext=(to_east, to_north), textcoords="offset points", fontsize=7,
+            weight="bold", ha="left" if to_east > 0 else "right", va="bottom" if to_north > 0 else "top",
             color="#0b3d91", zorder=6, path_effects=[withStroke(linewidth=2, foreground="white")],
         )  # fmt: skip
+    if len(omitted) > 6:
+        return f"; no room for {len(omitted)} of them"
+    return f"; no room for {', '.join(omitted)}" if omitted else ""
 
 
 def _extent_km(grid) -> tuple[float, float, float, float]:

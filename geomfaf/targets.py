@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import geopandas as gpd
@@ -70,7 +70,7 @@ def make_targets(
     stack : DataArray, optional
         Its class band gives each target the commonest class on it.
     faults : GeoDataFrame, optional
-        Gives each target its distance to the nearest fault.
+        Gives the best cell of each target its distance to the nearest fault.
     area_share : float
         Share of the valid area that the targets may take, best first.
     threshold : float, optional
@@ -85,7 +85,9 @@ def make_targets(
     GeoDataFrame
         number, status (``known`` with a deposit inside, else ``new``), area_km2, mean_score, max_score,
         heldout_score, spread, vote_share, extrapolated (share of it that is unlike the training ground, NaN when the
-        raster does not tell), deposits, geology, fault_distance_m, x, y; empty when nothing is above.
+        raster does not tell), deposits (inside), deposit_distance_m (to the
+        nearest one, 0 inside), geology, x and y (the best cell) and fault_distance_m (from there); empty when nothing
+        is above.
     """
     grid = grid_of(scores)
     score, votes = score_values(scores, ("score", "vote_share"))
@@ -104,9 +106,10 @@ def make_targets(
     columns["deposits"] = np.bincount(inside, minlength=len(index)).astype(int)
     columns["status"] = np.where(columns["deposits"] > 0, "known", "new")
     columns["geology"] = _dominant_class(stack, labels, index)
-    columns["fault_distance_m"] = _fault_distance(faults, polygons)
-    points = shapely.point_on_surface(np.array(polygons, object))
-    columns["x"], columns["y"] = shapely.get_x(points), shapely.get_y(points)
+    columns["deposit_distance_m"] = _distance(deposits, polygons)
+    best = ndimage.maximum_position(np.nan_to_num(score, nan=-np.inf), labels, index)
+    columns["x"], columns["y"] = grid.xy(*np.array(best, int).reshape(-1, 2).T)
+    columns["fault_distance_m"] = _distance(faults, shapely.points(columns["x"], columns["y"]))
     frame = gpd.GeoDataFrame(columns, geometry=polygons, crs=grid.crs)
     frame = frame.sort_values(["mean_score", "max_score"], ascending=False, kind="stable").reset_index(drop=True)
     frame["number"] = np.arange(1, len(frame) + 1)
@@ -115,7 +118,7 @@ def make_targets(
 
 TARGET_COLUMNS = (
     "number", "status", "area_km2", "mean_score", "max_score", "heldout_score", "spread", "vote_share", "extrapolated",
-    "deposits", "geology", "fault_distance_m", "x", "y",
+    "deposits", "deposit_distance_m", "geology", "fault_distance_m", "x", "y",
 )  # fmt: skip
 
 
@@ -175,8 +178,9 @@ def _dominant_class(stack: xr.DataArray | None, labels: np.ndarray, index: np.nd
     return names
 
 
-def _fault_distance(faults: gpd.GeoDataFrame | None, polygons: list) -> np.ndarray:
-    if faults is None or not len(faults) or not polygons:
-        return np.full(len(polygons), np.nan)
-    tree = shapely.STRtree(faults.geometry.to_numpy())
-    return tree.query_nearest(polygons, return_distance=True, all_matches=False)[1]
+def _distance(layer: gpd.GeoDataFrame | None, places: Sequence[shapely.Geometry] | np.ndarray) -> np.ndarray:
+    """Return metres from each place to the nearest geometry of a layer, NaN where there is none."""
+    if layer is None or not len(layer) or not len(places):
+        return np.full(len(places), np.nan)
+    tree = shapely.STRtree(layer.geometry.to_numpy())
+    return tree.query_nearest(places, return_distance=True, all_matches=False)[1]

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from .chance import NullTest
+from .folds import Folds
 from .heldout import ALONE, NETWORK
 from .intervals import mean_interval
 
@@ -80,6 +81,17 @@ def recommended(aucs: Mapping[str, np.ndarray], clusters: np.ndarray, *, model: 
     return max(ahead, key=lambda name: ahead[name]) if ahead else model
 
 
+def block_lines(folds: Folds, autocorrelation: float) -> list[str]:
+    """Say so where the blocks are shorter than the ground resembles itself; ``autocorrelation`` in metres or NaN."""
+    block = folds.block * folds.grid.cell
+    if not block < autocorrelation or folds.block < folds.margin:  # zones have blocks of a quarter window
+        return []
+    return [
+        f"The folds' blocks of {block:,.0f} m are shorter than the {autocorrelation:,.0f} m over which the bands "
+        "resemble themselves: ground beside a test block is still like it, and the figures may be a little too good."
+    ]
+
+
 def optimism_lines(meter: pd.DataFrame) -> list[str]:
     """Say how much better a random split of overlapping windows makes each model look."""
     return [
@@ -132,6 +144,19 @@ def _against_rivals(aucs: Mapping[str, np.ndarray], clusters: np.ndarray, model:
 
 def _recommendation(aucs: Mapping[str, np.ndarray], clusters: np.ndarray, model: str) -> str:
     best = recommended(aucs, clusters, model=model)
+    if mean_interval(aucs[best], clusters, bounds=AUC)[0] <= 0.5:
+        others = [
+            f'"{name}" {values.mean():.3f}'
+            for name, values in aucs.items()
+            if name not in NO_MAPS and mean_interval(values, clusters, bounds=AUC)[0] > 0.5
+        ]
+        drawn = f'With model = "auto" that of {best} is drawn: take its targets as ideas to check, not as results.'
+        if not others:
+            return f"No map can be recommended on these data. {drawn}"
+        return (
+            f"The map of {best} cannot be recommended on these data. {drawn} Simple models whose interval lies above "
+            f"0.5 (map AUC; set model to one of them): {', '.join(others)}."
+        )
     if best != model:
         return f"Recommended for this area: {best}, the simple model that is ahead of {model} beyond the interval."
     rivals = {name: values.mean() for name, values in aucs.items() if name != model and name not in NO_MAPS}

@@ -229,18 +229,21 @@ def best_pattern(band: str, method: str, table: pd.DataFrame, *, confidence: flo
     """Cut a band where it says most.
 
     A continuous band is cut at the largest studentised contrast; of a class band the classes whose studentised contrast
-    reaches the confidence are favourable together. A band that does not reach the confidence gets weights of zero.
+    reaches the confidence are favourable together. A band that does not reach the confidence gets weights of zero. A
+    pattern without any deposit is never favourable: the half deposit that its weights are corrected by would make the
+    rarest ground the best.
     """
     area, points = table["area"].to_numpy(), table["points"].to_numpy()
     totals = (points.sum(), area.sum()) if method == "categorical" else (points[-1], area[-1])
-    good = (table["studentised"] >= confidence).to_numpy()
+    studentised = np.where(points > 0, table["studentised"], -np.inf)
+    good = studentised >= confidence
     if not good.any():
         return Pattern(band, method, frozenset() if method == "categorical" else float("nan"))
     if method == "categorical":
         chosen: Any = frozenset(float(value) for value in table["class"].to_numpy()[good])
         row = weights_of_counts([points[good].sum()], totals[0], [area[good].sum()], totals[1]).iloc[0]
     else:
-        row = table.iloc[int(table["studentised"].to_numpy().argmax())]
+        row = table.iloc[int(studentised.argmax())]
         chosen = float(row["class"])
     return Pattern(band, method, chosen, *(float(row[name]) for name in _FIGURES))
 

@@ -63,7 +63,20 @@ def test_the_verdict_says_who_wins(own, rival, against_chance, against_rival, be
     assert "200 deposits" in lines[0]
     assert against_rival in lines[1]
     assert recommended(found, ONE_EACH) == best
-    assert lines[2].startswith(f"Recommended for this area: {best}")
+    if own < 0.5 or best != "MFAF":
+        assert lines[2].startswith(f"Recommended for this area: {best}")
+    else:
+        assert lines[2].startswith("No map can be recommended on these data")
+        assert f"that of {best}" in lines[2]
+
+
+def test_a_simple_model_that_beats_chance_is_named_where_the_network_does_not():
+    count = len(ONE_EACH)
+    found = {"MFAF": np.where(np.arange(count) % 2, 0.98, 0.06), "extra trees": np.full(count, 0.58)}
+    lines = verdict(found, ONE_EACH)
+    assert recommended(found, ONE_EACH) == "MFAF"
+    assert lines[2].startswith("The map of MFAF cannot be recommended on these data.")
+    assert f'"extra trees" {found["extra trees"].mean():.3f}' in lines[2]
 
 
 def test_a_map_of_what_is_known_is_never_recommended_and_is_told():

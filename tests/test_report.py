@@ -6,12 +6,22 @@ import pandas as pd
 import pytest
 import shapely
 from builders import make_grid, make_scores, make_stack, points_in, scattered_cells, smooth_noise
+from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from geomfaf.bands import Band, as_dataarray
 from geomfaf.errors import OutputExistsError
 from geomfaf.read import Survey
-from geomfaf.report import draw_curves, draw_scores, draw_stack, map_rows, window_rows, write_summary
+from geomfaf.report import (
+    UNSUPPORTED,
+    _number_targets,
+    draw_curves,
+    draw_scores,
+    draw_stack,
+    map_rows,
+    window_rows,
+    write_summary,
+)
 from geomfaf.screen import screen_elements
 from geomfaf.targets import make_targets
 
@@ -89,12 +99,48 @@ def colours(path) -> int:
 
 def test_the_summary_holds_the_verdict_and_the_counts(tmp_path):
     text = summary(tmp_path)
-    assert "\n" + " ".join(VERDICT) + "\n" in text
+    assert f"\n- **{VERDICT[0]}**\n- {VERDICT[1]}\n" in text
     assert "**6 held-out deposits in 4 clusters.**" in text
     assert "those of **MFAF**" in text
     assert "those of **extra trees**" in summary(tmp_path, chosen="extra trees")
     assert "120 sampled places, 6 known deposits, 48 km2 in cells of 100 m (60 x 80)" in text
-    assert "Gold (ppb), Copper (ppm), Geology" in text
+    assert "Gold (ppb); Copper (ppm); Geology" in text
+
+
+def test_a_map_that_is_not_better_than_chance_says_so_where_its_targets_are(tmp_path):
+    weak = evaluation().assign(map_auc_low=0.48)
+    assert UNSUPPORTED in summary(tmp_path, evaluation=weak).partition("## Targets")[2]
+    assert UNSUPPORTED not in summary(tmp_path)
+    known = survey()
+    targets = make_targets(score_map(), known.deposits, area_share=0.1)
+    maps = [
+        imread(draw_scores(score_map(), targets, known, tmp_path / f"{flag}.png", supported=flag))
+        for flag in (True, False)
+    ]
+    assert maps[0].shape != maps[1].shape or (maps[0] != maps[1]).any()
+
+
+def test_elements_that_are_low_near_deposits_are_named(tmp_path):
+    known = survey()
+    near = known.samples.distance(known.deposits.union_all()) < 1500
+    known.samples["Na"] = np.where(near, 1.0, 5.0) + np.random.default_rng(1).random(len(near))
+    low = screen_elements(known.samples, known.deposits, ["Au", "Na"], radius=1500)
+    assert "looks for enrichment: Na." in summary(tmp_path, screening=low)
+    assert "looks for enrichment" not in summary(tmp_path)
+
+
+def test_numbers_that_would_cover_others_are_left_out_and_named():
+    def drawn(count: int) -> tuple[list[str], str]:
+        square = shapely.box(0, 0, 100, 100)
+        targets = gpd.GeoDataFrame({"number": range(1, count + 1)}, geometry=[square] * count, crs=GRID.crs)
+        axes = Figure().add_subplot()
+        axes.set(xlim=(-5, 5), ylim=(-5, 5))
+        said = _number_targets(axes, targets)
+        return [text.get_text() for text in axes.texts], said
+
+    assert drawn(4) == (["1", "2", "3", "4"], "")
+    assert drawn(6) == (["1", "2", "3", "4"], "; no room for 5, 6")
+    assert drawn(20)[1] == "; no room for 16 of them"
 
 
 def test_the_summary_counts_targets_as_they_are(tmp_path):

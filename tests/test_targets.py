@@ -137,13 +137,26 @@ def test_fault_distance_is_that_of_shapely():
     ends = rng.uniform([west, south], [east, north], (6, 2, 2))
     lines = [shapely.LineString(pair) for pair in ends[:4]] + [shapely.MultiLineString(list(ends[4:]))]
     faults = gpd.GeoDataFrame(geometry=lines, crs=GRID.crs)
-    targets = make_targets(make_scores(GRID, smooth_scores(8)), NO_DEPOSITS, faults=faults, area_share=0.1)
-    np.testing.assert_allclose(
-        targets["fault_distance_m"], [faults.distance(polygon).min() for polygon in targets.geometry]
-    )
+    score = smooth_scores(8)
+    targets = make_targets(make_scores(GRID, score), NO_DEPOSITS, faults=faults, area_share=0.1)
+    best = shapely.points(targets["x"], targets["y"])
+    np.testing.assert_allclose(targets["fault_distance_m"], [faults.distance(point).min() for point in best])
+    assert targets.geometry.contains(gpd.GeoSeries(best, crs=GRID.crs)).all()
+    rows, cols = GRID.rowcol(targets["x"], targets["y"])
+    np.testing.assert_allclose(score[rows, cols], targets["max_score"], rtol=1e-6)
     assert targets["fault_distance_m"].max() > 0
     none = make_targets(make_scores(GRID, two_hills()), NO_DEPOSITS, threshold=0.5)
     assert none["fault_distance_m"].isna().all()
+
+
+def test_a_target_knows_how_far_the_nearest_deposit_is():
+    deposits = points_in(GRID, *scattered_cells(GRID, 9, 3))
+    targets = make_targets(make_scores(GRID, smooth_scores(8)), deposits, area_share=0.1)
+    expected = [deposits.distance(polygon).min() for polygon in targets.geometry]
+    np.testing.assert_allclose(targets["deposit_distance_m"], expected)
+    assert ((targets["deposit_distance_m"] == 0) == (targets["status"] == "known")).all()
+    alone = make_targets(make_scores(GRID, smooth_scores(8)), NO_DEPOSITS, area_share=0.1)
+    assert alone["deposit_distance_m"].isna().all()
 
 
 def test_targets_by_vote_are_where_the_majority_votes_ore():

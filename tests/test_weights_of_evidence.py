@@ -219,6 +219,25 @@ def weigh(ore, *layers, **options):
     return weigh_evidence(stack, deposits, favourable=favourable, **options)
 
 
+@pytest.mark.parametrize("method", ["ascending", "descending", "categorical"])
+def test_ground_without_a_deposit_is_never_favourable(method):
+    """One cell of a million without a deposit: corrected by half a deposit, it has the largest contrast of all."""
+    rng = np.random.default_rng(0)
+    cells = rng.integers(2, 20, 1_000_000).astype(float)
+    points = np.repeat([9.0, 10.0, 11.0], 8)
+    cells[0] = {"ascending": 0, "descending": 50}.get(method, 50)
+    table = weights_table(cells, points, method)
+    rarest = table.loc[table["area"].idxmin()]
+    assert rarest["points"] == 0
+    assert rarest["studentised"] > 4
+    chosen = best_pattern("band", method, table).favourable
+    inside = {
+        "ascending": lambda v: v <= chosen, "descending": lambda v: v >= chosen, "categorical": lambda v: v in chosen,
+    }[method]  # fmt: skip
+    assert not (method == "categorical" and inside(cells[0]))
+    assert sum(inside(value) for value in points) >= 16
+
+
 def test_the_posterior_of_independent_bands_is_the_share_of_deposits():
     ore, first, second = independent_case()
     found = weigh(ore, first, second)
