@@ -252,7 +252,7 @@ def targets(
     Example: geomfaf targets demo/scores.tif demo/survey.gpkg demo/targets.gpkg --faults demo/survey.gpkg
     """
     from .bands import grid_of
-    from .targets import make_cells, make_targets
+    from .targets import make_cells, make_targets, placed_deposits
     from .write import read_raster, refuse_existing, write_layers, write_table
 
     for path in (out, out.with_suffix(".csv")):
@@ -264,7 +264,11 @@ def targets(
     evidence = read_raster(stack) if stack else None
     chosen = {key: options[key] for key in ("area_share", "threshold", "by", "min_cells")}
     found = make_targets(bands, points, stack=evidence, faults=lines, **chosen)
-    layers = {"targets": found, "cells": make_cells(bands, size, points), "deposits": points}
+    layers = {
+        "targets": found,
+        "cells": make_cells(bands, size, points),
+        "deposits": placed_deposits(bands, points, found),
+    }
     write_layers(layers, out, overwrite=overwrite)
     write_table(found.drop(columns="geometry"), out.with_suffix(".csv"), overwrite=overwrite)
     click.echo(str(out))

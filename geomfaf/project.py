@@ -53,7 +53,7 @@ from .report import draw_curves, draw_scores, draw_stack, is_supported, write_su
 from .settings import Project
 from .stack import build_stack
 from .starting_weights import pinned
-from .targets import make_cells, make_targets
+from .targets import make_cells, make_targets, placed_deposits
 from .variogram import autocorrelation_range
 from .verdict import block_lines
 from .write import file_hash, library_versions, write_findings, write_json, write_layers, write_raster, write_table
@@ -122,6 +122,7 @@ def run_project(project: Project, *, overwrite: bool = False) -> Path:
             verdict=assessed.verdict,
             chosen=chosen_model(project, assessed),
             targets=targets,
+            placed=placed_deposits(scores, survey.deposits, targets),
             stack=stack,
         )
     record = _record(project, survey, grid, folds, timings)
@@ -229,7 +230,9 @@ def _write_targets(
     cells = make_cells(scores, model.size, survey.deposits)
     out = project.out
     write_layers(
-        {"targets": targets, "cells": cells, "deposits": survey.deposits}, out / "targets.gpkg", overwrite=True
+        {"targets": targets, "cells": cells, "deposits": placed_deposits(scores, survey.deposits, targets)},
+        out / "targets.gpkg",
+        overwrite=True,
     )
     write_table(targets.drop(columns="geometry"), out / "targets.csv", overwrite=True)
     say(f"{len(targets)} targets, {int((targets['status'] == 'new').sum())} of them without a known deposit")

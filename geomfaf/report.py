@@ -25,6 +25,7 @@ from .stack import UNMAPPED
 from .write import finished_file
 
 OUTLINE = "#202020"
+DEPOSITS_LISTED = 30
 LEGEND_CLASSES = 12
 """Classes named beside a map; the rest of a long legend is counted."""
 
@@ -126,6 +127,7 @@ def write_summary(
     evaluation: pd.DataFrame,
     verdict: Sequence[str],
     targets: gpd.GeoDataFrame,
+    placed: gpd.GeoDataFrame,
     stack: xr.DataArray,
     chosen: str = NETWORK,
 ) -> Path:
@@ -162,6 +164,10 @@ def write_summary(
         "lies inside; `to deposit` is how far the nearest one is. `to fault` and `x, y` are those of the best cell.",
         "",
         "![score map](scores.png)",
+        "",
+        "## Known deposits on the map",
+        "",
+        *_deposit_lines(placed),
         "",
         "## Elements",
         "",
@@ -287,6 +293,27 @@ def _target_lines(targets: gpd.GeoDataFrame, area: float) -> list[str]:
     if first["extrapolated"] > 0.5:
         lines += ["", f"**Target {first['number']} lies on extrapolated ground**: nothing like it was learned from."]
     return lines
+
+
+def _deposit_lines(placed: gpd.GeoDataFrame) -> list[str]:
+    named = next((column for column in placed.columns if str(column).lower() == "name"), None)
+    shown = placed.sort_values("best_percent", na_position="last").head(DEPOSITS_LISTED)
+    table = pd.DataFrame(
+        {
+            "deposit": shown.index + 1 if named is None else shown[named].fillna(""),
+            "held-out": shown["map_heldout"].map(lambda v: _figure(v, "{:.3f}")),
+            "in best": shown["best_percent"].map(lambda v: _figure(v, "{:.1f} %")),
+            "score": shown["map_score"].map(lambda v: _figure(v, "{:.3f}")),
+            "target": shown["target"].map(lambda number: str(number) if number else ""),
+        }
+    )
+    missed = int((placed["target"] == 0).sum())
+    listed = f" The best {DEPOSITS_LISTED} are listed." if len(placed) > DEPOSITS_LISTED else ""
+    note = (
+        f"{len(placed) - missed} of {len(placed)} lie in a target.{listed} `in best`: how much of the ground scores as "
+        "high or higher, by models that never saw the place."
+    )
+    return [note, "", *_table(table)]
 
 
 def _percent(share: float) -> str:

@@ -122,6 +122,36 @@ TARGET_COLUMNS = (
 )  # fmt: skip
 
 
+def placed_deposits(scores: xr.DataArray, deposits: gpd.GeoDataFrame, targets: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    """Return the deposits with what the map says of their place.
+
+    Returns
+    -------
+    GeoDataFrame
+        The given columns and map_score, map_heldout (the score by the model that never saw the place), best_percent
+        (percentage of the valid ground whose held-out score is at least as high; without held-out scores, whose score
+        is) and target (the number of the target that it lies in, 0 = none). A name that is taken gets ``_`` behind it.
+    """
+    grid = grid_of(scores)
+    layers = dict(zip(("map_score", "map_heldout"), score_values(scores, ("score", "heldout_score")), strict=True))
+    rows, cols = grid.rowcol(deposits.geometry.x, deposits.geometry.y)
+    found = {name: np.where(rows >= 0, layer[rows, cols], np.nan).astype(float) for name, layer in layers.items()}
+    ranked = "map_heldout" if np.isfinite(layers["map_heldout"]).any() else "map_score"
+    ground = np.sort(layers[ranked][np.isfinite(layers[ranked])])
+    at_least = len(ground) - np.searchsorted(ground, found[ranked], "left")
+    found["best_percent"] = np.where(np.isfinite(found[ranked]), 100 * at_least / max(1, len(ground)), np.nan)
+    numbers = np.zeros(len(deposits), int)
+    if len(targets) and len(deposits):
+        at, polygon = shapely.STRtree(targets.geometry.to_numpy()).query(deposits.geometry, predicate="intersects")
+        numbers[at] = targets["number"].to_numpy()[polygon]
+    placed = deposits.copy()
+    for name, column in {**found, "target": numbers}.items():
+        while name in placed:
+            name += "_"
+        placed[name] = column
+    return placed
+
+
 def _best_ground(
     score: np.ndarray, votes: np.ndarray, area_share: float, threshold: float | None, by: str
 ) -> np.ndarray:

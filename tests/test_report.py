@@ -23,7 +23,7 @@ from geomfaf.report import (
     write_summary,
 )
 from geomfaf.screen import screen_elements
-from geomfaf.targets import make_targets
+from geomfaf.targets import make_targets, placed_deposits
 
 GRID = make_grid(60, 80)
 VERDICT = ["MFAF's map ranks unseen deposits better than chance (7 of 9).", "Extra trees beats MFAF here: prefer it."]
@@ -78,6 +78,7 @@ def summary(tmp_path, **changes) -> str:
         "stack": make_stack(GRID),
         **changes,
     }
+    content.setdefault("placed", placed_deposits(score_map(), known.deposits, content["targets"]))
     return write_summary(tmp_path / "summary.md", **content).read_text(encoding="utf-8")
 
 
@@ -105,6 +106,19 @@ def test_the_summary_holds_the_verdict_and_the_counts(tmp_path):
     assert "those of **extra trees**" in summary(tmp_path, chosen="extra trees")
     assert "120 sampled places, 6 known deposits, 48 km2 in cells of 100 m (60 x 80)" in text
     assert "Gold (ppb); Copper (ppm); Geology" in text
+
+
+def test_known_deposits_are_listed_with_what_the_map_says_of_them(tmp_path):
+    known = survey()
+    named = known.deposits.assign(Name=[f"mine {number}" for number in range(6)])
+    targets = make_targets(score_map(), named, area_share=0.1)
+    placed = placed_deposits(score_map(), named, targets)
+    text = summary(tmp_path, targets=targets, placed=placed)
+    listed = next(t for t in tables(text) if t[0][0] == "deposit")
+    best = placed.sort_values("best_percent")
+    assert [row[0] for row in listed[2:]] == best["Name"].tolist()
+    assert [row[4] for row in listed[2:]] == [str(n) if n else "" for n in best["target"]]
+    assert f"{int((placed['target'] > 0).sum())} of 6 lie in a target." in text
 
 
 def test_a_map_that_is_not_better_than_chance_says_so_where_its_targets_are(tmp_path):
@@ -156,7 +170,7 @@ def test_the_summary_counts_targets_as_they_are(tmp_path):
 
 def test_every_table_of_the_summary_has_rows_of_one_length(tmp_path):
     found = tables(summary(tmp_path))
-    assert len(found) == 5
+    assert len(found) == 6
     for table in found:
         assert len({len(row) for row in table}) == 1
         assert set(table[1]) == {"---"}

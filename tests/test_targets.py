@@ -8,7 +8,7 @@ from builders import LEGEND, box_of, make_grid, make_scores, make_stack, points_
 
 from geomfaf.bands import Band, as_dataarray
 from geomfaf.errors import DataError, UsageError
-from geomfaf.targets import TARGET_COLUMNS, make_cells, make_targets
+from geomfaf.targets import TARGET_COLUMNS, make_cells, make_targets, placed_deposits
 from geomfaf.windows import tiled_windows
 
 GRID = make_grid(90, 110)
@@ -157,6 +157,26 @@ def test_a_target_knows_how_far_the_nearest_deposit_is():
     assert ((targets["deposit_distance_m"] == 0) == (targets["status"] == "known")).all()
     alone = make_targets(make_scores(GRID, smooth_scores(8)), NO_DEPOSITS, area_share=0.1)
     assert alone["deposit_distance_m"].isna().all()
+
+
+def test_deposits_learn_their_score_rank_and_target():
+    score = smooth_scores(8)
+    deposits = points_in(GRID, *scattered_cells(GRID, 9, 3)).assign(target="mine")
+    scores = make_scores(GRID, score, heldout_score=smooth_scores(5))
+    targets = make_targets(scores, deposits, area_share=0.1)
+    placed = placed_deposits(scores, deposits, targets)
+    heldout = scores.sel(band="heldout_score").values
+    rows, cols = GRID.rowcol(deposits.geometry.x, deposits.geometry.y)
+    np.testing.assert_allclose(placed["map_score"], score[rows, cols], rtol=1e-6)
+    np.testing.assert_allclose(placed["map_heldout"], heldout[rows, cols])
+    ground = heldout[np.isfinite(heldout)]
+    expected = [100 * (ground >= v).mean() if np.isfinite(v) else np.nan for v in heldout[rows, cols]]
+    np.testing.assert_allclose(placed["best_percent"], expected)
+    inside = [targets.loc[targets.contains(point), "number"].sum() for point in deposits.geometry]
+    assert placed["target_"].tolist() == inside
+    assert (placed["target"] == "mine").all()
+    off = deposits.iloc[:1].translate(1e6)
+    assert placed_deposits(scores, gpd.GeoDataFrame(geometry=off), targets)["best_percent"].isna().all()
 
 
 def test_targets_by_vote_are_where_the_majority_votes_ore():
