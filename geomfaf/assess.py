@@ -111,6 +111,7 @@ def assess_map(
         size=model.size,
         models=settings.get("optimism", ("extra trees",)),
         bands=bands,
+        device=model.members[0].classifier.device,
         options=model.options,
         seed=model.seed,
     )
@@ -143,7 +144,16 @@ def _null_tests(
     block, margin = max(2, round(model.folds.block / factor)), math.ceil(model.folds.margin / factor)
     shifts = settings.get("shifts", SHIFTS), settings.get("network_shifts", 0)
     found = [
-        null_test(evidence, deposits, block=block, margin=margin, shifts=count, network=network, seed=model.seed)
+        null_test(
+            evidence,
+            deposits,
+            block=block,
+            margin=margin,
+            shifts=count,
+            network=network,
+            seed=model.seed,
+            device=model.members[0].classifier.device,
+        )
         if count
         else None
         for count, network in zip(shifts, (None, model.options), strict=True)
@@ -258,7 +268,10 @@ def _network_on(draw: Draw, model: Model, stack: xr.DataArray, stride: int | Non
     bands = [[name for name in named if name in member.bands] for member in model.members]
 
     def compute() -> dict[str, np.ndarray]:
-        again = train_model(stack, draw.windows, model.folds, options=model.options, bands=bands, seed=draw.seed)
+        device = model.members[0].classifier.device
+        again = train_model(
+            stack, draw.windows, model.folds, options=model.options, bands=bands, seed=draw.seed, device=device
+        )
         found = network_draw(again, stack, draw.windows, stride=stride)
         parts = {f"map {name}": values for name, values in found.maps.items()}
         return parts | {f"windows {name}": values for name, values in found.scores.items()}

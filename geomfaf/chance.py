@@ -81,6 +81,7 @@ def null_test(
     way: str = "torus",
     model: str = MODEL,
     network: Training | None = None,
+    device: str = "auto",
     seed: int = 0,
 ) -> NullTest:
     """Score the deposits, and the same pattern of deposits moved at random, on held-out ground by a simple model.
@@ -115,7 +116,7 @@ def null_test(
         raise UsageError(f'moving deposits by "{way}" is unknown: use {", ".join(WAYS)}.')
     size = max(LEAST_WINDOW, margin)
     ground = _Ground(stack, block, margin if network is None else size, seed)
-    learn = ground.by_table(model) if network is None else ground.by_network(stack, network, size)
+    learn = ground.by_table(model) if network is None else ground.by_network(stack, network, size, device)
     rows, cols = deposit_cells(deposits, ground.grid)
     cells = ground.number[rows, cols]
     cells = np.unique(cells[cells >= 0])
@@ -176,7 +177,7 @@ class _Ground:
         return learn
 
     def by_network(
-        self, stack: xr.DataArray, options: Training, size: int
+        self, stack: xr.DataArray, options: Training, size: int, device: str
     ) -> Callable[[np.ndarray, np.ndarray, int], Scorer]:
         """Return what trains MFAF on the windows centred on cells, everything learned from these windows."""
         bands, names = bands_of(stack), [str(name) for name in stack["band"].values]
@@ -187,7 +188,7 @@ class _Ground:
         def learn(cells: np.ndarray, labels: np.ndarray, seed: int) -> Scorer:
             raw = windows(cells).swapaxes(0, 1)
             encoder = fit_encoder(raw.reshape(len(names), -1), bands)
-            classifier = MFAFClassifier(options.fresh(), seed=seed)
+            classifier = MFAFClassifier(options.fresh(), seed=seed, device=device)
             places = np.column_stack([self.rows[cells], self.cols[cells]]).astype(float)
             with quiet():
                 x = np.ascontiguousarray(encoder.transform(raw, names).swapaxes(0, 1))

@@ -233,7 +233,10 @@ def screen(
     checked, findings = check_survey(survey_of(survey, crs), **settings_of(survey, "check"))
     require_accepted(findings)
     checked = in_composition(checked, survey, log_ratio)
-    table = screen_elements(checked.samples, checked.deposits, checked.elements, **options)
+    source = click.get_current_context().get_parameter_source
+    given = {key: value for key, value in options.items() if source(key) != click.core.ParameterSource.DEFAULT}
+    chosen = {**options, **settings_of(survey, "screen"), **given}
+    table = screen_elements(checked.samples, checked.deposits, checked.elements, **chosen)
     click.echo(f'samples within {table.attrs["radius"]:g} m of a deposit are "ore"', err=True)
     print_table(table, as_json)
     if out:

@@ -83,9 +83,11 @@ def train(
     from .model_files import save_model
     from .processes import process_group
     from .recipe import training_options
-    from .write import read_raster, refuse_existing, write_table
+    from .write import make_folder, read_raster, refuse_existing, write_table
 
-    refuse_existing(out / "model.json", overwrite)
+    for name in ("model.json", "weights.safetensors", "partners.safetensors", "attention.csv"):
+        refuse_existing(out / name, overwrite)
+    make_folder(out)
     bands = read_raster(stack)
     labelled, folds = read_folds(windows, grid_of(bands))
     changes["weights"] = changes["weights"] and str(changes["weights"])
@@ -114,9 +116,10 @@ def predict(stack: Path, model: Path, out: Path, device: str, overwrite: bool, *
     """
     from .model_files import load_model
     from .predict import predict_scores
-    from .write import read_raster, refuse_existing, write_raster
+    from .write import read_raster, refuse_existing, require_folder_of, write_raster
 
     refuse_existing(out, overwrite)
+    require_folder_of(out)
     scores = predict_scores(load_model(model, device=device), read_raster(stack), **options)
     click.echo(str(write_raster(scores, out, overwrite=overwrite)))
 

@@ -45,7 +45,9 @@ def together(*options: Callable) -> Callable:
 
 
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace a result that is already there.")
-seed_option = click.option("--seed", default=0, show_default=True, help="Seed of everything random.")
+seed_option = click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of everything random."
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
 log_ratio_option = click.option(
     "--log-ratio",

@@ -143,10 +143,15 @@ def run_experiment(
     if seeds < 1:
         raise UsageError(f"seeds = {seeds} must be at least 1.")
     run, methods = Path(run), TABLES[table][1]
-    for name in ("stack.tif", "windows.gpkg", "model/model.json"):
+    for name in ("stack.tif", "windows.gpkg", "model/model.json", "run.json"):
         if not (run / name).exists():
             raise UsageError(f"{run} holds no finished run, {name} is missing: run `geomfaf run` on the project first.")
-    base = alone(load_model(run / "model", device="cpu").options)
+    model = load_model(run / "model", device="cpu")
+    own = read_folds(run / "windows.gpkg", model.folds.grid)[1]
+    splits = [(folds.block, folds.margin, folds.table.tolist()) for folds in (own, model.folds)]
+    if splits[0] != splits[1]:
+        raise UsageError(f"the folds in {run}/windows.gpkg are not those of its model: run `geomfaf run` again.")
+    base = alone(model.options)
     seeds, base = (1, replace(base, epochs=QUICK_EPOCHS, least_steps=0)) if quick else (seeds, base)
     inputs = [file_hash(run / "stack.tif"), file_hash(run / "windows.gpkg"), _model_inputs(run), library_versions()]
     jobs = {}

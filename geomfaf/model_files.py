@@ -22,7 +22,7 @@ from .folds import Folds
 from .model import FoldModel, Model
 from .partners import restore_partners
 from .recipe import Training
-from .starting_weights import FORMAT, band_from, grid_from, grid_record
+from .starting_weights import FORMAT, band_from, grid_from, grid_record, read_description
 from .train import restore_classifier
 from .write import file_hash, finished_file, library_versions, write_json
 
@@ -88,7 +88,7 @@ def load_model(folder: str | Path, *, device: str = "auto") -> Model:
     for name in ("model.json", "weights.safetensors"):
         if not (folder / name).exists():
             raise UsageError(f"{folder} holds no model: {name} is missing. Train one with `geomfaf train`.")
-    content = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    content = read_description(folder / "model.json")
     if content.get("format") != FORMAT:
         raise ModelMismatchError(
             f"{folder}/model.json has format {content.get('format')}; this version reads {FORMAT}."

@@ -73,6 +73,7 @@ def draw_windows(
     """
     if rule not in RULES:
         raise UsageError(f'negatives by the rule "{rule}" are unknown: use {", ".join(RULES)}.')
+    require_negatives(negatives)
     grid, valid = folds.grid, valid_cells(stack)
     ore = windows[windows["label"] == 1]
     rows, cols = window_centres(ore, grid)
@@ -193,3 +194,9 @@ def _class_weights(stack: xr.DataArray, pool: tuple, ore: tuple) -> np.ndarray:
     length = max(here.max(), there.max()) + 1
     shares = [np.bincount(part, minlength=length) / len(part) for part in (there, here)]
     return (shares[0][here] / shares[1][here]) if len(here) else np.zeros(0)
+
+
+def require_negatives(negatives: object) -> None:
+    """Raise :class:`UsageError` unless there is a positive number of barren windows for each deposit."""
+    if isinstance(negatives, bool) or not isinstance(negatives, (int, float)) or not 0 < negatives < np.inf:
+        raise UsageError(f"negatives = {negatives!r} must be above 0: barren windows for each deposit, such as 4.")

@@ -40,6 +40,7 @@ def measure_optimism(
     bands: Sequence[Sequence[str]] | None = None,
     options: Training | None = None,
     seed: int = 0,
+    device: str = "auto",
 ) -> pd.DataFrame:
     """Judge the same models on the same overlapping windows by a random split and by the spatial folds.
 
@@ -70,7 +71,10 @@ def measure_optimism(
     random = [(part != k, part == k, anyone) for k in range(PARTS)]
     rows = []
     for model in track(list(models), "measuring optimism", unit="models"):
-        judge = _network(stack, windows, options, seed) if model == NETWORK else _simple(stack, windows, model, seed)
+        if model == NETWORK:
+            judge = _network(stack, windows, options, seed, device)
+        else:
+            judge = _simple(stack, windows, model, seed)
         found = []
         for splits in (random, spatial):
             scores = np.full(len(labels), np.nan)
@@ -116,13 +120,15 @@ def _simple(stack: xr.DataArray, windows: gpd.GeoDataFrame, name: str, seed: int
     return judge
 
 
-def _network(stack: xr.DataArray, windows: gpd.GeoDataFrame, options: Training | None, seed: int) -> Callable:
+def _network(
+    stack: xr.DataArray, windows: gpd.GeoDataFrame, options: Training | None, seed: int, device: str
+) -> Callable:
     # Starting weights would blur what the splits differ in; a correction needs folds, and a random split has none.
     fresh = replace((options or training_options()).fresh(), joining="mean")
 
     def judge(train: np.ndarray, test: np.ndarray, bands: list[str]) -> np.ndarray:
         with quiet():
-            member = fit_member(stack, windows[train], bands, options=fresh, seed=seed)
+            member = fit_member(stack, windows[train], bands, options=fresh, seed=seed, device=device)
         return member.judge_windows(stack, windows[test])[0]
 
     return judge

@@ -120,6 +120,8 @@ def pretrain_network(
     options = options or Training()
     if steps < 1 or options != options.fresh():
         raise UsageError(f"steps = {steps} must be at least 1, and pretraining begins at random: leave weights out.")
+    if not 2 <= size <= min(stack.shape[1:]):
+        raise UsageError(f"a window of {size} cells does not fit a stack of {stack.shape[1]} x {stack.shape[2]} cells.")
     bands, valid, place = bands_of(stack), valid_cells(stack), choose_device(device)
     size = seen_size(options, size)
     places = unlabelled_windows(valid, size)

@@ -24,8 +24,10 @@ from .assess import (
     risk_return_bands,
     with_applicability,
 )
+from .bands import bands_of
 from .check import check_survey
 from .compositions import use_log_ratios
+from .devices import choose_device
 from .errors import OutputExistsError, UsageError
 from .evaluate import evaluate_paper_protocol
 from .explain import factor_attention
@@ -52,7 +54,7 @@ from .read import Survey
 from .report import draw_curves, draw_scores, draw_stack, is_supported, write_summary
 from .settings import Project
 from .stack import build_stack
-from .starting_weights import pinned
+from .starting_weights import grid_record, pinned
 from .targets import make_cells, make_targets, placed_deposits
 from .variogram import autocorrelation_range
 from .verdict import block_lines
@@ -66,7 +68,7 @@ def run_project(project: Project, *, overwrite: bool = False) -> Path:
     given; even then, a trained model whose inputs did not change is used again.
     """
     out = project.out
-    training_settings(project)  # a wrong one is refused now, not after minutes of gridding
+    choose_device(training_settings(project)[1])  # wrong ones are refused now, not after minutes of gridding
     if (out / "run.json").exists() and not overwrite:
         raise OutputExistsError(f"{out} holds a finished run: remove it, change out =, or use --overwrite.")
     out.mkdir(parents=True, exist_ok=True)
@@ -137,9 +139,10 @@ def _train(
     options, device = training_settings(project)
     options = pinned(options)
     bands = bands_in_folds(stack, chosen)
-    split = (folds.block, folds.margin, folds.table.tolist())
+    split = (folds.block, folds.margin, folds.linkage, folds.table.tolist(), grid_record(folds.grid))
+    named = [asdict(band) for band in bands_of(stack)]
     choices = asdict(replace(options, weights=""))  # the hash stands for the file, wherever it lies
-    state = (choices, bands, project.seed, windows.drop(columns="geometry").to_csv(), split)
+    state = (choices, bands, project.seed, windows.drop(columns="geometry").to_csv(), split, named)
     digest = hashlib.sha256(json.dumps([state, library_versions()]).encode())
     digest.update(stack.values.tobytes())
     fingerprint, folder = digest.hexdigest()[:16], project.out / "model"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, fields, replace
 
 from .augment import NOISE_VARIANCE
+from .backbones import BACKBONES, make_backbone
 from .baselines import make_baseline
 from .calibrate import KINDS
 from .errors import UsageError, nearest_name
@@ -63,6 +65,16 @@ class Training:
             value, kind = getattr(self, option.name), kinds.get(str(option.type), object)
             if not isinstance(value, kind) or (isinstance(value, bool) and option.type != "bool"):
                 raise UsageError(f"{option.name} = {value!r} is not of the kind {option.type}.")
+            if isinstance(value, float) and not math.isfinite(value):
+                raise UsageError(f"{option.name} = {value} must be a finite number.")
+        if self.backbone not in BACKBONES:
+            make_backbone(self.backbone, 1, 16)  # refuses a name that it does not know
+        if self.temperature <= 0 or not 0 <= self.momentum < 1 or self.patience < 0 or self.least_steps < 0:
+            raise UsageError(
+                "temperature must be positive, momentum from 0 to less than 1, patience and least_steps not negative."
+            )
+        if self.dilations is not None and not all(isinstance(rate, int) for rate in self.dilations):
+            raise UsageError(f"dilations = {list(self.dilations)} must be whole numbers.")
         if self.dilations is not None and (not self.dilations or min(self.dilations) < 1) and self.dilations != (0,):
             raise UsageError(f"dilations = {self.dilations} must be whole numbers from 1, or [0] for no branches.")
         if self.learning_rate <= 0 or self.weight_decay < 0 or self.noise < 0 or not 0 < self.validation < 1:
@@ -131,4 +143,6 @@ def training_options(preset: str = "compact", **changes: object) -> Training:
     for name in ("dilations", "partners"):
         if isinstance(changes.get(name), list):
             changes[name] = tuple(changes[name])  # type: ignore[arg-type]
+        elif not isinstance(changes.get(name, ()), (tuple, type(None))):
+            raise UsageError(f"{name} = {changes[name]!r} must be a list.")
     return replace(PRESETS[preset], **changes)  # type: ignore[arg-type]

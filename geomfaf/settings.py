@@ -58,6 +58,7 @@ class Project:
 def load_project(path: str | Path) -> Project:
     """Read ``geomfaf.toml``; a key that no stage knows is refused with the nearest one that exists."""
     path = Path(path)
+    path = path / "geomfaf.toml" if path.is_dir() else path
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -70,6 +71,7 @@ def load_project(path: str | Path) -> Project:
         tables = {*known, *ROLES}
         if name not in top | tables or isinstance(value, dict) != (name in tables):
             raise UsageError(f'{path.name}: "{name}" is no setting.{nearest_name(name, top | tables)}')
+    _require_kinds(path, content)
     sources: dict[str, Source] = {}
     extra = {"samples": {"elements", "units"}, "geology": {"column"}}
     for role in ROLES:
@@ -128,6 +130,38 @@ def allowed_keys() -> dict[str, set[str]]:
         "evaluate": {"baselines", "paper_protocol", "draws", "network_draws", "optimism", "shifts", "network_shifts"},
         "targets": keywords(make_targets, without=("stack", "faults")),
     }
+
+
+_KINDS: dict[tuple[str, ...], tuple[type, ...]] = {
+    ("out",): (str,),
+    ("preset",): (str,),
+    ("crs",): (str,),
+    ("seed",): (int,),
+    **{(role, key): (str,) for role in ROLES for key in ("path", "layer")},
+    ("windows", "size"): (int,),
+    ("windows", "strides"): (list,),
+    ("windows", "min_distance"): (int,),
+    ("windows", "negatives"): (int, float),
+    ("folds", "count"): (int,),
+    ("folds", "block"): (int,),
+    ("folds", "zones"): (str,),
+    ("grid", "cell"): (int, float),
+    ("predict", "stride"): (int,),
+}
+_WORDS = {str: "a text in quotes", int: "a whole number", float: "a number", list: "a list such as [128, 96]"}
+
+
+def _require_kinds(path: Path, content: Mapping[str, Any]) -> None:
+    """Raise :class:`UsageError` for a value of the wrong kind, before any work is done with it."""
+    for keys, kinds in _KINDS.items():
+        value: Any = content
+        for key in keys:
+            value = value.get(key) if isinstance(value, Mapping) else None
+        if value is not None and (isinstance(value, bool) or not isinstance(value, kinds)):
+            where = f"[{keys[0]}] {keys[1]}" if len(keys) == 2 else keys[0]
+            raise UsageError(f"{path.name}: {where} = {value!r} must be {_WORDS[kinds[-1]]}.")
+    if content.get("seed", 0) < 0:
+        raise UsageError(f"{path.name}: seed = {content['seed']} must not be negative.")
 
 
 def _model_name(name: object) -> str:

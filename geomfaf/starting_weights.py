@@ -181,8 +181,20 @@ def _located(path: str | Path) -> tuple[Path, Path | None]:
     )
 
 
+def read_description(path: Path) -> dict[str, Any]:
+    """Return the description of a model or of pretrained weights; refused where it is cut short or not one."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelMismatchError(f"{path} cannot be read: {error}. Copy the folder again, or train anew.") from error
+    needed = {"weights_sha256", "training"}
+    if not isinstance(content, dict) or (content.get("format") == FORMAT and not needed <= set(content)):
+        raise ModelMismatchError(f"{path} does not describe a model: it was changed. Copy it again, or train anew.")
+    return content
+
+
 def _own_folder(path: Path, description: Path, sha256: str) -> StartingWeights:
-    content = json.loads(description.read_text(encoding="utf-8"))
+    content = read_description(description)
     if content.get("format") != FORMAT:
         raise ModelMismatchError(f"{description} has format {content.get('format')}; this version reads {FORMAT}.")
     weights = description.with_name("weights.safetensors")

@@ -112,6 +112,11 @@ class MFAFClassifier:
                 continue
             loss = _one_epoch(net, optimiser, inputs, targets, before, options, epoch, self.seed)
             held_loss = _loss_of(net, x_held, y_held, options, device, prior_held) if len(y_held) else None
+            if not math.isfinite(loss):
+                raise DataError(
+                    f"the training diverged in epoch {epoch + 1}: its loss is {loss}. Lower learning_rate "
+                    f"({options.learning_rate:g})."
+                )
             state.record(epoch, loss, held_loss, net)
             if checkpoint is not None and time.monotonic() - saved > CHECKPOINT_SECONDS:
                 state.save(checkpoint, key, net, optimiser)

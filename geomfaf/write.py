@@ -33,13 +33,26 @@ def refuse_existing(path: str | Path, overwrite: bool) -> None:
         raise OutputExistsError(f"{path} exists: choose another name or allow it with --overwrite (overwrite=True).")
 
 
+def require_folder_of(path: Path) -> None:
+    """Raise :class:`UsageError` when a file's folder does not exist."""
+    if not path.parent.is_dir():
+        raise UsageError(f"the folder {path.parent} does not exist: create it or choose another place for {path.name}.")
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder for results; refused where a file has its name, or where it may not be made."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"the folder {path} cannot be made: {error.strerror}. Choose another place.") from error
+
+
 @contextmanager
 def finished_file(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
     """Give a temporary path beside ``path`` that takes its name when the block ends without an error."""
     path = Path(path)
     refuse_existing(path, overwrite)
-    if not path.parent.is_dir():
-        raise UsageError(f"the folder {path.parent} does not exist: create it or choose another place for {path.name}.")
+    require_folder_of(path)
     beside = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
         yield beside

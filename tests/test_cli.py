@@ -187,6 +187,63 @@ def test_an_unknown_key_in_the_project_names_the_nearest_one(tmp_path, text, hin
     refused(call("run", tmp_path / "geomfaf.toml"), 2, hint)
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("seed = -1", "seed = -1 must not be negative"),
+        ("out = 5", "out = 5 must be a text in quotes"),
+        ('[windows]\nsize = "8"', "[windows] size = '8' must be a whole number"),
+        ("[windows]\nsize = 8.5", "[windows] size = 8.5 must be a whole number"),
+        ("[windows]\nstrides = 4", "[windows] strides = 4 must be a list"),
+        ('[windows]\nnegatives = "4"', "must be a number"),
+        ("[folds]\ncount = 2.5", "[folds] count = 2.5 must be a whole number"),
+        ("[folds]\nzones = 5", "must be a text in quotes"),
+        ("[samples]\npath = 5", "[samples] path = 5 must be a text"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_refused_before_any_work(tmp_path, text, words):
+    (tmp_path / "geomfaf.toml").write_text(text + "\n")
+    result = call("run", tmp_path)  # the folder stands for its geomfaf.toml
+    assert result.exit_code == 2
+    assert words in " ".join(result.stderr.split())
+    assert "Traceback" not in result.output
+
+
+def test_places_that_cannot_be_written_are_refused_before_any_work(tmp_path):
+    """The inputs are no rasters: whoever read them first would complain about them."""
+    for name in ("stack.tif", "windows.gpkg", "file"):
+        (tmp_path / name).write_text("nothing")
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "weights.safetensors").write_text("kept")
+    inputs = tmp_path / "stack.tif", tmp_path / "windows.gpkg"
+    for words, said in (
+        (("train", *inputs, tmp_path / "model"), "weights.safetensors exists"),
+        (("train", *inputs, tmp_path / "file" / "model"), "cannot be made"),
+        (("predict", tmp_path / "stack.tif", tmp_path / "model", tmp_path / "none" / "s.tif"), "does not exist"),
+    ):
+        result = call(*words)
+        assert result.exit_code != 0
+        assert said in " ".join(result.stderr.split())
+    assert (tmp_path / "model" / "weights.safetensors").read_text() == "kept"
+
+
+def test_pretraining_refuses_windows_that_do_not_fit(tmp_path):
+    write_raster(make_stack(make_grid(40, 40)), tmp_path / "stack.tif")
+    for size in (0, -3, 1, 41):
+        result = call("pretrain", tmp_path / "stack.tif", tmp_path / "out", "--size", size, "--steps", 1)
+        assert "does not fit a stack of 40 x 40 cells" in " ".join(result.stderr.split())
+
+
+def test_the_screening_of_a_project_file_is_the_files(demo, tmp_path):
+    toml = tmp_path / "geomfaf.toml"
+    assert call("init", demo / "demo" / "survey.gpkg", "--toml", toml).exit_code == 0
+    toml.write_text(toml.read_text().replace("[screen]", "[screen]\ncritical = 99.0"))
+    kept = [row["kept"] for row in json.loads(call("screen", toml, "--json").stdout)]
+    assert not any(kept)
+    given = [row["kept"] for row in json.loads(call("screen", toml, "--json", "--critical", "2.58").stdout)]
+    assert any(given)
+
+
 def test_a_finished_run_is_kept_without_overwrite(tmp_path):
     survey = write_survey(tmp_path / "s.gpkg")
     assert call("init", survey, "--toml", tmp_path / "p.toml").exit_code == 0

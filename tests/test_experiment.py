@@ -1,6 +1,7 @@
 """The paper's experiments on a small finished run: figures, resuming, the page and the published numbers."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -35,6 +36,7 @@ def run(tmp_path, monkeypatch):
     write_raster(case.stack, tmp_path / "stack.tif")
     write_layers({"windows": case.windows, "folds": case.folds.blocks()}, tmp_path / "windows.gpkg")
     save_model(case.train(options=OPTIONS), tmp_path / "model")
+    (tmp_path / "run.json").write_text("{}")
     monkeypatch.setitem(TABLES, "table3", ("Small", METHODS))
     monkeypatch.setattr("geomfaf.experiment.LEAST_EPOCHS", 1)
     return tmp_path
@@ -59,6 +61,18 @@ def test_figures_are_those_of_held_out_windows_mean_and_spread_over_seeds(run):
         assert table.loc["plain", f"{name}_sd"] == pytest.approx(np.std(values, ddof=1))
     assert table.loc["plain", "windows"] == len(case.windows)
     assert table.loc["branches", "auc_published"] == 60
+
+
+def test_a_run_that_was_not_finished_or_has_other_folds_is_refused(run):
+    """Its bands were screened without the old folds' ground: on new folds they would leak."""
+    case = small_case()
+    folds = replace(case.folds, table=case.folds.table[::-1].copy())
+    write_layers({"windows": case.windows, "folds": folds.blocks()}, run / "windows.gpkg", overwrite=True)
+    with pytest.raises(UsageError, match="are not those of its model"):
+        run_experiment("table3", run, seeds=1, workers=1)
+    (run / "run.json").unlink()
+    with pytest.raises(UsageError, match=r"run\.json is missing"):
+        run_experiment("table3", run, seeds=1, workers=1)
 
 
 @pytest.mark.parametrize("protocol", ["spatial", "paper"])

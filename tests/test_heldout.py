@@ -14,6 +14,7 @@ from builders import (
     small_scores,
 )
 
+import geomfaf.train
 from geomfaf.assess import (
     affordable_draws,
     assess_map,
@@ -157,6 +158,14 @@ def assessed(case, **settings):
     options = {"baselines": ["logistic regression", "best band"], "shifts": 9, "optimism": ["best band"], **settings}
     found = assess_map(model, case.stack, tables, case.deposits, scores, evidence=case.stack, settings=options)
     return found, model, scores, tables
+
+
+def test_every_training_of_an_assessment_is_on_the_models_device(monkeypatch):
+    asked, real = [], geomfaf.train.choose_device
+    monkeypatch.setattr("geomfaf.train.choose_device", lambda name: asked.append(name) or real(name))
+    assessed(drawn_case(), network_draws=2, network_shifts=1, optimism=["MFAF"], baselines=["best band"])
+    assert len(asked) > 10
+    assert set(asked) == {"cpu"}
 
 
 def test_an_assessment_holds_every_part_and_its_figures_agree():

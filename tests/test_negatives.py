@@ -131,3 +131,10 @@ def test_nodata_ground_is_never_drawn():
     table = draw_windows(windows, spatial_folds(windows, grid, valid, count=2), stack)
     rows, cols = window_centres(table[table["label"] == 0], grid)
     assert valid[rows, cols].all()
+
+
+@pytest.mark.parametrize("number", [-1, 0, float("nan"), float("inf"), "4", True])
+def test_a_number_of_barren_windows_that_makes_none_or_all_is_refused(number):
+    case = Case()
+    with pytest.raises(UsageError, match="must be above 0"):
+        draw_windows(case.windows, case.folds, case.stack, negatives=number)

@@ -10,6 +10,7 @@ import torch
 import torchvision
 from builders import QUICK, Case, make_grid, make_stack, small_case, small_model
 from click.testing import CliRunner
+from pyproj import CRS
 from safetensors.torch import save_file
 from torch import nn
 
@@ -24,7 +25,7 @@ from geomfaf.model_files import load_model, save_model
 from geomfaf.pretrain import pretrain_network, save_pretrained
 from geomfaf.recipe import Training
 from geomfaf.settings import Project, load_project
-from geomfaf.starting_weights import SAFE_TORCH, pinned, read_starting_weights
+from geomfaf.starting_weights import FORMAT, SAFE_TORCH, pinned, read_starting_weights
 from geomfaf.train import MFAFClassifier, make_network
 from geomfaf.write import write_layers, write_raster
 
@@ -241,6 +242,38 @@ def test_other_weights_are_another_training(tmp_path, monkeypatch):
     assert not torch.equal(one["branches.0.conv.weight"], other["branches.0.conv.weight"])
     with pytest.raises(ModelMismatchError, match="the training began with"):
         pinned(trained[0].options)
+
+
+def test_another_legend_or_crs_is_another_training(tmp_path, monkeypatch):
+    trained, real, case = [], geomfaf.project.train_model, small_case()
+    monkeypatch.setattr("geomfaf.project.train_model", lambda *a, **k: trained.append(1) or real(*a, **k))
+    settings = {"dilations": [1, 2], "epochs": 1, "least_steps": 1, "device": "cpu"}
+    project = Project(tmp_path, {}, tmp_path / "out", stages={"train": settings})
+    everything = [list(case.stack["band"].values)] * case.folds.count
+    bands = bands_of(case.stack)
+    renamed = [replace(b, legend={k: f"new {v}" for k, v in b.legend.items()}) for b in bands]
+    moved = replace(case.folds.grid, crs=CRS.from_epsg(32650))
+    for stack, folds, windows in (
+        (case.stack, case.folds, case.windows),
+        (case.stack, case.folds, case.windows),
+        (as_dataarray(case.stack.values, case.folds.grid, renamed), case.folds, case.windows),
+        (
+            as_dataarray(case.stack.values, moved, bands),
+            replace(case.folds, grid=moved),
+            case.windows.set_crs(32650, allow_override=True),
+        ),
+    ):
+        geomfaf.project._train(project, stack, windows, folds, everything)
+    assert len(trained) == 3
+
+
+@pytest.mark.parametrize("text", ['{"format": ', "[]", '{"format": FORMAT}'])
+def test_a_damaged_description_is_refused_in_words(tmp_path, text):
+    folder = save_model(small_model(), tmp_path / "model")
+    (folder / "model.json").write_text(text.replace("FORMAT", json.dumps(FORMAT)))
+    for read in (load_model, lambda path: read_starting_weights(replace(QUICK, weights=str(path)), small_case().grid)):
+        with pytest.raises(ModelMismatchError, match=r"model\.json"):
+            read(folder)
 
 
 def test_a_checkpoint_of_another_beginning_is_not_continued(tmp_path, monkeypatch):

@@ -250,11 +250,24 @@ def test_the_paper_preset_is_the_papers_network():
         ({"beta": 1.5}, "beta = 1.5"),
         ({"epochs": 0}, "epochs = 0"),
         ({"batch": 1}, "batch = 1"),
+        ({"temperature": 0.0}, "temperature must be positive"),
+        ({"momentum": 1.0}, "momentum from 0"),
+        ({"patience": -1}, "patience and least_steps not negative"),
+        ({"learning_rate": float("nan")}, "must be a finite number"),
+        ({"noise": float("inf")}, "must be a finite number"),
+        ({"dilations": [1.5, 2]}, "whole numbers"),
+        ({"dilations": 4}, "dilations = 4 must be a list"),
+        ({"backbone": "resnet81"}, 'Did you mean "resnet18"'),
     ],
 )
 def test_options_that_do_not_exist_are_refused(changes, words):
     with pytest.raises(UsageError, match=words):
         training_options(**changes)
+
+
+def test_a_training_that_diverges_is_refused():
+    with pytest.raises(DataError, match="the training diverged in epoch 1: its loss is nan"):
+        fitted(options(learning_rate=1e30, optimiser="sgd"))
 
 
 def test_an_unknown_device_is_refused():
