@@ -43,6 +43,12 @@ class _Group(click.Group):
         except KeyboardInterrupt:
             click.echo("geomfaf: interrupted; nothing half-written is left, `run` goes on where it stopped", err=True)
             ctx.exit(130)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            place = f" ({error.filename})" if error.filename else ""
+            click.echo(f"geomfaf: {error.strerror or error}{place}", err=True)
+            ctx.exit(1)
         except MemoryError:
             click.echo("geomfaf: out of memory: use larger cells (cell =) or a smaller study area", err=True)
             ctx.exit(1)

@@ -21,6 +21,7 @@ from .cli_options import (
     table_options,
     uncertainty_options,
 )
+from .errors import ModelMismatchError
 
 
 @click.command()
@@ -210,7 +211,9 @@ def evaluate(
 
     bands, trained = read_raster(stack), load_model(model)
     trained.require_stack(bands)
-    labelled, _ = read_folds(windows, trained.folds.grid)
+    labelled, folds = read_folds(windows, trained.folds.grid)
+    if not folds.same_split(trained.folds):
+        raise ModelMismatchError(f"the folds in {windows} are not those of {model}: give the windows that trained it.")
     points = layer_of(deposits, options, "deposits", trained.folds.grid.crs)
     result = evaluate_model(trained, bands, labelled, points, read_raster(scores), stride=options["stride"])
     table = result.table

@@ -148,8 +148,7 @@ def run_experiment(
             raise UsageError(f"{run} holds no finished run, {name} is missing: run `geomfaf run` on the project first.")
     model = load_model(run / "model", device="cpu")
     own = read_folds(run / "windows.gpkg", model.folds.grid)[1]
-    splits = [(folds.block, folds.margin, folds.table.tolist()) for folds in (own, model.folds)]
-    if splits[0] != splits[1]:
+    if not own.same_split(model.folds):
         raise UsageError(f"the folds in {run}/windows.gpkg are not those of its model: run `geomfaf run` again.")
     base = alone(model.options)
     seeds, base = (1, replace(base, epochs=QUICK_EPOCHS, least_steps=0)) if quick else (seeds, base)

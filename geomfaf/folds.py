@@ -115,6 +115,11 @@ class Folds:
         every = np.arange(len(rows))
         return _components(np.r_[every, every], np.r_[first[own], other_first[other]], len(rows))
 
+    def same_split(self, other: Folds) -> bool:
+        """Return whether the same blocks test the same folds, with the same ground kept free around them."""
+        mine, theirs = ((f.block, f.margin, f.linkage, f.table.tolist()) for f in (self, other))
+        return mine == theirs
+
     def blocks(self) -> gpd.GeoDataFrame:
         """Return the blocks as polygons with fold (from 1), row, col, and block and margin in cells."""
         rows, cols = np.indices(self.table.shape).reshape(2, -1)

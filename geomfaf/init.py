@@ -185,7 +185,7 @@ _STAGES = """\
 # kind = "centred"          # on each deposit and on random barren ground; "tiled": the paper's
 # negatives = 4             # barren windows for each deposit
 # rule = "distance"         # of the barren ones: "random", "environment", "unlabelled" or "geology"
-# min_distance = 16         # cells from a barren window's centre to a deposit (a window when left out)
+# min_distance = 16         # cells from a barren window's centre to a deposit that trains (a window)
 
 [folds]
 # count = 5                 # spatial folds (one for each cluster when there are fewer than 20 deposits)

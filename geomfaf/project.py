@@ -149,7 +149,8 @@ def _train(
     note = folder / "inputs.sha256"
     if note.exists() and note.read_text().strip() == fingerprint and (folder / "model.json").exists():
         say("training skipped: its inputs did not change since model/ was written")
-        return load_model(folder, device=device)
+        # The weights may be named by another path now; that they are the same is in the fingerprint.
+        return replace(load_model(folder, device=device), options=options)
     checkpoints = folder / f"checkpoint-{fingerprint}"
     checkpoints.mkdir(parents=True, exist_ok=True)
     model = train_model(
@@ -220,6 +221,7 @@ def _chosen_map(project: Project, assessed: Assessment, scores: xr.DataArray) ->
         say(f"the score map is that of {name}" + (", which is ahead here" if project.model == "auto" else ""))
         scores = baseline_scores(evaluation, name)
     risk = risk_return_bands(evaluation, name)
+    (out / "risk_return.tif").unlink(missing_ok=True)  # of an earlier run with more draws
     if risk is not None:
         write_raster(risk, out / "risk_return.tif", overwrite=True)
     return scores

@@ -90,6 +90,8 @@ def make_targets(
         is above.
     """
     grid = grid_of(scores)
+    if stack is not None:
+        grid.require_same(grid_of(stack), "the stack")
     score, votes = score_values(scores, ("score", "vote_share"))
     labels, count = ndimage.label(_best_ground(score, votes, area_share, threshold, by))
     sizes = ndimage.sum_labels(np.ones_like(labels), labels, np.arange(count + 1))

@@ -227,6 +227,16 @@ def test_places_that_cannot_be_written_are_refused_before_any_work(tmp_path):
     assert (tmp_path / "model" / "weights.safetensors").read_text() == "kept"
 
 
+def test_a_place_that_cannot_be_read_or_written_is_one_line(tmp_path):
+    result = call("check", tmp_path / "survey.csv", "--out", "/proc/none/out")
+    assert result.exit_code != 0
+    (tmp_path / "broken.tif").write_text("nothing")
+    result = call("predict", tmp_path / "broken.tif", tmp_path, tmp_path / "out.tif")
+    assert result.exit_code != 0
+    assert "Traceback" not in result.output
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
 def test_pretraining_refuses_windows_that_do_not_fit(tmp_path):
     write_raster(make_stack(make_grid(40, 40)), tmp_path / "stack.tif")
     for size in (0, -3, 1, 41):

@@ -159,6 +159,11 @@ def test_a_target_knows_how_far_the_nearest_deposit_is():
     assert alone["deposit_distance_m"].isna().all()
 
 
+def test_a_stack_on_another_grid_is_refused():
+    with pytest.raises(DataError, match="the stack is on another grid"):
+        make_targets(make_scores(GRID, two_hills()), NO_DEPOSITS, stack=make_stack(make_grid(30, 40)), threshold=0.5)
+
+
 def test_deposits_learn_their_score_rank_and_target():
     score = smooth_scores(8)
     deposits = points_in(GRID, *scattered_cells(GRID, 9, 3)).assign(target="mine")
