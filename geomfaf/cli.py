@@ -9,6 +9,7 @@ import click
 
 from . import __version__
 from .cli_inputs import (
+    given_options,
     in_composition,
     print_findings,
     print_table,
@@ -239,9 +240,7 @@ def screen(
     checked, findings = check_survey(survey_of(survey, crs), **settings_of(survey, "check"))
     require_accepted(findings)
     checked = in_composition(checked, survey, log_ratio)
-    source = click.get_current_context().get_parameter_source
-    given = {key: value for key, value in options.items() if source(key) != click.core.ParameterSource.DEFAULT}
-    chosen = {**options, **settings_of(survey, "screen"), **given}
+    chosen = {**options, **settings_of(survey, "screen"), **given_options(options)}
     table = screen_elements(checked.samples, checked.deposits, checked.elements, **chosen)
     click.echo(f'samples within {table.attrs["radius"]:g} m of a deposit are "ore"', err=True)
     print_table(table, as_json)

@@ -29,6 +29,12 @@ def settings_of(paths: tuple[Path, ...], stage: str) -> dict[str, Any]:
     return load_project(paths[0]).stage(stage) if paths[0].suffix == ".toml" else {}
 
 
+def given_options(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of the running command that the user gave: they go before a project file's."""
+    source = click.get_current_context().get_parameter_source
+    return {key: value for key, value in options.items() if source(key) != click.core.ParameterSource.DEFAULT}
+
+
 def in_composition(checked: Any, paths: tuple[Path, ...], kind: str | None) -> Any:
     """Return a checked survey with log-ratios, where the command or the project file asks for them."""
     from .compositions import use_log_ratios
@@ -113,8 +119,7 @@ def stack_choices_of(paths: tuple[Path, ...], survey: Any, options: dict[str, An
     said = {"geology": options["geology"], "faults": options["faults"], **search_of(options, grid)}
     if paths[0].suffix != ".toml":
         return said
-    source = click.get_current_context().get_parameter_source
-    given = {key for key in options if source(key) != click.core.ParameterSource.DEFAULT}
+    given = given_options(options)
     choices = {key: value for key, value in said.items() if key != "options"}
     project = stack_choices(load_project(paths[0]), survey)
     choices.update((key, value) for key, value in project.items() if key not in given)

@@ -20,7 +20,7 @@ from .heldout import NETWORK, Baselines, Draw, network_draw
 from .intervals import bootstrap_interval, mean_interval
 from .metrics import AREAS, boyce_index, place_deposits, prediction_area, window_metrics
 from .model import Model, training_data
-from .predict import Lattice, default_stride, model_lattice, score_values
+from .predict import SCORE_BANDS, Lattice, default_stride, model_lattice, score_values
 from .recipe import Training
 from .stack import valid_cells
 from .train import MFAFClassifier
@@ -113,6 +113,9 @@ def evaluate_model(
     proofs = [prove_leak_free(table, model.folds) for table in (windows, *(draw.windows for draw in draws))]
     valid = valid_cells(stack)
     at = _deposits_on(valid, deposits, model.folds)
+    said = next(band.description for band in bands_of(scores) if band.name == "score")
+    if said != SCORE_BANDS[0].description:
+        raise DataError(f'the score map is not the network\'s but "{said}": run `geomfaf predict` and give its result.')
     (heldout,) = score_values(scores, ["heldout_score"])
     if not np.isfinite(heldout[valid]).any():
         raise DataError(

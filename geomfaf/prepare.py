@@ -13,7 +13,7 @@ import xarray as xr
 
 from .assess import DRAWS, draw_seed
 from .bands import bands_of
-from .errors import UsageError
+from .errors import DataError, UsageError
 from .folds import Folds, spatial_folds
 from .grid import Grid
 from .idw import IdwOptions
@@ -24,8 +24,8 @@ from .read import Source, Survey, read_layer
 from .recipe import Training, training_options
 from .screen import screen_elements
 from .settings import IDW_OPTIONS, Project
-from .stack import build_stack, survey_grid
-from .windows import DEFAULT_SIZE, centred_windows, tiled_windows
+from .stack import build_stack, survey_grid, valid_cells
+from .windows import DEFAULT_SIZE, centred_windows, tiled_windows, window_centres
 
 FALLBACK_ELEMENTS = 3
 """Elements used when none passes the screening and there is neither geology nor faults."""
@@ -92,6 +92,7 @@ def draw_tables(
         raise UsageError(f"[evaluate] draws = {count} must be a whole number from 1.")
     if (ore["label"] == 0).any():
         return [ore.assign(fold=folds.of_windows(ore) + 1)] * count
+    ore = _with_data(ore, folds, stack)
     rule = project.stage("windows", "rule", "negatives", "min_distance")
     tables = []
     for number in range(count):
@@ -99,6 +100,22 @@ def draw_tables(
         table = draw_windows(ore, folds, stack, bands=bands_in_folds(stack, chosen), seed=seed, **rule)
         tables.append(table.assign(fold=folds.of_windows(table) + 1))
     return tables
+
+
+def _with_data(ore: gpd.GeoDataFrame, folds: Folds, stack: xr.DataArray) -> gpd.GeoDataFrame:
+    """Return the deposits' windows whose centre has data: the folds are dealt before the bands are known."""
+    known = valid_cells(stack)[window_centres(ore, folds.grid)]
+    if known.all():
+        return ore
+    say(f"{int((~known).sum())} of {len(ore)} deposits' cells have no data in the stack: they neither train nor test")
+    kept = ore[known].reset_index(drop=True)
+    for fold in range(folds.count):
+        if not folds.training(kept, fold).any():
+            raise DataError(
+                f"fold {fold + 1} has no deposit left to learn from: {int((~known).sum())} of {len(ore)} lie on ground "
+                "without data. Raise max_distance under [grid], or take fewer folds."
+            )
+    return kept
 
 
 def screen_in_folds(project: Project, survey: Survey, folds: Folds) -> tuple[pd.DataFrame, list[list[str]]]:

@@ -31,6 +31,7 @@ from .devices import choose_device
 from .errors import OutputExistsError, UsageError
 from .evaluate import evaluate_paper_protocol
 from .explain import factor_attention
+from .figures import draw_curves, draw_scores, draw_stack
 from .findings import require_accepted
 from .folds import Folds
 from .formats import hidden_password, is_database
@@ -51,7 +52,7 @@ from .prepare import (
 )
 from .progress import say
 from .read import Survey
-from .report import draw_curves, draw_scores, draw_stack, is_supported, write_summary
+from .report import is_supported, write_summary
 from .settings import Project
 from .stack import build_stack
 from .starting_weights import grid_record, pinned
@@ -110,9 +111,10 @@ def run_project(project: Project, *, overwrite: bool = False) -> Path:
         assessed = replace(assessed, verdict=[*assessed.verdict, *block_lines(folds, reach), line])
         write_json(assessment_record(assessed), out / "evaluation.json", overwrite=True)
     with _timed(timings, "targets and maps"):
-        targets = _write_targets(project, model, stack, survey, scores)
+        targets, placed = _write_targets(project, model, stack, survey, scores)
+        mapped = chosen_model(project, assessed)
+        supported = is_supported(assessed.table, mapped)
         draw_stack(stack, out / "stack.png", overwrite=True)
-        supported = is_supported(assessed.table, chosen_model(project, assessed))
         draw_scores(scores, targets, survey, out / "scores.png", supported=supported, overwrite=True)
         draw_curves(assessed.evaluation.curves, assessed.table, out / "curves.png", overwrite=True)
         write_summary(
@@ -122,9 +124,9 @@ def run_project(project: Project, *, overwrite: bool = False) -> Path:
             screening=screening,
             evaluation=assessed.table,
             verdict=assessed.verdict,
-            chosen=chosen_model(project, assessed),
+            chosen=mapped,
             targets=targets,
-            placed=placed_deposits(scores, survey.deposits, targets),
+            placed=placed,
             stack=stack,
         )
     record = _record(project, survey, grid, folds, timings)
@@ -229,19 +231,16 @@ def _chosen_map(project: Project, assessed: Assessment, scores: xr.DataArray) ->
 
 def _write_targets(
     project: Project, model: Model, stack: xr.DataArray, survey: Survey, scores: xr.DataArray
-) -> gpd.GeoDataFrame:
+) -> tuple[gpd.GeoDataFrame, gpd.GeoDataFrame]:
+    """Write targets, cells and deposits; return the targets, and the deposits with what the map says of them."""
     options = project.stage("targets")
     targets = make_targets(scores, survey.deposits, stack=stack, faults=survey.faults, **options)
     cells = make_cells(scores, model.size, survey.deposits)
-    out = project.out
-    write_layers(
-        {"targets": targets, "cells": cells, "deposits": placed_deposits(scores, survey.deposits, targets)},
-        out / "targets.gpkg",
-        overwrite=True,
-    )
+    out, placed = project.out, placed_deposits(scores, survey.deposits, targets)
+    write_layers({"targets": targets, "cells": cells, "deposits": placed}, out / "targets.gpkg", overwrite=True)
     write_table(targets.drop(columns="geometry"), out / "targets.csv", overwrite=True)
     say(f"{len(targets)} targets, {int((targets['status'] == 'new').sum())} of them without a known deposit")
-    return targets
+    return targets, placed
 
 
 def _record(project: Project, survey: Survey, grid: Grid, folds: Folds, timings: dict[str, float]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from scipy.ndimage import distance_transform_edt
 
 from .errors import DataError, UsageError
 from .grid import Grid
+from .progress import say
 
 DEFAULT_SIZE = 16
 """Cells along a window; the smallest compact network was best there on real surveys."""
@@ -98,15 +99,19 @@ def centred_windows(
     Returns
     -------
     GeoDataFrame
-        As :func:`tiled_windows`; deposit windows first. Deposits of one cell share a window.
+        As :func:`tiled_windows`; deposit windows first. Deposits of one cell share a window. One on ground that is
+        not valid gets none: what a window on it learned would be that there is no data.
     """
     _require_size(size, grid)
     rows, cols = deposit_cells(deposits, grid)
-    if not len(rows):
-        raise DataError("no deposit lies on the grid: there is nothing to centre a window on.")
-    cells, count = np.unique(rows * grid.width + cols, return_counts=True)
     occupied = np.zeros(grid.shape, bool)
-    occupied.flat[cells] = True
+    occupied[rows, cols] = True
+    known = valid[rows, cols]
+    if not known.any():
+        raise DataError("no deposit lies on the grid where it is valid: there is nothing to centre a window on.")
+    if not known.all():
+        say(f"{int((~known).sum())} of {len(known)} deposits lie on ground without data and get no window")
+    cells, count = np.unique((rows * grid.width + cols)[known], return_counts=True)
     if negatives == 0:
         at_row, at_col = np.divmod(cells, grid.width)
         return window_frame(grid, at_row - size // 2, at_col - size // 2, size, valid, count)

@@ -1,5 +1,6 @@
 """Evaluation: figures against brute force and scikit-learn, plain verdicts, and the leak test."""
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -19,6 +20,7 @@ from builders import (
 from scipy.stats import binom, t
 from sklearn.metrics import roc_auc_score
 
+from geomfaf.bands import as_dataarray, bands_of
 from geomfaf.baselines import BASELINES, ExtraTreesWindow, RandomForestWindow
 from geomfaf.chance import NullTest
 from geomfaf.errors import DataError
@@ -171,6 +173,10 @@ def test_an_evaluation_on_another_grid_or_with_other_windows_is_refused():
     blank.values[1] = np.nan
     with pytest.raises(DataError, match="no held-out scores"):
         evaluate_model(model, case.stack, case.windows, case.deposits, blank)
+    bands = [replace(band, description=band.description + " (extra trees)") for band in bands_of(blank)]
+    simple = as_dataarray(small_scores().values, case.grid, bands)
+    with pytest.raises(DataError, match="is not the network's but"):
+        evaluate_model(model, case.stack, case.windows, case.deposits, simple)
     with pytest.raises(DataError, match="windows of 12 cells"):
         evaluate_model(model, case.stack, wider, case.deposits, small_scores())
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import geopandas as gpd
@@ -11,11 +12,15 @@ import pytest
 import rasterio
 
 import geomfaf
+from geomfaf.bands import grid_of
 from geomfaf.errors import DataError, OutputExistsError, UsageError
 from geomfaf.init import init_project
 from geomfaf.project import run_project
 from geomfaf.settings import Project, load_project
+from geomfaf.stack import valid_cells
 from geomfaf.synthetic import make_survey, write_survey
+from geomfaf.windows import window_centres
+from geomfaf.write import read_raster
 
 AREAS = Path(__file__).resolve().parents[2] / "shared" / "areas"
 FOLDER = """check.csv curves.csv curves.png evaluation.csv
@@ -48,6 +53,23 @@ def small_run(tmp_path_factory):
     survey, truth = make_survey("small", seed=0)
     project = prepare(folder, survey, cell=50)
     return run_project(project), project, truth
+
+
+def test_deposits_without_data_neither_train_nor_test(tmp_path, monkeypatch):
+    """Elements alone, and no value farther than 250 m from a sample: many deposits lie on nodata."""
+    said = []
+    monkeypatch.setattr("geomfaf.prepare.say", said.append)
+    survey, _ = make_survey("small", seed=0)
+    quick = {"evaluate__draws": 1, "evaluate__shifts": 0, "evaluate__baselines": '["extra trees"]'}
+    bare = replace(survey, geology=None, faults=None, geology_column=None)
+    out = run_project(prepare(tmp_path, bare, cell=200, grid__max_distance=250, **quick))
+    windows, stack = gpd.read_file(out / "windows.gpkg", layer="windows"), read_raster(out / "stack.tif")
+    ore = windows[windows["label"] == 1]
+    rows, cols = window_centres(ore, grid_of(stack))
+    assert valid_cells(stack)[rows, cols].all()
+    row = pd.read_csv(out / "evaluation.csv").iloc[0]
+    assert row["ore_windows"] == row["deposits"] == len(ore) < len(survey.deposits)
+    assert any("have no data in the stack: they neither train nor test" in line for line in said)
 
 
 def test_the_run_folder_is_complete(small_run):

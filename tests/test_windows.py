@@ -143,7 +143,7 @@ def test_barren_windows_keep_their_distance_and_stay_on_valid_ground(min_distanc
     distance = np.hypot(rows[:, None] - cells[0], cols[:, None] - cells[1]).min(axis=1)
     assert distance.min() >= (8 if min_distance is None else min_distance)
     assert valid[rows, cols].all()
-    assert len(barren) == 4 * 6
+    assert len(barren) == 4 * valid[cells].sum()  # those that repel without data have no windows of their own
     assert (barren["deposits"] == 0).all()
 
 
@@ -169,8 +169,26 @@ def test_centred_windows_need_deposits_and_barren_ground():
     valid = np.ones(grid.shape, bool)
     with pytest.raises(DataError, match="no deposit lies on the grid"):
         centred_windows(grid, 8, points_in(grid, [50], [50]), valid)
+    with pytest.raises(DataError, match="no deposit lies on the grid where it is valid"):
+        centred_windows(grid, 8, points_in(grid, [10], [10]), ~valid)
     with pytest.raises(DataError, match="lower min_distance"):
         centred_windows(grid, 8, points_in(grid, [10], [10]), valid, min_distance=30)
+
+
+def test_deposits_on_ground_without_data_get_no_window_and_repel_barren_ones(monkeypatch):
+    said = []
+    monkeypatch.setattr("geomfaf.windows.say", said.append)
+    grid = make_grid(60, 70)
+    rows, cols = scattered_cells(grid, 12, 3)
+    deposits, valid = points_in(grid, rows, cols), np.ones(grid.shape, bool)
+    valid[rows[:5], cols[:5]] = False
+    cut = centred_windows(grid, 8, deposits, valid, negatives=4)
+    at = np.column_stack(window_centres(cut[cut["label"] == 1], grid))
+    assert sorted(map(tuple, at.tolist())) == sorted(zip(rows[5:].tolist(), cols[5:].tolist(), strict=True))
+    assert said == ["5 of 12 deposits lie on ground without data and get no window"]
+    barren = np.column_stack(window_centres(cut[cut["label"] == 0], grid))
+    apart = np.hypot(*(barren[:, None] - np.column_stack([rows, cols])).transpose(2, 0, 1))
+    assert apart.min() >= 8
 
 
 def test_deposits_off_the_grid_are_left_out():
