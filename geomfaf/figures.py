@@ -160,8 +160,8 @@ def _class_colours(count: int) -> list:
 def _number_targets(axes: Axes, targets: gpd.GeoDataFrame) -> str:
     """Write the numbers beside the targets, best first; return which would cover others and are left out, for a legend.
 
-    A number stands at the outline's own north-east corner (that of its bounding box may lie far away from it), or at
-    another one where that is taken.
+    A number stands at the outline's own north-east corner (that of its bounding box may lie far away from it), on the
+    target where that is taken or off the map, or at another corner.
     """
     left, right = axes.get_xlim()
     bottom, top = axes.get_ylim()
@@ -170,8 +170,10 @@ def _number_targets(axes: Axes, targets: gpd.GeoDataFrame) -> str:
     omitted = []
     for target in targets.itertuples():
         outline = shapely.get_coordinates(target.geometry) / 1e3
-        for to_east, to_north in ((1, 1), (-1, -1), (1, -1), (-1, 1)):
-            east, north = outline[(outline * (to_east, to_north)).sum(axis=1).argmax()].tolist()
+        middle = shapely.get_coordinates(target.geometry.representative_point())[0] / 1e3
+        for to_east, to_north in ((1, 1), (0, 0), (-1, -1), (1, -1), (-1, 1)):
+            corner = outline[(outline * (to_east, to_north)).sum(axis=1).argmax()]
+            east, north = (corner if to_east else middle).tolist()
             x, y = east + to_east * near / 2, north + to_north * near / 2
             inside = left < x < right and bottom < y < top
             if inside and not any(abs(x - a) < near and abs(y - b) < near for a, b in placed):
@@ -182,7 +184,7 @@ def _number_targets(axes: Axes, targets: gpd.GeoDataFrame) -> str:
         placed.append((x, y))
         axes.annotate(
             str(target.number), (east, north), xytext=(to_east, to_north), textcoords="offset points", fontsize=7,
-            weight="bold", ha="left" if to_east > 0 else "right", va="bottom" if to_north > 0 else "top",
+            weight="bold", ha=("center", "left", "right")[to_east], va=("center", "bottom", "top")[to_north],
             color="#0b3d91", zorder=6, path_effects=[withStroke(linewidth=2, foreground="white")],
         )  # fmt: skip
     if len(omitted) > 6:
