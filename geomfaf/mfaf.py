@@ -78,16 +78,19 @@ class Branch(nn.Module):
         features = self.filtered(x)
         if self.attention is None:
             return features
-        return features * self.attention(features)[:, :, None, None]
+        return features * self.attention(features)[:, :, None, None].to(features.dtype)
 
     def filtered(self, x: torch.Tensor) -> torch.Tensor:
-        """Return F_i, in float32 even where the rest of the network computes in less.
+        """Return F_i, convolved in float32 even where the rest of the network computes in less.
 
         It is a hundredth of the work, and oneDNN's weight gradient of a grouped dilated convolution in bfloat16 reads
-        past the end of its input on processors with AVX512 (PyTorch 2.14), which ends the process now and then.
+        past the end of its input on processors with AVX512 (PyTorch 2.14), which ends the process now and then. What
+        follows only moves F_i through the memory, twice as fast where it is rounded at once.
         """
-        with torch.autocast(x.device.type, enabled=False):
-            return self.conv(x.float())
+        kind = x.device.type
+        computed = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
+        with torch.autocast(kind, enabled=False):
+            return self.conv(x.float()).to(computed)
 
 
 class MFAF(nn.Module):

@@ -291,13 +291,16 @@ def test_bfloat16_is_chosen_where_the_processor_multiplies_it(monkeypatch, name)
 
 def test_bfloat16_computes_the_backbone_and_keeps_branches_weights_and_losses_in_float32():
     """The branches' grouped dilated convolutions must never be bfloat16: PyTorch's gradient reads out of bounds."""
-    kinds = []
+    kinds, given = [], []
     classifier = fitted(options(precision="bfloat16"))
+    for branch in classifier.net_.branches:
+        branch.register_forward_hook(lambda m, i, o: given.append(o.dtype))
     for part in (classifier.net_.backbones[0], *(branch.conv for branch in classifier.net_.branches)):
         first = next(m for m in part.modules() if isinstance(m, torch.nn.Conv2d))
         first.register_forward_hook(lambda m, i, o: kinds.append(o.dtype))
     branches = classifier.predict_branches(blobs()[0])
     assert kinds == [torch.float32] * len(classifier.net_.branches) + [torch.bfloat16]
+    assert given == [torch.bfloat16] * len(classifier.net_.branches)  # at half the memory traffic
     assert branches.dtype == np.float32
     assert {p.dtype for p in classifier.net_.parameters()} == {torch.float32}
 
