@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -12,6 +15,19 @@ from .features import Features
 
 RARE = 0.01
 """Classes on less than this share of the training ground are left out."""
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Let scikit-learn compute without getting in the way of anything else.
+
+    Threads of BLAS and OpenMP wait for each other at every step; beside busy neighbours the small problems here took
+    minutes. Forests bring their own threads, which do not wait, but each of them sets the process's warning filters
+    aside and back, and what the last one puts back may be another's: afterwards libraries' notes to programmers would
+    run down a user's screen.
+    """
+    with threadpool_limits(1), warnings.catch_warnings():
+        yield
 
 
 class TableModel:
@@ -39,9 +55,7 @@ class TableModel:
         if not kept:
             raise DataError("no column of the training rows varies: a simple model has nothing to learn from.")
         self.kept_, self.fills_ = np.array(kept), np.array(fills, np.float32)
-        # Threads of BLAS and OpenMP wait for each other at every step; beside busy neighbours the small problems here
-        # took minutes. Forests bring their own threads, which do not wait.
-        with threadpool_limits(1):
+        with _alone():
             self._learn(self._matrix(features), labels, weights)
         return self
 
@@ -52,7 +66,7 @@ class TableModel:
                 f"the features have the columns {', '.join(features.names)}; the model was trained on "
                 f"{', '.join(column.name for column in self.columns_)}."
             )
-        with threadpool_limits(1):
+        with _alone():
             ore = self._ore(self._matrix(features)) if len(features) else np.empty(0)
         # Threads add trees in any order; float32 drops the last bits, which differ from run to run.
         return np.stack([1 - ore, ore], axis=1).astype(np.float32)

@@ -1,5 +1,6 @@
 """Simple models: each finds what it is made to find, learns from its training rows alone, and repeats itself."""
 
+import warnings
 from functools import partial
 
 import numpy as np
@@ -229,6 +230,28 @@ def test_centre_models_read_the_centre_alone():
     for name in ("logistic regression", "best band", "fuzzy overlay"):
         model = make_baseline(name).fit(features, labels)
         assert (model.predict_proba(away) == model.predict_proba(features)).all()
+
+
+def test_warning_filters_are_kept_whatever_the_threads_of_a_forest_leave(monkeypatch):
+    """Scikit-learn resets the filters in every thread, and what the last thread puts back may be an empty list."""
+    features, labels = table_of()
+
+    class Careless(ExtraTreesClassifier):
+        def fit(self, *args, **more):
+            warnings.filters.clear()
+            return super().fit(*args, **more)
+
+        def predict_proba(self, *args):
+            warnings.filters.clear()
+            return super().predict_proba(*args)
+
+    monkeypatch.setattr(ExtraTreesWindow, "_estimator", lambda self: Careless(5))
+    before = list(warnings.filters)
+    assert before
+    model = make_baseline("extra trees").fit(features, labels)
+    assert warnings.filters == before
+    model.predict_proba(features)
+    assert warnings.filters == before
 
 
 def test_rare_classes_and_constants_are_left_out():
