@@ -21,7 +21,8 @@ from .predict import predict_scores
 from .read import ROLES, Source, Survey, read_survey
 from .recipe import Training
 from .screen import screen_elements
-from .targets import make_targets
+from .targets import TARGETS_BY, make_targets
+from .uncertainty import UNCERTAINTIES
 from .windows import tiled_windows
 
 IDW_OPTIONS = ("minimum", "max_distance", "anisotropy", "errors")
@@ -71,7 +72,7 @@ def load_project(path: str | Path) -> Project:
         tables = {*known, *ROLES}
         if name not in top | tables or isinstance(value, dict) != (name in tables):
             raise UsageError(f'{path.name}: "{name}" is no setting.{nearest_name(name, top | tables)}')
-    _require_kinds(path, content)
+    _require_values(path, content)
     sources: dict[str, Source] = {}
     extra = {"samples": {"elements", "units"}, "geology": {"column"}}
     for role in ROLES:
@@ -147,21 +148,68 @@ _KINDS: dict[tuple[str, ...], tuple[type, ...]] = {
     ("folds", "zones"): (str,),
     ("grid", "cell"): (int, float),
     ("predict", "stride"): (int,),
+    ("predict", "passes"): (int,),
+    **{("evaluate", key): (int,) for key in ("draws", "network_draws", "shifts", "network_shifts")},
+    **{("evaluate", key): (list,) for key in ("baselines", "optimism")},
+    ("evaluate", "paper_protocol"): (bool,),
+    ("targets", "area_share"): (int, float),
+    ("targets", "threshold"): (int, float),
+    ("targets", "min_cells"): (int,),
 }
-_WORDS = {str: "a text in quotes", int: "a whole number", float: "a number", list: "a list such as [128, 96]"}
+_LEAST = {
+    ("seed",): 0,
+    ("predict", "stride"): 1,
+    ("predict", "passes"): 2,
+    ("evaluate", "draws"): 1,
+    ("evaluate", "network_draws"): 1,
+    ("evaluate", "shifts"): 0,
+    ("evaluate", "network_shifts"): 0,
+    ("targets", "min_cells"): 1,
+}
+_WORDS = {
+    str: "a text in quotes",
+    int: "a whole number",
+    float: "a number",
+    list: "a list in brackets",
+    bool: "true or false",
+}
 
 
-def _require_kinds(path: Path, content: Mapping[str, Any]) -> None:
-    """Raise :class:`UsageError` for a value of the wrong kind, before any work is done with it."""
+def _require_values(path: Path, content: Mapping[str, Any]) -> None:
+    """Raise :class:`UsageError` for a value that some stage would refuse, before any work is done with it."""
     for keys, kinds in _KINDS.items():
-        value: Any = content
-        for key in keys:
-            value = value.get(key) if isinstance(value, Mapping) else None
-        if value is not None and (isinstance(value, bool) or not isinstance(value, kinds)):
-            where = f"[{keys[0]}] {keys[1]}" if len(keys) == 2 else keys[0]
-            raise UsageError(f"{path.name}: {where} = {value!r} must be {_WORDS[kinds[-1]]}.")
-    if content.get("seed", 0) < 0:
-        raise UsageError(f"{path.name}: seed = {content['seed']} must not be negative.")
+        value = _value(content, keys)
+        if value is not None and (not isinstance(value, kinds) or isinstance(value, bool) != (kinds == (bool,))):
+            raise UsageError(f"{path.name}: {_where(keys)} = {value!r} must be {_WORDS[kinds[-1]]}.")
+    for keys, least in _LEAST.items():
+        if (value := _value(content, keys)) is not None and value < least:
+            raise UsageError(f"{path.name}: {_where(keys)} = {value} must be {least} or more.")
+    share = _value(content, ("targets", "area_share"))
+    if share is not None and not 0 < share < 1:
+        raise UsageError(f"{path.name}: [targets] area_share = {share} must lie between 0 and 1, such as 0.05.")
+    models = (NETWORK, *BASELINES)
+    for keys, known in (
+        (("evaluate", "baselines"), tuple(BASELINES)),
+        (("evaluate", "optimism"), models),
+        (("predict", "uncertainty"), UNCERTAINTIES),
+        (("targets", "by"), TARGETS_BY),
+    ):
+        named = _value(content, keys)
+        for name in named if isinstance(named, list) else [] if named is None else [named]:
+            if name not in known:
+                hint = nearest_name(str(name), known)
+                raise UsageError(f"{path.name}: {_where(keys)} has no {name!r}.{hint} Known: {', '.join(known)}.")
+
+
+def _value(content: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
+    value: Any = content
+    for key in keys:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
+
+
+def _where(keys: tuple[str, ...]) -> str:
+    return f"[{keys[0]}] {keys[1]}" if len(keys) == 2 else keys[0]
 
 
 def _model_name(name: object) -> str:

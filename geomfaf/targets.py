@@ -17,6 +17,7 @@ from .errors import DataError, UsageError
 from .predict import score_values
 from .windows import tiled_windows
 
+TARGETS_BY = ("score", "vote")
 MIN_CELLS = 16
 """Specks below this many cells are left out: a map scored every fourth cell resolves nothing smaller."""
 
@@ -163,7 +164,7 @@ def _best_ground(
     if by == "vote":
         return np.nan_to_num(votes) > 0.5
     if by != "score":
-        raise UsageError(f'targets by "{by}" are unknown: use "score" or "vote".')
+        raise UsageError(f'targets by "{by}" are unknown: use {" or ".join(TARGETS_BY)}.')
     if threshold is None:
         if not 0 < area_share < 1:
             raise UsageError(f"area_share = {area_share} must lie between 0 and 1, such as 0.05.")

@@ -190,7 +190,7 @@ def test_an_unknown_key_in_the_project_names_the_nearest_one(tmp_path, text, hin
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("seed = -1", "seed = -1 must not be negative"),
+        ("seed = -1", "seed = -1 must be 0 or more"),
         ("out = 5", "out = 5 must be a text in quotes"),
         ('[windows]\nsize = "8"', "[windows] size = '8' must be a whole number"),
         ("[windows]\nsize = 8.5", "[windows] size = 8.5 must be a whole number"),
@@ -199,6 +199,16 @@ def test_an_unknown_key_in_the_project_names_the_nearest_one(tmp_path, text, hin
         ("[folds]\ncount = 2.5", "[folds] count = 2.5 must be a whole number"),
         ("[folds]\nzones = 5", "must be a text in quotes"),
         ("[samples]\npath = 5", "[samples] path = 5 must be a text"),
+        ("[predict]\nstride = 0", "[predict] stride = 0 must be 1 or more"),
+        ('[predict]\nuncertainty = "dropout"', "[predict] uncertainty has no 'dropout'. Did you mean"),
+        ("[evaluate]\ndraws = 0", "[evaluate] draws = 0 must be 1 or more"),
+        ("[evaluate]\nshifts = true", "[evaluate] shifts = True must be a whole number"),
+        ("[evaluate]\npaper_protocol = 1", "[evaluate] paper_protocol = 1 must be true or false"),
+        ('[evaluate]\nbaselines = ["extra tree"]', 'Did you mean "extra trees"?'),
+        ('[evaluate]\noptimism = "MFAF"', "[evaluate] optimism = 'MFAF' must be a list in brackets"),
+        ('[evaluate]\noptimism = ["mfaf"]', 'Did you mean "MFAF"?'),
+        ("[targets]\narea_share = 5", "[targets] area_share = 5 must lie between 0 and 1"),
+        ('[targets]\nby = "votes"', 'Did you mean "vote"?'),
     ],
 )
 def test_a_value_of_the_wrong_kind_is_refused_before_any_work(tmp_path, text, words):
