@@ -117,10 +117,10 @@ def predict(stack: Path, model: Path, out: Path, device: str, overwrite: bool, *
     """
     from .model_files import load_model
     from .predict import predict_scores
-    from .write import read_raster, refuse_existing, require_folder_of, write_raster
+    from .write import read_raster, refuse_existing, require_geotiff, write_raster
 
     refuse_existing(out, overwrite)
-    require_folder_of(out)
+    require_geotiff(out)
     scores = predict_scores(load_model(model, device=device), read_raster(stack), **options)
     click.echo(str(write_raster(scores, out, overwrite=overwrite)))
 
@@ -152,10 +152,11 @@ def weights(
     from .errors import UsageError, nearest_name
     from .progress import say
     from .weights_of_evidence import METHODS, weigh_evidence
-    from .write import read_raster, refuse_existing, write_raster
+    from .write import read_raster, refuse_existing, require_geotiff, write_raster
 
     if out:
         refuse_existing(out, overwrite)
+        require_geotiff(out)
     bands = read_raster(stack)
     points = layer_of(deposits, options, "deposits", grid_of(bands).crs)
     methods = {name: method for method in METHODS for name in options[method]}

@@ -39,6 +39,13 @@ def require_folder_of(path: Path) -> None:
         raise UsageError(f"the folder {path.parent} does not exist: create it or choose another place for {path.name}.")
 
 
+def require_geotiff(path: Path) -> None:
+    """Raise :class:`UsageError` when a score map's file would be taken for something other than a GeoTIFF."""
+    if path.suffix.lower() not in (".tif", ".tiff"):
+        raise UsageError(f'{path.name} ends in "{path.suffix}": a score map is a GeoTIFF, name it {path.stem}.tif.')
+    require_folder_of(path)
+
+
 def make_folder(path: Path) -> None:
     """Make a folder for results; refused where a file has its name, or where it may not be made."""
     try:

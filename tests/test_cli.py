@@ -230,6 +230,8 @@ def test_places_that_cannot_be_written_are_refused_before_any_work(tmp_path):
         (("train", *inputs, tmp_path / "model"), "weights.safetensors exists"),
         (("train", *inputs, tmp_path / "file" / "model"), "cannot be made"),
         (("predict", tmp_path / "stack.tif", tmp_path / "model", tmp_path / "none" / "s.tif"), "does not exist"),
+        (("predict", tmp_path / "stack.tif", tmp_path / "model", tmp_path / "s.zarr"), "name it s.tif"),
+        (("weights", *inputs, "--out", tmp_path / "s.png"), "name it s.tif"),
     ):
         result = call(*words)
         assert result.exit_code != 0
