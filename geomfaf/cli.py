@@ -13,6 +13,7 @@ from .cli_inputs import (
     in_composition,
     print_findings,
     print_table,
+    seed_of,
     settings_of,
     survey_of,
 )
@@ -240,7 +241,7 @@ def screen(
     checked, findings = check_survey(survey_of(survey, crs), **settings_of(survey, "check"))
     require_accepted(findings)
     checked = in_composition(checked, survey, log_ratio)
-    chosen = {**options, **settings_of(survey, "screen"), **given_options(options)}
+    chosen = {**options, **seed_of(survey), **settings_of(survey, "screen"), **given_options(options)}
     table = screen_elements(checked.samples, checked.deposits, checked.elements, **chosen)
     click.echo(f'samples within {table.attrs["radius"]:g} m of a deposit are "ore"', err=True)
     print_table(table, as_json)

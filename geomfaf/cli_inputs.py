@@ -29,6 +29,13 @@ def settings_of(paths: tuple[Path, ...], stage: str) -> dict[str, Any]:
     return load_project(paths[0]).stage(stage) if paths[0].suffix == ".toml" else {}
 
 
+def seed_of(paths: tuple[Path, ...]) -> dict[str, int]:
+    """Return the seed when the survey is a project file, else none."""
+    from .settings import load_project
+
+    return {"seed": load_project(paths[0]).seed} if paths[0].suffix == ".toml" else {}
+
+
 def given_options(options: dict[str, Any]) -> dict[str, Any]:
     """Return the options of the running command that the user gave: they go before a project file's."""
     source = click.get_current_context().get_parameter_source

@@ -31,8 +31,9 @@ def example_of(name):
 
 
 def coarse(toml):
-    """Cells of 100 m and a short training make the demo quick; everything else stays as `init` wrote it."""
-    toml.write_text(re.sub(r"# cell = \d+", "cell = 100", toml.read_text()).replace("# epochs = 12 ", "epochs = 3  # "))
+    """Cells of 100 m, a short training and few draws make the demo quick; everything else stays as `init` wrote it."""
+    text = re.sub(r"# cell = \d+", "cell = 100", toml.read_text()).replace("# epochs = 12 ", "epochs = 3  # ")
+    toml.write_text(text.replace("[evaluate]\n", "[evaluate]\ndraws = 2\nnetwork_draws = 1\nshifts = 19\n"))
 
 
 @pytest.fixture(scope="module")
@@ -264,6 +265,17 @@ def test_the_screening_of_a_project_file_is_the_files(demo, tmp_path):
     assert not any(kept)
     given = [row["kept"] for row in json.loads(call("screen", toml, "--json", "--critical", "2.58").stdout)]
     assert any(given)
+
+
+def test_the_screening_of_a_project_file_takes_its_seed(demo, tmp_path):
+    toml = tmp_path / "geomfaf.toml"
+    assert call("init", demo / "demo" / "survey.gpkg", "--toml", toml).exit_code == 0
+    toml.write_text("seed = 7\n" + toml.read_text().replace("seed = ", "# seed = "))
+    here, there, other = (
+        json.loads(call("screen", toml, "--json", "--method", "svm", *given).stdout)
+        for given in ((), ("--seed", 7), ("--seed", 8))
+    )
+    assert here == there != other
 
 
 def test_a_finished_run_is_kept_without_overwrite(tmp_path):
