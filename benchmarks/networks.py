@@ -36,8 +36,6 @@ NETWORKS = {
 SIMPLE = ("extra trees", "random forest", "logistic regression", "fuzzy overlay", "weights of evidence")
 SURELY = ("logistic regression", "fuzzy overlay", "weights of evidence")
 """Models without chance of their own: a draw gives one figure."""
-SLOW = "plain ResNet18"
-"""Trained with one seed a draw: it takes five times as long as all others together."""
 
 TITLES = {
     "synthetic 0": "synthetic, 20 x 20 km",
@@ -51,7 +49,7 @@ def measure(case: Case, draw: int, seed: int, done: set[str]) -> dict[str, dict[
     """Return the figures of every model that is not done."""
     found = {}
     number = 1000 * draw + 100 * seed  # the first seed is the one that a run gives the draw
-    wanted = [name for name in (*NETWORKS, *SIMPLE) if name not in done and not (seed and name in (*SURELY, SLOW))]
+    wanted = [name for name in (*NETWORKS, *SIMPLE) if name not in done and not (seed and name in SURELY)]
     for name in track(wanted, "models", unit="models"):
         if name in SIMPLE:
             found[name] = figures(case, simple_scores(case, draw, name, seed=number))
