@@ -3,10 +3,9 @@
     python benchmarks/paper.py [--folder skill/paper] [--epochs 220] [--methods ResNet18 "ResNet18*"]
 
 A synthetic survey of 7,512 samples, 1,560 x 1,560 cells, windows of 128 cells cut at strides of 128 and 100 ("more than
-one stride"), SMOTE, SGD at 0.02 times 0.6 every 30 epochs, 220 epochs. On two cores MFAF takes two hours a protocol and
-more: a training that is interrupted goes on where it stopped, a finished one is not trained again. Tree models on the
-statistics of the same windows stand beside it under the spatial protocol. The table goes to docs/benchmarks and from
-there to docs/skill.md.
+one stride"), SMOTE, SGD at 0.02 times 0.6 every 30 epochs, 220 epochs. On two cores MFAF takes hours: a training that
+is interrupted goes on where it stopped, a finished one is not trained again. Tree models on the statistics of the same
+windows stand beside it under the spatial protocol. The table goes to docs/benchmarks and from there to docs/skill.md.
 """
 
 from __future__ import annotations
@@ -28,10 +27,10 @@ import geomfaf as gm
 from geomfaf.baselines import make_baseline
 from geomfaf.evaluate import evaluate_paper_protocol
 from geomfaf.experiment import METRICS, TABLES, spatial_figures
-from geomfaf.features import window_features
 from geomfaf.folds import Folds
 from geomfaf.init import init_project
 from geomfaf.metrics import window_metrics
+from geomfaf.model import window_rows
 from geomfaf.progress import say, show_progress
 from geomfaf.recipe import PRESETS, Training
 from geomfaf.write import write_json
@@ -60,13 +59,11 @@ def simple_figures(
     stack: xr.DataArray, windows: gpd.GeoDataFrame, folds: Folds, bands: list[list[str]], name: str
 ) -> dict[str, float]:
     """Return the metrics of a simple model on the held-out windows of all folds together."""
-    size, labels = int(windows["size"].iloc[0]), windows["label"].to_numpy()
-    features = window_features(stack, windows["row"] + size // 2, windows["col"] + size // 2, size)
-    scores = np.full(len(windows), np.nan)
+    labels, scores = windows["label"].to_numpy(), np.full(len(windows), np.nan)
     for fold, names in enumerate(bands):
         train, test = folds.training(windows, fold), folds.testing(windows, fold)
-        own = features.select(bands=names)
-        scores[test] = make_baseline(name).fit(own[train], labels[train]).predict_proba(own[test])[:, 1]
+        known, asked = (window_rows(stack, windows[part], names) for part in (train, test))
+        scores[test] = make_baseline(name).fit(known, labels[train]).predict_proba(asked)[:, 1]
     tested = np.isfinite(scores)
     return window_metrics(labels[tested], scores[tested])
 
@@ -78,17 +75,16 @@ def measure(folder: Path, name: str, protocol: str, epochs: int) -> dict[str, fl
     if kept.exists():
         return json.loads(kept.read_text(encoding="utf-8"))
     say(f"== {name}, {protocol} protocol")
+    state.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     stack, folds, tables, bands, _ = drawn(project_of(folder))
     if name in SIMPLE:
         figures = simple_figures(stack, tables[0], folds, bands, name)
     elif protocol == "paper":
-        state.mkdir(parents=True, exist_ok=True)
         checkpoint, options = state / "paper.safetensors", training(name, epochs)
         row = evaluate_paper_protocol(stack, tables[0], options=options, device="cpu", checkpoint=checkpoint).iloc[0]
         figures = {key: row[key] for key in ("windows", "ore_windows", *METRICS)}
     else:
-        state.mkdir(parents=True, exist_ok=True)
         more = {"bands": bands, "options": training(name, epochs), "device": "cpu", "checkpoints": state}
         figures = spatial_figures(stack, tables[0], folds, **more)
     found = {"method": name, "protocol": protocol, **figures, "seconds": time.monotonic() - started}

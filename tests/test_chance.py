@@ -20,14 +20,14 @@ def noise_stack(seed):
 
 
 def test_p_is_uniform_when_deposits_follow_nothing(monkeypatch):
-    """Twenty-four surveys of noise: p takes the values 1/20 ... 20/20 equally often (Kolmogorov and Smirnov)."""
+    """Forty surveys of noise: p takes the values 1/20 ... 20/20 equally often (Kolmogorov and Smirnov)."""
     monkeypatch.setattr("geomfaf.chance.GROUND", 300)
     found = []
-    for seed in range(24):
+    for seed in range(40):
         deposits = points_in(GRID, *scattered_cells(GRID, 12, seed))
         options = {"block": 15, "margin": 2, "shifts": 19, "model": "best band"}
         found.append(null_test(noise_stack(seed), deposits, seed=seed, **options).p)
-    spread = np.random.default_rng(0).uniform(-1 / 20, 0, 24)  # the steps of a twentieth, made continuous
+    spread = np.random.default_rng(0).uniform(-1 / 20, 0, 40)  # the steps of a twentieth, made continuous
     assert kstest(np.array(found) + spread, "uniform").pvalue > 0.01
     assert np.mean(found) == pytest.approx(0.525, abs=0.15)
 
