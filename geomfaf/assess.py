@@ -25,7 +25,7 @@ from .model import Model, train_model
 from .optimism import measure_optimism
 from .predict import SCORE_BANDS, Lattice
 from .progress import say, track
-from .verdict import null_line, optimism_lines
+from .verdict import optimism_lines, with_null_tests
 from .windows import window_centres
 
 MAP_STRIDE = 2
@@ -120,7 +120,7 @@ def assess_map(
     drawn = f"{NETWORK}'s figures are {drawn} of barren windows and seeds, the simple models' of {len(tables)}."
     null, network_null = _null_tests(evidence, deposits, model, settings)
     lines = [first, *_partner_lines(model), *rest, *optimism_lines(meter), drawn]
-    lines += [null_line(test) for test in (null, network_null) if test is not None]
+    lines = with_null_tests(lines, [test for test in (null, network_null) if test is not None])
     return Assessment(evaluation, meter, null, lines, network_null)
 
 

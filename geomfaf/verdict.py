@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -121,6 +121,12 @@ def null_line(test: NullTest) -> str:
     if test.p <= 0.05:
         return f"The deposits do follow the evidence, beyond what their pattern explains ({figures})."
     return f"Null test: it cannot be excluded that the deposits follow nothing in the evidence ({figures})."
+
+
+def with_null_tests(lines: Sequence[str], tests: Sequence[NullTest]) -> list[str]:
+    """Return the verdict's lines and those on chance: a doubt goes straight behind the first one, which it limits."""
+    doubts, rest = ([null_line(test) for test in tests if (test.p > 0.05) is kind] for kind in (True, False))
+    return [*lines[:1], *doubts, *lines[1:], *rest]
 
 
 def _against_rivals(aucs: Mapping[str, np.ndarray], clusters: np.ndarray, model: str) -> list[str]:

@@ -31,7 +31,7 @@ from geomfaf.model import train_model
 from geomfaf.negatives import draw_windows
 from geomfaf.predict import predict_scores
 from geomfaf.screen import rank_auc
-from geomfaf.verdict import null_line, optimism_lines, recommended, verdict
+from geomfaf.verdict import null_line, optimism_lines, recommended, verdict, with_null_tests
 from geomfaf.windows import centred_windows
 
 ONE_EACH = np.arange(200)
@@ -100,6 +100,9 @@ def test_the_null_test_and_the_optimism_meter_are_told_in_words():
     line = null_line(NullTest(0.5, moved, "redraw", "extra trees"))
     assert "cannot be excluded" in line
     assert "redrawn at random 99 times 0.500 on average, p = 0.510" in line
+    passed = null_line(NullTest(0.7, moved, "torus", "MFAF"))
+    tests = [NullTest(0.7, moved, "torus", "MFAF"), NullTest(0.5, moved, "redraw", "extra trees")]
+    assert with_null_tests(["better than chance", "more"], tests) == ["better than chance", line, "more", passed]
     meter = pd.DataFrame([{"model": "extra trees", "random_auc": 0.9, "spatial_auc": 0.7, "optimism": 0.2}])
     assert "+0.200 (extra trees" in optimism_lines(meter)[0]
 
