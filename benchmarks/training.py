@@ -3,13 +3,15 @@
     python benchmarks/training.py steps|loading|dense [ROUNDS]
     python benchmarks/training.py precision RUN
 
-Per window, one training step (forward, loss, backward) and one prediction, the branches one after the other in
-float32 as the paper describes them, then folded into the batch, then channels last, then in bfloat16 where the
-processor multiplies it. The variants take turns and the fastest of ROUNDS (7) counts, because other processes slow a
-computer down and never speed it up; the processor time of both cores stands beside the wall clock. Then the share
-of a step that drawing and augmenting a batch takes, and a map of 1560 x 1560 cells at a stride of 16 with the compact
-network. ``precision`` trains MFAF on the compact network and on ResNet18 in float32 and in bfloat16 on the windows and
-folds of a finished run, with three seeds each: the AUC of the held-out windows. The tables go to ``docs/benchmarks``.
+Per window, one training step (forward, loss, backward) and one prediction, the branches one after the other in float32
+as the paper describes them, then folded into the batch, then channels last, then in bfloat16 where the processor
+multiplies it, all these with PyTorch's own convolutions, and at last as geomfaf computes it, with maps of 2 x 2 cells
+convolved as products of matrices. The variants take turns and the fastest of ROUNDS (7) counts, because other
+processes slow a computer down and never speed it up; the processor time of both cores stands beside the wall clock.
+Then the share of a step that drawing and augmenting a batch takes, and a map of 1560 x 1560 cells at a stride of 16
+with the compact network. ``precision`` trains MFAF on the compact network and on ResNet18 in float32 and in bfloat16
+on the windows and folds of a finished run, with three seeds each: the AUC of the held-out windows. The tables go to
+``docs/benchmarks``.
 """
 
 from __future__ import annotations
@@ -34,9 +36,11 @@ from geomfaf.grid import Grid
 from geomfaf.mfaf import MFAF, distillation_loss
 from geomfaf.predict import Lattice, lattice_scores
 from geomfaf.recipe import training_options
+from geomfaf.small_maps import SmallMapConv2d
 from geomfaf.train import MFAFClassifier, restore_classifier
 
 BANDS, CELLS, STRIDE = 10, 1560, 16
+OURS = "as geomfaf computes it"
 
 
 def branch_loop(net: MFAF, x: torch.Tensor) -> torch.Tensor:
@@ -47,6 +51,13 @@ def branch_loop(net: MFAF, x: torch.Tensor) -> torch.Tensor:
         maps = maps if net.spatial is None else maps * net.spatial(maps)
         logits.append(net.classifier(net.dropout(maps.mean(dim=(2, 3)))))
     return torch.stack(logits)
+
+
+def with_plain_convolutions(net: MFAF) -> None:
+    """Have ``net`` convolve as PyTorch does."""
+    for layer in net.modules():
+        if isinstance(layer, SmallMapConv2d):
+            layer.__class__ = torch.nn.Conv2d  # type: ignore[assignment]
 
 
 def step(net: MFAF, x: torch.Tensor, labels: torch.Tensor, forward: Callable, half: bool) -> None:
@@ -80,13 +91,17 @@ def measure_network(backbone: str, size: int, batch: int, rounds: int) -> list[d
         "folded into the batch": (MFAF.__call__, torch.contiguous_format, False),
         "folded, channels last": (MFAF.__call__, torch.channels_last, False),
     }
-    if multiplies_bfloat16():
+    half = multiplies_bfloat16()
+    if half:
         variants["folded, channels last, bfloat16"] = (MFAF.__call__, torch.channels_last, True)
+    variants[OURS] = (MFAF.__call__, torch.channels_last, half)
     best: dict[tuple[str, str], list[float]] = {}
     for _ in range(rounds):
         for name, (forward, layout, half) in variants.items():
             torch.manual_seed(0)
             net, own = MFAF(BANDS, size, backbone=backbone).to(memory_format=layout), x.to(memory_format=layout)
+            if name != OURS:
+                with_plain_convolutions(net)
             for what, work in (("training", step), ("prediction", scores)):
                 found = timed(lambda net=net, own=own, f=forward, h=half, w=work: w(net, own, labels, f, h))
                 before = best.get((name, what), [np.inf, np.inf])

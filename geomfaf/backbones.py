@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from .errors import UsageError, nearest_name
+from .small_maps import with_small_maps
 
 SMALL_WINDOW = 64
 """Below this size the first two halvings of a network made for photographs are left out."""
@@ -179,7 +180,7 @@ def make_backbone(name: str, channels: int, size: int) -> nn.Module:
         raise UsageError(
             f'backbone "{name}" is unknown.{nearest_name(name, BACKBONES)} Known are {", ".join(BACKBONES)}.'
         )
-    return BACKBONES[name](channels, size)
+    return with_small_maps(BACKBONES[name](channels, size))
 
 
 def _first(conv: nn.Conv2d, channels: int, size: int) -> nn.Conv2d:

@@ -14,9 +14,10 @@ ORDER = (
     "errors grid bands elements units values censored progress findings flaws geometry duplicates classes formats "
     "place read recognise assays check compositions screen idw rasterize faults write stack variogram windows "
     "features folds negatives encode augment intervals metrics weights_of_evidence table_model fuzzy_overlay baselines "
-    "partners calibrate backbones mfaf checkpoint devices recipe train starting_weights pretrain uncertainty chance "
-    "processes model model_files predict explain applicability heldout optimism verdict evaluate assess targets "
-    "figures report synthetic init settings prepare project experiment cli_inputs cli_options cli_stack cli_models cli"
+    "partners calibrate small_maps backbones mfaf checkpoint devices recipe train starting_weights pretrain "
+    "uncertainty chance processes model model_files predict explain applicability heldout optimism verdict evaluate "
+    "assess targets figures report synthetic init settings prepare project experiment cli_inputs cli_options "
+    "cli_stack cli_models cli"
 ).split()
 GRIDDING = ("tree_engine options weights sight barriers samples validate kernels quadtree far plan").split()
 BLOCKWISE = "runner tiff_tiles raster_files stream".split()
