@@ -81,7 +81,9 @@ def resnet18(channels: int, size: int) -> Published:
     net.conv1 = _first(net.conv1, channels, size)
     if size < SMALL_WINDOW:
         net.maxpool = nn.Identity()
-    return Published(nn.Sequential(*list(net.children())[:-2]), 512)
+    first, norm, relu, pool, *stages = list(net.children())[:-2]
+    # The largest of a cell's neighbours and zero is the same in either order, and pooled maps are a quarter as large.
+    return Published(nn.Sequential(first, norm, pool, relu, *stages), 512)
 
 
 def shufflenet_v2(channels: int, size: int) -> Published:

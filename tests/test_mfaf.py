@@ -5,7 +5,7 @@ import pytest
 import torch
 from torchvision import models
 
-from geomfaf.backbones import BACKBONES, SMALL_WINDOW, make_backbone
+from geomfaf.backbones import BACKBONES, SMALL_WINDOW, make_backbone, own_name
 from geomfaf.errors import UsageError
 from geomfaf.mfaf import (
     MFAF,
@@ -250,6 +250,29 @@ def test_at_full_size_they_compute_what_torchvision_computes(name):
         place.copy_(value)
     x = random(2, 3, 64, 64)
     torch.testing.assert_close(plain(x)[0], theirs(x), atol=1e-4, rtol=1e-4)
+
+
+def test_resnet18_learns_as_torchvisions_does():
+    # Pooled before ReLU and with products for its last maps, it is the same function with the same gradient.
+    torch.manual_seed(3)
+    ours = make_backbone("resnet18", 3, 64).double().train()
+    theirs = models.resnet18(weights=None).double().train()
+    theirs.load_state_dict({**theirs.state_dict(), **by_torchvisions_names(ours)}, strict=True)
+    theirs.avgpool, theirs.fc = torch.nn.Identity(), torch.nn.Identity()
+    x = random(4, 3, 64, 64).double()
+    towards = torch.randn(4, 512, 2, 2, dtype=torch.float64)
+    (ours(x) * towards).sum().backward()
+    (theirs(x).view(4, 512, 2, 2) * towards).sum().backward()
+    gradients = {name: weight.grad for name, weight in theirs.named_parameters()}
+    for name, weight in by_torchvisions_names(ours, gradients=True).items():
+        torch.testing.assert_close(weight, gradients[name])
+
+
+def by_torchvisions_names(net, *, gradients=False):
+    own = {own_name("resnet18", name): name for name in models.resnet18(weights=None).state_dict()}
+    if gradients:
+        return {own[name]: weight.grad for name, weight in net.named_parameters()}
+    return {own[name]: value for name, value in net.state_dict().items()}
 
 
 @pytest.mark.parametrize("name", PUBLISHED)

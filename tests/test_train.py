@@ -1,5 +1,7 @@
 """Training: the same bits for the same seed, also after an interruption; it learns."""
 
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 import geomfaf.train
-from geomfaf.devices import choose_device, computing_type
+from geomfaf.devices import choose_device, computing_type, keeping_freed_memory
 from geomfaf.errors import DataError, UsageError
 from geomfaf.mfaf import PAPER_DILATIONS
 from geomfaf.recipe import PRESETS, Training, training_options
@@ -334,3 +336,27 @@ def test_a_network_with_a_view_sees_nothing_outside_of_it():
         assert cells[0, 0, seen // 2, seen // 2] == (size // 2) * size + size // 2
     with pytest.raises(UsageError, match=r"view = 0\.0 must be a share"):
         options(view=0.0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's malloc")
+def test_freed_memory_is_kept_for_the_next_step_and_given_back_at_the_end():
+    resource = pytest.importorskip("resource")
+
+    def pages_taken():
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        torch.zeros(1 << 25).add_(1)  # 128 MiB, more than glibc ever keeps by itself
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    def resident():
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * resource.getpagesize()
+
+    pages_taken()
+    if pages_taken() < 1000:
+        pytest.skip("memory comes in huge pages here")
+    with keeping_freed_memory():
+        pages_taken()
+        assert pages_taken() < 100
+        kept = resident()
+    assert resident() < kept - (100 << 20)
+    assert pages_taken() > 1000
