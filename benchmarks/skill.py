@@ -24,7 +24,7 @@ from geomfaf.init import init_project
 from geomfaf.optimism import measure_optimism
 from geomfaf.progress import say, show_progress
 from geomfaf.stack import valid_cells
-from geomfaf.verdict import null_line, optimism_lines
+from geomfaf.verdict import optimism_lines, with_null_tests
 from geomfaf.write import write_json, write_table
 
 VECTORS = ("clb_finland", "mtpainter_sa", "murchison_wa")
@@ -137,7 +137,8 @@ def run_stack(areas: Path, folder: Path, draws: int = 3) -> None:
         bands_of(stack),
     )
     null = null_test(coarse, deposits.to_crs(grid.crs), block=max(2, folds.block // 4), margin=4)
-    found = Assessment(evaluation, meter, null, [*evaluation.verdict, *optimism_lines(meter), null_line(null)])
+    lines = with_null_tests([*evaluation.verdict, *optimism_lines(meter)], [null])
+    found = Assessment(evaluation, meter, null, lines)
     write_table(evaluation.table, out / "evaluation.csv", overwrite=True)
     write_json(assessment_record(found), out / "evaluation.json", overwrite=True)
     cut = {"count": folds.count, "block_cells": folds.block, "margin_cells": folds.margin}
@@ -239,7 +240,7 @@ def _area_lines(out: Path) -> list[str]:
             f"Under the paper's protocol (balance, then a random split), which leaks, {row['model']} reaches a window "
             f"AUC of {row['auc']:.3f} and an accuracy of {row['accuracy']:.3f}.",
         ]
-    return [*lines, "", "Verdict: " + " ".join(found["verdict"])]
+    return [*lines, "", "Verdict:", "", *(f"- {line}" for line in found["verdict"])]
 
 
 def _share(row: dict, name: str) -> str:
