@@ -88,10 +88,7 @@ def check_survey(
 
 def _checked_layers(survey: Survey, found: list[Finding], duplicates: str, values: dict[str, Any]) -> Survey:
     """Return clean layers; the index of each frame still holds its source rows."""
-    # Whatever index the caller's frames have, from here on it is the source row.
-    frames = {
-        role: clean_geometry(role, frame.reset_index(drop=True), found) for role, frame in survey.layers().items()
-    }
+    frames = {role: clean_geometry(role, by_source_row(frame), found) for role, frame in survey.layers().items()}
     if not len(frames["samples"]):
         return replace(survey, **frames)
     for role in POINT_ROLES:
@@ -110,17 +107,23 @@ def _checked_layers(survey: Survey, found: list[Finding], duplicates: str, value
     return _keep_inside(survey, found)
 
 
+def by_source_row(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    """Return the frame with source rows as its index: its own whole numbers (`where` leaves gaps), else 0, 1, ..."""
+    numbered = pd.api.types.is_integer_dtype(frame.index) and frame.index.is_unique
+    return frame if numbered else frame.reset_index(drop=True)
+
+
 def clean_layer(role: str, frame: gpd.GeoDataFrame) -> tuple[gpd.GeoDataFrame, pd.DataFrame]:
     """Return one layer with clean geometry, and the findings; ``role`` says what it should be (see ``read.ROLES``)."""
     found: list[Finding] = []
-    cleaned = clean_geometry(role, frame.reset_index(drop=True), found)
+    cleaned = clean_geometry(role, by_source_row(frame), found)
     return cleaned.reset_index(drop=True), as_table(found)
 
 
 def clean_samples(samples: gpd.GeoDataFrame, elements: dict[str, str]) -> tuple[gpd.GeoDataFrame, pd.DataFrame]:
     """Return samples with clean geometry and with positive numbers or NaN in the element columns, and the findings."""
     found: list[Finding] = []
-    placed = clean_geometry("samples", samples.reset_index(drop=True), found)
+    placed = clean_geometry("samples", by_source_row(samples), found)
     cleaned, _ = clean_values(placed, elements, found)
     return cleaned.reset_index(drop=True), as_table(found)
 

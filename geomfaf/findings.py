@@ -39,7 +39,7 @@ class Finding:
     done, advice : str
         What was done, and what to do.
     rows : tuple of int
-        Source rows (0 = first row of the layer as read), the first :data:`ROWS_KEPT` of them.
+        Source rows (0 = first row of the layer in its file, filtered or not), the first :data:`ROWS_KEPT` of them.
     shapes : tuple of geometry
         Places that are no row of the layer, such as the gaps of a map, in the CRS of the survey.
     """

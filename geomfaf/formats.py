@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import geopandas as gpd
@@ -41,6 +41,33 @@ def is_table(path: str | Path) -> bool:
 def is_database(path: str | Path) -> bool:
     """Return whether a source is the address of a database."""
     return str(path).startswith(("postgresql://", "postgres://"))
+
+
+def refuse_foreign_settings(path: str | Path, settings: Mapping[str, str | None]) -> None:
+    """Refuse the settings of a source that mean nothing for its kind: ignored, they would change the data silently.
+
+    >>> refuse_foreign_settings("samples.csv", {"x": "east", "where": None})
+    >>> refuse_foreign_settings("samples.csv", {"where": "Au > 1"})
+    Traceback (most recent call last):
+        ...
+    geomfaf.errors.UsageError: where = 'Au > 1' needs a vector layer: save samples.csv as a GeoPackage first.
+    """
+    if is_database(path):
+        name, kind = hidden_password(str(path)), "database"
+    else:
+        name = Path(path).name
+        kind = "table" if is_table(path) else "GeoParquet" if name.lower().endswith(".parquet") else "vector layer"
+    needs = {
+        "where": ("vector layer", f"save {name} as a GeoPackage first"),
+        "query": ("database", f"use where = for the layers of {name}"),
+        "x": ("table", f"{name} has geometries of its own"),
+        "y": ("table", f"{name} has geometries of its own"),
+    }
+    if kind == "database":
+        needs["where"] = ("vector layer", "put the condition into query = instead")
+    for setting, value in settings.items():
+        if value is not None and setting in needs and needs[setting][0] != kind:
+            raise UsageError(f"{setting} = {value!r} needs a {needs[setting][0]}: {needs[setting][1]}.")
 
 
 def hidden_password(address: str) -> str:

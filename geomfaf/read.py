@@ -28,6 +28,7 @@ from .formats import (
     read_database,
     read_parquet,
     read_table,
+    refuse_foreign_settings,
     text_encoding,
 )
 from .grid import parse_crs
@@ -115,7 +116,7 @@ def find_class_column(columns: Sequence[str], text_columns: Sequence[str]) -> st
 
 
 def read_layer(source: Source | str | Path) -> gpd.GeoDataFrame:
-    """Read one layer of any vector file or table, with its CRS; rows keep the order of the file.
+    """Read one layer of any vector file or table, with its CRS; rows keep the order of the file, and its numbers.
 
     Raises
     ------
@@ -129,6 +130,7 @@ def read_layer(source: Source | str | Path) -> gpd.GeoDataFrame:
 
 def _read(source: Source, role: str, found: list[Finding]) -> gpd.GeoDataFrame:
     """Read one layer and add what had to be assumed to the findings."""
+    refuse_foreign_settings(source.path, {key: getattr(source, key) for key in ("where", "query", "x", "y")})
     if is_database(source.path):
         frame = read_database(str(source.path), source.layer, source.query)
     else:
@@ -160,7 +162,10 @@ def _features(path: Path, source: Source, role: str, found: list[Finding]) -> gp
     layer = _layer_name(path, source.layer)
     encoding = source.encoding or text_encoding(path)
     try:
-        frame = gpd.read_file(path, layer=layer, where=source.where, encoding=encoding)
+        frame = gpd.read_file(path, layer=layer, where=source.where, encoding=encoding, fid_as_index=bool(source.where))
+        if source.where:  # findings name the rows of the whole layer
+            whole = pyogrio.read_dataframe(path, layer=layer, columns=[], read_geometry=False, fid_as_index=True)
+            frame.index = whole.index.get_indexer(frame.index)
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, ValueError, LookupError) as error:
         condition = f' with where = "{source.where}"' if source.where else ""
         raise UsageError(f'layer "{layer}" of {path.name} cannot be read{condition}: {error}') from error
@@ -278,8 +283,6 @@ def _layer_name(path: Path, wanted: str | None) -> str:
 
 
 def _points_of_table(path: Path, source: Source, role: str, found: list[Finding]) -> gpd.GeoDataFrame:
-    if source.where:
-        raise UsageError(f"where = {source.where!r} needs a vector layer: save {path.name} as a GeoPackage first.")
     table = read_table(path, source.layer, source.encoding)
     encoding = table.attrs.get("encoding", "utf-8")
     if not source.encoding and not encoding.startswith("utf-8"):

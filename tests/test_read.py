@@ -139,6 +139,42 @@ def test_a_filter_keeps_what_it_says(tmp_path):
     assert read_layer(Source(path, where="name = 'B'"))["name"].tolist() == ["B"]
 
 
+@pytest.mark.parametrize("name", ["d.gpkg", "d.shp", "d.geojson"])
+def test_filtered_rows_keep_the_numbers_that_they_have_in_the_file(tmp_path, name):
+    deposit_points().to_file(tmp_path / name)
+    assert read_layer(Source(tmp_path / name, where="name = 'B'")).index.tolist() == [1]
+    assert read_layer(tmp_path / name).index.tolist() == [0, 1]
+
+
+def test_findings_name_the_rows_of_the_file_when_it_was_filtered(tmp_path):
+    samples = pd.concat([sample_points()] * 4, ignore_index=True).assign(kind=list("ab") * 6)
+    samples.geometry = [None if row == 7 else Point(500_000 + 90 * row, 5_500_000 + row % 5) for row in range(12)]
+    path = write_gpkg(tmp_path / "s.gpkg", samples=samples, deposits=deposit_points())
+    read = {"samples": Source(path, "samples", where="kind = 'b'"), "deposits": Source(path, "deposits")}
+    checked, findings = check_survey(read_survey(read))
+    assert findings.set_index("rule").loc["no geometry", "rows"] == "7"
+    assert checked.samples.index.tolist() == list(range(5))
+
+
+@pytest.mark.parametrize(
+    ("path", "settings", "message"),
+    [
+        ("d.gpkg", {"query": "SELECT 1"}, "query = 'SELECT 1' needs a database: use where = for the layers of d.gpkg"),
+        ("d.gpkg", {"x": "east"}, "x = 'east' needs a table: d.gpkg has geometries of its own"),
+        ("d.parquet", {"where": "a = 1"}, "where = 'a = 1' needs a vector layer: save d.parquet as a GeoPackage first"),
+        (
+            "postgresql://ann:secret@host/base",
+            {"layer": "d", "where": "a = 1"},
+            "put the condition into query = instead",
+        ),
+    ],
+)
+def test_settings_that_mean_nothing_for_a_source_are_refused_not_ignored(tmp_path, path, settings, message):
+    found, code = refusal(Source(path if "://" in path else tmp_path / path, **settings))
+    assert message in found
+    assert code == 2
+
+
 def test_layers_are_found_in_any_case_and_the_only_one_needs_no_name(tmp_path, survey_file):
     assert len(read_layer(Source(survey_file, "SAMPLES"))) == 3
     only = write_gpkg(tmp_path / "only.gpkg", Proben=sample_points())
