@@ -228,13 +228,9 @@ def make_optimiser(net: MFAF, options: Training) -> torch.optim.Optimizer:
         return torch.optim.SGD(
             net.parameters(), options.learning_rate, momentum=options.momentum, weight_decay=options.weight_decay
         )
-    return torch.optim.AdamW(
-        net.parameters(),
-        options.learning_rate,
-        weight_decay=options.weight_decay,
-        # One pass over millions of weights instead of ten; rounded otherwise, which the compact network need not be.
-        fused=options.backbone != "compact",
-    )
+    # One pass over millions of weights instead of ten; rounded otherwise, which the compact network need not be.
+    fused = options.backbone != "compact" and net.classifier.weight.device.type in ("cpu", "cuda")
+    return torch.optim.AdamW(net.parameters(), options.learning_rate, weight_decay=options.weight_decay, fused=fused)
 
 
 def _one_epoch(
