@@ -28,6 +28,7 @@ import numpy as np
 import pandas as pd
 import torch
 from idw import write
+from torch.utils.flop_counter import FlopCounterMode
 
 from geomfaf.augment import add_noise, turn_and_flip
 from geomfaf.bands import Band, as_dataarray
@@ -148,6 +149,15 @@ def product_speed(kind: torch.dtype) -> float:
     return 2 * 2048**3 / min(timed(lambda: a @ b)[0] for _ in range(10)) / 1e9
 
 
+def operations(backbone: str, size: int) -> float:
+    """Return the operations of a training step for one window, those with padding too."""
+    net = MFAF(BANDS, size, backbone=backbone)
+    with_plain_convolutions(net)
+    with FlopCounterMode(display=False) as counter:
+        net(torch.randn(2, BANDS, size, size)).sum().backward()
+    return counter.get_total_flops() / 2
+
+
 def multiplies_bfloat16() -> bool:
     """Return whether this processor does, whether or not a training would use it."""
     checks = [getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")]
@@ -238,8 +248,15 @@ def main() -> None:
     if part == "steps":
         steps = [*measure_network("resnet18", 128, 32, rounds), *measure_network("resnet18", 64, 32, rounds)]
         steps += measure_network("compact", 16, 32, 5 * rounds)
-        speeds = ", ".join(f"{product_speed(getattr(torch, k)):.0f} in {k}" for k in ("float32", "bfloat16"))
-        write(pd.DataFrame(steps), "training", f"Batches of 32, {note} GFLOP/s of a matrix product: {speeds}.")
+        speeds = {kind: product_speed(getattr(torch, kind)) for kind in ("float32", "bfloat16")}
+        note += (
+            f" GFLOP/s of a matrix product: {', '.join(f'{speed:.0f} in {kind}' for kind, speed in speeds.items())}."
+        )
+        least = [
+            f"{operations('resnet18', size) / 1e6 / max(speeds.values()):.1f} ms at {size} px" for size in (128, 64)
+        ]
+        note += f" ResNet18's operations alone take {' and '.join(least)} a window in training at the faster of them."
+        write(pd.DataFrame(steps), "training", f"Batches of 32, {note}")
     elif part == "loading":
         loading = [measure_loading("resnet18", 64, rounds), measure_loading("compact", 16, 5 * rounds)]
         write(
