@@ -6,7 +6,7 @@
 Per window, one training step (forward, loss, backward, AdamW) and one prediction, the branches one after the other in
 float32 as the paper describes them, then folded into the batch, then channels last, then in bfloat16 where the
 processor multiplies it, all these with PyTorch's own convolutions and AdamW, and at last as geomfaf computes it: maps
-of 2 x 2 cells convolved as products of matrices, one pass over the weights, freed memory kept. The variants take turns
+of 2 x 2 cells convolved as products of matrices, all weights moved at once, freed memory kept. The variants take turns
 and the fastest of ROUNDS (7) counts, because other processes slow a computer down and never speed it up; the processor
 time of both cores stands beside the wall clock. Then the share of a step that drawing and augmenting a batch takes,
 and a map of 1560 x 1560 cells at a stride of 16 with the compact network. ``precision`` trains MFAF on the compact

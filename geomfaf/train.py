@@ -228,9 +228,9 @@ def make_optimiser(net: MFAF, options: Training) -> torch.optim.Optimizer:
         return torch.optim.SGD(
             net.parameters(), options.learning_rate, momentum=options.momentum, weight_decay=options.weight_decay
         )
-    # One pass over millions of weights instead of ten; rounded otherwise, which the compact network need not be.
-    fused = options.backbone != "compact" and net.classifier.weight.device.type in ("cpu", "cuda")
-    return torch.optim.AdamW(net.parameters(), options.learning_rate, weight_decay=options.weight_decay, fused=fused)
+    # All weights at once, the same numbers. Not `fused`: on the processor it pairs weights with the moments that a
+    # checkpoint gave back by their place in the memory, wrongly where the layouts differ (PyTorch 2.14).
+    return torch.optim.AdamW(net.parameters(), options.learning_rate, weight_decay=options.weight_decay, foreach=True)
 
 
 def _one_epoch(

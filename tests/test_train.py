@@ -73,10 +73,11 @@ VARIANTS = [
     {},
     {"optimiser": "sgd", "schedule": "step", "momentum": 0.5, "balance": "smote"},
     {"patience": 2, "learning_rate": 0.01},
+    {"backbone": "resnet18", "epochs": 4},
 ]
 
 
-@pytest.mark.parametrize("changes", VARIANTS, ids=["adamw", "sgd", "early stopping"])
+@pytest.mark.parametrize("changes", VARIANTS, ids=["adamw", "sgd", "early stopping", "resnet18"])
 @pytest.mark.parametrize("at", [1, 3])
 def test_an_interrupted_training_ends_with_the_same_bits(tmp_path, interrupt, changes, at):
     chosen, path = options(**changes), tmp_path / "fold.safetensors"
