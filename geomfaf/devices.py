@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ GLIBC_DEFAULTS = {M_TRIM_THRESHOLD: 64 << 20, M_MMAP_MAX: 65536}
 
 def choose_device(name: str = "auto") -> torch.device:
     """Return the device to compute on: ``auto`` takes CUDA, then Apple's MPS, then the processor."""
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", name):
+        raise UsageError(f'device "{name}" is unknown: use auto, cpu, cuda or mps.')
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:

@@ -142,6 +142,8 @@ def run_experiment(
         raise UsageError(f'experiment "{table}" is unknown.{nearest_name(table, TABLES)} Known: {", ".join(TABLES)}.')
     if seeds < 1:
         raise UsageError(f"seeds = {seeds} must be at least 1.")
+    if workers is not None and workers < 1:
+        raise UsageError(f"workers = {workers} must be at least 1.")
     run, methods = Path(run), TABLES[table][1]
     for name in ("stack.tif", "windows.gpkg", "model/model.json", "run.json"):
         if not (run / name).exists():

@@ -47,27 +47,38 @@ def refuse_foreign_settings(path: str | Path, settings: Mapping[str, str | None]
     """Refuse the settings of a source that mean nothing for its kind: ignored, they would change the data silently.
 
     >>> refuse_foreign_settings("samples.csv", {"x": "east", "where": None})
-    >>> refuse_foreign_settings("samples.csv", {"where": "Au > 1"})
+    >>> refuse_foreign_settings("samples.csv", {"where": "Au > 1"})  # doctest: +ELLIPSIS
     Traceback (most recent call last):
         ...
-    geomfaf.errors.UsageError: where = 'Au > 1' needs a vector layer: save samples.csv as a GeoPackage first.
+    geomfaf.errors.UsageError: where = 'Au > 1' needs a vector layer, and samples.csv is a text table: save ...
     """
-    if is_database(path):
-        name, kind = hidden_password(str(path)), "database"
-    else:
-        name = Path(path).name
-        kind = "table" if is_table(path) else "GeoParquet" if name.lower().endswith(".parquet") else "vector layer"
-    needs = {
-        "where": ("vector layer", f"save {name} as a GeoPackage first"),
-        "query": ("database", f"use where = for the layers of {name}"),
-        "x": ("table", f"{name} has geometries of its own"),
-        "y": ("table", f"{name} has geometries of its own"),
+    suffix = Path(path).suffix.lower()
+    known = {
+        "a database": {"layer", "query"},
+        "an Excel table": {"layer", "x", "y"},
+        "a text table": {"x", "y"},
+        "a GeoParquet file": set(),
+        "a vector file": {"layer", "where"},
     }
-    if kind == "database":
-        needs["where"] = ("vector layer", "put the condition into query = instead")
+    if is_database(path):
+        kind, name = "a database", hidden_password(str(path))
+    else:
+        kind = "an Excel table" if suffix in EXCEL else "a text table" if suffix in TEXT_TABLES else "a vector file"
+        kind, name = "a GeoParquet file" if suffix == ".parquet" else kind, Path(path).name
+    needs = {
+        "where": (
+            "a vector layer",
+            "put the condition into query =" if kind == "a database" else "save it as GeoPackage",
+        ),
+        "query": ("a database", "leave it out" if "where" not in known[kind] else "use where ="),
+        "layer": ("a file of several layers", "leave it out"),
+        "x": ("a table", "leave it out: its features have their own places"),
+        "y": ("a table", "leave it out: its features have their own places"),
+    }
     for setting, value in settings.items():
-        if value is not None and setting in needs and needs[setting][0] != kind:
-            raise UsageError(f"{setting} = {value!r} needs a {needs[setting][0]}: {needs[setting][1]}.")
+        if value is not None and setting not in known[kind]:
+            what, advice = needs[setting]
+            raise UsageError(f"{setting} = {value!r} needs {what}, and {name} is {kind}: {advice}.")
 
 
 def hidden_password(address: str) -> str:

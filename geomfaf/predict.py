@@ -154,7 +154,7 @@ def predict_scores(
         score, held-out score and spread are calibrated; votes are cast before it.
     """
     model.require_stack(stack)
-    require_uncertainty(uncertainty, passes, model.members[0].classifier)
+    require_uncertainty(uncertainty, passes, model.options)
     passes = passes if uncertainty == "mc-dropout" else 0
     grid = grid_of(stack)
     lattice = model_lattice(model, valid_cells(stack), stride)

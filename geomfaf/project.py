@@ -57,6 +57,7 @@ from .settings import Project
 from .stack import build_stack
 from .starting_weights import grid_record, pinned
 from .targets import make_cells, make_targets, placed_deposits
+from .uncertainty import PASSES, UNCERTAINTIES, require_uncertainty
 from .variogram import autocorrelation_range
 from .verdict import block_lines
 from .write import file_hash, library_versions, write_findings, write_json, write_layers, write_raster, write_table
@@ -69,7 +70,7 @@ def run_project(project: Project, *, overwrite: bool = False) -> Path:
     given; even then, a trained model whose inputs did not change is used again.
     """
     out = project.out
-    choose_device(training_settings(project)[1])  # wrong ones are refused now, not after minutes of gridding
+    _refuse_impossible(project)
     if (out / "run.json").exists() and not overwrite:
         raise OutputExistsError(f"{out} holds a finished run: remove it, change out =, or use --overwrite.")
     out.mkdir(parents=True, exist_ok=True)
@@ -132,6 +133,14 @@ def run_project(project: Project, *, overwrite: bool = False) -> Path:
     record = _record(project, survey, grid, folds, timings)
     write_json({**record, "variogram_range_m": reach}, out / "run.json", overwrite=True)
     return out
+
+
+def _refuse_impossible(project: Project) -> None:
+    """Refuse now what would be refused after minutes of gridding, or after hours of training."""
+    options, device = training_settings(project)
+    choose_device(device)
+    wanted = {"uncertainty": UNCERTAINTIES[0], "passes": PASSES, **project.stage("predict")}
+    require_uncertainty(wanted["uncertainty"], wanted["passes"], options)
 
 
 def _train(

@@ -130,11 +130,13 @@ def read_layer(source: Source | str | Path) -> gpd.GeoDataFrame:
 
 def _read(source: Source, role: str, found: list[Finding]) -> gpd.GeoDataFrame:
     """Read one layer and add what had to be assumed to the findings."""
-    refuse_foreign_settings(source.path, {key: getattr(source, key) for key in ("where", "query", "x", "y")})
+    settings = {key: getattr(source, key) for key in ("layer", "where", "query", "x", "y")}
     if is_database(source.path):
+        refuse_foreign_settings(source.path, settings)
         frame = read_database(str(source.path), source.layer, source.query)
     else:
         path = existing_path(source.path)
+        refuse_foreign_settings(path, settings)
         if is_table(path):
             return _points_of_table(path, source, role, found)
         frame = _features(path, source, role, found)
@@ -225,7 +227,10 @@ def read_survey(
     read = {role: _read(source, role, findings) for role, source in sources.items()}
     for role, frame in read.items():
         if not len(frame):
-            raise DataError(f"the {role} layer of {_said(sources[role])} is empty: name another layer.")
+            layer, where = f"the {role} layer of {_said(sources[role])}", sources[role].where
+            raise DataError(
+                f"no feature of {layer} meets where = {where!r}." if where else f"{layer} is empty: name another layer."
+            )
     wrong = [finding for role, frame in read.items() if (finding := check_coordinates(role, frame))]
     findings += wrong
     lost = any(finding.severity == "refused" for finding in wrong)

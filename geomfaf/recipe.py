@@ -81,6 +81,8 @@ class Training:
             raise UsageError("learning_rate must be positive, weight_decay and noise not negative, validation in 0..1.")
         if not 0 <= self.dropout < 1:
             raise UsageError(f"dropout = {self.dropout} must be a share from 0 (none) to less than 1.")
+        if self.dropout and self.backbone != "compact":
+            raise UsageError(f"dropout = {self.dropout} is for the compact network: {self.backbone} keeps what it has.")
         for name in self.partners:
             make_baseline(name)  # refuses a name that it does not know
         if not 0 <= self.beta <= 1:

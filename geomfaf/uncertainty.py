@@ -6,8 +6,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from .backbones import make_backbone
 from .errors import UsageError
 from .mfaf import branch_probabilities
+from .recipe import Training
 from .train import MFAFClassifier, autocast, seen_part
 
 UNCERTAINTIES = ("ensemble", "mc-dropout")
@@ -15,25 +17,32 @@ UNCERTAINTIES = ("ensemble", "mc-dropout")
 PASSES = 20
 
 
-def require_uncertainty(kind: str, passes: int, classifier: MFAFClassifier) -> None:
-    """Refuse an unknown kind, too few passes, and dropout that the network does not have."""
+def require_uncertainty(kind: str, passes: int, options: Training) -> None:
+    """Refuse an unknown kind, too few passes, and dropout that a network of these options does not have."""
     if kind not in UNCERTAINTIES:
         raise UsageError(f'uncertainty = "{kind}" is unknown: use {" or ".join(UNCERTAINTIES)}.')
     if kind == "ensemble":
         return
     if not isinstance(passes, int) or passes < 2:
         raise UsageError(f"passes = {passes} must be a whole number from 2: one thinned network has no spread.")
-    if classifier.options.joining == "correction":
+    if options.joining == "correction":
         raise UsageError('uncertainty = "mc-dropout" cannot be had with joining = "correction": use "ensemble".')
-    if not dropped_share(classifier):
-        backbone = classifier.options.backbone
+    if not _dropout_of(options):
+        backbone = options.backbone
         way = "train it with dropout = 0.2 (`geomfaf train --dropout 0.2`, [train] in the project file)"
         if backbone != "compact":
             way = f"{backbone} has none as published: take googlenet, mobilenet_v2, mnasnet or compact with dropout"
         raise UsageError(
-            f'uncertainty = "mc-dropout" needs a network with dropout, and this one ({backbone}) was trained without: '
+            f'uncertainty = "mc-dropout" needs a network with dropout, and this one ({backbone}) is without: '
             f'{way}, or use uncertainty = "ensemble".'
         )
+
+
+def _dropout_of(options: Training) -> float:
+    if options.backbone == "compact":
+        return options.dropout
+    with torch.random.fork_rng(devices=[]):
+        return float(make_backbone(options.backbone, 1, 16).dropout)  # type: ignore[arg-type]
 
 
 def dropped_share(classifier: MFAFClassifier) -> float:

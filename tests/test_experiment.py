@@ -169,6 +169,8 @@ def test_an_unfinished_run_and_an_unknown_table_are_refused(tmp_path):
         run_experiment("tabel6", tmp_path)
     with pytest.raises(UsageError, match="seeds = 0"):
         run_experiment("table6", tmp_path, seeds=0)
+    with pytest.raises(UsageError, match="workers = 0"):
+        run_experiment("table6", tmp_path, workers=0)
 
 
 def test_methods_change_what_their_table_is_about():

@@ -159,20 +159,44 @@ def test_findings_name_the_rows_of_the_file_when_it_was_filtered(tmp_path):
 @pytest.mark.parametrize(
     ("path", "settings", "message"),
     [
-        ("d.gpkg", {"query": "SELECT 1"}, "query = 'SELECT 1' needs a database: use where = for the layers of d.gpkg"),
-        ("d.gpkg", {"x": "east"}, "x = 'east' needs a table: d.gpkg has geometries of its own"),
-        ("d.parquet", {"where": "a = 1"}, "where = 'a = 1' needs a vector layer: save d.parquet as a GeoPackage first"),
         (
-            "postgresql://ann:secret@host/base",
-            {"layer": "d", "where": "a = 1"},
-            "put the condition into query = instead",
+            "d.gpkg",
+            {"query": "SELECT 1"},
+            "query = 'SELECT 1' needs a database, and d.gpkg is a vector file: use where =",
         ),
+        ("d.gpkg", {"x": "east"}, "x = 'east' needs a table, and d.gpkg is a vector file: leave it out"),
+        ("d.parquet", {"where": "a = 1"}, "and d.parquet is a GeoParquet file: save it as GeoPackage"),
+        ("d.parquet", {"query": "SELECT 1"}, "needs a database, and d.parquet is a GeoParquet file: leave it out"),
+        ("d.csv", {"where": "a = 1"}, "where = 'a = 1' needs a vector layer, and d.csv is a text table: save it as"),
+        (
+            "d.csv",
+            {"layer": "d"},
+            "layer = 'd' needs a file of several layers, and d.csv is a text table: leave it out",
+        ),
+        ("postgresql://ann:secret@host/base", {"layer": "d", "where": "a = 1"}, "put the condition into query ="),
     ],
 )
 def test_settings_that_mean_nothing_for_a_source_are_refused_not_ignored(tmp_path, path, settings, message):
-    found, code = refusal(Source(path if "://" in path else tmp_path / path, **settings))
+    place = path if "://" in path else tmp_path / path
+    if place != path:
+        place.touch()
+    found, code = refusal(Source(place, **settings))
     assert message in found
+    assert "secret" not in found
     assert code == 2
+
+
+def test_a_missing_file_is_missing_whatever_its_settings(tmp_path):
+    assert "does not exist" in refusal(Source(tmp_path / "nope.csv", where="a = 1"))[0]
+
+
+def test_a_filter_that_nothing_meets_is_named(tmp_path, survey_file):
+    read = sources(survey_file, samples="samples", deposits="deposits")
+    read["deposits"] = Source(survey_file, "deposits", where="name = 'XX'")
+    with pytest.raises(
+        DataError, match=r"no feature of the deposits layer of survey.gpkg meets where = \"name = 'XX'\""
+    ):
+        read_survey(read)
 
 
 def test_layers_are_found_in_any_case_and_the_only_one_needs_no_name(tmp_path, survey_file):
@@ -386,7 +410,7 @@ def test_a_table_without_a_crs_is_refused(tmp_path):
         ({"y": "YY"}, 'no column "YY". Did you mean "Y"? Name it with --y'),
         ({"xy_unit": "mile"}, 'xy_unit "mile" is unknown: use one of m, km, deg'),
         ({"crs": "nowhere"}, '"nowhere" is not a coordinate reference system'),
-        ({"where": "Au > 1"}, "needs a vector layer: save samples.csv as a GeoPackage"),
+        ({"where": "Au > 1"}, "needs a vector layer, and samples.csv is a text table"),
     ],
 )
 def test_table_options_that_cannot_be_are_refused(tmp_path, options, message):

@@ -9,6 +9,7 @@ import torch
 from builders import QUICK, small_case, small_model, small_scores
 from click.testing import CliRunner
 
+from geomfaf.backbones import BACKBONES
 from geomfaf.bands import bands_of
 from geomfaf.cli import main
 from geomfaf.errors import UsageError
@@ -17,7 +18,7 @@ from geomfaf.model_files import load_model, save_model
 from geomfaf.predict import Lattice, default_stride, lattice_scores, predict_scores
 from geomfaf.recipe import Training, training_options
 from geomfaf.train import MFAFClassifier
-from geomfaf.uncertainty import dropout_probabilities
+from geomfaf.uncertainty import dropout_probabilities, require_uncertainty
 from geomfaf.write import read_raster, write_layers, write_raster
 
 
@@ -139,7 +140,7 @@ def test_the_default_is_the_ensemble():
 
 def test_dropout_that_is_not_there_is_refused_with_what_to_do():
     case = small_case()
-    with pytest.raises(UsageError, match=r'compact\) was trained without: train it with dropout = 0.2 .*"ensemble"'):
+    with pytest.raises(UsageError, match=r'compact\) is without: train it with dropout = 0.2 .*"ensemble"'):
         predict_scores(small_model(), case.stack, uncertainty="mc-dropout")
     with pytest.raises(UsageError, match='uncertainty = "dropout" is unknown: use ensemble or mc-dropout'):
         predict_scores(small_model(), case.stack, uncertainty="dropout")
@@ -148,6 +149,22 @@ def test_dropout_that_is_not_there_is_refused_with_what_to_do():
             predict_scores(dropout_model(), case.stack, uncertainty="mc-dropout", passes=wrong)
     with pytest.raises(UsageError, match=r"dropout = 1.0 must be a share from 0 \(none\) to less than 1"):
         Training(dropout=1.0)
+    with pytest.raises(UsageError, match=r"dropout = 0.3 is for the compact network: resnet18 keeps what it has"):
+        training_options("paper", dropout=0.3)
+
+
+@pytest.mark.parametrize("backbone", sorted(BACKBONES))
+def test_what_options_say_of_dropout_is_what_the_network_has(backbone):
+    share = 0.3 if backbone == "compact" else 0.0
+    options = training_options("mfaf", backbone=backbone, dropout=share)
+    before = torch.get_rng_state()
+    if isinstance(MFAF(3, 16, backbone=backbone, dropout=share).dropout, torch.nn.Dropout):
+        torch.set_rng_state(before)
+        require_uncertainty("mc-dropout", 2, options)
+        torch.testing.assert_close(torch.get_rng_state(), before)
+    else:
+        with pytest.raises(UsageError, match=f"{backbone} has none as published"):
+            require_uncertainty("mc-dropout", 2, options)
 
 
 def test_the_commands_train_calibrated_with_dropout_and_predict_by_name(tmp_path):
