@@ -6,12 +6,12 @@
 Per window, one training step (forward, loss, backward, AdamW) and one prediction, the branches one after the other in
 float32 as the paper describes them, then folded into the batch, then channels last, then in bfloat16 where the
 processor multiplies it, all these with PyTorch's own convolutions and AdamW, and at last as geomfaf computes it: maps
-of 2 x 2 cells convolved as products of matrices, all weights moved at once, freed memory kept. The variants take turns
-and the fastest of ROUNDS (7) counts, because other processes slow a computer down and never speed it up; the processor
-time of both cores stands beside the wall clock. Then the share of a step that drawing and augmenting a batch takes,
-and a map of 1560 x 1560 cells at a stride of 16 with the compact network. ``precision`` trains MFAF on the compact
-network and on ResNet18 in float32 and in bfloat16 on the windows and folds of a finished run, with three seeds each:
-the AUC of the held-out windows. The tables go to ``docs/benchmarks``.
+of 2 x 2 cells convolved as products of matrices, all weights moved at once. The variants take turns and the fastest of
+ROUNDS (7) counts, because other processes slow a computer down and never speed it up; the processor time of both cores
+stands beside the wall clock. Then the share of a step that drawing and augmenting a batch takes, and a map of 1560 x
+1560 cells at a stride of 16 with the compact network. ``precision`` trains MFAF on the compact network and on ResNet18
+in float32 and in bfloat16 on the windows and folds of a finished run, with three seeds each: the AUC of the held-out
+windows. The tables go to ``docs/benchmarks``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +31,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from geomfaf.augment import add_noise, turn_and_flip
 from geomfaf.bands import Band, as_dataarray
-from geomfaf.devices import keeping_freed_memory
 from geomfaf.encode import Channel, Encoder
 from geomfaf.experiment import one_run
 from geomfaf.grid import Grid
@@ -109,9 +107,7 @@ def measure_variant(
         with_plain_convolutions(net)
     found = {}
     for what, work in (("training", step), ("prediction", scores)):
-        with keeping_freed_memory() if ours and what == "training" else nullcontext():
-            times = [timed(lambda work=work: work(net, optimiser, x, labels, forward, half)) for _ in range(4)]
-            found[what] = min(times)
+        found[what] = min(timed(lambda work=work: work(net, optimiser, x, labels, forward, half)) for _ in range(4))
     return found
 
 

@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
 import re
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import torch
 
 from .errors import UsageError
-
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
-GLIBC_DEFAULTS = {M_TRIM_THRESHOLD: 64 << 20, M_MMAP_MAX: 65536}
-"""What glibc's malloc.h names them, and where they stand once a program has freed blocks of tens of megabytes."""
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -49,25 +41,3 @@ def computing_type(precision: str, backbone: str, device: torch.device) -> torch
     # Private names: an older or newer PyTorch without them computes in float32.
     checks = [getattr(torch.cpu, name, None) for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported")]
     return torch.bfloat16 if any(check() for check in checks if check) else None
-
-
-@contextmanager
-def keeping_freed_memory() -> Iterator[None]:
-    """Have the process keep the blocks that it frees and give them back at the end.
-
-    A training step frees what the next one allocates, blocks of tens of megabytes that glibc returns to the system
-    each time and gets anew, page by page: 5 to 8 percent of the time of MFAF on ResNet18. Other C libraries have
-    their own ways and are left alone.
-    """
-    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-    if libc is None or not hasattr(libc, "mallopt"):
-        yield
-        return
-    libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
-    libc.mallopt(M_MMAP_MAX, 0)
-    try:
-        yield
-    finally:
-        for option, value in GLIBC_DEFAULTS.items():
-            libc.mallopt(option, value)
-        libc.malloc_trim(0)

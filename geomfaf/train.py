@@ -12,7 +12,7 @@ import torch
 
 from .augment import add_noise, smote, turn_and_flip
 from .checkpoint import TrainingState, fingerprint
-from .devices import choose_device, computing_type, keeping_freed_memory
+from .devices import choose_device, computing_type
 from .errors import DataError, UsageError
 from .mfaf import MFAF, branch_probabilities, distillation_loss
 from .progress import track
@@ -52,7 +52,6 @@ class MFAFClassifier:
         self.seed = seed
         self.device = device
 
-    @keeping_freed_memory()
     def fit(
         self,
         x: np.ndarray,

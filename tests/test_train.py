@@ -1,8 +1,5 @@
 """Training: the same bits for the same seed, also after an interruption; it learns."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import torch
@@ -11,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 import geomfaf.train
-from geomfaf.devices import choose_device, computing_type, keeping_freed_memory
+from geomfaf.devices import choose_device, computing_type
 from geomfaf.errors import DataError, UsageError
 from geomfaf.mfaf import PAPER_DILATIONS
 from geomfaf.recipe import PRESETS, Training, training_options
@@ -340,37 +337,3 @@ def test_a_network_with_a_view_sees_nothing_outside_of_it():
         assert cells[0, 0, seen // 2, seen // 2] == (size // 2) * size + size // 2
     with pytest.raises(UsageError, match=r"view = 0\.0 must be a share"):
         options(view=0.0)
-
-
-PAGES = """
-import resource, torch
-from geomfaf.devices import keeping_freed_memory
-
-def taken():
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    torch.zeros(1 << 25).add_(1)  # 128 MiB, more than glibc ever keeps by itself
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-
-def resident():
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * resource.getpagesize()
-
-taken()
-print(taken())
-with keeping_freed_memory():
-    taken()
-    print(taken(), resident() >> 20)
-print(taken(), resident() >> 20)
-"""
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="glibc's malloc")
-def test_freed_memory_is_kept_for_the_next_step_and_given_back_at_the_end():
-    # In a process of its own: what else a long one freed would count too.
-    result = subprocess.run([sys.executable, "-c", PAGES], capture_output=True, text=True, check=True)
-    before, inside, kept, after, resident = map(int, result.stdout.split())
-    if before < 1000:
-        pytest.skip("memory comes in huge pages here")
-    assert inside < before / 10
-    assert after > before / 2
-    assert resident < kept - 100
