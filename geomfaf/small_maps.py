@@ -1,7 +1,7 @@
 """Convolutions of maps of 2 x 2 cells as one product of matrices.
 
-The published networks end in such maps at windows of 16 to 31 and of 64 to 127 cells. There, 20 of the 36 products of
-a 3x3 convolution are with the padding, and oneDNN computes them (PyTorch 2.14). A product of matrices leaves them out.
+The published networks end in such maps at windows of 16 and of 64 cells. There, 20 of the 36 products of a 3x3
+convolution are with the padding, and oneDNN computes them (PyTorch 2.14). A product of matrices leaves them out.
 """
 
 from __future__ import annotations

@@ -350,6 +350,11 @@ def test_a_map_of_2_x_2_cells_is_convolved_as_by_torch(layout):
     assert torch.autograd.gradcheck(lambda x, w: torch.func.functional_call(quick, {"weight": w}, x), (x, plain.weight))
 
 
+@pytest.mark.parametrize(("size", "end"), [(16, 2), (17, 3), (64, 2), (65, 3)])
+def test_windows_of_16_and_64_cells_end_in_such_maps(size, end):
+    assert make_backbone("resnet18", 3, size).eval()(torch.zeros(1, 3, size, size)).shape == (1, 512, end, end)
+
+
 def test_under_autocast_it_computes_in_bfloat16_and_gives_the_weights_their_own_type():
     plain = torch.nn.Conv2d(16, 8, 3, padding=1, bias=False)
     quick = with_small_maps(torch.nn.Sequential(plain))
