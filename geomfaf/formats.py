@@ -53,7 +53,7 @@ def refuse_foreign_settings(path: str | Path, settings: Mapping[str, str | None]
     geomfaf.errors.UsageError: where = 'Au > 1' needs a vector layer, and samples.csv is a text table: save ...
     """
     suffix = Path(path).suffix.lower()
-    known = {
+    known: dict[str, set[str]] = {
         "a database": {"layer", "query"},
         "an Excel table": {"layer", "x", "y"},
         "a text table": {"x", "y"},
@@ -75,6 +75,8 @@ def refuse_foreign_settings(path: str | Path, settings: Mapping[str, str | None]
         "x": ("a table", "leave it out: its features have their own places"),
         "y": ("a table", "leave it out: its features have their own places"),
     }
+    if settings.get("layer") == Path(path).stem:  # what the only layer of such a file is called
+        known[kind].add("layer")
     for setting, value in settings.items():
         if value is not None and setting not in known[kind]:
             what, advice = needs[setting]

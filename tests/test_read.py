@@ -170,8 +170,8 @@ def test_findings_name_the_rows_of_the_file_when_it_was_filtered(tmp_path):
         ("d.csv", {"where": "a = 1"}, "where = 'a = 1' needs a vector layer, and d.csv is a text table: save it as"),
         (
             "d.csv",
-            {"layer": "d"},
-            "layer = 'd' needs a file of several layers, and d.csv is a text table: leave it out",
+            {"layer": "e"},
+            "layer = 'e' needs a file of several layers, and d.csv is a text table: leave it out",
         ),
         ("postgresql://ann:secret@host/base", {"layer": "d", "where": "a = 1"}, "put the condition into query ="),
     ],
@@ -184,6 +184,14 @@ def test_settings_that_mean_nothing_for_a_source_are_refused_not_ignored(tmp_pat
     assert message in found
     assert "secret" not in found
     assert code == 2
+
+
+def test_the_only_layer_of_a_geoparquet_file_may_be_named_as_init_names_it(tmp_path):
+    pytest.importorskip("pyarrow", reason="GeoParquet needs the extra parquet")
+    sample_points().to_parquet(tmp_path / "s.parquet")
+    (layer,) = list_layers(tmp_path / "s.parquet")
+    assert len(read_layer(Source(layer.path, layer.name))) == 3
+    assert "leave it out" in refusal(Source(layer.path, "other"))[0]
 
 
 def test_a_missing_file_is_missing_whatever_its_settings(tmp_path):
