@@ -22,10 +22,11 @@ import pandas as pd
 
 import geomfaf as gm
 from geomfaf import project as stages
-from geomfaf.baselines import BASELINES, ExtraTreesWindow, RandomForestWindow
+from geomfaf.bands import valid_cells
+from geomfaf.baselines import BASELINES, NETWORK, ExtraTreesWindow, RandomForestWindow
 from geomfaf.errors import DataError
 from geomfaf.evaluate import Evaluation, evaluate_baselines, summarise
-from geomfaf.heldout import NETWORK, Draw, network_draw
+from geomfaf.heldout import Draw, network_draw
 from geomfaf.init import init_project
 from geomfaf.intervals import DRAWS, LEVELS
 from geomfaf.metrics import place_deposits
@@ -33,7 +34,6 @@ from geomfaf.model import train_model
 from geomfaf.progress import show_progress
 from geomfaf.recipe import Training
 from geomfaf.settings import Project
-from geomfaf.stack import valid_cells
 from geomfaf.variogram import autocorrelation_range
 from geomfaf.windows import deposit_cells
 

@@ -15,17 +15,18 @@ import pandas as pd
 import xarray as xr
 
 import geomfaf as gm
-from geomfaf.assess import Assessment, assessment_record, draw_seed
-from geomfaf.bands import Band, as_dataarray, bands_of, grid_of
+from geomfaf.assess import Assessment, assessment_record
+from geomfaf.bands import Band, as_dataarray, bands_of, grid_of, valid_cells
+from geomfaf.baselines import NETWORK
 from geomfaf.chance import null_test
 from geomfaf.evaluate import evaluate_baselines
-from geomfaf.heldout import NETWORK, Draw
+from geomfaf.files import write_json, write_table
+from geomfaf.heldout import Draw
 from geomfaf.init import init_project
+from geomfaf.negatives import draw_seed
 from geomfaf.optimism import measure_optimism
 from geomfaf.progress import say, show_progress
-from geomfaf.stack import valid_cells
 from geomfaf.verdict import optimism_lines, with_null_tests
-from geomfaf.write import write_json, write_table
 
 VECTORS = ("clb_finland", "mtpainter_sa", "murchison_wa")
 STACK = "cloncurry_iocg"

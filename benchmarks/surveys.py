@@ -14,18 +14,24 @@ import numpy as np
 import xarray as xr
 
 import geomfaf as gm
-from geomfaf.assess import draw_seed
-from geomfaf.bands import grid_of
+from geomfaf.bands import grid_of, valid_cells
 from geomfaf.baselines import make_baseline
 from geomfaf.check import check_survey
 from geomfaf.folds import Folds
 from geomfaf.init import init_project
 from geomfaf.model import window_rows
-from geomfaf.prepare import bands_in_folds, coarse_stack, cut_windows, draw_tables, run_grid, screen_in_folds
+from geomfaf.negatives import draw_seed
+from geomfaf.prepare import (
+    bands_in_folds,
+    coarse_stack,
+    cut_windows,
+    draw_tables,
+    run_grid,
+    screen_in_folds,
+)
 from geomfaf.prepare import stack_choices as choices_of_stack
 from geomfaf.progress import quiet, say, show_progress
 from geomfaf.recipe import Training
-from geomfaf.stack import valid_cells
 from geomfaf.windows import deposit_cells, window_frame
 
 SURVEYS = ("synthetic 0", "synthetic 1", "synthetic 2", "clb_finland", "mtpainter_sa", "murchison_wa")

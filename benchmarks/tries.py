@@ -21,7 +21,6 @@ from idw import write
 from surveys import GROUND, SURVEYS, Case, Kept, case_of, figures, in_folds, parser, simple_scores, surveys_there
 from torch.nn import functional
 
-from geomfaf.assess import draw_seed
 from geomfaf.augment import add_noise, turn_and_flip
 from geomfaf.bands import bands_of, grid_of
 from geomfaf.baselines import make_baseline
@@ -29,6 +28,7 @@ from geomfaf.encode import Encoder
 from geomfaf.features import Features, window_features
 from geomfaf.mfaf import MFAF, branch_probabilities, distillation_loss
 from geomfaf.model import encode_windows, training_data, window_rows
+from geomfaf.negatives import draw_seed
 from geomfaf.partners import join, log_odds
 from geomfaf.progress import say, track
 from geomfaf.recipe import training_options

@@ -21,7 +21,16 @@ from .censored import (
 from .elements import label, parse_element
 from .errors import UsageError
 from .findings import Finding
-from .flaws import Assay, Notes, check_unit, find_censored, find_codes, find_missing, find_replaced, read_words
+from .flaws import (
+    Assay,
+    Notes,
+    check_unit,
+    find_censored,
+    find_codes,
+    find_missing,
+    find_replaced,
+    read_words,
+)
 from .units import element_of, element_share, ppm_factor
 from .values import ABOVE, BELOW, FLAG_NAMES, OK, Parsed, decimal_sign, parse_column
 

@@ -15,13 +15,15 @@ import xarray as xr
 
 from .applicability import area_of_applicability
 from .bands import Band, as_dataarray, bands_of, grid_of
+from .baselines import ALONE, NETWORK
 from .chance import SHIFTS, NullTest, null_test
 from .errors import UsageError
 from .evaluate import Evaluation, evaluate_model
 from .features import window_features
 from .folds import NO_FOLD
-from .heldout import ALONE, NETWORK, Draw, network_draw, remembered
+from .heldout import Draw, network_draw, remembered
 from .model import Model, train_model
+from .negatives import draw_seed
 from .optimism import measure_optimism
 from .predict import SCORE_BANDS, Lattice
 from .progress import say, track
@@ -31,8 +33,6 @@ from .windows import window_centres
 MAP_STRIDE = 2
 """Cells between the centres of a simple model's final map: it costs four times the evaluation's, once."""
 
-DRAWS = 5
-"""Draws of barren windows and seeds that every simple model is judged on."""
 
 BUDGET = 1e7
 """Window cells that may pass through the network in training for the draws after the first to be worth their time."""
@@ -178,11 +178,6 @@ def assessment_record(found: Assessment) -> dict:
         "folds": evaluation.proof.to_dict("records"),
         "held_out_shares": {name: 1 - values for name, values in evaluation.aucs.items()},
     }
-
-
-def draw_seed(seed: int, number: int) -> int:
-    """Return the seed of a draw; the folds of one draw use the numbers after it."""
-    return seed + 1000 * number
 
 
 def affordable_draws(model: Model, windows: gpd.GeoDataFrame, most: int) -> int:

@@ -11,9 +11,10 @@ import numpy as np
 import rasterio.crs
 import rioxarray  # noqa: F401  (registers the .rio accessor)
 import xarray as xr
+from affine import Affine
 from pyproj import CRS
 
-from .errors import DataError
+from .errors import DataError, UsageError
 from .grid import Grid
 
 KINDS = ("element", "ratio", "class", "distance", "density", "presence", "score")
@@ -115,3 +116,37 @@ def bands_of(array: xr.DataArray) -> list[Band]:
         Band(name, kind, unit, description, legends.get(name, {}))
         for name, kind, unit, description in zip(names, *columns.values(), strict=True)
     ]
+
+
+def valid_cells(stack: xr.DataArray) -> np.ndarray:
+    """Return which cells count, (y, x) bool: those with a value in at least one band.
+
+    A gap in one band (an element out of reach of every sample) does not take a cell out of the area: models read
+    it as that band's median.
+    """
+    return np.isfinite(stack.values).any(axis=0)
+
+
+def score_values(scores: xr.DataArray, names: Sequence[str] = ("score", "heldout_score")) -> list[np.ndarray]:
+    """Return named score bands as (y, x) arrays, or say which one a raster lacks."""
+    there = [str(name) for name in scores["band"].values]
+    for name in names:
+        if name not in there:
+            raise UsageError(f'the raster has no band "{name}", it has {", ".join(there)}: give a result of `predict`.')
+    return [scores.sel(band=name).values for name in names]
+
+
+def grid_record(grid: Grid) -> dict[str, Any]:
+    """Return a grid as JSON."""
+    return {"crs": grid.crs.to_wkt(), "transform": list(grid.transform)[:6], "shape": list(grid.shape)}
+
+
+def grid_from(record: Mapping[str, Any]) -> Grid:
+    """Return the grid that :func:`grid_record` described."""
+    height, width = record["shape"]
+    return Grid(CRS.from_wkt(record["crs"]), Affine(*record["transform"]), (height, width))
+
+
+def band_from(record: Mapping[str, Any]) -> Band:
+    """Return a band as JSON keeps it: the numbers of a legend are texts there."""
+    return Band(**{**record, "legend": {int(key): name for key, name in record["legend"].items()}})

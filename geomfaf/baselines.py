@@ -245,3 +245,11 @@ def _band_values(features: Features, band: str) -> tuple[np.ndarray, tuple[str, 
     known = np.isfinite(part.values).all(axis=1)
     classes = np.array([column.value for column in part.columns], float)
     return np.where(known, np.nan_to_num(part.values) @ classes, np.nan), ("categorical",)
+
+
+NETWORK = "MFAF"
+"""Name of the network's row in every table: with its partners, where it has any."""
+
+
+ALONE = "MFAF alone"
+"""The same network without its partners."""

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 from scipy.ndimage import distance_transform_cdt
 
-from .bands import bands_of, grid_of
+from .bands import bands_of, grid_of, valid_cells
 from .baselines import make_baseline
 from .encode import fit_encoder
 from .errors import DataError, UsageError
@@ -19,7 +19,6 @@ from .grid import Grid
 from .progress import quiet, track
 from .recipe import Training
 from .screen import rank_auc
-from .stack import valid_cells
 from .train import MFAFClassifier
 from .windows import NEGATIVES, deposit_cells, read_windows
 

@@ -23,9 +23,8 @@ from .geometry import (
     covered,
     drop_far_points,
     in_km2,
-    median_spacing,
 )
-from .read import Survey
+from .survey import Survey, area_of, study_area_of_samples
 
 MIN_SITES = 30
 """Fewer places than this do not carry an interpolated map of a survey area."""
@@ -126,19 +125,6 @@ def clean_samples(samples: gpd.GeoDataFrame, elements: dict[str, str]) -> tuple[
     placed = clean_geometry("samples", by_source_row(samples), found)
     cleaned, _ = clean_values(placed, elements, found)
     return cleaned.reset_index(drop=True), as_table(found)
-
-
-def study_area_of_samples(samples: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
-    """Return the convex hull of the samples, buffered by twice their median spacing."""
-    points = shapely.multipoints(shapely.get_coordinates(samples.geometry.to_numpy()))
-    hull = shapely.convex_hull(points).buffer(2 * median_spacing(samples) or 1000.0)
-    return gpd.GeoDataFrame(geometry=[hull], crs=samples.crs)
-
-
-def area_of(survey: Survey) -> shapely.Geometry:
-    """Return the study area as one geometry: the layer, else the area around the samples."""
-    area = survey.study_area if survey.study_area is not None else study_area_of_samples(survey.samples)
-    return area.geometry.union_all()
 
 
 # --- place, elements, labels ----------------------------------------------------------------------------------------

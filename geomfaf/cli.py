@@ -18,14 +18,7 @@ from .cli_inputs import (
     survey_of,
 )
 from .cli_models import MODEL_STAGES
-from .cli_options import (
-    EXISTING,
-    NEW,
-    json_option,
-    log_ratio_option,
-    overwrite_option,
-    seed_option,
-)
+from .cli_options import EXISTING, NEW, json_option, log_ratio_option, overwrite_option, seed_option
 from .cli_stack import STACK_STAGES
 from .errors import GeomfafError
 
@@ -203,7 +196,7 @@ def check(
         click.echo("\nDetection limits (rows), of the elements that have values beyond them:")
         print_table(limits.drop(columns="column"), as_json)
     if out:
-        from .write import write_findings
+        from .layers import write_findings
 
         write_findings(findings, checked.findings, read.layers(), out, overwrite=overwrite)
     require_accepted(findings)
@@ -246,7 +239,7 @@ def screen(
     click.echo(f'samples within {table.attrs["radius"]:g} m of a deposit are "ore"', err=True)
     print_table(table, as_json)
     if out:
-        from .write import write_table
+        from .files import write_table
 
         write_table(table, out, overwrite=overwrite)
 

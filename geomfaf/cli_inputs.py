@@ -13,8 +13,8 @@ from .errors import DataError, UsageError
 
 def survey_of(paths: tuple[Path, ...], crs: str | None, xy_unit: str | None = None) -> Any:
     """Read a survey from a project file, or from the files it is made of."""
-    from .init import recognised_sources
     from .read import read_survey
+    from .recognise import recognised_sources
     from .settings import load_project
 
     if paths[0].suffix == ".toml":
@@ -57,8 +57,8 @@ def in_composition(checked: Any, paths: tuple[Path, ...], kind: str | None) -> A
 def source_of(path: Path, options: dict[str, Any], role: str) -> Any:
     """Return the source of one layer: as named, the only one, or the one that looks like its role."""
     from .formats import is_table
-    from .read import Source
     from .recognise import list_layers, recognise_layers
+    from .survey import Source
 
     named: dict[str, Any] = {key: options.get(key) for key in ("layer", "x", "y", "crs", "xy_unit")}
     if named["layer"] is None and not is_table(path):
@@ -158,7 +158,7 @@ def print_table(table: Any, as_json: bool) -> None:
     if as_json:
         import json
 
-        from .write import plain_values
+        from .files import plain_values
 
         click.echo(json.dumps(plain_values(table.to_dict("records")), ensure_ascii=False))
         return

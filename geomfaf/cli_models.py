@@ -44,9 +44,10 @@ def pretrain(
 
     Example: geomfaf pretrain demo/stack.tif demo/pretrained
     """
+    from .files import refuse_existing
     from .pretrain import PRETRAINED, pretrain_network, save_pretrained
     from .recipe import training_options
-    from .write import read_raster, refuse_existing
+    from .write import read_raster
 
     refuse_existing(out / PRETRAINED, overwrite)
     options = training_options(backbone=backbone)
@@ -79,12 +80,13 @@ def train(
     """
     from .bands import grid_of
     from .explain import factor_attention
+    from .files import make_folder, refuse_existing, write_table
     from .folds import read_folds
     from .model import train_model
     from .model_files import save_model
     from .processes import process_group
     from .recipe import training_options
-    from .write import make_folder, read_raster, refuse_existing, write_table
+    from .write import read_raster
 
     for name in ("model.json", "weights.safetensors", "partners.safetensors", "attention.csv"):
         refuse_existing(out / name, overwrite)
@@ -115,9 +117,10 @@ def predict(stack: Path, model: Path, out: Path, device: str, overwrite: bool, *
 
     Example: geomfaf predict demo/stack.tif demo/model demo/scores.tif
     """
+    from .files import refuse_existing
     from .model_files import load_model
     from .predict import predict_scores
-    from .write import read_raster, refuse_existing, require_geotiff, write_raster
+    from .write import read_raster, require_geotiff, write_raster
 
     refuse_existing(out, overwrite)
     require_geotiff(out)
@@ -150,9 +153,10 @@ def weights(
     """
     from .bands import grid_of
     from .errors import UsageError, nearest_name
+    from .files import refuse_existing
     from .progress import say
     from .weights_of_evidence import METHODS, weigh_evidence
-    from .write import read_raster, refuse_existing, require_geotiff, write_raster
+    from .write import read_raster, require_geotiff, write_raster
 
     if out:
         refuse_existing(out, overwrite)
@@ -205,10 +209,11 @@ def evaluate(
     import pandas as pd
 
     from .evaluate import evaluate_model, evaluate_paper_protocol
+    from .files import write_table
     from .folds import read_folds
     from .model_files import load_model
     from .report import map_rows, window_rows
-    from .write import read_raster, write_table
+    from .write import read_raster
 
     bands, trained = read_raster(stack), load_model(model)
     trained.require_stack(bands)
@@ -259,8 +264,10 @@ def targets(
     Example: geomfaf targets demo/scores.tif demo/survey.gpkg demo/targets.gpkg --faults demo/survey.gpkg
     """
     from .bands import grid_of
+    from .files import refuse_existing, write_table
+    from .layers import write_layers
     from .targets import make_cells, make_targets, placed_deposits
-    from .write import read_raster, refuse_existing, write_layers, write_table
+    from .write import read_raster
 
     for path in (out, out.with_suffix(".csv")):
         refuse_existing(path, overwrite)

@@ -14,7 +14,8 @@ import numpy as np
 from .elements import label
 from .errors import DataError, UsageError
 from .progress import say
-from .read import Survey, select_elements
+from .read import select_elements
+from .survey import Survey
 
 LOG_RATIO = "ln ratio"
 """Unit of a log-ratio column."""

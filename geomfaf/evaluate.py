@@ -12,17 +12,16 @@ import pandas as pd
 import xarray as xr
 
 from .augment import smote
-from .bands import bands_of, grid_of
-from .baselines import BASELINES
+from .bands import bands_of, grid_of, score_values, valid_cells
+from .baselines import BASELINES, NETWORK
 from .errors import DataError
 from .folds import Folds, prove_leak_free, random_split
-from .heldout import NETWORK, Baselines, Draw, network_draw
+from .heldout import Baselines, Draw, network_draw
 from .intervals import bootstrap_interval, mean_interval
 from .metrics import AREAS, boyce_index, place_deposits, prediction_area, window_metrics
 from .model import Model, training_data
-from .predict import SCORE_BANDS, Lattice, default_stride, model_lattice, score_values
+from .predict import SCORE_BANDS, Lattice, default_stride, model_lattice
 from .recipe import Training
-from .stack import valid_cells
 from .train import MFAFClassifier
 from .verdict import recommended, verdict
 from .windows import deposit_cells

@@ -27,13 +27,14 @@ from .bands import grid_of
 from .devices import choose_device, computing_type
 from .errors import UsageError, nearest_name
 from .evaluate import evaluate_paper_protocol
+from .files import file_hash, library_versions, write_json, write_table
 from .folds import Folds, read_folds
 from .metrics import window_metrics
 from .model import encode_windows, train_model
 from .model_files import load_model
 from .progress import quiet, say, track
 from .recipe import Training
-from .write import file_hash, library_versions, read_raster, write_json, write_table
+from .write import read_raster
 
 METRICS = ("accuracy", "auc", "recall", "f1")
 PROTOCOLS = ("spatial", "paper")

@@ -17,10 +17,10 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import LogLocator
 
 from .bands import Band, bands_of, grid_of
-from .heldout import NETWORK
-from .read import Survey
+from .baselines import NETWORK
+from .files import finished_file
 from .stack import UNMAPPED
-from .write import finished_file
+from .survey import Survey
 
 OUTLINE = "#202020"
 LEGEND_CLASSES = 12

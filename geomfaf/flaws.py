@@ -10,7 +10,15 @@ import pandas as pd
 from .censored import MULTIPLICATIVE_SHARE, looks_logarithmic, negatives_are_limits, sentinels
 from .elements import parse_element
 from .findings import Finding, rows_of
-from .units import IMPLAUSIBLE, PPM_IN, best_unit, crust_ratio, crustal_abundance, guess_unit, ppm_factor
+from .units import (
+    IMPLAUSIBLE,
+    PPM_IN,
+    best_unit,
+    crust_ratio,
+    crustal_abundance,
+    guess_unit,
+    ppm_factor,
+)
 from .values import ABOVE, BELOW, MISSING, OK, UNREADABLE, Parsed
 
 _INSTEAD = {

@@ -18,7 +18,8 @@ from scipy.spatial import cKDTree
 from .errors import DataError, UsageError
 from .grid import Grid
 from .progress import say
-from .read import Source, read_layer
+from .read import read_layer
+from .survey import Source
 from .windows import window_centres
 
 KINDS = ("blocks", "clusters", "checkerboard")

@@ -12,20 +12,14 @@ import geopandas as gpd
 import numpy as np
 import xarray as xr
 
-from .baselines import make_baseline
+from .bands import valid_cells
+from .baselines import ALONE, NETWORK, make_baseline
 from .features import Features, window_features
+from .files import library_versions
 from .folds import Folds
 from .model import Model
 from .predict import Lattice, ground_features, lattice_scores, model_lattice
 from .progress import track
-from .stack import valid_cells
-from .write import library_versions
-
-NETWORK = "MFAF"
-"""Name of the network's row in every table: with its partners, where it has any."""
-
-ALONE = "MFAF alone"
-"""The same network without its partners."""
 
 
 @dataclass(frozen=True)

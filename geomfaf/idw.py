@@ -32,7 +32,14 @@ from .elements import label
 from .grid import Grid
 from .gridding.options import IdwOptions, make_rule
 from .gridding.plan import IdwPlan
-from .gridding.samples import bands_by_missing, check_samples, merge_places, metric, point_search, sample_values
+from .gridding.samples import (
+    bands_by_missing,
+    check_samples,
+    merge_places,
+    metric,
+    point_search,
+    sample_values,
+)
 from .gridding.tree_engine import CHUNK, FAR, TIE
 from .gridding.validate import cross_validate_idw
 from .progress import say

@@ -8,18 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
-from pyproj import CRS
 
 from .elements import label
-from .errors import DataError
+from .files import finished_file
 from .findings import as_table, require_accepted
-from .formats import is_table
-from .grid import parse_crs
-from .progress import say
-from .read import Source, Survey, find_class_column, read_layer, read_survey
-from .recognise import LayerInfo, list_layers, recognise_layers, taken_by_shape
+from .read import find_class_column, read_layer, read_survey
+from .recognise import LayerInfo, _recognised, _source, taken_by_shape
 from .stack import survey_grid
-from .write import finished_file
+from .survey import Source, Survey
 
 MANY_CLASSES = 12
 """Deposit columns with up to this many values are offered as a filter."""
@@ -60,36 +56,6 @@ def init_project(
     lines += [f"{finding.layer}: {finding.done}" for finding in survey.findings]
     lines.append(f"elements: {', '.join(label(c, u) for c, u in survey.elements.items())}")
     return lines
-
-
-def recognised_sources(
-    paths: Sequence[str | Path], crs: str | None = None, xy_unit: str | None = None
-) -> dict[str, Source]:
-    """Return the source of every role that a survey's files were recognised to hold."""
-    roles = _recognised(paths)[1]
-    for line in taken_by_shape(roles):
-        say(line)
-    return {role: _source(info, crs, xy_unit) for role, info in roles.items()}
-
-
-def _recognised(paths: Sequence[str | Path]) -> tuple[list[LayerInfo], dict[str, LayerInfo]]:
-    layers = [layer for path in paths for layer in list_layers(path)]
-    roles = recognise_layers(layers)
-    for role in ("samples", "deposits"):
-        if role not in roles:
-            looked = "; ".join(f"{x.path.name}: {x.name} ({x.geometry}, {x.count} features)" for x in layers)
-            wants = "points with element columns" if role == "samples" else "points"
-            raise DataError(f"no layer looks like {role} ({wants}). Looked at: {looked or 'no layer at all'}.")
-    return layers, roles
-
-
-def _source(info: LayerInfo, crs: str | None, xy_unit: str | None = None) -> Source:
-    """Return the source of a layer; a CRS given by hand is for layers without one."""
-    needs = info.crs is None
-    given = str(parse_crs(crs).to_string()) if needs and crs else None
-    unit = "deg" if needs and crs and CRS.from_user_input(given).is_geographic else None
-    table = is_table(info.path)
-    return Source(info.path, None if table else info.name, crs=given, xy_unit=(xy_unit or unit) if table else None)
 
 
 def _toml(roles: dict[str, LayerInfo], sources: dict[str, Source], survey: Survey, folder: Path) -> str:

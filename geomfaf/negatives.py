@@ -15,11 +15,10 @@ import xarray as xr
 from scipy.ndimage import distance_transform_cdt, distance_transform_edt
 from scipy.spatial import cKDTree
 
-from .bands import bands_of
+from .bands import bands_of, valid_cells
 from .errors import DataError, UsageError
 from .features import window_features
 from .folds import NO_FOLD, Folds
-from .stack import valid_cells
 from .windows import NEGATIVES, window_centres, window_frame
 
 RULES = ("distance", "random", "environment", "unlabelled", "geology")
@@ -200,3 +199,12 @@ def require_negatives(negatives: object) -> None:
     """Raise :class:`UsageError` unless there is a positive number of barren windows for each deposit."""
     if isinstance(negatives, bool) or not isinstance(negatives, (int, float)) or not 0 < negatives < np.inf:
         raise UsageError(f"negatives = {negatives!r} must be above 0: barren windows for each deposit, such as 4.")
+
+
+DRAWS = 5
+"""Draws of barren windows and seeds that every simple model is judged on."""
+
+
+def draw_seed(seed: int, number: int) -> int:
+    """Return the seed of a draw; the folds of one draw use the numbers after it."""
+    return seed + 1000 * number

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -11,13 +11,12 @@ import xarray as xr
 from scipy.ndimage import maximum_filter
 from scipy.sparse import csr_array
 
-from .bands import Band, as_dataarray, grid_of
+from .bands import Band, as_dataarray, grid_of, valid_cells
 from .encode import Encoder
 from .errors import UsageError
 from .features import Features, window_features
 from .model import Model
 from .progress import track
-from .stack import valid_cells
 from .uncertainty import PASSES, require_uncertainty
 from .windows import read_windows
 
@@ -215,12 +214,3 @@ def _tent(length: int, centres: np.ndarray, stride: int) -> csr_array:
     """Return the weights (cells, centres)."""
     distance = np.abs(np.arange(length)[:, None] - centres[None, :])
     return csr_array(np.maximum(0.0, 1.0 - distance / stride))
-
-
-def score_values(scores: xr.DataArray, names: Sequence[str] = ("score", "heldout_score")) -> list[np.ndarray]:
-    """Return named score bands as (y, x) arrays, or say which one a raster lacks."""
-    there = [str(name) for name in scores["band"].values]
-    for name in names:
-        if name not in there:
-            raise UsageError(f'the raster has no band "{name}", it has {", ".join(there)}: give a result of `predict`.')
-    return [scores.sel(band=name).values for name in names]

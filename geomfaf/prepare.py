@@ -11,20 +11,20 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from .assess import DRAWS, draw_seed
-from .bands import bands_of
+from .bands import bands_of, valid_cells
 from .errors import DataError, UsageError
 from .folds import Folds, spatial_folds
 from .grid import Grid
 from .idw import IdwOptions
-from .negatives import draw_windows
+from .negatives import DRAWS, draw_seed, draw_windows
 from .progress import say
 from .rasterize import study_area_mask
-from .read import Source, Survey, read_layer
+from .read import read_layer
 from .recipe import Training, training_options
 from .screen import screen_elements
 from .settings import IDW_OPTIONS, Project
-from .stack import build_stack, survey_grid, valid_cells
+from .stack import build_stack, survey_grid
+from .survey import Source, Survey
 from .windows import DEFAULT_SIZE, centred_windows, tiled_windows, window_centres
 
 FALLBACK_ELEMENTS = 3

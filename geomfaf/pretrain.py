@@ -19,20 +19,19 @@ from torch import nn
 from torch.nn import functional
 
 from .augment import turn_and_flip
-from .bands import Band, bands_of, grid_of
+from .bands import Band, bands_of, grid_of, grid_record, valid_cells
 from .devices import choose_device
 from .encode import Encoder, fit_encoder
 from .errors import DataError, UsageError
+from .files import file_hash, finished_file, library_versions, refuse_existing, write_json
 from .folds import Folds
 from .grid import Grid
 from .mfaf import MFAF
 from .progress import say, track
 from .recipe import Training
-from .stack import valid_cells
-from .starting_weights import FORMAT, PRETRAINED, StartingWeights, grid_record
+from .starting_weights import FORMAT, PRETRAINED, StartingWeights
 from .train import MFAFClassifier, autocast, learning_rate, make_network, seen_size
 from .windows import DEFAULT_SIZE, read_windows
-from .write import file_hash, finished_file, library_versions, refuse_existing, write_json
 
 STEPS = 300
 """Steps of ``geomfaf pretrain``: by then the error on a small survey hardly falls any more."""

@@ -24,7 +24,8 @@ from .assess import (
     risk_return_bands,
     with_applicability,
 )
-from .bands import bands_of
+from .bands import bands_of, grid_record
+from .baselines import NETWORK
 from .check import check_survey
 from .compositions import use_log_ratios
 from .devices import choose_device
@@ -32,11 +33,12 @@ from .errors import OutputExistsError, UsageError
 from .evaluate import evaluate_paper_protocol
 from .explain import factor_attention
 from .figures import draw_curves, draw_scores, draw_stack
+from .files import file_hash, library_versions, write_json, write_table
 from .findings import require_accepted
 from .folds import Folds
 from .formats import hidden_password, is_database
 from .grid import Grid
-from .heldout import NETWORK
+from .layers import write_findings, write_layers
 from .model import Model, train_model
 from .model_files import load_model, save_model
 from .predict import predict_scores
@@ -51,16 +53,16 @@ from .prepare import (
     training_settings,
 )
 from .progress import say
-from .read import Survey
 from .report import is_supported, write_summary
 from .settings import Project
 from .stack import build_stack
-from .starting_weights import grid_record, pinned
+from .starting_weights import pinned
+from .survey import Survey
 from .targets import make_cells, make_targets, placed_deposits
 from .uncertainty import PASSES, UNCERTAINTIES, require_uncertainty
 from .variogram import autocorrelation_range
 from .verdict import block_lines
-from .write import file_hash, library_versions, write_findings, write_json, write_layers, write_raster, write_table
+from .write import write_raster
 
 
 def run_project(project: Project, *, overwrite: bool = False) -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import geopandas as gpd
@@ -33,75 +32,9 @@ from .formats import (
 )
 from .grid import parse_crs
 from .place import check_coordinates, check_extents, is_metric
-
-ROLES = ("samples", "deposits", "geology", "faults", "study_area")
+from .survey import XY_UNITS, Source, Survey
 
 _CLASS_NAMES = r"lith|strat|rock|unit|formation|geol|class|code|name|地层|岩性|代号"
-XY_UNITS = {"m": 1.0, "km": 1000.0, "deg": 1.0}
-
-
-@dataclass(frozen=True)
-class Survey:
-    """Everything geomfaf knows about an area, in one projected CRS with metres.
-
-    Attributes
-    ----------
-    samples : GeoDataFrame
-        Points with one numeric column an element.
-    deposits : GeoDataFrame
-        Known deposits, points. They are labels and never a band.
-    geology, faults : GeoDataFrame or None
-        Polygons of the geological map; fault lines.
-    study_area : GeoDataFrame or None
-        Polygon(s) outside which nothing is computed or counted.
-    elements : dict
-        Column of ``samples`` -> unit ("ppm", "ppb", "%", "" when unknown).
-    geology_column : str or None
-        Column of ``geology`` with the class names.
-    findings : tuple of Finding
-        What reading had to change, for the table of :func:`geomfaf.check_survey`.
-    """
-
-    samples: gpd.GeoDataFrame
-    deposits: gpd.GeoDataFrame
-    geology: gpd.GeoDataFrame | None = None
-    faults: gpd.GeoDataFrame | None = None
-    study_area: gpd.GeoDataFrame | None = None
-    elements: dict[str, str] = field(default_factory=dict)
-    geology_column: str | None = None
-    findings: tuple[Finding, ...] = ()
-
-    @property
-    def crs(self) -> CRS:
-        """The one CRS of all layers."""
-        return CRS.from_user_input(self.samples.crs)
-
-    def layers(self) -> dict[str, gpd.GeoDataFrame]:
-        """Return the layers that are there, by role."""
-        return {role: frame for role in ROLES if (frame := getattr(self, role)) is not None}
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where a layer comes from.
-
-    ``path`` is a file, or the address of a database (``postgresql://user@host/base``). ``x`` and ``y`` are the
-    coordinate columns of a table. ``crs`` is for files without a CRS and overrules the one of a file that has one.
-    ``xy_unit`` (m, km, deg) and ``swap_xy`` say what the coordinates are. ``where`` keeps only the features that meet
-    an SQL condition, such as ``commodity LIKE '%Cu%'``; ``query`` is the SQL query of a database; ``encoding`` is that
-    of the text, where it is not found.
-    """
-
-    path: Path | str
-    layer: str | None = None
-    x: str | None = None
-    y: str | None = None
-    crs: str | None = None
-    xy_unit: str | None = None
-    where: str | None = None
-    swap_xy: bool = False
-    query: str | None = None
-    encoding: str | None = None
 
 
 def find_class_column(columns: Sequence[str], text_columns: Sequence[str]) -> str | None:

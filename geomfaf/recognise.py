@@ -13,8 +13,12 @@ import pyogrio
 from pyproj import CRS
 
 from .elements import element_columns
+from .errors import DataError
 from .formats import X_NAMES, Y_NAMES, find_column, is_table, read_parquet, read_table
-from .read import ROLES, existing_path, layer_names
+from .grid import parse_crs
+from .progress import say
+from .read import existing_path, layer_names
+from .survey import ROLES, Source
 
 # What people call these layers. Ends of words are open, so that plurals and compounds match.
 _ROLE_NAMES = {
@@ -149,3 +153,33 @@ def _role_score(role: str, layer: LayerInfo) -> float:
     if role == "geology" and not named and (layer.count == 1 or _role_score("study_area", layer) >= 10):
         return 0.0
     return 10.0 if named else 1.0 + min(layer.count / 1e6, 1.0)
+
+
+def recognised_sources(
+    paths: Sequence[str | Path], crs: str | None = None, xy_unit: str | None = None
+) -> dict[str, Source]:
+    """Return the source of every role that a survey's files were recognised to hold."""
+    roles = _recognised(paths)[1]
+    for line in taken_by_shape(roles):
+        say(line)
+    return {role: _source(info, crs, xy_unit) for role, info in roles.items()}
+
+
+def _recognised(paths: Sequence[str | Path]) -> tuple[list[LayerInfo], dict[str, LayerInfo]]:
+    layers = [layer for path in paths for layer in list_layers(path)]
+    roles = recognise_layers(layers)
+    for role in ("samples", "deposits"):
+        if role not in roles:
+            looked = "; ".join(f"{x.path.name}: {x.name} ({x.geometry}, {x.count} features)" for x in layers)
+            wants = "points with element columns" if role == "samples" else "points"
+            raise DataError(f"no layer looks like {role} ({wants}). Looked at: {looked or 'no layer at all'}.")
+    return layers, roles
+
+
+def _source(info: LayerInfo, crs: str | None, xy_unit: str | None = None) -> Source:
+    """Return the source of a layer; a CRS given by hand is for layers without one."""
+    needs = info.crs is None
+    given = str(parse_crs(crs).to_string()) if needs and crs else None
+    unit = "deg" if needs and crs and CRS.from_user_input(given).is_geographic else None
+    table = is_table(info.path)
+    return Source(info.path, None if table else info.name, crs=given, xy_unit=(xy_unit or unit) if table else None)

@@ -11,10 +11,10 @@ import pandas as pd
 import xarray as xr
 
 from .bands import bands_of, grid_of
-from .heldout import NETWORK
+from .baselines import NETWORK
+from .files import finished_file
 from .metrics import AREAS
-from .read import Survey
-from .write import finished_file
+from .survey import Survey
 
 DEPOSITS_LISTED = 30
 

@@ -9,18 +9,18 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from .baselines import BASELINES
+from .baselines import BASELINES, NETWORK
 from .check import check_survey
 from .compositions import use_log_ratios
 from .errors import UsageError, nearest_name
 from .folds import spatial_folds
 from .formats import is_database
-from .heldout import NETWORK
 from .negatives import draw_windows
 from .predict import predict_scores
-from .read import ROLES, Source, Survey, read_survey
+from .read import read_survey
 from .recipe import Training
 from .screen import screen_elements
+from .survey import ROLES, Source, Survey
 from .targets import TARGETS_BY, make_targets
 from .uncertainty import UNCERTAINTIES
 from .windows import tiled_windows

@@ -19,14 +19,14 @@ import xarray as xr
 from .bands import Band, as_dataarray
 from .blockwise.runner import fill_blocks
 from .blockwise.stream import stream_raster
-from .check import area_of, study_area_of_samples
 from .compositions import LOG_RATIO
 from .errors import DataError, UsageError
 from .faults import FaultLayer
 from .grid import Grid, default_cell_size
 from .idw import notes, plan_grid, prepare
 from .rasterize import AreaLayer, GeologyLayer
-from .read import Survey, class_column
+from .read import class_column
+from .survey import Survey, area_of, study_area_of_samples
 
 UNMAPPED = "unmapped"
 """Class of the ground inside the study area that no geology polygon covers."""
@@ -245,12 +245,3 @@ def vector_to_file(
     """Rasterize a layer into a file of any size, block by block; ``output`` as for :func:`stack_to_file`."""
     plan = VectorPlan(layer, grid, kind, column=column, rule=rule)
     return stream_raster(path, grid, [plan.band], plan.block, job=plan.fingerprint(), **output)
-
-
-def valid_cells(stack: xr.DataArray) -> np.ndarray:
-    """Return which cells count, (y, x) bool: those with a value in at least one band.
-
-    A gap in one band (an element out of reach of every sample) does not take a cell out of the area: models read
-    it as that band's median.
-    """
-    return np.isfinite(stack.values).any(axis=0)

@@ -15,19 +15,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from affine import Affine
-from pyproj import CRS, Transformer
+from pyproj import Transformer
 from torch import nn
 
 from .backbones import own_name
-from .bands import Band
+from .bands import grid_from
 from .elements import parse_element
 from .encode import Channel, Encoder
 from .errors import DataError, ModelMismatchError, UsageError
+from .files import file_hash
 from .grid import Grid
 from .mfaf import MFAF
 from .recipe import Training
-from .write import file_hash
 
 FORMAT = 2
 """Version of the files of a model; a reader refuses what it does not know."""
@@ -147,22 +146,6 @@ def read_starting_weights(options: Training, grid: Grid) -> StartingWeights | No
             "deposits it is tested on. Take the model of another survey, or pretrain here: `geomfaf pretrain`."
         )
     return source
-
-
-def grid_record(grid: Grid) -> dict[str, Any]:
-    """Return a grid as JSON."""
-    return {"crs": grid.crs.to_wkt(), "transform": list(grid.transform)[:6], "shape": list(grid.shape)}
-
-
-def grid_from(record: Mapping[str, Any]) -> Grid:
-    """Return the grid that :func:`grid_record` described."""
-    height, width = record["shape"]
-    return Grid(CRS.from_wkt(record["crs"]), Affine(*record["transform"]), (height, width))
-
-
-def band_from(record: Mapping[str, Any]) -> Band:
-    """Return a band as JSON keeps it: the numbers of a legend are texts there."""
-    return Band(**{**record, "legend": {int(key): name for key, name in record["legend"].items()}})
 
 
 def _located(path: str | Path) -> tuple[Path, Path | None]:

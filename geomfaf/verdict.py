@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from .baselines import ALONE, NETWORK
 from .chance import NullTest
 from .folds import Folds
-from .heldout import ALONE, NETWORK
 from .intervals import mean_interval
 
 FEW = 20

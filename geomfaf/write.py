@@ -1,20 +1,11 @@
-"""Write results: under their final name only when complete, and never over an older one unasked."""
+"""GeoTIFFs that say what they hold: written complete or not at all, read back with all they say."""
 
 from __future__ import annotations
 
-import glob
-import hashlib
 import json
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
-import geopandas as gpd
 import numpy as np
-import pandas as pd
 import rasterio
 import rasterio.crs
 import rasterio.shutil
@@ -22,21 +13,9 @@ import xarray as xr
 
 from .bands import Band, as_dataarray, bands_of, describe_band, from_rasterio, grid_of
 from .blockwise.raster_files import read_zarr
-from .errors import DataError, OutputExistsError, UsageError
-from .findings import Finding, findings_layer
+from .errors import DataError, UsageError
+from .files import finished_file, require_folder_of
 from .grid import Grid
-
-
-def refuse_existing(path: str | Path, overwrite: bool) -> None:
-    """Raise :class:`OutputExistsError` early, before an hour of work that could not be written."""
-    if Path(path).exists() and not overwrite:
-        raise OutputExistsError(f"{path} exists: choose another name or allow it with --overwrite (overwrite=True).")
-
-
-def require_folder_of(path: Path) -> None:
-    """Raise :class:`UsageError` when a file's folder does not exist."""
-    if not path.parent.is_dir():
-        raise UsageError(f"the folder {path.parent} does not exist: create it or choose another place for {path.name}.")
 
 
 def require_geotiff(path: Path) -> None:
@@ -44,29 +23,6 @@ def require_geotiff(path: Path) -> None:
     if path.suffix.lower() not in (".tif", ".tiff"):
         raise UsageError(f'{path.name} ends in "{path.suffix}": a score map is a GeoTIFF, name it {path.stem}.tif.')
     require_folder_of(path)
-
-
-def make_folder(path: Path) -> None:
-    """Make a folder for results; refused where a file has its name, or where it may not be made."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"the folder {path} cannot be made: {error.strerror}. Choose another place.") from error
-
-
-@contextmanager
-def finished_file(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """Give a temporary path beside ``path`` that takes its name when the block ends without an error."""
-    path = Path(path)
-    refuse_existing(path, overwrite)
-    require_folder_of(path)
-    beside = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    try:
-        yield beside
-        os.replace(beside, path)
-    finally:
-        for leftover in path.parent.glob(f"{glob.escape(beside.name)}*"):
-            leftover.unlink(missing_ok=True)
 
 
 def write_raster(array: xr.DataArray, path: str | Path, *, overwrite: bool = False) -> Path:
@@ -140,100 +96,6 @@ def read_raster(path: str | Path) -> xr.DataArray:
     if any(notes.values()):
         array.attrs["notes"] = {name: kept for name, kept in notes.items() if kept}
     return array
-
-
-def write_layers(layers: Mapping[str, gpd.GeoDataFrame], path: str | Path, *, overwrite: bool = False) -> Path:
-    """Write vector layers into one GeoPackage (version 1.2, which every QGIS since 3.0 reads)."""
-    path = Path(path)
-    if not layers:
-        raise UsageError(f"there is no layer to write into {path.name}: give at least one.")
-    with finished_file(path, overwrite=overwrite) as final:
-        for name, frame in layers.items():
-            options: dict[str, Any] = {} if final.exists() else {"VERSION": "1.2"}
-            frame.to_file(
-                final, layer=name, driver="GPKG", dataset_options=options, layer_options={"GEOMETRY_NAME": "geom"}
-            )
-    return path
-
-
-def write_table(table: pd.DataFrame, path: str | Path, *, overwrite: bool = False) -> Path:
-    """Write a table as CSV (UTF-8, no index); numbers to six digits, coordinates to the centimetre."""
-    path = Path(path)
-    with finished_file(path, overwrite=overwrite) as final:
-        table.to_csv(final, index=False, float_format=_short)
-    return path
-
-
-def write_findings(
-    table: pd.DataFrame,
-    findings: Sequence[Finding],
-    layers: dict[str, gpd.GeoDataFrame],
-    folder: str | Path,
-    *,
-    overwrite: bool = False,
-) -> None:
-    """Write findings as ``check.csv``, ``check.json`` and, for the map, layer ``findings`` of ``check.gpkg``.
-
-    Parameters
-    ----------
-    table, findings
-        From :func:`geomfaf.check_survey`: its table, and the ``findings`` of the survey it returns.
-    layers : dict
-        Role -> layer as read.
-    folder : path
-        Made when it is not there.
-    """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_table(table, folder / "check.csv", overwrite=overwrite)
-    content = [{**line, "rows": [int(row) for row in line["rows"].split()]} for line in table.to_dict("records")]
-    write_json({"findings": content}, folder / "check.json", overwrite=overwrite)
-    shown = findings_layer(findings, {role: frame.reset_index(drop=True) for role, frame in layers.items()})
-    if len(shown):
-        write_layers({"findings": shown}, folder / "check.gpkg", overwrite=overwrite)
-
-
-def write_json(content: Mapping[str, Any], path: str | Path, *, overwrite: bool = False) -> Path:
-    """Write JSON; NaN becomes null, as JSON has no NaN."""
-    path = Path(path)
-    with finished_file(path, overwrite=overwrite) as final:
-        final.write_text(json.dumps(plain_values(content), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    return path
-
-
-def file_hash(path: str | Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def library_versions() -> dict[str, str]:
-    """Return the versions of what the numbers depend on."""
-    import platform
-
-    names = ("geomfaf", "torch", "torchvision", "numpy", "scipy", "scikit-learn", "rasterio", "geopandas", "shapely")
-    return {"python": platform.python_version(), **{name: version(name) for name in names}}
-
-
-def plain_values(value: Any) -> Any:
-    """Return numbers, lists and dicts that JSON can hold.
-
-    >>> plain_values({"a": np.float64("nan"), "b": (np.int64(1), Path("x"))})
-    {'a': None, 'b': [1, 'x']}
-    """
-    if isinstance(value, Mapping):
-        return {str(key): plain_values(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | np.ndarray):
-        return [plain_values(item) for item in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    return str(value) if isinstance(value, Path) else value
-
-
-def _short(value: Any) -> str:
-    return f"{value:.6g}" if abs(value) < 1e4 else f"{value:.2f}".removesuffix(".00")
 
 
 def _statistics(values: np.ndarray) -> dict[str, str]:

@@ -21,8 +21,8 @@ from geomfaf.faults import FAULT_BANDS, FaultLayer, fault_bands
 from geomfaf.grid import Grid
 from geomfaf.idw import IdwOptions
 from geomfaf.rasterize import AreaLayer, GeologyLayer
-from geomfaf.read import Survey
 from geomfaf.stack import StackPlan, build_stack, stack_to_file, vector_band, vector_to_file
+from geomfaf.survey import Survey
 from geomfaf.write import read_raster
 
 UTM = 32633

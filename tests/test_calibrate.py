@@ -12,6 +12,7 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 from test_model import same_weights, test_ground
 
+from geomfaf.baselines import NETWORK
 from geomfaf.calibrate import (
     KINDS,
     Calibration,
@@ -25,7 +26,7 @@ from geomfaf.calibrate import (
 )
 from geomfaf.errors import DataError, UsageError
 from geomfaf.folds import Folds
-from geomfaf.heldout import NETWORK, network_draw
+from geomfaf.heldout import network_draw
 from geomfaf.metrics import window_metrics
 from geomfaf.model import inner_scores
 from geomfaf.model_files import load_model, save_model

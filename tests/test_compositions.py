@@ -20,10 +20,10 @@ from geomfaf.errors import DataError, UsageError
 from geomfaf.grid import Grid
 from geomfaf.idw import idw
 from geomfaf.init import init_project
-from geomfaf.read import Survey
 from geomfaf.screen import screen_elements
 from geomfaf.settings import load_project
 from geomfaf.stack import build_stack
+from geomfaf.survey import Survey
 from geomfaf.synthetic import make_survey, write_survey
 from geomfaf.write import read_raster
 

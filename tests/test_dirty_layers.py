@@ -18,9 +18,10 @@ from geomfaf.findings import Finding, as_refusals, findings_layer
 from geomfaf.formats import find_encoding, hidden_password
 from geomfaf.geometry import check_coverage, drop_far_points, overlaps
 from geomfaf.grid import Grid
-from geomfaf.read import Source, read_layer, read_survey
+from geomfaf.layers import write_findings, write_layers
+from geomfaf.read import read_layer, read_survey
 from geomfaf.recognise import list_layers, recognise_layers, taken_by_shape
-from geomfaf.write import write_findings, write_layers
+from geomfaf.survey import Source
 
 UTM = 32633
 WEST, SOUTH = 500_000, 5_500_000

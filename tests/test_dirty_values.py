@@ -15,9 +15,10 @@ from geomfaf.elements import element_columns, parse_element
 from geomfaf.errors import UsageError
 from geomfaf.findings import as_table
 from geomfaf.init import init_project
-from geomfaf.read import Source, read_survey
+from geomfaf.read import read_survey
 from geomfaf.recognise import list_layers, recognise_layers
 from geomfaf.settings import load_project
+from geomfaf.survey import Source
 
 NAN = np.nan
 ORDINARY = np.round(np.geomspace(11, 97, 20), 1).tolist()

@@ -15,11 +15,12 @@ import geomfaf.train
 from geomfaf.cli import main
 from geomfaf.errors import UsageError
 from geomfaf.experiment import LEAST_EPOCHS, METRICS, TABLES, Method, alone, one_run, run_experiment
+from geomfaf.layers import write_layers
 from geomfaf.metrics import window_metrics
 from geomfaf.model import encode_windows, train_model
 from geomfaf.model_files import save_model
 from geomfaf.recipe import training_options
-from geomfaf.write import write_layers, write_raster
+from geomfaf.write import write_raster
 
 OPTIONS = training_options(epochs=1, least_steps=2, batch=8)
 METHODS = (

@@ -20,8 +20,8 @@ from geomfaf.folds import (
     shared_cells,
     spatial_folds,
 )
+from geomfaf.layers import write_layers
 from geomfaf.windows import centred_windows, tiled_windows
-from geomfaf.write import write_layers
 
 
 def make_windows(grid, kind, size, count, seed):

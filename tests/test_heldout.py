@@ -20,15 +20,14 @@ from geomfaf.assess import (
     assess_map,
     assessment_record,
     baseline_scores,
-    draw_seed,
     with_applicability,
 )
-from geomfaf.baselines import BASELINES
+from geomfaf.baselines import BASELINES, NETWORK
 from geomfaf.features import window_features
 from geomfaf.folds import spatial_folds
-from geomfaf.heldout import NETWORK, Baselines, Draw, network_draw, remembered
+from geomfaf.heldout import Baselines, Draw, network_draw, remembered
 from geomfaf.model import train_model
-from geomfaf.negatives import draw_windows
+from geomfaf.negatives import draw_seed, draw_windows
 from geomfaf.optimism import measure_optimism
 from geomfaf.predict import Lattice, model_lattice, predict_scores
 from geomfaf.screen import screen_elements
@@ -76,8 +75,8 @@ def test_noise_on_test_ground_changes_no_bit_of_a_simple_model(name, rule):
 
 def test_screening_does_not_know_the_test_ground():
     from geomfaf.prepare import screen_in_folds
-    from geomfaf.read import Survey
     from geomfaf.settings import Project
+    from geomfaf.survey import Survey
 
     case = drawn_case()
     rng = np.random.default_rng(0)

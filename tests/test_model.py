@@ -254,6 +254,6 @@ def test_checkpoints_of_other_folds_do_not_leak_in(tmp_path, monkeypatch):
 
 
 def test_versions_of_the_libraries_are_told():
-    versions = geomfaf.write.library_versions()
+    versions = geomfaf.files.library_versions()
     assert versions["torch"] == torch.__version__.split("+")[0] or versions["torch"] == torch.__version__
     assert {"python", "geomfaf", "numpy", "rasterio"} <= set(versions)

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit, logit
 
+from geomfaf.baselines import ALONE, NETWORK
 from geomfaf.errors import DataError, ModelMismatchError, UsageError
 from geomfaf.features import Features
-from geomfaf.heldout import ALONE, NETWORK, network_draw
+from geomfaf.heldout import network_draw
 from geomfaf.model import inner_odds, train_model, window_rows
 from geomfaf.model_files import PARTNERS_FILE, load_model, save_model
 from geomfaf.partners import SUREST, fit_partners, join, restore_partners

@@ -12,7 +12,8 @@ from shapely import Point
 
 from geomfaf.errors import DataError, UsageError
 from geomfaf.formats import read_database
-from geomfaf.read import Source, read_layer
+from geomfaf.read import read_layer
+from geomfaf.survey import Source
 
 PROGRAMS = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), None)
 

@@ -11,6 +11,7 @@ from test_model import same_weights, test_ground
 
 from geomfaf.bands import Band, as_dataarray
 from geomfaf.errors import DataError, OutputExistsError, UsageError
+from geomfaf.files import file_hash
 from geomfaf.pretrain import (
     FillIn,
     fill_in,
@@ -21,7 +22,6 @@ from geomfaf.pretrain import (
 )
 from geomfaf.recipe import Training
 from geomfaf.train import MFAFClassifier, make_network
-from geomfaf.write import file_hash
 
 SMALL = Training(dilations=(1, 2))
 

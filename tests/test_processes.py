@@ -10,10 +10,11 @@ from builders import small_case
 from click.testing import CliRunner
 
 from geomfaf.cli import main
+from geomfaf.layers import write_layers
 from geomfaf.model_files import load_model
 from geomfaf.predict import predict_scores
 from geomfaf.processes import gather, own_folds
-from geomfaf.write import write_layers, write_raster
+from geomfaf.write import write_raster
 
 
 def test_two_processes_train_the_model_of_one(tmp_path, monkeypatch):

@@ -12,9 +12,9 @@ from matplotlib.image import imread
 from geomfaf.bands import Band, as_dataarray
 from geomfaf.errors import OutputExistsError
 from geomfaf.figures import _number_targets, draw_curves, draw_scores, draw_stack
-from geomfaf.read import Survey
 from geomfaf.report import UNSUPPORTED, map_rows, window_rows, write_summary
 from geomfaf.screen import screen_elements
+from geomfaf.survey import Survey
 from geomfaf.targets import make_targets, placed_deposits
 
 GRID = make_grid(60, 80)

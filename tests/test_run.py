@@ -12,12 +12,11 @@ import pytest
 import rasterio
 
 import geomfaf
-from geomfaf.bands import grid_of
+from geomfaf.bands import grid_of, valid_cells
 from geomfaf.errors import DataError, OutputExistsError, UsageError
 from geomfaf.init import init_project
 from geomfaf.project import run_project
 from geomfaf.settings import Project, load_project
-from geomfaf.stack import valid_cells
 from geomfaf.synthetic import make_survey, write_survey
 from geomfaf.windows import window_centres
 from geomfaf.write import read_raster
@@ -130,7 +129,7 @@ def test_targets_take_the_share_of_the_area_that_was_asked_for(small_run):
 def test_the_record_says_what_went_in(small_run):
     out, project, _ = small_run
     record = json.loads((out / "run.json").read_text())
-    assert record["inputs"]["samples"]["sha256"] == geomfaf.write.file_hash(project.sources["samples"].path)
+    assert record["inputs"]["samples"]["sha256"] == geomfaf.files.file_hash(project.sources["samples"].path)
     assert record["settings"]["seed"] == 0
     assert {"train", "predict", "evaluate"} <= set(record["seconds"])
     assert record["versions"]["geomfaf"] == geomfaf.__version__

@@ -10,15 +10,16 @@ import shapely
 import xarray as xr
 from shapely import LineString, Point, box
 
-from geomfaf.bands import bands_of, grid_of
-from geomfaf.check import check_survey, study_area_of_samples
+from geomfaf.bands import bands_of, grid_of, valid_cells
+from geomfaf.check import check_survey
 from geomfaf.errors import DataError, UsageError
 from geomfaf.faults import fault_distance
 from geomfaf.grid import Grid
 from geomfaf.idw import idw_grid
 from geomfaf.rasterize import rasterize_geology
-from geomfaf.read import Source, Survey, read_survey
-from geomfaf.stack import UNMAPPED, build_stack, survey_grid, valid_cells
+from geomfaf.read import read_survey
+from geomfaf.stack import UNMAPPED, build_stack, survey_grid
+from geomfaf.survey import Source, Survey, study_area_of_samples
 from geomfaf.write import read_raster, write_raster
 
 UTM = 32633

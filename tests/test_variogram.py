@@ -7,7 +7,13 @@ import pytest
 from builders import make_grid, make_stack
 from scipy.spatial.distance import cdist
 
-from geomfaf.variogram import autocorrelation_range, band_ranges, empirical_variogram, spherical, variogram_range
+from geomfaf.variogram import (
+    autocorrelation_range,
+    band_ranges,
+    empirical_variogram,
+    spherical,
+    variogram_range,
+)
 
 
 def simulated(reach, seed, nugget=0.0, count=800):

@@ -14,8 +14,9 @@ from scipy.special import expit, logit
 from geomfaf.bands import Band, as_dataarray, grid_of
 from geomfaf.errors import DataError, UsageError
 from geomfaf.metrics import place_deposits
-from geomfaf.read import Source, read_layer
+from geomfaf.read import read_layer
 from geomfaf.screen import rank_auc
+from geomfaf.survey import Source
 from geomfaf.weights_of_evidence import (
     best_pattern,
     independence_test,

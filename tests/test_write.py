@@ -15,16 +15,10 @@ from shapely import LineString, Point
 
 from geomfaf.bands import Band, as_dataarray, bands_of, grid_of
 from geomfaf.errors import DataError, GeomfafError, OutputExistsError, UsageError
+from geomfaf.files import finished_file, refuse_existing, write_json, write_table
 from geomfaf.grid import Grid
-from geomfaf.write import (
-    finished_file,
-    read_raster,
-    refuse_existing,
-    write_json,
-    write_layers,
-    write_raster,
-    write_table,
-)
+from geomfaf.layers import write_layers
+from geomfaf.write import read_raster, write_raster
 
 UTM = 32633
 GRID = Grid.from_bounds((500_000, 5_500_000, 500_700, 5_500_500), 100, UTM)

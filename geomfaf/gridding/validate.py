@@ -17,7 +17,14 @@ import pandas as pd
 
 from ..errors import UsageError
 from .options import IdwOptions, make_rule
-from .samples import bands_by_missing, check_samples, merge_places, metric, point_search, sample_values
+from .samples import (
+    bands_by_missing,
+    check_samples,
+    merge_places,
+    metric,
+    point_search,
+    sample_values,
+)
 from .tree_engine import Rule, weights
 
 POWERS = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0)

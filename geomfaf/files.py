@@ -1,0 +1,104 @@
+"""Files that appear under their name only when complete, never over an older one unasked; hashes, JSON, CSV."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .errors import OutputExistsError, UsageError
+
+
+def refuse_existing(path: str | Path, overwrite: bool) -> None:
+    """Raise :class:`OutputExistsError` early, before an hour of work that could not be written."""
+    if Path(path).exists() and not overwrite:
+        raise OutputExistsError(f"{path} exists: choose another name or allow it with --overwrite (overwrite=True).")
+
+
+def require_folder_of(path: Path) -> None:
+    """Raise :class:`UsageError` when a file's folder does not exist."""
+    if not path.parent.is_dir():
+        raise UsageError(f"the folder {path.parent} does not exist: create it or choose another place for {path.name}.")
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder for results; refused where a file has its name, or where it may not be made."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"the folder {path} cannot be made: {error.strerror}. Choose another place.") from error
+
+
+@contextmanager
+def finished_file(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """Give a temporary path beside ``path`` that takes its name when the block ends without an error."""
+    path = Path(path)
+    refuse_existing(path, overwrite)
+    require_folder_of(path)
+    beside = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        yield beside
+        os.replace(beside, path)
+    finally:
+        for leftover in path.parent.glob(f"{glob.escape(beside.name)}*"):
+            leftover.unlink(missing_ok=True)
+
+
+def write_table(table: pd.DataFrame, path: str | Path, *, overwrite: bool = False) -> Path:
+    """Write a table as CSV (UTF-8, no index); numbers to six digits, coordinates to the centimetre."""
+    path = Path(path)
+    with finished_file(path, overwrite=overwrite) as final:
+        table.to_csv(final, index=False, float_format=_short)
+    return path
+
+
+def write_json(content: Mapping[str, Any], path: str | Path, *, overwrite: bool = False) -> Path:
+    """Write JSON; NaN becomes null, as JSON has no NaN."""
+    path = Path(path)
+    with finished_file(path, overwrite=overwrite) as final:
+        final.write_text(json.dumps(plain_values(content), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return path
+
+
+def file_hash(path: str | Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def library_versions() -> dict[str, str]:
+    """Return the versions of what the numbers depend on."""
+    import platform
+
+    names = ("geomfaf", "torch", "torchvision", "numpy", "scipy", "scikit-learn", "rasterio", "geopandas", "shapely")
+    return {"python": platform.python_version(), **{name: version(name) for name in names}}
+
+
+def plain_values(value: Any) -> Any:
+    """Return numbers, lists and dicts that JSON can hold.
+
+    >>> plain_values({"a": np.float64("nan"), "b": (np.int64(1), Path("x"))})
+    {'a': None, 'b': [1, 'x']}
+    """
+    if isinstance(value, Mapping):
+        return {str(key): plain_values(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [plain_values(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return str(value) if isinstance(value, Path) else value
+
+
+def _short(value: Any) -> str:
+    return f"{value:.6g}" if abs(value) < 1e4 else f"{value:.2f}".removesuffix(".00")

@@ -1,0 +1,94 @@
+"""A survey: every layer of an area in one metric CRS, and where each of them comes from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import geopandas as gpd
+import shapely
+from pyproj import CRS
+
+from .findings import Finding
+from .geometry import median_spacing
+
+ROLES = ("samples", "deposits", "geology", "faults", "study_area")
+
+XY_UNITS = {"m": 1.0, "km": 1000.0, "deg": 1.0}
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Everything geomfaf knows about an area, in one projected CRS with metres.
+
+    Attributes
+    ----------
+    samples : GeoDataFrame
+        Points with one numeric column an element.
+    deposits : GeoDataFrame
+        Known deposits, points. They are labels and never a band.
+    geology, faults : GeoDataFrame or None
+        Polygons of the geological map; fault lines.
+    study_area : GeoDataFrame or None
+        Polygon(s) outside which nothing is computed or counted.
+    elements : dict
+        Column of ``samples`` -> unit ("ppm", "ppb", "%", "" when unknown).
+    geology_column : str or None
+        Column of ``geology`` with the class names.
+    findings : tuple of Finding
+        What reading had to change, for the table of :func:`geomfaf.check_survey`.
+    """
+
+    samples: gpd.GeoDataFrame
+    deposits: gpd.GeoDataFrame
+    geology: gpd.GeoDataFrame | None = None
+    faults: gpd.GeoDataFrame | None = None
+    study_area: gpd.GeoDataFrame | None = None
+    elements: dict[str, str] = field(default_factory=dict)
+    geology_column: str | None = None
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def crs(self) -> CRS:
+        """The one CRS of all layers."""
+        return CRS.from_user_input(self.samples.crs)
+
+    def layers(self) -> dict[str, gpd.GeoDataFrame]:
+        """Return the layers that are there, by role."""
+        return {role: frame for role in ROLES if (frame := getattr(self, role)) is not None}
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a layer comes from.
+
+    ``path`` is a file, or the address of a database (``postgresql://user@host/base``). ``x`` and ``y`` are the
+    coordinate columns of a table. ``crs`` is for files without a CRS and overrules the one of a file that has one.
+    ``xy_unit`` (m, km, deg) and ``swap_xy`` say what the coordinates are. ``where`` keeps only the features that meet
+    an SQL condition, such as ``commodity LIKE '%Cu%'``; ``query`` is the SQL query of a database; ``encoding`` is that
+    of the text, where it is not found.
+    """
+
+    path: Path | str
+    layer: str | None = None
+    x: str | None = None
+    y: str | None = None
+    crs: str | None = None
+    xy_unit: str | None = None
+    where: str | None = None
+    swap_xy: bool = False
+    query: str | None = None
+    encoding: str | None = None
+
+
+def study_area_of_samples(samples: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    """Return the convex hull of the samples, buffered by twice their median spacing."""
+    points = shapely.multipoints(shapely.get_coordinates(samples.geometry.to_numpy()))
+    hull = shapely.convex_hull(points).buffer(2 * median_spacing(samples) or 1000.0)
+    return gpd.GeoDataFrame(geometry=[hull], crs=samples.crs)
+
+
+def area_of(survey: Survey) -> shapely.Geometry:
+    """Return the study area as one geometry: the layer, else the area around the samples."""
+    area = survey.study_area if survey.study_area is not None else study_area_of_samples(survey.samples)
+    return area.geometry.union_all()
