@@ -19,7 +19,6 @@ import torch
 import xarray as xr
 from idw import write
 
-from geomfaf.bands import grid_of, valid_cells
 from geomfaf.baselines import NETWORK
 from geomfaf.calibrate import KINDS, even_odds, fit_calibration
 from geomfaf.files import file_hash
@@ -30,10 +29,11 @@ from geomfaf.model import Model, inner_scores
 from geomfaf.model_files import load_model
 from geomfaf.predict import Lattice, ground_features, lattice_scores, model_lattice
 from geomfaf.progress import show_progress, track
+from geomfaf.rasters.bands import grid_of, valid_cells
+from geomfaf.rasters.geotiff import read_raster
 from geomfaf.read import read_layer
 from geomfaf.survey import Source
 from geomfaf.windows import deposit_cells
-from geomfaf.write import read_raster
 
 
 def even_figures(labels: np.ndarray, scores: np.ndarray) -> tuple[float, float]:

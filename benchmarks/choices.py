@@ -27,9 +27,9 @@ from surveys import (
     surveys_there,
 )
 
-from geomfaf.bands import grid_of
 from geomfaf.partners import join, log_odds
 from geomfaf.progress import say, track
+from geomfaf.rasters.bands import grid_of
 from geomfaf.recipe import Training, training_options
 
 MODELS = ("extra trees", "logistic regression", "fuzzy overlay", "weights of evidence")

@@ -31,9 +31,9 @@ import pandas as pd
 import peers
 from points import BANDS, SIDE, as_layer, clustered_points, write_layers
 
-from geomfaf.blockwise.runner import cores
-from geomfaf.grid import Grid
 from geomfaf.idw import IdwOptions, idw
+from geomfaf.rasters.blocks import cores
+from geomfaf.rasters.grid import Grid
 
 SAMPLES, CELLS = 7_512, 1_560
 OUT = Path(__file__).parent.parent / "docs" / "benchmarks"

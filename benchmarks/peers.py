@@ -18,8 +18,8 @@ import numpy as np
 import rasterio
 from points import SIDE
 
-from geomfaf.blockwise.runner import cores
-from geomfaf.grid import Grid
+from geomfaf.rasters.blocks import cores
+from geomfaf.rasters.grid import Grid
 
 POWER = 2.0
 CHUNK = 200_000

@@ -22,7 +22,6 @@ import pandas as pd
 
 import geomfaf as gm
 from geomfaf import project as stages
-from geomfaf.bands import valid_cells
 from geomfaf.baselines import BASELINES, NETWORK, ExtraTreesWindow, RandomForestWindow
 from geomfaf.errors import DataError
 from geomfaf.evaluate import Evaluation, evaluate_baselines, summarise
@@ -32,6 +31,7 @@ from geomfaf.intervals import DRAWS, LEVELS
 from geomfaf.metrics import place_deposits
 from geomfaf.model import train_model
 from geomfaf.progress import show_progress
+from geomfaf.rasters.bands import valid_cells
 from geomfaf.recipe import Training
 from geomfaf.settings import Project
 from geomfaf.variogram import autocorrelation_range

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import geopandas as gpd
 
-from geomfaf.grid import Grid
 from geomfaf.idw import idw_to_file
+from geomfaf.rasters.grid import Grid
 
 SIDE = 40_000.0
 

@@ -16,7 +16,6 @@ import xarray as xr
 
 import geomfaf as gm
 from geomfaf.assess import Assessment, assessment_record
-from geomfaf.bands import Band, as_dataarray, bands_of, grid_of, valid_cells
 from geomfaf.baselines import NETWORK
 from geomfaf.chance import null_test
 from geomfaf.evaluate import evaluate_baselines
@@ -26,6 +25,7 @@ from geomfaf.init import init_project
 from geomfaf.negatives import draw_seed
 from geomfaf.optimism import measure_optimism
 from geomfaf.progress import say, show_progress
+from geomfaf.rasters.bands import Band, as_dataarray, bands_of, grid_of, valid_cells
 from geomfaf.verdict import optimism_lines, with_null_tests
 
 VECTORS = ("clb_finland", "mtpainter_sa", "murchison_wa")

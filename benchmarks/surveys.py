@@ -14,7 +14,6 @@ import numpy as np
 import xarray as xr
 
 import geomfaf as gm
-from geomfaf.bands import grid_of, valid_cells
 from geomfaf.baselines import make_baseline
 from geomfaf.check import check_survey
 from geomfaf.folds import Folds
@@ -31,6 +30,7 @@ from geomfaf.prepare import (
 )
 from geomfaf.prepare import stack_choices as choices_of_stack
 from geomfaf.progress import quiet, say, show_progress
+from geomfaf.rasters.bands import grid_of, valid_cells
 from geomfaf.recipe import Training
 from geomfaf.windows import deposit_cells, window_frame
 

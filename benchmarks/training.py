@@ -30,12 +30,12 @@ from idw import write
 from torch.utils.flop_counter import FlopCounterMode
 
 from geomfaf.augment import add_noise, turn_and_flip
-from geomfaf.bands import Band, as_dataarray
 from geomfaf.encode import Channel, Encoder
 from geomfaf.experiment import one_run
-from geomfaf.grid import Grid
 from geomfaf.mfaf import MFAF, distillation_loss
 from geomfaf.predict import Lattice, lattice_scores
+from geomfaf.rasters.bands import Band, as_dataarray
+from geomfaf.rasters.grid import Grid
 from geomfaf.recipe import training_options
 from geomfaf.small_maps import SmallMapConv2d
 from geomfaf.train import MFAFClassifier, make_optimiser, restore_classifier

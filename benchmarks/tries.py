@@ -22,7 +22,6 @@ from surveys import GROUND, SURVEYS, Case, Kept, case_of, figures, in_folds, par
 from torch.nn import functional
 
 from geomfaf.augment import add_noise, turn_and_flip
-from geomfaf.bands import bands_of, grid_of
 from geomfaf.baselines import make_baseline
 from geomfaf.encode import Encoder
 from geomfaf.features import Features, window_features
@@ -31,6 +30,7 @@ from geomfaf.model import encode_windows, training_data, window_rows
 from geomfaf.negatives import draw_seed
 from geomfaf.partners import join, log_odds
 from geomfaf.progress import say, track
+from geomfaf.rasters.bands import bands_of, grid_of
 from geomfaf.recipe import training_options
 from geomfaf.train import learning_rate, make_network
 from geomfaf.windows import read_windows

@@ -17,8 +17,8 @@ __version__ = "0.1.0"
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _HOME = {
-    "Grid": "grid",
-    "Band": "bands",
+    "Grid": "rasters.grid",
+    "Band": "rasters.bands",
     "Survey": "survey",
     "Source": "survey",
     "read_layer": "read",
@@ -51,8 +51,8 @@ _HOME = {
     "survey_grid": "stack",
     "build_stack": "stack",
     "stack_to_file": "stack",
-    "write_raster": "write",
-    "read_raster": "write",
+    "write_raster": "rasters.geotiff",
+    "read_raster": "rasters.geotiff",
     "write_layers": "layers",
     "tiled_windows": "windows",
     "centred_windows": "windows",

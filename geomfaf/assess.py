@@ -14,7 +14,6 @@ import pandas as pd
 import xarray as xr
 
 from .applicability import area_of_applicability
-from .bands import Band, as_dataarray, bands_of, grid_of
 from .baselines import ALONE, NETWORK
 from .chance import SHIFTS, NullTest, null_test
 from .errors import UsageError
@@ -27,6 +26,7 @@ from .negatives import draw_seed
 from .optimism import measure_optimism
 from .predict import SCORE_BANDS, Lattice
 from .progress import say, track
+from .rasters.bands import Band, as_dataarray, bands_of, grid_of
 from .verdict import optimism_lines, with_null_tests
 from .windows import window_centres
 

@@ -10,13 +10,13 @@ import numpy as np
 import xarray as xr
 from scipy.ndimage import distance_transform_cdt
 
-from .bands import bands_of, grid_of, valid_cells
 from .baselines import make_baseline
 from .encode import fit_encoder
 from .errors import DataError, UsageError
 from .features import Features, window_features
-from .grid import Grid
 from .progress import quiet, track
+from .rasters.bands import bands_of, grid_of, valid_cells
+from .rasters.grid import Grid
 from .recipe import Training
 from .screen import rank_auc
 from .train import MFAFClassifier

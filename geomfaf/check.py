@@ -16,14 +16,7 @@ from .assays import clean_values, usable_elements
 from .classes import merge_class_names
 from .duplicates import drop_repeated, merge_places
 from .findings import ROWS_KEPT, Finding, as_refusals, as_table, note
-from .geometry import (
-    POINT_ROLES,
-    check_coverage,
-    clean_geometry,
-    covered,
-    drop_far_points,
-    in_km2,
-)
+from .geometry import POINT_ROLES, check_coverage, clean_geometry, covered, drop_far_points, in_km2
 from .survey import Survey, area_of, study_area_of_samples
 
 MIN_SITES = 30

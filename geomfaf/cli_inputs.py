@@ -85,8 +85,8 @@ def layer_of(path: Path, options: dict[str, Any], role: str, crs: Any = None) ->
 
 def grid_for(layer: Any, options: dict[str, Any]) -> Any:
     """Return the grid asked for: that of a raster, or bounds and cell."""
-    from .grid import Grid, default_cell_size
-    from .write import raster_grid
+    from .rasters.geotiff import raster_grid
+    from .rasters.grid import Grid, default_cell_size
 
     if options.get("like"):
         ground = raster_grid(options["like"])
@@ -139,7 +139,7 @@ def stack_choices_of(paths: tuple[Path, ...], survey: Any, options: dict[str, An
 
 def output_of(path: Path, scheduler: str | None, overwrite: bool) -> dict[str, Any]:
     """Return where and how a raster is written: as a COG unless it is a Zarr store."""
-    from .blockwise.stream import check_target
+    from .rasters.stream import check_target
 
     cog = path.suffix != ".zarr"
     check_target(path, overwrite=overwrite, cog=cog)

@@ -46,8 +46,8 @@ def pretrain(
     """
     from .files import refuse_existing
     from .pretrain import PRETRAINED, pretrain_network, save_pretrained
+    from .rasters.geotiff import read_raster
     from .recipe import training_options
-    from .write import read_raster
 
     refuse_existing(out / PRETRAINED, overwrite)
     options = training_options(backbone=backbone)
@@ -78,15 +78,15 @@ def train(
 
     Example: geomfaf train demo/stack.tif demo/windows.gpkg demo/model
     """
-    from .bands import grid_of
     from .explain import factor_attention
     from .files import make_folder, refuse_existing, write_table
     from .folds import read_folds
     from .model import train_model
     from .model_files import save_model
     from .processes import process_group
+    from .rasters.bands import grid_of
+    from .rasters.geotiff import read_raster
     from .recipe import training_options
-    from .write import read_raster
 
     for name in ("model.json", "weights.safetensors", "partners.safetensors", "attention.csv"):
         refuse_existing(out / name, overwrite)
@@ -120,7 +120,7 @@ def predict(stack: Path, model: Path, out: Path, device: str, overwrite: bool, *
     from .files import refuse_existing
     from .model_files import load_model
     from .predict import predict_scores
-    from .write import read_raster, require_geotiff, write_raster
+    from .rasters.geotiff import read_raster, require_geotiff, write_raster
 
     refuse_existing(out, overwrite)
     require_geotiff(out)
@@ -151,12 +151,12 @@ def weights(
 
     Example: geomfaf weights demo/stack.tif demo/survey.gpkg
     """
-    from .bands import grid_of
     from .errors import UsageError, nearest_name
     from .files import refuse_existing
     from .progress import say
+    from .rasters.bands import grid_of
+    from .rasters.geotiff import read_raster, require_geotiff, write_raster
     from .weights_of_evidence import METHODS, weigh_evidence
-    from .write import read_raster, require_geotiff, write_raster
 
     if out:
         refuse_existing(out, overwrite)
@@ -212,8 +212,8 @@ def evaluate(
     from .files import write_table
     from .folds import read_folds
     from .model_files import load_model
+    from .rasters.geotiff import read_raster
     from .report import map_rows, window_rows
-    from .write import read_raster
 
     bands, trained = read_raster(stack), load_model(model)
     trained.require_stack(bands)
@@ -263,11 +263,11 @@ def targets(
 
     Example: geomfaf targets demo/scores.tif demo/survey.gpkg demo/targets.gpkg --faults demo/survey.gpkg
     """
-    from .bands import grid_of
     from .files import refuse_existing, write_table
     from .layers import write_layers
+    from .rasters.bands import grid_of
+    from .rasters.geotiff import read_raster
     from .targets import make_cells, make_targets, placed_deposits
-    from .write import read_raster
 
     for path in (out, out.with_suffix(".csv")):
         refuse_existing(path, overwrite)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .bands import Band
 from .errors import DataError
+from .rasters.bands import Band
 
 CLIP = 5.0
 """Standardised values are cut at +-5: one freak sample must not own a band."""

@@ -12,7 +12,6 @@ import pandas as pd
 import xarray as xr
 
 from .augment import smote
-from .bands import bands_of, grid_of, score_values, valid_cells
 from .baselines import BASELINES, NETWORK
 from .errors import DataError
 from .folds import Folds, prove_leak_free, random_split
@@ -21,6 +20,7 @@ from .intervals import bootstrap_interval, mean_interval
 from .metrics import AREAS, boyce_index, place_deposits, prediction_area, window_metrics
 from .model import Model, training_data
 from .predict import SCORE_BANDS, Lattice, default_stride, model_lattice
+from .rasters.bands import bands_of, grid_of, score_values, valid_cells
 from .recipe import Training
 from .train import MFAFClassifier
 from .verdict import recommended, verdict

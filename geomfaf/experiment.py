@@ -23,7 +23,6 @@ import torch
 import xarray as xr
 from matplotlib.figure import Figure
 
-from .bands import grid_of
 from .devices import choose_device, computing_type
 from .errors import UsageError, nearest_name
 from .evaluate import evaluate_paper_protocol
@@ -33,8 +32,9 @@ from .metrics import window_metrics
 from .model import encode_windows, train_model
 from .model_files import load_model
 from .progress import quiet, say, track
+from .rasters.bands import grid_of
+from .rasters.geotiff import read_raster
 from .recipe import Training
-from .write import read_raster
 
 METRICS = ("accuracy", "auc", "recall", "f1")
 PROTOCOLS = ("spatial", "paper")

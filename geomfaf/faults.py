@@ -16,11 +16,11 @@ import numpy as np
 import shapely
 from scipy.ndimage import distance_transform_edt
 
-from .bands import Band
-from .blockwise.runner import fill_blocks
 from .errors import UsageError
-from .grid import Grid
 from .rasterize import Shapes
+from .rasters.bands import Band
+from .rasters.blocks import fill_blocks
+from .rasters.grid import Grid
 
 FAULT_BANDS = {
     "distance": Band("fault_distance", "distance", "m", "Distance to nearest fault (m)"),

@@ -16,9 +16,9 @@ from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import LogLocator
 
-from .bands import Band, bands_of, grid_of
 from .baselines import NETWORK
 from .files import finished_file
+from .rasters.bands import Band, bands_of, grid_of
 from .stack import UNMAPPED
 from .survey import Survey
 

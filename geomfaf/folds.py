@@ -16,8 +16,8 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from .errors import DataError, UsageError
-from .grid import Grid
 from .progress import say
+from .rasters.grid import Grid
 from .read import read_layer
 from .survey import Source
 from .windows import window_centres

@@ -12,7 +12,6 @@ import geopandas as gpd
 import numpy as np
 import xarray as xr
 
-from .bands import valid_cells
 from .baselines import ALONE, NETWORK, make_baseline
 from .features import Features, window_features
 from .files import library_versions
@@ -20,6 +19,7 @@ from .folds import Folds
 from .model import Model
 from .predict import Lattice, ground_features, lattice_scores, model_lattice
 from .progress import track
+from .rasters.bands import valid_cells
 
 
 @dataclass(frozen=True)

@@ -25,11 +25,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from .bands import Band, as_dataarray
-from .blockwise.runner import cores, fill_blocks
-from .blockwise.stream import stream_raster
 from .elements import label
-from .grid import Grid
 from .gridding.options import IdwOptions, make_rule
 from .gridding.plan import IdwPlan
 from .gridding.samples import (
@@ -43,6 +39,10 @@ from .gridding.samples import (
 from .gridding.tree_engine import CHUNK, FAR, TIE
 from .gridding.validate import cross_validate_idw
 from .progress import say
+from .rasters.bands import Band, as_dataarray
+from .rasters.blocks import cores, fill_blocks
+from .rasters.grid import Grid
+from .rasters.stream import stream_raster
 
 __all__ = [
     "CHUNK",

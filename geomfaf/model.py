@@ -17,7 +17,6 @@ import numpy as np
 import torch
 import xarray as xr
 
-from .bands import Band, bands_of, grid_of
 from .calibrate import UNCALIBRATED, Calibration, fit_calibration, scores_by_parts, scores_inside
 from .devices import choose_device
 from .encode import Encoder, fit_encoder
@@ -28,6 +27,7 @@ from .partners import Partners, fit_partners, join
 from .pretrain import starting_point
 from .processes import gather, own_device, own_folds
 from .progress import quiet, track
+from .rasters.bands import Band, bands_of, grid_of
 from .recipe import Training, training_options
 from .starting_weights import pinned, read_starting_weights
 from .train import MFAFClassifier, seen_size

@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from .bands import bands_of, valid_cells
 from .baselines import NETWORK, make_baseline
 from .errors import DataError
 from .features import window_features
 from .folds import Folds
 from .model import fit_member
 from .progress import quiet, track
+from .rasters.bands import bands_of, valid_cells
 from .recipe import Training, training_options
 from .screen import rank_auc
 from .windows import NEGATIVES, tiled_windows

@@ -11,12 +11,12 @@ import xarray as xr
 from scipy.ndimage import maximum_filter
 from scipy.sparse import csr_array
 
-from .bands import Band, as_dataarray, grid_of, valid_cells
 from .encode import Encoder
 from .errors import UsageError
 from .features import Features, window_features
 from .model import Model
 from .progress import track
+from .rasters.bands import Band, as_dataarray, grid_of, valid_cells
 from .uncertainty import PASSES, require_uncertainty
 from .windows import read_windows
 

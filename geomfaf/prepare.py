@@ -11,14 +11,14 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from .bands import bands_of, valid_cells
 from .errors import DataError, UsageError
 from .folds import Folds, spatial_folds
-from .grid import Grid
 from .idw import IdwOptions
 from .negatives import DRAWS, draw_seed, draw_windows
 from .progress import say
 from .rasterize import study_area_mask
+from .rasters.bands import bands_of, valid_cells
+from .rasters.grid import Grid
 from .read import read_layer
 from .recipe import Training, training_options
 from .screen import screen_elements

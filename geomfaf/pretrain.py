@@ -19,15 +19,15 @@ from torch import nn
 from torch.nn import functional
 
 from .augment import turn_and_flip
-from .bands import Band, bands_of, grid_of, grid_record, valid_cells
 from .devices import choose_device
 from .encode import Encoder, fit_encoder
 from .errors import DataError, UsageError
 from .files import file_hash, finished_file, library_versions, refuse_existing, write_json
 from .folds import Folds
-from .grid import Grid
 from .mfaf import MFAF
 from .progress import say, track
+from .rasters.bands import Band, bands_of, grid_of, grid_record, valid_cells
+from .rasters.grid import Grid
 from .recipe import Training
 from .starting_weights import FORMAT, PRETRAINED, StartingWeights
 from .train import MFAFClassifier, autocast, learning_rate, make_network, seen_size

@@ -24,7 +24,6 @@ from .assess import (
     risk_return_bands,
     with_applicability,
 )
-from .bands import bands_of, grid_record
 from .baselines import NETWORK
 from .check import check_survey
 from .compositions import use_log_ratios
@@ -37,7 +36,6 @@ from .files import file_hash, library_versions, write_json, write_table
 from .findings import require_accepted
 from .folds import Folds
 from .formats import hidden_password, is_database
-from .grid import Grid
 from .layers import write_findings, write_layers
 from .model import Model, train_model
 from .model_files import load_model, save_model
@@ -53,6 +51,9 @@ from .prepare import (
     training_settings,
 )
 from .progress import say
+from .rasters.bands import bands_of, grid_record
+from .rasters.geotiff import write_raster
+from .rasters.grid import Grid
 from .report import is_supported, write_summary
 from .settings import Project
 from .stack import build_stack
@@ -62,7 +63,6 @@ from .targets import make_cells, make_targets, placed_deposits
 from .uncertainty import PASSES, UNCERTAINTIES, require_uncertainty
 from .variogram import autocorrelation_range
 from .verdict import block_lines
-from .write import write_raster
 
 
 def run_project(project: Project, *, overwrite: bool = False) -> Path:

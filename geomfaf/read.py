@@ -30,8 +30,8 @@ from .formats import (
     refuse_foreign_settings,
     text_encoding,
 )
-from .grid import parse_crs
 from .place import check_coordinates, check_extents, is_metric
+from .rasters.grid import parse_crs
 from .survey import XY_UNITS, Source, Survey
 
 _CLASS_NAMES = r"lith|strat|rock|unit|formation|geol|class|code|name|地层|岩性|代号"

@@ -15,8 +15,8 @@ from pyproj import CRS
 from .elements import element_columns
 from .errors import DataError
 from .formats import X_NAMES, Y_NAMES, find_column, is_table, read_parquet, read_table
-from .grid import parse_crs
 from .progress import say
+from .rasters.grid import parse_crs
 from .read import existing_path, layer_names
 from .survey import ROLES, Source
 

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from .bands import bands_of, grid_of
 from .baselines import NETWORK
 from .files import finished_file
 from .metrics import AREAS
+from .rasters.bands import bands_of, grid_of
 from .survey import Survey
 
 DEPOSITS_LISTED = 30

@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 from scipy.stats import norm, rankdata
 
 from .errors import DataError, UsageError
-from .grid import require_metres
+from .rasters.grid import require_metres
 from .read import select_elements
 
 CRITICAL_ZAUC = 2.58

@@ -16,15 +16,15 @@ import geopandas as gpd
 import numpy as np
 import xarray as xr
 
-from .bands import Band, as_dataarray
-from .blockwise.runner import fill_blocks
-from .blockwise.stream import stream_raster
 from .compositions import LOG_RATIO
 from .errors import DataError, UsageError
 from .faults import FaultLayer
-from .grid import Grid, default_cell_size
 from .idw import notes, plan_grid, prepare
 from .rasterize import AreaLayer, GeologyLayer
+from .rasters.bands import Band, as_dataarray
+from .rasters.blocks import fill_blocks
+from .rasters.grid import Grid, default_cell_size
+from .rasters.stream import stream_raster
 from .read import class_column
 from .survey import Survey, area_of, study_area_of_samples
 

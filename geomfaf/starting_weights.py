@@ -19,13 +19,13 @@ from pyproj import Transformer
 from torch import nn
 
 from .backbones import own_name
-from .bands import grid_from
 from .elements import parse_element
 from .encode import Channel, Encoder
 from .errors import DataError, ModelMismatchError, UsageError
 from .files import file_hash
-from .grid import Grid
 from .mfaf import MFAF
+from .rasters.bands import grid_from
+from .rasters.grid import Grid
 from .recipe import Training
 
 FORMAT = 2

@@ -25,7 +25,7 @@ from scipy.sparse.csgraph import dijkstra
 from shapely import LineString, Polygon, box
 
 from .errors import UsageError, nearest_name
-from .grid import Bounds, Grid
+from .rasters.grid import Bounds, Grid
 from .survey import Survey
 
 CRS = "EPSG:32650"

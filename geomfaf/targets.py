@@ -12,8 +12,8 @@ import xarray as xr
 from rasterio.features import shapes
 from scipy import ndimage
 
-from .bands import bands_of, grid_of, score_values
 from .errors import DataError, UsageError
+from .rasters.bands import bands_of, grid_of, score_values
 from .windows import tiled_windows
 
 TARGETS_BY = ("score", "vote")

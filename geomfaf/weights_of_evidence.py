@@ -22,8 +22,8 @@ import xarray as xr
 from scipy.special import expit, logit
 from scipy.stats import norm
 
-from .bands import Band, as_dataarray, bands_of, grid_of, valid_cells
 from .errors import DataError, UsageError, nearest_name
+from .rasters.bands import Band, as_dataarray, bands_of, grid_of, valid_cells
 from .windows import deposit_cells
 
 METHODS = ("categorical", "ascending", "descending")

@@ -11,11 +11,11 @@ from affine import Affine
 from pyproj import CRS
 from scipy.ndimage import gaussian_filter
 
-from geomfaf.bands import Band, as_dataarray
 from geomfaf.folds import Folds, spatial_folds
-from geomfaf.grid import Grid
 from geomfaf.model import Model, train_model
 from geomfaf.predict import SCORE_BANDS, predict_scores
+from geomfaf.rasters.bands import Band, as_dataarray
+from geomfaf.rasters.grid import Grid
 from geomfaf.recipe import Training
 from geomfaf.windows import centred_windows
 

@@ -7,9 +7,9 @@ from pyproj import CRS
 from shapely import LineString, Point, box
 
 from geomfaf.errors import DataError
-from geomfaf.grid import Grid
 from geomfaf.gridding.barriers import barrier_segments
 from geomfaf.idw import IdwOptions, idw_grid, idw_points
+from geomfaf.rasters.grid import Grid
 
 UTM = CRS.from_epsg(32633)
 

@@ -5,9 +5,9 @@ import pytest
 from builders import make_grid, make_stack, points_in, scattered_cells, smooth_noise
 from scipy.stats import kstest
 
-from geomfaf.bands import Band, as_dataarray
 from geomfaf.chance import NullTest, _Ground, _moved, null_test
 from geomfaf.errors import DataError, UsageError
+from geomfaf.rasters.bands import Band, as_dataarray
 from geomfaf.recipe import Training
 from geomfaf.verdict import null_line
 

@@ -11,9 +11,10 @@ from pyproj import CRS
 from shapely import GeometryCollection, LineString, MultiLineString, MultiPoint, Point, Polygon, box
 
 from geomfaf.censored import SENTINELS
-from geomfaf.check import check_survey, clean_layer, clean_samples, median_spacing
+from geomfaf.check import check_survey, clean_layer, clean_samples
 from geomfaf.errors import DataError
 from geomfaf.findings import Finding, as_table, require_accepted
+from geomfaf.geometry import median_spacing
 from geomfaf.read import read_survey
 from geomfaf.recognise import list_layers, recognise_layers
 from geomfaf.survey import Source, Survey, study_area_of_samples

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from shapely import Point
 
 from geomfaf.cli import main
-from geomfaf.write import read_raster, write_raster
+from geomfaf.rasters.geotiff import read_raster, write_raster
 
 STAGES = "check screen grid rasterize stack windows pretrain train evaluate predict targets".split()
 

@@ -11,21 +11,21 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from shapely import box
 
-from geomfaf.bands import bands_of
 from geomfaf.check import check_survey
 from geomfaf.cli import main
 from geomfaf.compositions import LOG_RATIO, clr, ilr, pivot_basis, use_log_ratios
 from geomfaf.encode import fit_encoder
 from geomfaf.errors import DataError, UsageError
-from geomfaf.grid import Grid
 from geomfaf.idw import idw
 from geomfaf.init import init_project
+from geomfaf.rasters.bands import bands_of
+from geomfaf.rasters.geotiff import read_raster
+from geomfaf.rasters.grid import Grid
 from geomfaf.screen import screen_elements
 from geomfaf.settings import load_project
 from geomfaf.stack import build_stack
 from geomfaf.survey import Survey
 from geomfaf.synthetic import make_survey, write_survey
-from geomfaf.write import read_raster
 
 PARTS = arrays(float, st.tuples(st.integers(1, 5), st.integers(2, 6)), elements=st.floats(1e-3, 1e6))
 

@@ -17,8 +17,8 @@ from geomfaf.errors import DataError, UsageError
 from geomfaf.findings import Finding, as_refusals, findings_layer
 from geomfaf.formats import find_encoding, hidden_password
 from geomfaf.geometry import check_coverage, drop_far_points, overlaps
-from geomfaf.grid import Grid
 from geomfaf.layers import write_findings, write_layers
+from geomfaf.rasters.grid import Grid
 from geomfaf.read import read_layer, read_survey
 from geomfaf.recognise import list_layers, recognise_layers, taken_by_shape
 from geomfaf.survey import Source

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from geomfaf.bands import Band
 from geomfaf.encode import CLIP, Encoder, fit_encoder
 from geomfaf.errors import DataError
+from geomfaf.rasters.bands import Band
 
 GOLD = Band("Au", "element", "ppb")
 GEOLOGY = Band("geology", "class", legend={1: "granite", 2: "shale", 3: "dyke"})

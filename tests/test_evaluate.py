@@ -20,7 +20,6 @@ from builders import (
 from scipy.stats import binom, t
 from sklearn.metrics import roc_auc_score
 
-from geomfaf.bands import as_dataarray, bands_of
 from geomfaf.baselines import BASELINES, ExtraTreesWindow, RandomForestWindow
 from geomfaf.chance import NullTest
 from geomfaf.errors import DataError
@@ -30,6 +29,7 @@ from geomfaf.heldout import Draw
 from geomfaf.model import train_model
 from geomfaf.negatives import draw_windows
 from geomfaf.predict import predict_scores
+from geomfaf.rasters.bands import as_dataarray, bands_of
 from geomfaf.screen import rank_auc
 from geomfaf.verdict import null_line, optimism_lines, recommended, verdict, with_null_tests
 from geomfaf.windows import centred_windows

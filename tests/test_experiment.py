@@ -19,8 +19,8 @@ from geomfaf.layers import write_layers
 from geomfaf.metrics import window_metrics
 from geomfaf.model import encode_windows, train_model
 from geomfaf.model_files import save_model
+from geomfaf.rasters.geotiff import write_raster
 from geomfaf.recipe import training_options
-from geomfaf.write import write_raster
 
 OPTIONS = training_options(epochs=1, least_steps=2, batch=8)
 METHODS = (

@@ -6,9 +6,9 @@ from builders import LEGEND, make_grid, make_stack
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geomfaf.bands import Band, as_dataarray
 from geomfaf.errors import DataError, UsageError
 from geomfaf.features import window_features
+from geomfaf.rasters.bands import Band, as_dataarray
 
 
 def gappy_stack(seed=0, shape=(14, 11), gaps=0.3):

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapely import MultiPoint, Point
 
-from geomfaf.bands import bands_of, grid_of
 from geomfaf.errors import DataError, UsageError
-from geomfaf.grid import Grid
 from geomfaf.idw import CHUNK, TIE, idw, idw_grid, idw_points, merge_places
 from geomfaf.progress import quiet, show_progress
+from geomfaf.rasters.bands import bands_of, grid_of
+from geomfaf.rasters.grid import Grid
 
 UTM = 32633
 GRID = Grid.from_bounds((0, 0, 700, 500), 100, UTM)

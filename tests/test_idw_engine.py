@@ -7,8 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyproj import CRS
 
-from geomfaf.grid import Grid
 from geomfaf.idw import IdwOptions, idw, idw_points, merge_places
+from geomfaf.rasters.grid import Grid
 
 UTM = CRS.from_epsg(32633)
 TIE, TOUCH = 1e-9, 1e-6

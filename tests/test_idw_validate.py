@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 from shapely import Point
 
-from geomfaf.grid import Grid
 from geomfaf.gridding.validate import cross_validate_idw
 from geomfaf.idw import IdwOptions, idw_grid, idw_points
+from geomfaf.rasters.grid import Grid
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ from builders import Case, make_grid, make_scores, make_stack, small_case, small
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geomfaf.bands import Band, as_dataarray, bands_of, score_values
 from geomfaf.encode import Channel, Encoder
 from geomfaf.errors import UsageError
 from geomfaf.predict import Lattice, default_stride, lattice_scores, predict_scores
+from geomfaf.rasters.bands import Band, as_dataarray, bands_of, score_values
 
 VALUE_ITSELF = Encoder((Channel("Au", "density"),))
 

@@ -9,7 +9,6 @@ import torch
 from builders import QUICK, Case, make_grid, make_stack, small_case, smooth_noise
 from test_model import same_weights, test_ground
 
-from geomfaf.bands import Band, as_dataarray
 from geomfaf.errors import DataError, OutputExistsError, UsageError
 from geomfaf.files import file_hash
 from geomfaf.pretrain import (
@@ -20,6 +19,7 @@ from geomfaf.pretrain import (
     save_pretrained,
     unlabelled_windows,
 )
+from geomfaf.rasters.bands import Band, as_dataarray
 from geomfaf.recipe import Training
 from geomfaf.train import MFAFClassifier, make_network
 

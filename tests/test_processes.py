@@ -14,7 +14,7 @@ from geomfaf.layers import write_layers
 from geomfaf.model_files import load_model
 from geomfaf.predict import predict_scores
 from geomfaf.processes import gather, own_folds
-from geomfaf.write import write_raster
+from geomfaf.rasters.geotiff import write_raster
 
 
 def test_two_processes_train_the_model_of_one(tmp_path, monkeypatch):

@@ -9,9 +9,9 @@ from builders import make_grid, make_scores, make_stack, points_in, scattered_ce
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from geomfaf.bands import Band, as_dataarray
 from geomfaf.errors import OutputExistsError
 from geomfaf.figures import _number_targets, draw_curves, draw_scores, draw_stack
+from geomfaf.rasters.bands import Band, as_dataarray
 from geomfaf.report import UNSUPPORTED, map_rows, window_rows, write_summary
 from geomfaf.screen import screen_elements
 from geomfaf.survey import Survey

@@ -12,14 +12,14 @@ import pytest
 import rasterio
 
 import geomfaf
-from geomfaf.bands import grid_of, valid_cells
 from geomfaf.errors import DataError, OutputExistsError, UsageError
 from geomfaf.init import init_project
 from geomfaf.project import run_project
+from geomfaf.rasters.bands import grid_of, valid_cells
+from geomfaf.rasters.geotiff import read_raster
 from geomfaf.settings import Project, load_project
 from geomfaf.synthetic import make_survey, write_survey
 from geomfaf.windows import window_centres
-from geomfaf.write import read_raster
 
 AREAS = Path(__file__).resolve().parents[2] / "shared" / "areas"
 FOLDER = """check.csv curves.csv curves.png evaluation.csv

@@ -15,20 +15,20 @@ from safetensors.torch import save_file
 from torch import nn
 
 import geomfaf.project
-from geomfaf.bands import as_dataarray, bands_of
 from geomfaf.cli import main
 from geomfaf.encode import Channel, Encoder
 from geomfaf.errors import DataError, ModelMismatchError, UsageError
 from geomfaf.folds import Folds
-from geomfaf.grid import Grid
 from geomfaf.layers import write_layers
 from geomfaf.model_files import load_model, save_model
 from geomfaf.pretrain import pretrain_network, save_pretrained
+from geomfaf.rasters.bands import as_dataarray, bands_of
+from geomfaf.rasters.geotiff import write_raster
+from geomfaf.rasters.grid import Grid
 from geomfaf.recipe import Training
 from geomfaf.settings import Project, load_project
 from geomfaf.starting_weights import FORMAT, SAFE_TORCH, pinned, read_starting_weights
 from geomfaf.train import MFAFClassifier, make_network
-from geomfaf.write import write_raster
 
 CPU = torch.device("cpu")
 SMALL = Training(dilations=(1, 2))

@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 from scipy.stats import rankdata
 
 from geomfaf.errors import UsageError
-from geomfaf.grid import Grid
+from geomfaf.rasters.grid import Grid
 from geomfaf.survey import Survey
 from geomfaf.synthetic import Truth, make_survey, write_survey
 

@@ -10,17 +10,17 @@ from builders import QUICK, small_case, small_model, small_scores
 from click.testing import CliRunner
 
 from geomfaf.backbones import BACKBONES
-from geomfaf.bands import bands_of
 from geomfaf.cli import main
 from geomfaf.errors import UsageError
 from geomfaf.layers import write_layers
 from geomfaf.mfaf import MFAF
 from geomfaf.model_files import load_model, save_model
 from geomfaf.predict import Lattice, default_stride, lattice_scores, predict_scores
+from geomfaf.rasters.bands import bands_of
+from geomfaf.rasters.geotiff import read_raster, write_raster
 from geomfaf.recipe import Training, training_options
 from geomfaf.train import MFAFClassifier
 from geomfaf.uncertainty import dropout_probabilities, require_uncertainty
-from geomfaf.write import read_raster, write_raster
 
 
 def windows(count: int = 40, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, logit
 
-from geomfaf.bands import Band, as_dataarray, grid_of
 from geomfaf.errors import DataError, UsageError
 from geomfaf.metrics import place_deposits
+from geomfaf.rasters.bands import Band, as_dataarray, grid_of
+from geomfaf.rasters.geotiff import read_raster
 from geomfaf.read import read_layer
 from geomfaf.screen import rank_auc
 from geomfaf.survey import Source
@@ -25,7 +26,6 @@ from geomfaf.weights_of_evidence import (
     weights_table,
 )
 from geomfaf.windows import deposit_cells
-from geomfaf.write import read_raster
 
 GIVEN = {  # Geoscience Australia's thresholds (their test data's README): 5 km, 2 km, fault density classes 6 to 10
     "dist_breccia_m": 5000.0,

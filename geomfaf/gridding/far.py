@@ -22,7 +22,7 @@ from functools import lru_cache
 import numpy as np
 
 from ..errors import UsageError
-from ..grid import Grid
+from ..rasters.grid import Grid
 from .quadtree import DEPTH, TOP, Target, Tree, far_cell
 from .samples import missing_patterns
 

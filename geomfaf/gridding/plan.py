@@ -14,7 +14,7 @@ from functools import partial
 
 import numpy as np
 
-from ..grid import Grid
+from ..rasters.grid import Grid
 from .options import EXTRAS, IdwOptions, make_rule
 from .samples import Transform, bands_by_missing, check_samples, merge_places, metric, point_search
 from .tree_engine import FAR, TIE, Rule, TreeSearch

@@ -14,7 +14,7 @@ import xarray as xr
 from affine import Affine
 from pyproj import CRS
 
-from .errors import DataError, UsageError
+from ..errors import DataError, UsageError
 from .grid import Grid
 
 KINDS = ("element", "ratio", "class", "distance", "density", "presence", "score")

@@ -13,17 +13,18 @@ from scipy.spatial import cKDTree
 from shapely import LineString, Point, box
 
 from geomfaf import rasterize
-from geomfaf.bands import bands_of
-from geomfaf.blockwise import runner, stream, tiff_tiles
-from geomfaf.blockwise.runner import block_windows
 from geomfaf.errors import OutputExistsError
 from geomfaf.faults import FAULT_BANDS, FaultLayer, fault_bands
-from geomfaf.grid import Grid
 from geomfaf.idw import IdwOptions
 from geomfaf.rasterize import AreaLayer, GeologyLayer
+from geomfaf.rasters import blocks as runner
+from geomfaf.rasters import stream, tiff_tiles
+from geomfaf.rasters.bands import bands_of
+from geomfaf.rasters.blocks import block_windows
+from geomfaf.rasters.geotiff import read_raster
+from geomfaf.rasters.grid import Grid
 from geomfaf.stack import StackPlan, build_stack, stack_to_file, vector_band, vector_to_file
 from geomfaf.survey import Survey
-from geomfaf.write import read_raster
 
 UTM = 32633
 GRID = Grid.from_bounds((500_000, 5_500_000, 504_800, 5_503_700), 50, UTM)  # 74 x 96 cells

@@ -14,12 +14,13 @@ from affine import Affine
 from pyproj import CRS
 from shapely import Point
 
-from geomfaf.bands import Band
-from geomfaf.blockwise import runner, stream
 from geomfaf.errors import OutputExistsError, UsageError
-from geomfaf.grid import Grid
 from geomfaf.idw import IdwOptions, idw_grid, idw_to_file, plan_grid
-from geomfaf.write import read_raster
+from geomfaf.rasters import blocks as runner
+from geomfaf.rasters import stream
+from geomfaf.rasters.bands import Band
+from geomfaf.rasters.geotiff import read_raster
+from geomfaf.rasters.grid import Grid
 
 UTM = CRS.from_epsg(32633)
 GRID = Grid(UTM, Affine(10, 0, 500_000, 0, -10, 5_010_000), (700, 1100))

@@ -13,12 +13,12 @@ from affine import Affine
 from pyproj import CRS
 from shapely import LineString, Point
 
-from geomfaf.bands import Band, as_dataarray, bands_of, grid_of
 from geomfaf.errors import DataError, GeomfafError, OutputExistsError, UsageError
 from geomfaf.files import finished_file, refuse_existing, write_json, write_table
-from geomfaf.grid import Grid
 from geomfaf.layers import write_layers
-from geomfaf.write import read_raster, write_raster
+from geomfaf.rasters.bands import Band, as_dataarray, bands_of, grid_of
+from geomfaf.rasters.geotiff import read_raster, write_raster
+from geomfaf.rasters.grid import Grid
 
 UTM = 32633
 GRID = Grid.from_bounds((500_000, 5_500_000, 500_700, 5_500_500), 100, UTM)

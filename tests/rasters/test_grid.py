@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pyproj import CRS
 
 from geomfaf.errors import DataError, GeomfafError, OutputExistsError, UsageError, nearest_name
-from geomfaf.grid import Grid, default_cell_size, require_metres
+from geomfaf.rasters.grid import Grid, default_cell_size, require_metres
 
 UTM = 32633
 CELLS = st.sampled_from([0.1, 0.3, 1 / 3, 1.0, 7.7, 12.5, 30.0, 100.0, 1000.0])

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import UsageError
-from ..grid import Grid
 from ..progress import track
+from .grid import Grid
 
 BLOCK = 512
 """Cells along a block's side: eight bands of it are 8 MB, and the compiled engines fill it in 0.1 s or less."""
@@ -102,7 +102,7 @@ def call_block(compute: Compute, window: Window) -> Any:
 def dask_blocks(compute: Compute, grid: Grid, bands: int) -> Any:
     """Return the lazy dask array (bands, y, x) of a block function, one chunk a block.
 
-    The blocks are those that :func:`geomfaf.blockwise.stream.stream_raster` computes, to the bit.
+    The blocks are those that :func:`geomfaf.rasters.stream.stream_raster` computes, to the bit.
     """
     import dask
     import dask.array as da

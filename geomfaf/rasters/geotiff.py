@@ -11,11 +11,11 @@ import rasterio.crs
 import rasterio.shutil
 import xarray as xr
 
+from ..errors import DataError, UsageError
+from ..files import finished_file, require_folder_of
 from .bands import Band, as_dataarray, bands_of, describe_band, from_rasterio, grid_of
-from .blockwise.raster_files import read_zarr
-from .errors import DataError, UsageError
-from .files import finished_file, require_folder_of
 from .grid import Grid
+from .stores import read_zarr
 
 
 def require_geotiff(path: Path) -> None:

@@ -18,12 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from ..bands import Band
 from ..errors import OutputExistsError, UsageError
-from ..grid import Grid
 from ..progress import say, track
-from .raster_files import Note, Settle, TiffFile, ZarrStore
-from .runner import BlockRunner, block_runner, block_windows
+from .bands import Band
+from .blocks import BlockRunner, block_runner, block_windows
+from .grid import Grid
+from .stores import Note, Settle, TiffFile, ZarrStore
 from .tiff_tiles import TILE
 
 CHECKPOINT = 20.0

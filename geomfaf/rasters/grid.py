@@ -18,7 +18,7 @@ from affine import Affine
 from pyproj import CRS
 from pyproj.exceptions import CRSError
 
-from .errors import DataError, UsageError
+from ..errors import DataError, UsageError
 
 Bounds = tuple[float, float, float, float]
 

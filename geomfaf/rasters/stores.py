@@ -16,9 +16,9 @@ import rasterio.crs
 import rasterio.shutil
 import xarray as xr
 
-from ..bands import Band, as_dataarray, describe_band, grid_of, legends_of
 from ..errors import UsageError
-from ..grid import Grid
+from .bands import Band, as_dataarray, describe_band, grid_of, legends_of
+from .grid import Grid
 from .tiff_tiles import LAYOUT, TILE, compressed_tiles, write_directory
 
 GDAL_CACHE = 64 * 2**20
