@@ -31,8 +31,8 @@ from geomfaf.predict import Lattice, ground_features, lattice_scores, model_latt
 from geomfaf.progress import show_progress, track
 from geomfaf.rasters.bands import grid_of, valid_cells
 from geomfaf.rasters.geotiff import read_raster
-from geomfaf.read import read_layer
-from geomfaf.survey import Source
+from geomfaf.survey.read import read_layer
+from geomfaf.survey.survey import Source
 from geomfaf.windows import deposit_cells
 
 

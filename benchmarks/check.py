@@ -54,9 +54,9 @@ def write_table(path: Path, samples: int, seed: int = 0) -> None:
 
 def measure(folder: Path) -> dict[str, object]:
     """Read and check the table; return seconds, counts and the peak of memory of this process."""
-    from geomfaf.check import check_survey
-    from geomfaf.read import read_survey
-    from geomfaf.survey import Source
+    from geomfaf.survey.cleaning.check import check_survey
+    from geomfaf.survey.read import read_survey
+    from geomfaf.survey.survey import Source
 
     started, processor = time.perf_counter(), time.process_time()
     sources = {role: Source(folder / f"{role}.csv", crs="EPSG:32650") for role in ("samples", "deposits")}

@@ -27,7 +27,7 @@ from points import SIDE, as_layer, clustered_points
 from rasterio.windows import Window
 
 from geomfaf.stack import StackPlan, stack_to_file
-from geomfaf.survey import Survey
+from geomfaf.survey.survey import Survey
 
 SAMPLES, POLYGONS, SEGMENTS, CLASSES = 100_000, 100_000, 50_000, 30
 CROP = 700

@@ -15,7 +15,6 @@ import xarray as xr
 
 import geomfaf as gm
 from geomfaf.baselines import make_baseline
-from geomfaf.check import check_survey
 from geomfaf.folds import Folds
 from geomfaf.init import init_project
 from geomfaf.model import window_rows
@@ -32,6 +31,7 @@ from geomfaf.prepare import stack_choices as choices_of_stack
 from geomfaf.progress import quiet, say, show_progress
 from geomfaf.rasters.bands import grid_of, valid_cells
 from geomfaf.recipe import Training
+from geomfaf.survey.cleaning.check import check_survey
 from geomfaf.windows import deposit_cells, window_frame
 
 SURVEYS = ("synthetic 0", "synthetic 1", "synthetic 2", "clb_finland", "mtpainter_sa", "murchison_wa")

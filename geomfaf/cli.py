@@ -178,9 +178,9 @@ def check(
 
     Example: geomfaf check demo/survey.gpkg
     """  # fmt: skip
-    from .assays import detection_limits
-    from .check import check_survey
-    from .findings import require_accepted
+    from .survey.cleaning.check import check_survey
+    from .survey.cleaning.element_columns import detection_limits
+    from .survey.cleaning.findings import require_accepted
 
     settings = settings_of(survey, "check")
     settings |= {"duplicates": duplicates} if duplicates else {}
@@ -227,9 +227,9 @@ def screen(
 
     Example: geomfaf screen demo/survey.gpkg
     """
-    from .check import check_survey
-    from .findings import require_accepted
     from .screen import screen_elements
+    from .survey.cleaning.check import check_survey
+    from .survey.cleaning.findings import require_accepted
 
     checked, findings = check_survey(survey_of(survey, crs), **settings_of(survey, "check"))
     require_accepted(findings)

@@ -13,9 +13,9 @@ from .errors import DataError, UsageError
 
 def survey_of(paths: tuple[Path, ...], crs: str | None, xy_unit: str | None = None) -> Any:
     """Read a survey from a project file, or from the files it is made of."""
-    from .read import read_survey
-    from .recognise import recognised_sources
     from .settings import load_project
+    from .survey.read import read_survey
+    from .survey.recognise import recognised_sources
 
     if paths[0].suffix == ".toml":
         return load_project(paths[0]).read()
@@ -44,8 +44,8 @@ def given_options(options: dict[str, Any]) -> dict[str, Any]:
 
 def in_composition(checked: Any, paths: tuple[Path, ...], kind: str | None) -> Any:
     """Return a checked survey with log-ratios, where the command or the project file asks for them."""
-    from .compositions import use_log_ratios
     from .settings import load_project
+    from .survey.cleaning.log_ratios import use_log_ratios
 
     stages = load_project(paths[0]).stages if paths[0].suffix == ".toml" else {}
     if kind is None and "composition" not in stages:
@@ -56,9 +56,9 @@ def in_composition(checked: Any, paths: tuple[Path, ...], kind: str | None) -> A
 
 def source_of(path: Path, options: dict[str, Any], role: str) -> Any:
     """Return the source of one layer: as named, the only one, or the one that looks like its role."""
-    from .formats import is_table
-    from .recognise import list_layers, recognise_layers
-    from .survey import Source
+    from .survey.formats import is_table
+    from .survey.recognise import list_layers, recognise_layers
+    from .survey.survey import Source
 
     named: dict[str, Any] = {key: options.get(key) for key in ("layer", "x", "y", "crs", "xy_unit")}
     if named["layer"] is None and not is_table(path):
@@ -73,8 +73,8 @@ def source_of(path: Path, options: dict[str, Any], role: str) -> Any:
 
 def layer_of(path: Path, options: dict[str, Any], role: str, crs: Any = None) -> Any:
     """Read one layer into a metric CRS and clean its geometry, saying what was done."""
-    from .check import clean_layer
-    from .read import metric_layer
+    from .survey.cleaning.check import clean_layer
+    from .survey.read import metric_layer
 
     cleaned, findings = clean_layer(role, metric_layer(source_of(path, options, role), crs))
     say_findings(findings)

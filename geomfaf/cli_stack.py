@@ -60,9 +60,9 @@ def grid(
 
     Example: geomfaf grid demo/survey.gpkg demo/grid.tif --elements Au_ppb,Cu_ppm --cell 100
     """
-    from .check import clean_samples
     from .idw import idw_to_file
-    from .read import metric_layer, select_elements
+    from .survey.cleaning.check import clean_samples
+    from .survey.read import metric_layer, select_elements
 
     output = output_of(out, scheduler, overwrite)
     layer = metric_layer(source_of(samples, options, "samples"))
@@ -139,10 +139,10 @@ def stack(
 
     Example: geomfaf stack demo/survey.gpkg demo/stack.tif --elements Ag_ppb,Au_ppb,Cu_ppm --cell 100
     """
-    from .check import check_survey
-    from .findings import require_accepted
-    from .read import select_elements
     from .stack import stack_to_file, survey_grid
+    from .survey.cleaning.check import check_survey
+    from .survey.cleaning.findings import require_accepted
+    from .survey.read import select_elements
 
     output = output_of(out, scheduler, overwrite)
     checked, findings = check_survey(survey_of(survey, crs), **settings_of(survey, "check"))
@@ -189,8 +189,8 @@ def windows(
     from .negatives import draw_windows
     from .rasters.bands import grid_of, valid_cells
     from .rasters.geotiff import read_raster
-    from .read import read_layer
-    from .survey import Source
+    from .survey.read import read_layer
+    from .survey.survey import Source
     from .variogram import autocorrelation_range
     from .windows import centred_windows, tiled_windows
 

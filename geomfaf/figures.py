@@ -20,7 +20,7 @@ from .baselines import NETWORK
 from .files import finished_file
 from .rasters.bands import Band, bands_of, grid_of
 from .stack import UNMAPPED
-from .survey import Survey
+from .survey.survey import Survey
 
 OUTLINE = "#202020"
 LEGEND_CLASSES = 12

@@ -18,8 +18,8 @@ from scipy.spatial import cKDTree
 from .errors import DataError, UsageError
 from .progress import say
 from .rasters.grid import Grid
-from .read import read_layer
-from .survey import Source
+from .survey.read import read_layer
+from .survey.survey import Source
 from .windows import window_centres
 
 KINDS = ("blocks", "clusters", "checkerboard")

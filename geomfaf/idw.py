@@ -25,7 +25,6 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from .elements import label
 from .gridding.options import IdwOptions, make_rule
 from .gridding.plan import IdwPlan
 from .gridding.samples import (
@@ -43,6 +42,7 @@ from .rasters.bands import Band, as_dataarray
 from .rasters.blocks import cores, fill_blocks
 from .rasters.grid import Grid
 from .rasters.stream import stream_raster
+from .survey.element_names import label
 
 __all__ = [
     "CHUNK",

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from .elements import label
 from .files import finished_file
-from .findings import as_table, require_accepted
-from .read import find_class_column, read_layer, read_survey
-from .recognise import LayerInfo, _recognised, _source, taken_by_shape
 from .stack import survey_grid
-from .survey import Source, Survey
+from .survey.cleaning.findings import as_table, require_accepted
+from .survey.element_names import label
+from .survey.read import find_class_column, read_layer, read_survey
+from .survey.recognise import LayerInfo, _recognised, _source, taken_by_shape
+from .survey.survey import Source, Survey
 
 MANY_CLASSES = 12
 """Deposit columns with up to this many values are offered as a filter."""

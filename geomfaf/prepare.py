@@ -19,12 +19,12 @@ from .progress import say
 from .rasterize import study_area_mask
 from .rasters.bands import bands_of, valid_cells
 from .rasters.grid import Grid
-from .read import read_layer
 from .recipe import Training, training_options
 from .screen import screen_elements
 from .settings import IDW_OPTIONS, Project
 from .stack import build_stack, survey_grid
-from .survey import Source, Survey
+from .survey.read import read_layer
+from .survey.survey import Source, Survey
 from .windows import DEFAULT_SIZE, centred_windows, tiled_windows, window_centres
 
 FALLBACK_ELEMENTS = 3

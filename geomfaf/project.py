@@ -15,7 +15,6 @@ import geopandas as gpd
 import pandas as pd
 import xarray as xr
 
-from .assays import detection_limits
 from .assess import (
     Assessment,
     assess_map,
@@ -25,17 +24,13 @@ from .assess import (
     with_applicability,
 )
 from .baselines import NETWORK
-from .check import check_survey
-from .compositions import use_log_ratios
 from .devices import choose_device
 from .errors import OutputExistsError, UsageError
 from .evaluate import evaluate_paper_protocol
 from .explain import factor_attention
 from .figures import draw_curves, draw_scores, draw_stack
 from .files import file_hash, library_versions, write_json, write_table
-from .findings import require_accepted
 from .folds import Folds
-from .formats import hidden_password, is_database
 from .layers import write_findings, write_layers
 from .model import Model, train_model
 from .model_files import load_model, save_model
@@ -58,7 +53,12 @@ from .report import is_supported, write_summary
 from .settings import Project
 from .stack import build_stack
 from .starting_weights import pinned
-from .survey import Survey
+from .survey.cleaning.check import check_survey
+from .survey.cleaning.element_columns import detection_limits
+from .survey.cleaning.findings import require_accepted
+from .survey.cleaning.log_ratios import use_log_ratios
+from .survey.formats import hidden_password, is_database
+from .survey.survey import Survey
 from .targets import make_cells, make_targets, placed_deposits
 from .uncertainty import PASSES, UNCERTAINTIES, require_uncertainty
 from .variogram import autocorrelation_range

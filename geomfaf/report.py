@@ -14,7 +14,7 @@ from .baselines import NETWORK
 from .files import finished_file
 from .metrics import AREAS
 from .rasters.bands import bands_of, grid_of
-from .survey import Survey
+from .survey.survey import Survey
 
 DEPOSITS_LISTED = 30
 

@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from .baselines import BASELINES, NETWORK
-from .check import check_survey
-from .compositions import use_log_ratios
 from .errors import UsageError, nearest_name
 from .folds import spatial_folds
-from .formats import is_database
 from .negatives import draw_windows
 from .predict import predict_scores
-from .read import read_survey
 from .recipe import Training
 from .screen import screen_elements
-from .survey import ROLES, Source, Survey
+from .survey.cleaning.check import check_survey
+from .survey.cleaning.log_ratios import use_log_ratios
+from .survey.formats import is_database
+from .survey.read import read_survey
+from .survey.survey import ROLES, Source, Survey
 from .targets import TARGETS_BY, make_targets
 from .uncertainty import UNCERTAINTIES
 from .windows import tiled_windows

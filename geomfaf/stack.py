@@ -16,7 +16,6 @@ import geopandas as gpd
 import numpy as np
 import xarray as xr
 
-from .compositions import LOG_RATIO
 from .errors import DataError, UsageError
 from .faults import FaultLayer
 from .idw import notes, plan_grid, prepare
@@ -25,8 +24,9 @@ from .rasters.bands import Band, as_dataarray
 from .rasters.blocks import fill_blocks
 from .rasters.grid import Grid, default_cell_size
 from .rasters.stream import stream_raster
-from .read import class_column
-from .survey import Survey, area_of, study_area_of_samples
+from .survey.cleaning.log_ratios import LOG_RATIO
+from .survey.read import class_column
+from .survey.survey import Survey, area_of, study_area_of_samples
 
 UNMAPPED = "unmapped"
 """Class of the ground inside the study area that no geology polygon covers."""

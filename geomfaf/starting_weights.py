@@ -19,7 +19,6 @@ from pyproj import Transformer
 from torch import nn
 
 from .backbones import own_name
-from .elements import parse_element
 from .encode import Channel, Encoder
 from .errors import DataError, ModelMismatchError, UsageError
 from .files import file_hash
@@ -27,6 +26,7 @@ from .mfaf import MFAF
 from .rasters.bands import grid_from
 from .rasters.grid import Grid
 from .recipe import Training
+from .survey.element_names import parse_element
 
 FORMAT = 2
 """Version of the files of a model; a reader refuses what it does not know."""

@@ -26,7 +26,7 @@ from shapely import LineString, Polygon, box
 
 from .errors import UsageError, nearest_name
 from .rasters.grid import Bounds, Grid
-from .survey import Survey
+from .survey.survey import Survey
 
 CRS = "EPSG:32650"
 CELL = 200.0  # metres; the cells of the truth and of the drainage

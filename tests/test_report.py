@@ -14,7 +14,7 @@ from geomfaf.figures import _number_targets, draw_curves, draw_scores, draw_stac
 from geomfaf.rasters.bands import Band, as_dataarray
 from geomfaf.report import UNSUPPORTED, map_rows, window_rows, write_summary
 from geomfaf.screen import screen_elements
-from geomfaf.survey import Survey
+from geomfaf.survey.survey import Survey
 from geomfaf.targets import make_targets, placed_deposits
 
 GRID = make_grid(60, 80)

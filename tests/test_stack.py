@@ -10,7 +10,6 @@ import shapely
 import xarray as xr
 from shapely import LineString, Point, box
 
-from geomfaf.check import check_survey
 from geomfaf.errors import DataError, UsageError
 from geomfaf.faults import fault_distance
 from geomfaf.idw import idw_grid
@@ -18,9 +17,10 @@ from geomfaf.rasterize import rasterize_geology
 from geomfaf.rasters.bands import bands_of, grid_of, valid_cells
 from geomfaf.rasters.geotiff import read_raster, write_raster
 from geomfaf.rasters.grid import Grid
-from geomfaf.read import read_survey
 from geomfaf.stack import UNMAPPED, build_stack, survey_grid
-from geomfaf.survey import Source, Survey, study_area_of_samples
+from geomfaf.survey.cleaning.check import check_survey
+from geomfaf.survey.read import read_survey
+from geomfaf.survey.survey import Source, Survey, study_area_of_samples
 
 UTM = 32633
 WEST, SOUTH, EAST, NORTH = 500_000, 5_500_000, 506_000, 5_504_000

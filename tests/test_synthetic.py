@@ -14,7 +14,7 @@ from scipy.stats import rankdata
 
 from geomfaf.errors import UsageError
 from geomfaf.rasters.grid import Grid
-from geomfaf.survey import Survey
+from geomfaf.survey.survey import Survey
 from geomfaf.synthetic import Truth, make_survey, write_survey
 
 SIGNAL = ["Ag", "Au", "Sn", "Cu", "Ba", "Sb", "Hg", "Mo"]

@@ -15,9 +15,9 @@ from geomfaf.errors import DataError, UsageError
 from geomfaf.metrics import place_deposits
 from geomfaf.rasters.bands import Band, as_dataarray, grid_of
 from geomfaf.rasters.geotiff import read_raster
-from geomfaf.read import read_layer
 from geomfaf.screen import rank_auc
-from geomfaf.survey import Source
+from geomfaf.survey.read import read_layer
+from geomfaf.survey.survey import Source
 from geomfaf.weights_of_evidence import (
     best_pattern,
     independence_test,

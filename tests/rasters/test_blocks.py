@@ -24,7 +24,7 @@ from geomfaf.rasters.blocks import block_windows
 from geomfaf.rasters.geotiff import read_raster
 from geomfaf.rasters.grid import Grid
 from geomfaf.stack import StackPlan, build_stack, stack_to_file, vector_band, vector_to_file
-from geomfaf.survey import Survey
+from geomfaf.survey.survey import Survey
 
 UTM = 32633
 GRID = Grid.from_bounds((500_000, 5_500_000, 504_800, 5_503_700), 50, UTM)  # 74 x 96 cells

@@ -8,17 +8,17 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from geomfaf.assays import censoring_flags, clean_values, detection_limits
-from geomfaf.check import check_survey
 from geomfaf.cli import main
-from geomfaf.elements import element_columns, parse_element
 from geomfaf.errors import UsageError
-from geomfaf.findings import as_table
 from geomfaf.init import init_project
-from geomfaf.read import read_survey
-from geomfaf.recognise import list_layers, recognise_layers
 from geomfaf.settings import load_project
-from geomfaf.survey import Source
+from geomfaf.survey.cleaning.check import check_survey
+from geomfaf.survey.cleaning.element_columns import censoring_flags, clean_values, detection_limits
+from geomfaf.survey.cleaning.findings import as_table
+from geomfaf.survey.element_names import element_columns, parse_element
+from geomfaf.survey.read import read_survey
+from geomfaf.survey.recognise import list_layers, recognise_layers
+from geomfaf.survey.survey import Source
 
 NAN = np.nan
 ORDINARY = np.round(np.geomspace(11, 97, 20), 1).tolist()

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geomfaf.elements import OXIDES, SYMBOLS, element_columns, label, parse_element
+from geomfaf.survey.element_names import OXIDES, SYMBOLS, element_columns, label, parse_element
 
 PAPER = "Ag Au B Sn Cu Ba Mn Pb Zn As Sb Hg Mo W Bi F".split()
 NO_ELEMENTS = (

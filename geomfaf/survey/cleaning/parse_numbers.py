@@ -1,7 +1,7 @@
 """Numbers as laboratories write them: text becomes values, each with a flag that says what it stands for.
 
 Only distinct texts are looked at, so a column of a million rows costs little more than its alphabet. What cannot
-be understood is never a number: it is flagged, and :mod:`geomfaf.assays` reports it.
+be understood is never a number: it is flagged, and :mod:`geomfaf.survey.cleaning.element_columns` reports it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from .units import parse_unit
+from ..units import parse_unit
 
 OK, BELOW, ABOVE, MISSING, UNREADABLE = range(5)
 """Flags: a measured value, left-censored (below a limit), right-censored, not measured, not understood; in this order,

@@ -9,12 +9,12 @@ import shapely
 from pyproj import CRS, Transformer
 from shapely import LineString, Point, box
 
-from geomfaf.check import check_survey, clean_samples
 from geomfaf.errors import DataError, UsageError
-from geomfaf.findings import require_accepted
-from geomfaf.read import class_column, layer_names, metric_layer, parse_crs, read_layer, read_survey
-from geomfaf.recognise import list_layers, recognise_layers
-from geomfaf.survey import Source, Survey
+from geomfaf.survey.cleaning.check import check_survey, clean_samples
+from geomfaf.survey.cleaning.findings import require_accepted
+from geomfaf.survey.read import class_column, layer_names, metric_layer, parse_crs, read_layer, read_survey
+from geomfaf.survey.recognise import list_layers, recognise_layers
+from geomfaf.survey.survey import Source, Survey
 
 UTM = 32633
 XY = [(500_000.25, 5_500_000.5), (500_100.0, 5_500_100.0), (500_200.0, 5_500_050.0)]

@@ -11,9 +11,9 @@ import pytest
 from shapely import Point
 
 from geomfaf.errors import DataError, UsageError
-from geomfaf.formats import read_database
-from geomfaf.read import read_layer
-from geomfaf.survey import Source
+from geomfaf.survey.formats import read_database
+from geomfaf.survey.read import read_layer
+from geomfaf.survey.survey import Source
 
 PROGRAMS = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), None)
 

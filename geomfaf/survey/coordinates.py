@@ -15,7 +15,7 @@ import shapely
 from pyproj import CRS, Transformer
 from pyproj.exceptions import CRSError, ProjError
 
-from .findings import Finding
+from .cleaning.findings import Finding
 
 Box = tuple[float, float, float, float]
 XY = tuple[float, float]

@@ -9,19 +9,10 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 
-from .censored import (
-    REPLACEMENTS,
-    can_regress,
-    close_compositions,
-    limit_for,
-    read_limits,
-    replace_censored,
-    settle_limits,
-)
-from .elements import label, parse_element
-from .errors import UsageError
-from .findings import Finding
-from .flaws import (
+from ...errors import UsageError
+from ..element_names import label, parse_element
+from ..units import element_of, element_share, ppm_factor
+from .column_rules import (
     Assay,
     Notes,
     check_unit,
@@ -31,8 +22,17 @@ from .flaws import (
     find_replaced,
     read_words,
 )
-from .units import element_of, element_share, ppm_factor
-from .values import ABOVE, BELOW, FLAG_NAMES, OK, Parsed, decimal_sign, parse_column
+from .detection_limits import (
+    REPLACEMENTS,
+    can_regress,
+    close_compositions,
+    limit_for,
+    read_limits,
+    replace_censored,
+    settle_limits,
+)
+from .findings import Finding
+from .parse_numbers import ABOVE, BELOW, FLAG_NAMES, OK, Parsed, decimal_sign, parse_column
 
 NAMES_SHOWN = 8
 """Columns that a finding about many of them lists."""
@@ -58,9 +58,9 @@ def clean_values(
     found : list of Finding
         Findings are appended to it.
     replacement : str
-        What stands for a value below detection, see :func:`geomfaf.censored.replace_censored`.
+        What stands for a value below detection, see :func:`geomfaf.survey.cleaning.detection_limits.replace_censored`.
     limits : mapping or path, optional
-        Detection limits for values that do not say theirs, see :func:`geomfaf.censored.read_limits`.
+        Detection limits for values that do not say theirs, see :func:`geomfaf.survey.cleaning.detection_limits.read_limits`.
     decimal : {".", ","}, optional
         How to read ``1,234`` where a column does not tell.
 

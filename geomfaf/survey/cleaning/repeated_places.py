@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from .errors import UsageError
+from ...errors import UsageError
 from .findings import Finding, note
 
 RULES = ("mean", "median", "first", "keep")

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
-from .elements import parse_element
-from .errors import UsageError, nearest_name
-from .units import convert, element_of, parse_unit
-from .values import ABOVE, BELOW, OK
+from ...errors import UsageError, nearest_name
+from ..element_names import parse_element
+from ..units import convert, element_of, parse_unit
+from .parse_numbers import ABOVE, BELOW, OK
 
 SENTINELS = (-99.0, -999.0, -999.25, -999.99, -9999.0, -9999.99, -99999.0, -999999.0, -32768.0, -2147483648.0)
 """Negative numbers that databases and grids write where nothing was measured: no laboratory has such a limit."""
@@ -161,7 +161,7 @@ def replace_censored(numbers: np.ndarray, flags: np.ndarray, method: str = "half
     Parameters
     ----------
     numbers, flags : (rows,) arrays
-        As :func:`geomfaf.values.parse_column` gives them; the number of a censored value is its limit.
+        As :func:`geomfaf.survey.cleaning.parse_numbers.parse_column` gives them; the number of a censored value is its limit.
     method : {"half", "sqrt2", "zero", "drop", "ros", "multiplicative"}
         ``half`` of the limit; limit / sqrt(2); zero; NaN; regression on order statistics, see :func:`ros`; 0.65 of
         the limit, the other elements of the sample adjusted by :func:`close_compositions`.

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from geomfaf.censored import (
+from geomfaf.errors import UsageError
+from geomfaf.survey.cleaning.detection_limits import (
     close_compositions,
     limit_for,
     looks_logarithmic,
@@ -15,8 +16,7 @@ from geomfaf.censored import (
     sentinels,
     settle_limits,
 )
-from geomfaf.errors import UsageError
-from geomfaf.values import ABOVE, BELOW, OK
+from geomfaf.survey.cleaning.parse_numbers import ABOVE, BELOW, OK
 
 POSITIVE = st.floats(1e-3, 1e4)
 

@@ -6,8 +6,8 @@ import re
 
 import numpy as np
 
-from .elements import UNITS, parse_element
-from .errors import UsageError
+from ..errors import UsageError
+from .element_names import UNITS, parse_element
 
 PPM_IN = {"%": 1e4, "ppm": 1.0, "ppb": 1e-3, "ppt": 1e-6}
 """How many ppm (mg/kg) one of each unit is."""

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from .errors import DataError
+from ...errors import DataError
 
 SEVERITIES = ("refused", "fixed", "noticed")
 COLUMNS = ("severity", "layer", "column", "rule", "count", "done", "advice", "rows")

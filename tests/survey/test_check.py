@@ -10,14 +10,14 @@ import shapely
 from pyproj import CRS
 from shapely import GeometryCollection, LineString, MultiLineString, MultiPoint, Point, Polygon, box
 
-from geomfaf.censored import SENTINELS
-from geomfaf.check import check_survey, clean_layer, clean_samples
 from geomfaf.errors import DataError
-from geomfaf.findings import Finding, as_table, require_accepted
-from geomfaf.geometry import median_spacing
-from geomfaf.read import read_survey
-from geomfaf.recognise import list_layers, recognise_layers
-from geomfaf.survey import Source, Survey, study_area_of_samples
+from geomfaf.survey.cleaning.check import check_survey, clean_layer, clean_samples
+from geomfaf.survey.cleaning.detection_limits import SENTINELS
+from geomfaf.survey.cleaning.findings import Finding, as_table, require_accepted
+from geomfaf.survey.cleaning.geometry import median_spacing
+from geomfaf.survey.read import read_survey
+from geomfaf.survey.recognise import list_layers, recognise_layers
+from geomfaf.survey.survey import Source, Survey, study_area_of_samples
 
 UTM = 32633
 SIDE = 7

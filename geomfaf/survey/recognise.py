@@ -12,11 +12,11 @@ import pandas as pd
 import pyogrio
 from pyproj import CRS
 
-from .elements import element_columns
-from .errors import DataError
+from ..errors import DataError
+from ..progress import say
+from ..rasters.grid import parse_crs
+from .element_names import element_columns
 from .formats import X_NAMES, Y_NAMES, find_column, is_table, read_parquet, read_table
-from .progress import say
-from .rasters.grid import parse_crs
 from .read import existing_path, layer_names
 from .survey import ROLES, Source
 

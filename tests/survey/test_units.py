@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geomfaf.elements import OXIDES, SYMBOLS, parse_element
 from geomfaf.errors import UsageError
-from geomfaf.units import (
+from geomfaf.survey.element_names import OXIDES, SYMBOLS, parse_element
+from geomfaf.survey.units import (
     ATOMIC_MASS,
     PPM_IN,
     best_unit,

@@ -9,8 +9,8 @@ import geopandas as gpd
 import shapely
 from pyproj import CRS
 
-from .findings import Finding
-from .geometry import median_spacing
+from .cleaning.findings import Finding
+from .cleaning.geometry import median_spacing
 
 ROLES = ("samples", "deposits", "geology", "faults", "study_area")
 

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from .censored import MULTIPLICATIVE_SHARE, looks_logarithmic, negatives_are_limits, sentinels
-from .elements import parse_element
-from .findings import Finding, rows_of
-from .units import (
+from ..element_names import parse_element
+from ..units import (
     IMPLAUSIBLE,
     PPM_IN,
     best_unit,
@@ -19,7 +17,9 @@ from .units import (
     guess_unit,
     ppm_factor,
 )
-from .values import ABOVE, BELOW, MISSING, OK, UNREADABLE, Parsed
+from .detection_limits import MULTIPLICATIVE_SHARE, looks_logarithmic, negatives_are_limits, sentinels
+from .findings import Finding, rows_of
+from .parse_numbers import ABOVE, BELOW, MISSING, OK, UNREADABLE, Parsed
 
 _INSTEAD = {
     "half": "half the limit",

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from geomfaf.elements import OXIDES, SYMBOLS, element_columns, parse_element
-from geomfaf.values import ABOVE, BELOW, MISSING, OK, UNREADABLE, decimal_sign, parse_column
+from geomfaf.survey.cleaning.parse_numbers import ABOVE, BELOW, MISSING, OK, UNREADABLE, decimal_sign, parse_column
+from geomfaf.survey.element_names import OXIDES, SYMBOLS, element_columns, parse_element
 
 CONCENTRATIONS = st.floats(1e-9, 1e9)
 SIGNS = {"": OK, "<": BELOW, "< ": BELOW, "<=": BELOW, "\u2264": BELOW, ">": ABOVE, "> ": ABOVE, "\u2265": ABOVE}
@@ -142,7 +142,7 @@ def test_a_header_is_an_element_only_when_its_symbol_stands_alone(text):
 
 
 def test_only_distinct_texts_are_looked_at(monkeypatch):
-    import geomfaf.values as values
+    import geomfaf.survey.cleaning.parse_numbers as values
 
     seen = []
     form = values._form

@@ -13,9 +13,11 @@ import pyogrio
 import shapely
 from pyproj import CRS
 
-from .elements import element_columns, parse_element
-from .errors import DataError, UsageError, nearest_name
-from .findings import Finding
+from ..errors import DataError, UsageError, nearest_name
+from ..rasters.grid import parse_crs
+from .cleaning.findings import Finding
+from .coordinates import check_coordinates, check_extents, is_metric
+from .element_names import element_columns, parse_element
 from .formats import (
     X_NAMES,
     Y_NAMES,
@@ -30,8 +32,6 @@ from .formats import (
     refuse_foreign_settings,
     text_encoding,
 )
-from .place import check_coordinates, check_extents, is_metric
-from .rasters.grid import parse_crs
 from .survey import XY_UNITS, Source, Survey
 
 _CLASS_NAMES = r"lith|strat|rock|unit|formation|geol|class|code|name|地层|岩性|代号"

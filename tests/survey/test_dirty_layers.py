@@ -10,18 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shapely import GeometryCollection, LineString, MultiPoint, MultiPolygon, Point, Polygon, box
 
-from geomfaf.check import check_survey, clean_layer
-from geomfaf.classes import merge_class_names
-from geomfaf.duplicates import merge_places
 from geomfaf.errors import DataError, UsageError
-from geomfaf.findings import Finding, as_refusals, findings_layer
-from geomfaf.formats import find_encoding, hidden_password
-from geomfaf.geometry import check_coverage, drop_far_points, overlaps
 from geomfaf.layers import write_findings, write_layers
 from geomfaf.rasters.grid import Grid
-from geomfaf.read import read_layer, read_survey
-from geomfaf.recognise import list_layers, recognise_layers, taken_by_shape
-from geomfaf.survey import Source
+from geomfaf.survey.cleaning.check import check_survey, clean_layer
+from geomfaf.survey.cleaning.class_names import merge_class_names
+from geomfaf.survey.cleaning.findings import Finding, as_refusals, findings_layer
+from geomfaf.survey.cleaning.geometry import check_coverage, drop_far_points, overlaps
+from geomfaf.survey.cleaning.repeated_places import merge_places
+from geomfaf.survey.formats import find_encoding, hidden_password
+from geomfaf.survey.read import read_layer, read_survey
+from geomfaf.survey.recognise import list_layers, recognise_layers, taken_by_shape
+from geomfaf.survey.survey import Source
 
 UTM = 32633
 WEST, SOUTH = 500_000, 5_500_000

@@ -11,7 +11,7 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 
-from .errors import DataError, UsageError
+from ..errors import DataError, UsageError
 
 X_NAMES = (
     "x",

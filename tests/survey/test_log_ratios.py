@@ -11,9 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from shapely import box
 
-from geomfaf.check import check_survey
 from geomfaf.cli import main
-from geomfaf.compositions import LOG_RATIO, clr, ilr, pivot_basis, use_log_ratios
 from geomfaf.encode import fit_encoder
 from geomfaf.errors import DataError, UsageError
 from geomfaf.idw import idw
@@ -24,7 +22,9 @@ from geomfaf.rasters.grid import Grid
 from geomfaf.screen import screen_elements
 from geomfaf.settings import load_project
 from geomfaf.stack import build_stack
-from geomfaf.survey import Survey
+from geomfaf.survey.cleaning.check import check_survey
+from geomfaf.survey.cleaning.log_ratios import LOG_RATIO, clr, ilr, pivot_basis, use_log_ratios
+from geomfaf.survey.survey import Survey
 from geomfaf.synthetic import make_survey, write_survey
 
 PARTS = arrays(float, st.tuples(st.integers(1, 5), st.integers(2, 6)), elements=st.floats(1e-3, 1e6))

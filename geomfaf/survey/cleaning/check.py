@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from .assays import clean_values, usable_elements
-from .classes import merge_class_names
-from .duplicates import drop_repeated, merge_places
+from ..survey import Survey, area_of, study_area_of_samples
+from .class_names import merge_class_names
+from .element_columns import clean_values, usable_elements
 from .findings import ROWS_KEPT, Finding, as_refusals, as_table, note
 from .geometry import POINT_ROLES, check_coverage, clean_geometry, covered, drop_far_points, in_km2
-from .survey import Survey, area_of, study_area_of_samples
+from .repeated_places import drop_repeated, merge_places
 
 MIN_SITES = 30
 """Fewer places than this do not carry an interpolated map of a survey area."""
@@ -46,13 +46,13 @@ def check_survey(
     min_sites : int
         Places below which an element is set aside.
     replacement : {"half", "sqrt2", "zero", "drop", "ros", "multiplicative"}
-        What stands for a value below detection, see :func:`geomfaf.censored.replace_censored`.
+        What stands for a value below detection, see :func:`geomfaf.survey.cleaning.detection_limits.replace_censored`.
     detection_limits : mapping or path, optional
         Element or column -> limit, or a CSV file with element, limit and unit: for zeros and words like "bdl".
     decimal : {".", ","}, optional
         How to read ``1,234`` where neither its column nor another one tells.
     duplicates : {"mean", "median", "first", "keep"}
-        What becomes of several rows at one place, see :func:`geomfaf.duplicates.merge_places`.
+        What becomes of several rows at one place, see :func:`geomfaf.survey.cleaning.repeated_places.merge_places`.
     strict : bool
         Refuse the data instead of fixing them.
 

@@ -1,7 +1,7 @@
 """Log-ratios: concentrations as parts of a whole, on a declared sub-composition.
 
 Concentrations add up to a constant, so that a rise of one part lowers all others; ratios of parts do not (Aitchison
-1986). Log-ratios exist for positive numbers alone: :mod:`geomfaf.censored` settles values below detection first.
+1986). Log-ratios exist for positive numbers alone: :mod:`geomfaf.survey.cleaning.detection_limits` settles values below detection first.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from .elements import label
-from .errors import DataError, UsageError
-from .progress import say
-from .read import select_elements
-from .survey import Survey
+from ...errors import DataError, UsageError
+from ...progress import say
+from ..element_names import label
+from ..read import select_elements
+from ..survey import Survey
 
 LOG_RATIO = "ln ratio"
 """Unit of a log-ratio column."""
