@@ -31,7 +31,7 @@ import pandas as pd
 import peers
 from points import BANDS, SIDE, as_layer, clustered_points, write_layers
 
-from geomfaf.idw import IdwOptions, idw
+from geomfaf.evidence.inverse_distance import IdwOptions, idw
 from geomfaf.rasters.blocks import cores
 from geomfaf.rasters.grid import Grid
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import geopandas as gpd
 
-from geomfaf.idw import idw_to_file
+from geomfaf.evidence.inverse_distance import idw_to_file
 from geomfaf.rasters.grid import Grid
 
 SIDE = 40_000.0

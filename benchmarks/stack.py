@@ -26,7 +26,7 @@ from idw import survey_grid, write
 from points import SIDE, as_layer, clustered_points
 from rasterio.windows import Window
 
-from geomfaf.stack import StackPlan, stack_to_file
+from geomfaf.evidence.stack import StackPlan, stack_to_file
 from geomfaf.survey.survey import Survey
 
 SAMPLES, POLYGONS, SEGMENTS, CLASSES = 100_000, 100_000, 50_000, 30

@@ -99,7 +99,7 @@ def grid_for(layer: Any, options: dict[str, Any]) -> Any:
 
 def search_of(options: dict[str, Any], grid: Any) -> dict[str, Any]:
     """Return what the interpolation takes from a command's options."""
-    from .idw import IdwOptions
+    from .evidence.inverse_distance import IdwOptions
 
     lines = layer_of(options["barriers"], {}, "faults", grid.crs) if options["barriers"] else None
     neighbours = options["neighbours"]

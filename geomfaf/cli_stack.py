@@ -60,7 +60,7 @@ def grid(
 
     Example: geomfaf grid demo/survey.gpkg demo/grid.tif --elements Au_ppb,Cu_ppm --cell 100
     """
-    from .idw import idw_to_file
+    from .evidence.inverse_distance import idw_to_file
     from .survey.cleaning.check import clean_samples
     from .survey.read import metric_layer, select_elements
 
@@ -97,7 +97,7 @@ def rasterize(
 
     Example: geomfaf rasterize demo/survey.gpkg demo/distance.tif --kind distance --layer faults
     """
-    from .stack import vector_to_file
+    from .evidence.stack import vector_to_file
 
     output = output_of(out, scheduler, overwrite)
     role = "geology" if kind == "geology" else "faults"
@@ -139,7 +139,7 @@ def stack(
 
     Example: geomfaf stack demo/survey.gpkg demo/stack.tif --elements Ag_ppb,Au_ppb,Cu_ppm --cell 100
     """
-    from .stack import stack_to_file, survey_grid
+    from .evidence.stack import stack_to_file, survey_grid
     from .survey.cleaning.check import check_survey
     from .survey.cleaning.findings import require_accepted
     from .survey.read import select_elements

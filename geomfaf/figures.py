@@ -17,9 +17,9 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import LogLocator
 
 from .baselines import NETWORK
+from .evidence.stack import UNMAPPED
 from .files import finished_file
 from .rasters.bands import Band, bands_of, grid_of
-from .stack import UNMAPPED
 from .survey.survey import Survey
 
 OUTLINE = "#202020"

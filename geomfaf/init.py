@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from .evidence.stack import survey_grid
 from .files import finished_file
-from .stack import survey_grid
 from .survey.cleaning.findings import as_table, require_accepted
 from .survey.element_names import label
 from .survey.read import find_class_column, read_layer, read_survey

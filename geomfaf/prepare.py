@@ -12,17 +12,17 @@ import pandas as pd
 import xarray as xr
 
 from .errors import DataError, UsageError
+from .evidence.geology import study_area_mask
+from .evidence.inverse_distance import IdwOptions
+from .evidence.stack import build_stack, survey_grid
 from .folds import Folds, spatial_folds
-from .idw import IdwOptions
 from .negatives import DRAWS, draw_seed, draw_windows
 from .progress import say
-from .rasterize import study_area_mask
 from .rasters.bands import bands_of, valid_cells
 from .rasters.grid import Grid
 from .recipe import Training, training_options
 from .screen import screen_elements
 from .settings import IDW_OPTIONS, Project
-from .stack import build_stack, survey_grid
 from .survey.read import read_layer
 from .survey.survey import Source, Survey
 from .windows import DEFAULT_SIZE, centred_windows, tiled_windows, window_centres

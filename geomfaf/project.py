@@ -27,6 +27,7 @@ from .baselines import NETWORK
 from .devices import choose_device
 from .errors import OutputExistsError, UsageError
 from .evaluate import evaluate_paper_protocol
+from .evidence.stack import build_stack
 from .explain import factor_attention
 from .figures import draw_curves, draw_scores, draw_stack
 from .files import file_hash, library_versions, write_json, write_table
@@ -51,7 +52,6 @@ from .rasters.geotiff import write_raster
 from .rasters.grid import Grid
 from .report import is_supported, write_summary
 from .settings import Project
-from .stack import build_stack
 from .starting_weights import pinned
 from .survey.cleaning.check import check_survey
 from .survey.cleaning.element_columns import detection_limits

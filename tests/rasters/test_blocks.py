@@ -12,18 +12,18 @@ from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 from shapely import LineString, Point, box
 
-from geomfaf import rasterize
 from geomfaf.errors import OutputExistsError
-from geomfaf.faults import FAULT_BANDS, FaultLayer, fault_bands
-from geomfaf.idw import IdwOptions
-from geomfaf.rasterize import AreaLayer, GeologyLayer
+from geomfaf.evidence import geology as rasterize
+from geomfaf.evidence.faults import FAULT_BANDS, FaultLayer, fault_bands
+from geomfaf.evidence.geology import AreaLayer, GeologyLayer
+from geomfaf.evidence.inverse_distance import IdwOptions
+from geomfaf.evidence.stack import StackPlan, build_stack, stack_to_file, vector_band, vector_to_file
 from geomfaf.rasters import blocks as runner
 from geomfaf.rasters import stream, tiff_tiles
 from geomfaf.rasters.bands import bands_of
 from geomfaf.rasters.blocks import block_windows
 from geomfaf.rasters.geotiff import read_raster
 from geomfaf.rasters.grid import Grid
-from geomfaf.stack import StackPlan, build_stack, stack_to_file, vector_band, vector_to_file
 from geomfaf.survey.survey import Survey
 
 UTM = 32633

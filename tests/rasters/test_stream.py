@@ -15,7 +15,7 @@ from pyproj import CRS
 from shapely import Point
 
 from geomfaf.errors import OutputExistsError, UsageError
-from geomfaf.idw import IdwOptions, idw_grid, idw_to_file, plan_grid
+from geomfaf.evidence.inverse_distance import IdwOptions, idw_grid, idw_to_file, plan_grid
 from geomfaf.rasters import blocks as runner
 from geomfaf.rasters import stream
 from geomfaf.rasters.bands import Band

@@ -14,14 +14,14 @@ from shapely import box
 from geomfaf.cli import main
 from geomfaf.encode import fit_encoder
 from geomfaf.errors import DataError, UsageError
-from geomfaf.idw import idw
+from geomfaf.evidence.inverse_distance import idw
+from geomfaf.evidence.stack import build_stack
 from geomfaf.init import init_project
 from geomfaf.rasters.bands import bands_of
 from geomfaf.rasters.geotiff import read_raster
 from geomfaf.rasters.grid import Grid
 from geomfaf.screen import screen_elements
 from geomfaf.settings import load_project
-from geomfaf.stack import build_stack
 from geomfaf.survey.cleaning.check import check_survey
 from geomfaf.survey.cleaning.log_ratios import LOG_RATIO, clr, ilr, pivot_basis, use_log_ratios
 from geomfaf.survey.survey import Survey

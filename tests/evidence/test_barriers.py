@@ -7,8 +7,8 @@ from pyproj import CRS
 from shapely import LineString, Point, box
 
 from geomfaf.errors import DataError
-from geomfaf.gridding.barriers import barrier_segments
-from geomfaf.idw import IdwOptions, idw_grid, idw_points
+from geomfaf.evidence.idw_engines.barriers import barrier_segments
+from geomfaf.evidence.inverse_distance import IdwOptions, idw_grid, idw_points
 from geomfaf.rasters.grid import Grid
 
 UTM = CRS.from_epsg(32633)
@@ -75,7 +75,7 @@ def test_anisotropy_stretches_what_lies_along_the_azimuth():
 
 @pytest.mark.parametrize("neighbours", [None, 6])
 def test_anisotropic_grids_agree_between_engines(neighbours):
-    from geomfaf.idw import idw
+    from geomfaf.evidence.inverse_distance import idw
 
     rng = np.random.default_rng(5)
     xy, values = rng.uniform(4e6, 4e6 + 1000, (90, 2)), rng.lognormal(0, 1, (2, 90))

@@ -3,7 +3,7 @@
 Samples are sorted into uniform buckets. Cells are worked through in square tiles: the k-th distance
 is 1-Lipschitz (it changes by at most the step one takes), so one gathering of candidates serves a
 whole tile. Per cell only the squared distance of the k-th neighbour is searched, without branches;
-a second pass weights every candidate at or below it, which is the tie rule of :mod:`geomfaf.idw`.
+a second pass weights every candidate at or below it, which is the tie rule of :mod:`geomfaf.evidence.inverse_distance`.
 
 The kernels release the GIL and hold no state: threads and Dask workers run the same function.
 Coordinates and sums are float64, results float32; one signature each, cached on disk.
@@ -17,8 +17,8 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from .distance_weights import AT_SAMPLE, FAST, INNER, TOUCH2, powers_to_weights, squared_distances
 from .tree_engine import FAR, TIE, Rule
-from .weights import AT_SAMPLE, FAST, INNER, TOUCH2, powers_to_weights, squared_distances
 
 
 class Buckets(NamedTuple):

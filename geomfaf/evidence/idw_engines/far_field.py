@@ -21,8 +21,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from ..errors import UsageError
-from ..rasters.grid import Grid
+from ...errors import UsageError
+from ...rasters.grid import Grid
 from .quadtree import DEPTH, TOP, Target, Tree, far_cell
 from .samples import missing_patterns
 

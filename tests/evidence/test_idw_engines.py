@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyproj import CRS
 
-from geomfaf.idw import IdwOptions, idw, idw_points, merge_places
+from geomfaf.evidence.inverse_distance import IdwOptions, idw, idw_points, merge_places
 from geomfaf.rasters.grid import Grid
 
 UTM = CRS.from_epsg(32633)
@@ -153,7 +153,7 @@ def test_many_blocks_and_levels_equal_the_oracle(neighbours, origin):
 @pytest.mark.parametrize("tolerance", [1e-3, 1e-9])
 def test_the_far_field_keeps_its_bound_before_rounding_to_float32(tolerance):
     """The worst case of the bound: one rich sample as near as a far sample may be."""
-    from geomfaf.gridding.far import nodes_for, separation_error
+    from geomfaf.evidence.idw_engines.far_field import nodes_for, separation_error
 
     for power in (0.5, 2.0, 8.0):
         q = nodes_for(tolerance, power)
@@ -161,7 +161,7 @@ def test_the_far_field_keeps_its_bound_before_rounding_to_float32(tolerance):
 
 
 def test_small_jobs_need_no_compiler():
-    from geomfaf.gridding.plan import IdwPlan
+    from geomfaf.evidence.idw_engines.plan import IdwPlan
 
     rng = np.random.default_rng(0)
     xy, values = rng.uniform(0, 1000, (200, 2)), rng.uniform(1, 2, (8, 200))

@@ -15,7 +15,7 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 
-from ..errors import UsageError
+from ...errors import UsageError
 from .options import IdwOptions, make_rule
 from .samples import (
     bands_by_missing,
@@ -50,7 +50,7 @@ def cross_validate_idw(
     Parameters
     ----------
     samples, elements, power, neighbours, radius, scale, options
-        As for :func:`geomfaf.idw.idw_grid`.
+        As for :func:`geomfaf.evidence.inverse_distance.idw_grid`.
     block : float, optional
         Side of the squares that are left out together, metres; a tenth of the longer side of the
         samples' extent by default.

@@ -1,7 +1,7 @@
 """The reference engine of inverse-distance weighting: scipy's tree and numpy, any points, float64.
 
 It needs no compilation, so that small jobs finish sooner with it, and the compiled engines of
-:mod:`geomfaf.gridding.kernels` and :mod:`geomfaf.gridding.far` are held against it by property tests.
+:mod:`geomfaf.evidence.idw_engines.kernels` and :mod:`geomfaf.evidence.idw_engines.far_field` are held against it by property tests.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PAIRS = 4_000_000
 class Rule(NamedTuple):
     """Which samples count at a point, and how much.
 
-    The meaning of each field is that of the same option of :func:`geomfaf.idw.idw_grid`.
+    The meaning of each field is that of the same option of :func:`geomfaf.evidence.inverse_distance.idw_grid`.
     """
 
     neighbours: int

@@ -1,6 +1,6 @@
 """Compiled kernels of the far field: quadtree cells, Chebyshev nodes, tensor interpolation, leaves.
 
-What they compute and how far it can be off is told in :mod:`geomfaf.gridding.far`. They release the GIL
+What they compute and how far it can be off is told in :mod:`geomfaf.evidence.idw_engines.far_field`. They release the GIL
 and hold no state.
 """
 
@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from .weights import FAST, INNER, powers_to_weights, squared_distances
+from .distance_weights import FAST, INNER, powers_to_weights, squared_distances
 
 DEPTH = 16
 """Finest level of the quadtree: 65,536 cells a side."""

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from shapely import LineString, MultiLineString, MultiPolygon, Point, box
 
 from geomfaf.errors import DataError, UsageError
-from geomfaf.faults import fault_bands, fault_density, fault_distance, fault_presence
-from geomfaf.rasterize import SUBCELLS, rasterize_geology, study_area_mask
+from geomfaf.evidence.faults import fault_bands, fault_density, fault_distance, fault_presence
+from geomfaf.evidence.geology import SUBCELLS, rasterize_geology, study_area_mask
+from geomfaf.evidence.stack import vector_band
 from geomfaf.rasters.bands import bands_of, grid_of
 from geomfaf.rasters.grid import Grid
-from geomfaf.stack import vector_band
 
 UTM = 32633
 CELL = 80.0

@@ -10,7 +10,7 @@ import geopandas as gpd
 import numpy as np
 import shapely
 
-from ..errors import DataError
+from ...errors import DataError
 from .tree_engine import Rule, TreeSearch
 
 
@@ -57,7 +57,7 @@ class BarrierSearch(TreeSearch):
         begin, end = self.segments[:, :2], self.segments[:, 2:]
         close = (np.minimum(begin, end) <= high).all(axis=1) & (np.maximum(begin, end) >= low).all(axis=1)
         if close.any():
-            from .sight import hide
+            from .line_of_sight import hide
 
             samples = np.ascontiguousarray(self.tree.data)
             hide(targets, reach, samples, np.ascontiguousarray(index), self.segments[close], distance)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from .weights import INNER
+from .distance_weights import INNER
 
 
 @njit(**INNER)

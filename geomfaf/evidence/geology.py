@@ -17,10 +17,10 @@ import shapely
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.features import rasterize
 
-from .errors import UsageError
-from .rasters.bands import Band
-from .rasters.blocks import fill_blocks
-from .rasters.grid import Grid
+from ..errors import UsageError
+from ..rasters.bands import Band
+from ..rasters.blocks import fill_blocks
+from ..rasters.grid import Grid
 
 # Rasterio hides this warning of its own in-memory dataset, but not when several threads rasterize.
 warnings.filterwarnings("ignore", category=NotGeoreferencedWarning, module="rasterio.features")

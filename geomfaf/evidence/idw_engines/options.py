@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import UsageError
+from ...errors import UsageError
 from .tree_engine import FAR, Rule
 
 EXTRAS = ("distance", "count")
@@ -34,7 +34,7 @@ class IdwOptions:
     extras : sequence of {"distance", "count"}
         Further bands: metres to the nearest sample that counts, number of samples that count.
     errors : bool
-        Cross-validate, see :func:`geomfaf.gridding.validate.cross_validate_idw`, and keep the errors with the bands.
+        Cross-validate, see :func:`geomfaf.evidence.idw_engines.cross_validation.cross_validate_idw`, and keep the errors with the bands.
     tolerance : float
         Relative error allowed when all samples count; 0 sums directly.
     engine : {"auto", "scipy", "numba"}

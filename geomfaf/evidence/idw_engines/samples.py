@@ -9,8 +9,8 @@ import geopandas as gpd
 import numpy as np
 from pandas.api.types import is_numeric_dtype
 
-from ..errors import DataError, UsageError, nearest_name
-from ..rasters.grid import require_metres
+from ...errors import DataError, UsageError, nearest_name
+from ...rasters.grid import require_metres
 from .barriers import BarrierSearch, barrier_segments
 from .tree_engine import Rule, TreeSearch
 

@@ -9,8 +9,8 @@ nearest samples (Shepard 1968, doi 10.1145/800186.810616). Three rules make the 
 * at a sample's own place (to the micrometre) the estimate is the sample.
 
 Three engines give the same answer (to 1e-6, mostly 1e-7): scipy's tree for small jobs, compiled
-k-nearest tiles (:mod:`geomfaf.gridding.kernels`) and the compiled far field for all samples
-(:mod:`geomfaf.gridding.far`). Which one runs depends on the job's size only, so that a job repeats to the bit.
+k-nearest tiles (:mod:`geomfaf.evidence.idw_engines.kernels`) and the compiled far field for all samples
+(:mod:`geomfaf.evidence.idw_engines.far_field`). Which one runs depends on the job's size only, so that a job repeats to the bit.
 """
 
 from __future__ import annotations
@@ -25,9 +25,16 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from .gridding.options import IdwOptions, make_rule
-from .gridding.plan import IdwPlan
-from .gridding.samples import (
+from ..progress import say
+from ..rasters.bands import Band, as_dataarray
+from ..rasters.blocks import cores, fill_blocks
+from ..rasters.grid import Grid
+from ..rasters.stream import stream_raster
+from ..survey.element_names import label
+from .idw_engines.cross_validation import cross_validate_idw
+from .idw_engines.options import IdwOptions, make_rule
+from .idw_engines.plan import IdwPlan
+from .idw_engines.samples import (
     bands_by_missing,
     check_samples,
     merge_places,
@@ -35,14 +42,7 @@ from .gridding.samples import (
     point_search,
     sample_values,
 )
-from .gridding.tree_engine import CHUNK, FAR, TIE
-from .gridding.validate import cross_validate_idw
-from .progress import say
-from .rasters.bands import Band, as_dataarray
-from .rasters.blocks import cores, fill_blocks
-from .rasters.grid import Grid
-from .rasters.stream import stream_raster
-from .survey.element_names import label
+from .idw_engines.tree_engine import CHUNK, FAR, TIE
 
 __all__ = [
     "CHUNK",

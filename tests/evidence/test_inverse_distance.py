@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from shapely import MultiPoint, Point
 
 from geomfaf.errors import DataError, UsageError
-from geomfaf.idw import CHUNK, TIE, idw, idw_grid, idw_points, merge_places
+from geomfaf.evidence.inverse_distance import CHUNK, TIE, idw, idw_grid, idw_points, merge_places
 from geomfaf.progress import quiet, show_progress
 from geomfaf.rasters.bands import bands_of, grid_of
 from geomfaf.rasters.grid import Grid

@@ -11,13 +11,13 @@ import xarray as xr
 from shapely import LineString, Point, box
 
 from geomfaf.errors import DataError, UsageError
-from geomfaf.faults import fault_distance
-from geomfaf.idw import idw_grid
-from geomfaf.rasterize import rasterize_geology
+from geomfaf.evidence.faults import fault_distance
+from geomfaf.evidence.geology import rasterize_geology
+from geomfaf.evidence.inverse_distance import idw_grid
+from geomfaf.evidence.stack import UNMAPPED, build_stack, survey_grid
 from geomfaf.rasters.bands import bands_of, grid_of, valid_cells
 from geomfaf.rasters.geotiff import read_raster, write_raster
 from geomfaf.rasters.grid import Grid
-from geomfaf.stack import UNMAPPED, build_stack, survey_grid
 from geomfaf.survey.cleaning.check import check_survey
 from geomfaf.survey.read import read_survey
 from geomfaf.survey.survey import Source, Survey, study_area_of_samples

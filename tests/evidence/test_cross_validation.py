@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 from shapely import Point
 
-from geomfaf.gridding.validate import cross_validate_idw
-from geomfaf.idw import IdwOptions, idw_grid, idw_points
+from geomfaf.evidence.idw_engines.cross_validation import cross_validate_idw
+from geomfaf.evidence.inverse_distance import IdwOptions, idw_grid, idw_points
 from geomfaf.rasters.grid import Grid
 
 

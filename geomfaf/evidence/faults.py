@@ -16,11 +16,11 @@ import numpy as np
 import shapely
 from scipy.ndimage import distance_transform_edt
 
-from .errors import UsageError
-from .rasterize import Shapes
-from .rasters.bands import Band
-from .rasters.blocks import fill_blocks
-from .rasters.grid import Grid
+from ..errors import UsageError
+from ..rasters.bands import Band
+from ..rasters.blocks import fill_blocks
+from ..rasters.grid import Grid
+from .geology import Shapes
 
 FAULT_BANDS = {
     "distance": Band("fault_distance", "distance", "m", "Distance to nearest fault (m)"),

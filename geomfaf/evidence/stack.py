@@ -16,17 +16,17 @@ import geopandas as gpd
 import numpy as np
 import xarray as xr
 
-from .errors import DataError, UsageError
+from ..errors import DataError, UsageError
+from ..rasters.bands import Band, as_dataarray
+from ..rasters.blocks import fill_blocks
+from ..rasters.grid import Grid, default_cell_size
+from ..rasters.stream import stream_raster
+from ..survey.cleaning.log_ratios import LOG_RATIO
+from ..survey.read import class_column
+from ..survey.survey import Survey, area_of, study_area_of_samples
 from .faults import FaultLayer
-from .idw import notes, plan_grid, prepare
-from .rasterize import AreaLayer, GeologyLayer
-from .rasters.bands import Band, as_dataarray
-from .rasters.blocks import fill_blocks
-from .rasters.grid import Grid, default_cell_size
-from .rasters.stream import stream_raster
-from .survey.cleaning.log_ratios import LOG_RATIO
-from .survey.read import class_column
-from .survey.survey import Survey, area_of, study_area_of_samples
+from .geology import AreaLayer, GeologyLayer
+from .inverse_distance import notes, plan_grid, prepare
 
 UNMAPPED = "unmapped"
 """Class of the ground inside the study area that no geology polygon covers."""

@@ -14,11 +14,11 @@ from functools import partial
 
 import numpy as np
 
-from ..rasters.grid import Grid
+from ...rasters.grid import Grid
+from .cross_validation import choose_rule
 from .options import EXTRAS, IdwOptions, make_rule
 from .samples import Transform, bands_by_missing, check_samples, merge_places, metric, point_search
 from .tree_engine import FAR, TIE, Rule, TreeSearch
-from .validate import choose_rule
 
 Window = tuple[int, int, int, int]
 Found = tuple[np.ndarray, np.ndarray]
@@ -38,7 +38,7 @@ class IdwPlan:
     grid : Grid
         The whole grid.
     power, neighbours, radius, options
-        See :func:`geomfaf.idw.idw_grid`.
+        See :func:`geomfaf.evidence.inverse_distance.idw_grid`.
     antilog : bool
         The values are log10 of what is wanted.
     """
@@ -141,7 +141,7 @@ class IdwPlan:
         return partial(_search_nearest, search, len(places))
 
     def _far_search(self, pool: Executor | None) -> BlockSearch:
-        from .far import FarField
+        from .far_field import FarField
 
         field = FarField(self.places, self.values, self.grid, self.rule.power, self.options.tolerance).build(pool)
         masks = []

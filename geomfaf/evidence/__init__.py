@@ -1,0 +1,1 @@
+"""A survey and a grid go in, the stack of evidence bands comes out."""

@@ -1,1 +1,0 @@
-"""The engines behind :mod:`geomfaf.idw`: neighbours, far field, barriers, cross-validation, streaming, Dask."""
