@@ -22,7 +22,6 @@ from idw import write
 from geomfaf.baselines import NETWORK
 from geomfaf.calibrate import KINDS, even_odds, fit_calibration
 from geomfaf.files import file_hash
-from geomfaf.folds import read_folds
 from geomfaf.heldout import network_draw, remembered
 from geomfaf.metrics import BINS, place_deposits, window_metrics
 from geomfaf.model import Model, inner_scores
@@ -33,7 +32,8 @@ from geomfaf.rasters.bands import grid_of, valid_cells
 from geomfaf.rasters.geotiff import read_raster
 from geomfaf.survey.read import read_layer
 from geomfaf.survey.survey import Source
-from geomfaf.windows import deposit_cells
+from geomfaf.windows.folds import read_folds
+from geomfaf.windows.windows import deposit_cells
 
 
 def even_figures(labels: np.ndarray, scores: np.ndarray) -> tuple[float, float]:

@@ -34,8 +34,8 @@ from geomfaf.progress import show_progress
 from geomfaf.rasters.bands import valid_cells
 from geomfaf.recipe import Training
 from geomfaf.settings import Project
-from geomfaf.variogram import autocorrelation_range
-from geomfaf.windows import deposit_cells
+from geomfaf.windows.variogram import autocorrelation_range
+from geomfaf.windows.windows import deposit_cells
 
 OUT = Path(__file__).parent.parent / "docs" / "benchmarks"
 SETTINGS = {"# cell = ": "cell = 200", "[windows]": "[windows]\nsize = 8", "[evaluate]": "[evaluate]\ndraws = 1"}

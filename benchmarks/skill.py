@@ -22,11 +22,11 @@ from geomfaf.evaluate import evaluate_baselines
 from geomfaf.files import write_json, write_table
 from geomfaf.heldout import Draw
 from geomfaf.init import init_project
-from geomfaf.negatives import draw_seed
 from geomfaf.optimism import measure_optimism
 from geomfaf.progress import say, show_progress
 from geomfaf.rasters.bands import Band, as_dataarray, bands_of, grid_of, valid_cells
 from geomfaf.verdict import optimism_lines, with_null_tests
+from geomfaf.windows.negatives import draw_seed
 
 VECTORS = ("clb_finland", "mtpainter_sa", "murchison_wa")
 STACK = "cloncurry_iocg"

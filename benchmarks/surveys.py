@@ -15,10 +15,8 @@ import xarray as xr
 
 import geomfaf as gm
 from geomfaf.baselines import make_baseline
-from geomfaf.folds import Folds
 from geomfaf.init import init_project
 from geomfaf.model import window_rows
-from geomfaf.negatives import draw_seed
 from geomfaf.prepare import (
     bands_in_folds,
     coarse_stack,
@@ -32,7 +30,9 @@ from geomfaf.progress import quiet, say, show_progress
 from geomfaf.rasters.bands import grid_of, valid_cells
 from geomfaf.recipe import Training
 from geomfaf.survey.cleaning.check import check_survey
-from geomfaf.windows import deposit_cells, window_frame
+from geomfaf.windows.folds import Folds
+from geomfaf.windows.negatives import draw_seed
+from geomfaf.windows.windows import deposit_cells, window_frame
 
 SURVEYS = ("synthetic 0", "synthetic 1", "synthetic 2", "clb_finland", "mtpainter_sa", "murchison_wa")
 GROUND = 1500

@@ -24,16 +24,16 @@ from torch.nn import functional
 from geomfaf.augment import add_noise, turn_and_flip
 from geomfaf.baselines import make_baseline
 from geomfaf.encode import Encoder
-from geomfaf.features import Features, window_features
 from geomfaf.mfaf import MFAF, branch_probabilities, distillation_loss
 from geomfaf.model import encode_windows, training_data, window_rows
-from geomfaf.negatives import draw_seed
 from geomfaf.partners import join, log_odds
 from geomfaf.progress import say, track
 from geomfaf.rasters.bands import bands_of, grid_of
 from geomfaf.recipe import training_options
 from geomfaf.train import learning_rate, make_network
-from geomfaf.windows import read_windows
+from geomfaf.windows.features import Features, window_features
+from geomfaf.windows.negatives import draw_seed
+from geomfaf.windows.windows import read_windows
 
 OPTIONS = training_options("mfaf", view=0.5)
 STEPS, HALF = OPTIONS.least_steps, OPTIONS.batch // 2

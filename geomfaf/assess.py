@@ -18,17 +18,17 @@ from .baselines import ALONE, NETWORK
 from .chance import SHIFTS, NullTest, null_test
 from .errors import UsageError
 from .evaluate import Evaluation, evaluate_model
-from .features import window_features
-from .folds import NO_FOLD
 from .heldout import Draw, network_draw, remembered
 from .model import Model, train_model
-from .negatives import draw_seed
 from .optimism import measure_optimism
 from .predict import SCORE_BANDS, Lattice
 from .progress import say, track
 from .rasters.bands import Band, as_dataarray, bands_of, grid_of
 from .verdict import optimism_lines, with_null_tests
-from .windows import window_centres
+from .windows.features import window_features
+from .windows.folds import NO_FOLD
+from .windows.negatives import draw_seed
+from .windows.windows import window_centres
 
 MAP_STRIDE = 2
 """Cells between the centres of a simple model's final map: it costs four times the evaluation's, once."""

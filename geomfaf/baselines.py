@@ -16,10 +16,10 @@ from scipy.spatial import cKDTree
 from scipy.special import expit
 
 from .errors import DataError, UsageError, nearest_name
-from .features import Column, Features
 from .fuzzy_overlay import FuzzyOverlay
 from .table_model import TableModel, balanced_weights, effective_count
 from .weights_of_evidence import best_pattern, weights_table
+from .windows.features import Column, Features
 
 CLIP = 5.0
 """Standardised values are cut at +-5: one freak sample must not own a column."""

@@ -16,8 +16,8 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit, logit
 
 from .errors import DataError, UsageError
-from .folds import Folds, shared_cells
 from .progress import track
+from .windows.folds import Folds, shared_cells
 
 KINDS = ("none", "temperature", "isotonic")
 

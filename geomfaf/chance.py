@@ -13,14 +13,14 @@ from scipy.ndimage import distance_transform_cdt
 from .baselines import make_baseline
 from .encode import fit_encoder
 from .errors import DataError, UsageError
-from .features import Features, window_features
 from .progress import quiet, track
 from .rasters.bands import bands_of, grid_of, valid_cells
 from .rasters.grid import Grid
 from .recipe import Training
-from .screen import rank_auc
 from .train import MFAFClassifier
-from .windows import NEGATIVES, deposit_cells, read_windows
+from .windows.features import Features, window_features
+from .windows.screen import rank_auc
+from .windows.windows import NEGATIVES, deposit_cells, read_windows
 
 WAYS = ("torus", "rotate", "redraw")
 

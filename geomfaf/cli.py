@@ -227,9 +227,9 @@ def screen(
 
     Example: geomfaf screen demo/survey.gpkg
     """
-    from .screen import screen_elements
     from .survey.cleaning.check import check_survey
     from .survey.cleaning.findings import require_accepted
+    from .windows.screen import screen_elements
 
     checked, findings = check_survey(survey_of(survey, crs), **settings_of(survey, "check"))
     require_accepted(findings)

@@ -80,13 +80,13 @@ def train(
     """
     from .explain import factor_attention
     from .files import make_folder, refuse_existing, write_table
-    from .folds import read_folds
     from .model import train_model
     from .model_files import save_model
     from .processes import process_group
     from .rasters.bands import grid_of
     from .rasters.geotiff import read_raster
     from .recipe import training_options
+    from .windows.folds import read_folds
 
     for name in ("model.json", "weights.safetensors", "partners.safetensors", "attention.csv"):
         refuse_existing(out / name, overwrite)
@@ -210,10 +210,10 @@ def evaluate(
 
     from .evaluate import evaluate_model, evaluate_paper_protocol
     from .files import write_table
-    from .folds import read_folds
     from .model_files import load_model
     from .rasters.geotiff import read_raster
     from .report import map_rows, window_rows
+    from .windows.folds import read_folds
 
     bands, trained = read_raster(stack), load_model(model)
     trained.require_stack(bands)

@@ -184,15 +184,15 @@ def windows(
     Example: geomfaf windows demo/stack.tif demo/survey.gpkg demo/windows.gpkg
     """
     from .files import refuse_existing
-    from .folds import prove_leak_free, spatial_folds
     from .layers import write_layers
-    from .negatives import draw_windows
     from .rasters.bands import grid_of, valid_cells
     from .rasters.geotiff import read_raster
     from .survey.read import read_layer
     from .survey.survey import Source
-    from .variogram import autocorrelation_range
-    from .windows import centred_windows, tiled_windows
+    from .windows.folds import prove_leak_free, spatial_folds
+    from .windows.negatives import draw_windows
+    from .windows.variogram import autocorrelation_range
+    from .windows.windows import centred_windows, tiled_windows
 
     refuse_existing(out, overwrite)
     bands = read_raster(stack)

@@ -14,7 +14,6 @@ import xarray as xr
 from .augment import smote
 from .baselines import BASELINES, NETWORK
 from .errors import DataError
-from .folds import Folds, prove_leak_free, random_split
 from .heldout import Baselines, Draw, network_draw
 from .intervals import bootstrap_interval, mean_interval
 from .metrics import AREAS, boyce_index, place_deposits, prediction_area, window_metrics
@@ -24,7 +23,8 @@ from .rasters.bands import bands_of, grid_of, score_values, valid_cells
 from .recipe import Training
 from .train import MFAFClassifier
 from .verdict import recommended, verdict
-from .windows import deposit_cells
+from .windows.folds import Folds, prove_leak_free, random_split
+from .windows.windows import deposit_cells
 
 CURVE = np.linspace(0, 1, 1001)
 """Shares of area at which the capture curves are kept."""

@@ -27,7 +27,6 @@ from .devices import choose_device, computing_type
 from .errors import UsageError, nearest_name
 from .evaluate import evaluate_paper_protocol
 from .files import file_hash, library_versions, write_json, write_table
-from .folds import Folds, read_folds
 from .metrics import window_metrics
 from .model import encode_windows, train_model
 from .model_files import load_model
@@ -35,6 +34,7 @@ from .progress import quiet, say, track
 from .rasters.bands import grid_of
 from .rasters.geotiff import read_raster
 from .recipe import Training
+from .windows.folds import Folds, read_folds
 
 METRICS = ("accuracy", "auc", "recall", "f1")
 PROTOCOLS = ("spatial", "paper")

@@ -9,9 +9,9 @@ import numpy as np
 from scipy.special import expit
 
 from .errors import DataError, UsageError, nearest_name
-from .features import Features
-from .screen import zauc
 from .table_model import TableModel, effective_count
+from .windows.features import Features
+from .windows.screen import zauc
 
 
 class FuzzyOverlay(TableModel):

@@ -13,13 +13,13 @@ import numpy as np
 import xarray as xr
 
 from .baselines import ALONE, NETWORK, make_baseline
-from .features import Features, window_features
 from .files import library_versions
-from .folds import Folds
 from .model import Model
 from .predict import Lattice, ground_features, lattice_scores, model_lattice
 from .progress import track
 from .rasters.bands import valid_cells
+from .windows.features import Features, window_features
+from .windows.folds import Folds
 
 
 @dataclass(frozen=True)

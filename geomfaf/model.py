@@ -21,8 +21,6 @@ from .calibrate import UNCALIBRATED, Calibration, fit_calibration, scores_by_par
 from .devices import choose_device
 from .encode import Encoder, fit_encoder
 from .errors import DataError, ModelMismatchError, UsageError
-from .features import Features, window_features
-from .folds import Folds, shared_cells
 from .partners import Partners, fit_partners, join
 from .pretrain import starting_point
 from .processes import gather, own_device, own_folds
@@ -32,7 +30,9 @@ from .recipe import Training, training_options
 from .starting_weights import pinned, read_starting_weights
 from .train import MFAFClassifier, seen_size
 from .uncertainty import dropout_probabilities
-from .windows import read_windows
+from .windows.features import Features, window_features
+from .windows.folds import Folds, shared_cells
+from .windows.windows import read_windows
 
 
 @dataclass(frozen=True)

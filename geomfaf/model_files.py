@@ -19,13 +19,13 @@ from .calibrate import Calibration
 from .encode import Channel, Encoder
 from .errors import ModelMismatchError, UsageError
 from .files import file_hash, finished_file, library_versions, write_json
-from .folds import Folds
 from .model import FoldModel, Model
 from .partners import restore_partners
 from .rasters.bands import band_from, grid_from, grid_record
 from .recipe import Training
 from .starting_weights import FORMAT, read_description
 from .train import restore_classifier
+from .windows.folds import Folds
 
 PARTNERS_FILE = "partners.safetensors"
 

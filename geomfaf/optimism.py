@@ -12,14 +12,14 @@ import xarray as xr
 
 from .baselines import NETWORK, make_baseline
 from .errors import DataError
-from .features import window_features
-from .folds import Folds
 from .model import fit_member
 from .progress import quiet, track
 from .rasters.bands import bands_of, valid_cells
 from .recipe import Training, training_options
-from .screen import rank_auc
-from .windows import NEGATIVES, tiled_windows
+from .windows.features import window_features
+from .windows.folds import Folds
+from .windows.screen import rank_auc
+from .windows.windows import NEGATIVES, tiled_windows
 
 PARTS = 5
 """Parts of the random split: four fifths learn, as in the paper's 80 to 20."""

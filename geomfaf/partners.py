@@ -16,7 +16,7 @@ from scipy.special import expit, logit
 
 from .baselines import Baseline, make_baseline
 from .errors import ModelMismatchError
-from .features import Column, Features
+from .windows.features import Column, Features
 
 SUREST = 0.001
 """Least probability of ore, and of barren ground, that a model's word counts for: log odds of 6.9."""

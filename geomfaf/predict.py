@@ -13,12 +13,12 @@ from scipy.sparse import csr_array
 
 from .encode import Encoder
 from .errors import UsageError
-from .features import Features, window_features
 from .model import Model
 from .progress import track
 from .rasters.bands import Band, as_dataarray, grid_of, valid_cells
 from .uncertainty import PASSES, require_uncertainty
-from .windows import read_windows
+from .windows.features import Features, window_features
+from .windows.windows import read_windows
 
 STRIP = 8
 """Lattice rows read at a time: bounds the memory of a prediction by the width of the map."""

@@ -23,7 +23,6 @@ from .devices import choose_device
 from .encode import Encoder, fit_encoder
 from .errors import DataError, UsageError
 from .files import file_hash, finished_file, library_versions, refuse_existing, write_json
-from .folds import Folds
 from .mfaf import MFAF
 from .progress import say, track
 from .rasters.bands import Band, bands_of, grid_of, grid_record, valid_cells
@@ -31,7 +30,8 @@ from .rasters.grid import Grid
 from .recipe import Training
 from .starting_weights import FORMAT, PRETRAINED, StartingWeights
 from .train import MFAFClassifier, autocast, learning_rate, make_network, seen_size
-from .windows import DEFAULT_SIZE, read_windows
+from .windows.folds import Folds
+from .windows.windows import DEFAULT_SIZE, read_windows
 
 STEPS = 300
 """Steps of ``geomfaf pretrain``: by then the error on a small survey hardly falls any more."""

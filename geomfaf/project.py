@@ -31,7 +31,6 @@ from .evidence.stack import build_stack
 from .explain import factor_attention
 from .figures import draw_curves, draw_scores, draw_stack
 from .files import file_hash, library_versions, write_json, write_table
-from .folds import Folds
 from .layers import write_findings, write_layers
 from .model import Model, train_model
 from .model_files import load_model, save_model
@@ -61,8 +60,9 @@ from .survey.formats import hidden_password, is_database
 from .survey.survey import Survey
 from .targets import make_cells, make_targets, placed_deposits
 from .uncertainty import PASSES, UNCERTAINTIES, require_uncertainty
-from .variogram import autocorrelation_range
 from .verdict import block_lines
+from .windows.folds import Folds
+from .windows.variogram import autocorrelation_range
 
 
 def run_project(project: Project, *, overwrite: bool = False) -> Path:

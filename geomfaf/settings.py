@@ -11,11 +11,8 @@ from typing import Any
 
 from .baselines import BASELINES, NETWORK
 from .errors import UsageError, nearest_name
-from .folds import spatial_folds
-from .negatives import draw_windows
 from .predict import predict_scores
 from .recipe import Training
-from .screen import screen_elements
 from .survey.cleaning.check import check_survey
 from .survey.cleaning.log_ratios import use_log_ratios
 from .survey.formats import is_database
@@ -23,7 +20,10 @@ from .survey.read import read_survey
 from .survey.survey import ROLES, Source, Survey
 from .targets import TARGETS_BY, make_targets
 from .uncertainty import UNCERTAINTIES
-from .windows import tiled_windows
+from .windows.folds import spatial_folds
+from .windows.negatives import draw_windows
+from .windows.screen import screen_elements
+from .windows.windows import tiled_windows
 
 IDW_OPTIONS = ("minimum", "max_distance", "anisotropy", "errors")
 

@@ -11,7 +11,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from .errors import DataError
-from .features import Features
+from .windows.features import Features
 
 RARE = 0.01
 """Classes on less than this share of the training ground are left out."""

@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from .errors import DataError, UsageError
 from .rasters.bands import bands_of, grid_of, score_values
-from .windows import tiled_windows
+from .windows.windows import tiled_windows
 
 TARGETS_BY = ("score", "vote")
 MIN_CELLS = 16

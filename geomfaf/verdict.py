@@ -9,8 +9,8 @@ import pandas as pd
 
 from .baselines import ALONE, NETWORK
 from .chance import NullTest
-from .folds import Folds
 from .intervals import mean_interval
+from .windows.folds import Folds
 
 FEW = 20
 """With fewer held-out deposits no share says anything without its interval."""

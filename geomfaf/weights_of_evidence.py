@@ -24,7 +24,7 @@ from scipy.stats import norm
 
 from .errors import DataError, UsageError, nearest_name
 from .rasters.bands import Band, as_dataarray, bands_of, grid_of, valid_cells
-from .windows import deposit_cells
+from .windows.windows import deposit_cells
 
 METHODS = ("categorical", "ascending", "descending")
 """How a band is cut: each class alone, all values up to a threshold, all values from a threshold."""

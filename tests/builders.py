@@ -11,13 +11,13 @@ from affine import Affine
 from pyproj import CRS
 from scipy.ndimage import gaussian_filter
 
-from geomfaf.folds import Folds, spatial_folds
 from geomfaf.model import Model, train_model
 from geomfaf.predict import SCORE_BANDS, predict_scores
 from geomfaf.rasters.bands import Band, as_dataarray
 from geomfaf.rasters.grid import Grid
 from geomfaf.recipe import Training
-from geomfaf.windows import centred_windows
+from geomfaf.windows.folds import Folds, spatial_folds
+from geomfaf.windows.windows import centred_windows
 
 # Two threads that wait for each other on a busy machine take ten times as long as one for networks this small.
 torch.set_num_threads(1)

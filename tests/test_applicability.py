@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from geomfaf.applicability import area_of_applicability, fit_applicability
 from geomfaf.errors import DataError, UsageError
-from geomfaf.features import Column, Features
+from geomfaf.windows.features import Column, Features
 
 
 def table(values):

@@ -23,9 +23,9 @@ from geomfaf.baselines import (
     register_baseline,
 )
 from geomfaf.errors import DataError, UsageError
-from geomfaf.features import Column, Features, window_features
 from geomfaf.fuzzy_overlay import FuzzyOverlay
 from geomfaf.table_model import balanced_weights
+from geomfaf.windows.features import Column, Features, window_features
 
 
 def table_of(seed=0, count=200):

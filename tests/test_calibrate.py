@@ -25,13 +25,13 @@ from geomfaf.calibrate import (
     scores_inside,
 )
 from geomfaf.errors import DataError, UsageError
-from geomfaf.folds import Folds
 from geomfaf.heldout import network_draw
 from geomfaf.metrics import window_metrics
 from geomfaf.model import inner_scores
 from geomfaf.model_files import load_model, save_model
 from geomfaf.predict import predict_scores
 from geomfaf.recipe import training_options
+from geomfaf.windows.folds import Folds
 
 CURVES = KINDS[1:]
 

@@ -24,15 +24,15 @@ from geomfaf.baselines import BASELINES, ExtraTreesWindow, RandomForestWindow
 from geomfaf.chance import NullTest
 from geomfaf.errors import DataError
 from geomfaf.evaluate import evaluate_baselines, evaluate_model, evaluate_paper_protocol
-from geomfaf.folds import Folds, spatial_folds
 from geomfaf.heldout import Draw
 from geomfaf.model import train_model
-from geomfaf.negatives import draw_windows
 from geomfaf.predict import predict_scores
 from geomfaf.rasters.bands import as_dataarray, bands_of
-from geomfaf.screen import rank_auc
 from geomfaf.verdict import null_line, optimism_lines, recommended, verdict, with_null_tests
-from geomfaf.windows import centred_windows
+from geomfaf.windows.folds import Folds, spatial_folds
+from geomfaf.windows.negatives import draw_windows
+from geomfaf.windows.screen import rank_auc
+from geomfaf.windows.windows import centred_windows
 
 ONE_EACH = np.arange(200)
 

@@ -23,15 +23,15 @@ from geomfaf.assess import (
     with_applicability,
 )
 from geomfaf.baselines import BASELINES, NETWORK
-from geomfaf.features import window_features
-from geomfaf.folds import spatial_folds
 from geomfaf.heldout import Baselines, Draw, network_draw, remembered
 from geomfaf.model import train_model
-from geomfaf.negatives import draw_seed, draw_windows
 from geomfaf.optimism import measure_optimism
 from geomfaf.predict import Lattice, model_lattice, predict_scores
-from geomfaf.screen import screen_elements
-from geomfaf.windows import centred_windows
+from geomfaf.windows.features import window_features
+from geomfaf.windows.folds import spatial_folds
+from geomfaf.windows.negatives import draw_seed, draw_windows
+from geomfaf.windows.screen import screen_elements
+from geomfaf.windows.windows import centred_windows
 
 
 def drawn_case(seed=1, rule="distance"):

@@ -11,13 +11,13 @@ from builders import QUICK, Case, make_grid, make_stack, small_case, small_model
 import geomfaf.model
 from geomfaf.encode import fit_encoder
 from geomfaf.errors import DataError, ModelMismatchError, OutputExistsError, UsageError
-from geomfaf.folds import Folds
 from geomfaf.model import train_model, training_data
 from geomfaf.model_files import load_model, save_model
 from geomfaf.predict import predict_scores
 from geomfaf.rasters.bands import Band, as_dataarray, bands_of, grid_of
 from geomfaf.rasters.geotiff import read_raster, write_raster
 from geomfaf.recipe import training_options
+from geomfaf.windows.folds import Folds
 
 
 def changed_stack(number: int, **changes):

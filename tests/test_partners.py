@@ -12,7 +12,6 @@ from scipy.special import expit, logit
 
 from geomfaf.baselines import ALONE, NETWORK
 from geomfaf.errors import DataError, ModelMismatchError, UsageError
-from geomfaf.features import Features
 from geomfaf.heldout import network_draw
 from geomfaf.model import inner_odds, train_model, window_rows
 from geomfaf.model_files import PARTNERS_FILE, load_model, save_model
@@ -20,6 +19,7 @@ from geomfaf.partners import SUREST, fit_partners, join, restore_partners
 from geomfaf.predict import predict_scores
 from geomfaf.recipe import Training, training_options
 from geomfaf.train import MFAFClassifier
+from geomfaf.windows.features import Features
 
 NAMES = ("logistic regression", "fuzzy overlay")
 JOINED = replace(QUICK, partners=NAMES)

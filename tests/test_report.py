@@ -13,9 +13,9 @@ from geomfaf.errors import OutputExistsError
 from geomfaf.figures import _number_targets, draw_curves, draw_scores, draw_stack
 from geomfaf.rasters.bands import Band, as_dataarray
 from geomfaf.report import UNSUPPORTED, map_rows, window_rows, write_summary
-from geomfaf.screen import screen_elements
 from geomfaf.survey.survey import Survey
 from geomfaf.targets import make_targets, placed_deposits
+from geomfaf.windows.screen import screen_elements
 
 GRID = make_grid(60, 80)
 VERDICT = ["MFAF's map ranks unseen deposits better than chance (7 of 9).", "Extra trees beats MFAF here: prefer it."]

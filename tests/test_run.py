@@ -19,7 +19,7 @@ from geomfaf.rasters.bands import grid_of, valid_cells
 from geomfaf.rasters.geotiff import read_raster
 from geomfaf.settings import Project, load_project
 from geomfaf.synthetic import make_survey, write_survey
-from geomfaf.windows import window_centres
+from geomfaf.windows.windows import window_centres
 
 AREAS = Path(__file__).resolve().parents[2] / "shared" / "areas"
 FOLDER = """check.csv curves.csv curves.png evaluation.csv

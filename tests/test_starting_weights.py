@@ -18,7 +18,6 @@ import geomfaf.project
 from geomfaf.cli import main
 from geomfaf.encode import Channel, Encoder
 from geomfaf.errors import DataError, ModelMismatchError, UsageError
-from geomfaf.folds import Folds
 from geomfaf.layers import write_layers
 from geomfaf.model_files import load_model, save_model
 from geomfaf.pretrain import pretrain_network, save_pretrained
@@ -29,6 +28,7 @@ from geomfaf.recipe import Training
 from geomfaf.settings import Project, load_project
 from geomfaf.starting_weights import FORMAT, SAFE_TORCH, pinned, read_starting_weights
 from geomfaf.train import MFAFClassifier, make_network
+from geomfaf.windows.folds import Folds
 
 CPU = torch.device("cpu")
 SMALL = Training(dilations=(1, 2))

@@ -9,7 +9,7 @@ from builders import LEGEND, box_of, make_grid, make_scores, make_stack, points_
 from geomfaf.errors import DataError, UsageError
 from geomfaf.rasters.bands import Band, as_dataarray
 from geomfaf.targets import TARGET_COLUMNS, make_cells, make_targets, placed_deposits
-from geomfaf.windows import tiled_windows
+from geomfaf.windows.windows import tiled_windows
 
 GRID = make_grid(90, 110)
 NO_DEPOSITS = points_in(GRID, [], [])

@@ -15,7 +15,6 @@ from geomfaf.errors import DataError, UsageError
 from geomfaf.metrics import place_deposits
 from geomfaf.rasters.bands import Band, as_dataarray, grid_of
 from geomfaf.rasters.geotiff import read_raster
-from geomfaf.screen import rank_auc
 from geomfaf.survey.read import read_layer
 from geomfaf.survey.survey import Source
 from geomfaf.weights_of_evidence import (
@@ -25,7 +24,8 @@ from geomfaf.weights_of_evidence import (
     weights_of_counts,
     weights_table,
 )
-from geomfaf.windows import deposit_cells
+from geomfaf.windows.screen import rank_auc
+from geomfaf.windows.windows import deposit_cells
 
 GIVEN = {  # Geoscience Australia's thresholds (their test data's README): 5 km, 2 km, fault density classes 6 to 10
     "dist_breccia_m": 5000.0,

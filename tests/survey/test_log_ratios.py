@@ -20,12 +20,12 @@ from geomfaf.init import init_project
 from geomfaf.rasters.bands import bands_of
 from geomfaf.rasters.geotiff import read_raster
 from geomfaf.rasters.grid import Grid
-from geomfaf.screen import screen_elements
 from geomfaf.settings import load_project
 from geomfaf.survey.cleaning.check import check_survey
 from geomfaf.survey.cleaning.log_ratios import LOG_RATIO, clr, ilr, pivot_basis, use_log_ratios
 from geomfaf.survey.survey import Survey
 from geomfaf.synthetic import make_survey, write_survey
+from geomfaf.windows.screen import screen_elements
 
 PARTS = arrays(float, st.tuples(st.integers(1, 5), st.integers(2, 6)), elements=st.floats(1e-3, 1e6))
 

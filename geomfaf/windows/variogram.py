@@ -7,7 +7,7 @@ import xarray as xr
 from scipy.optimize import curve_fit
 from scipy.stats import norm, rankdata
 
-from .rasters.bands import bands_of, grid_of
+from ..rasters.bands import bands_of, grid_of
 
 POINTS = 1500
 """Places drawn for the pairs: a million pairs give a smooth curve in a tenth of a second."""

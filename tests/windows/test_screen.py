@@ -9,7 +9,7 @@ from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
 from geomfaf.errors import DataError, UsageError
-from geomfaf.screen import (
+from geomfaf.windows.screen import (
     CRITICAL_ZAUC,
     auc_standard_error,
     default_radius,

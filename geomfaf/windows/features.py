@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from .errors import DataError, UsageError, nearest_name
-from .rasters.bands import Band, bands_of, grid_of
+from ..errors import DataError, UsageError, nearest_name
+from ..rasters.bands import Band, bands_of, grid_of
 from .windows import read_windows
 
 STATISTICS = ("centre", "mean", "sd", "max")

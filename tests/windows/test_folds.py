@@ -11,7 +11,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from geomfaf.errors import DataError, UsageError
-from geomfaf.folds import (
+from geomfaf.layers import write_layers
+from geomfaf.windows.folds import (
     Folds,
     deposit_clusters,
     prove_leak_free,
@@ -20,8 +21,7 @@ from geomfaf.folds import (
     shared_cells,
     spatial_folds,
 )
-from geomfaf.layers import write_layers
-from geomfaf.windows import centred_windows, tiled_windows
+from geomfaf.windows.windows import centred_windows, tiled_windows
 
 
 def make_windows(grid, kind, size, count, seed):

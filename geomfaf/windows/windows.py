@@ -9,9 +9,9 @@ import numpy as np
 import shapely
 from scipy.ndimage import distance_transform_edt
 
-from .errors import DataError, UsageError
-from .progress import say
-from .rasters.grid import Grid
+from ..errors import DataError, UsageError
+from ..progress import say
+from ..rasters.grid import Grid
 
 DEFAULT_SIZE = 16
 """Cells along a window; the smallest compact network was best there on real surveys."""

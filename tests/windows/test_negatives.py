@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geomfaf.errors import DataError, UsageError
-from geomfaf.features import window_features
-from geomfaf.folds import EVERY_FOLD, NO_FOLD, prove_leak_free, spatial_folds
-from geomfaf.negatives import RULES, _barren_chance, draw_windows
-from geomfaf.windows import centred_windows, window_centres
+from geomfaf.windows.features import window_features
+from geomfaf.windows.folds import EVERY_FOLD, NO_FOLD, prove_leak_free, spatial_folds
+from geomfaf.windows.negatives import RULES, _barren_chance, draw_windows
+from geomfaf.windows.windows import centred_windows, window_centres
 
 
 def ore_case(seed=1, count=16, shape=(120, 110)):

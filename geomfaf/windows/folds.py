@@ -15,11 +15,11 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from .errors import DataError, UsageError
-from .progress import say
-from .rasters.grid import Grid
-from .survey.read import read_layer
-from .survey.survey import Source
+from ..errors import DataError, UsageError
+from ..progress import say
+from ..rasters.grid import Grid
+from ..survey.read import read_layer
+from ..survey.survey import Source
 from .windows import window_centres
 
 KINDS = ("blocks", "clusters", "checkerboard")

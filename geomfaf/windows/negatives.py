@@ -15,10 +15,10 @@ import xarray as xr
 from scipy.ndimage import distance_transform_cdt, distance_transform_edt
 from scipy.spatial import cKDTree
 
-from .errors import DataError, UsageError
+from ..errors import DataError, UsageError
+from ..rasters.bands import bands_of, valid_cells
 from .features import window_features
 from .folds import NO_FOLD, Folds
-from .rasters.bands import bands_of, valid_cells
 from .windows import NEGATIVES, window_centres, window_frame
 
 RULES = ("distance", "random", "environment", "unlabelled", "geology")

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geomfaf.errors import DataError, UsageError
-from geomfaf.features import window_features
 from geomfaf.rasters.bands import Band, as_dataarray
+from geomfaf.windows.features import window_features
 
 
 def gappy_stack(seed=0, shape=(14, 11), gaps=0.3):
@@ -74,7 +74,7 @@ def test_blocks_change_no_bit(monkeypatch):
     stack = gappy_stack(3)
     rows, cols = np.divmod(np.arange(14 * 11), 11)
     whole = window_features(stack, rows, cols, 5).values
-    monkeypatch.setattr("geomfaf.features.BLOCK", 100)
+    monkeypatch.setattr("geomfaf.windows.features.BLOCK", 100)
     assert window_features(stack, rows, cols, 5).values.tobytes() == whole.tobytes()
 
 

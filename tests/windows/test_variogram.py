@@ -7,7 +7,7 @@ import pytest
 from builders import make_grid, make_stack
 from scipy.spatial.distance import cdist
 
-from geomfaf.variogram import (
+from geomfaf.windows.variogram import (
     autocorrelation_range,
     band_ranges,
     empirical_variogram,

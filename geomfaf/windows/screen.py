@@ -10,9 +10,9 @@ import pandas as pd
 from scipy.spatial import cKDTree
 from scipy.stats import norm, rankdata
 
-from .errors import DataError, UsageError
-from .rasters.grid import require_metres
-from .survey.read import select_elements
+from ..errors import DataError, UsageError
+from ..rasters.grid import require_metres
+from ..survey.read import select_elements
 
 CRITICAL_ZAUC = 2.58
 """Two-sided 1 % point of the normal distribution, the paper's threshold."""

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geomfaf.errors import DataError, UsageError
-from geomfaf.windows import centred_windows, deposit_cells, read_windows, tiled_windows, window_centres
+from geomfaf.windows.windows import centred_windows, deposit_cells, read_windows, tiled_windows, window_centres
 
 SHAPES = [(12, 12), (13, 12), (12, 17), (23, 31), (5, 40)]
 
