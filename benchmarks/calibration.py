@@ -19,14 +19,14 @@ import torch
 import xarray as xr
 from idw import write
 
-from geomfaf.baselines import NETWORK
-from geomfaf.calibrate import KINDS, even_odds, fit_calibration
 from geomfaf.files import file_hash
 from geomfaf.heldout import network_draw, remembered
 from geomfaf.metrics import BINS, place_deposits, window_metrics
-from geomfaf.model import Model, inner_scores
-from geomfaf.model_files import load_model
-from geomfaf.predict import Lattice, ground_features, lattice_scores, model_lattice
+from geomfaf.models.baselines import NETWORK
+from geomfaf.models.fold_models import Model, inner_scores
+from geomfaf.models.model_files import load_model
+from geomfaf.models.network.calibrate import KINDS, even_odds, fit_calibration
+from geomfaf.models.predict import Lattice, ground_features, lattice_scores, model_lattice
 from geomfaf.progress import show_progress, track
 from geomfaf.rasters.bands import grid_of, valid_cells
 from geomfaf.rasters.geotiff import read_raster

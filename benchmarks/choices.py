@@ -27,10 +27,10 @@ from surveys import (
     surveys_there,
 )
 
-from geomfaf.partners import join, log_odds
+from geomfaf.models.ensemble import join, log_odds
+from geomfaf.models.network.options import Training, training_options
 from geomfaf.progress import say, track
 from geomfaf.rasters.bands import grid_of
-from geomfaf.recipe import Training, training_options
 
 MODELS = ("extra trees", "logistic regression", "fuzzy overlay", "weights of evidence")
 LONG = {"epochs": 1, "least_steps": 100}

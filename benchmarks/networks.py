@@ -24,8 +24,8 @@ from surveys import (
     surveys_there,
 )
 
+from geomfaf.models.network.options import training_options
 from geomfaf.progress import say, track
-from geomfaf.recipe import training_options
 
 NETWORKS = {
     "MFAF": training_options(),

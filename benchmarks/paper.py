@@ -24,15 +24,15 @@ from idw import write
 from surveys import drawn
 
 import geomfaf as gm
-from geomfaf.baselines import make_baseline
 from geomfaf.evaluate import evaluate_paper_protocol
 from geomfaf.experiment import METRICS, TABLES, spatial_figures
 from geomfaf.files import write_json
 from geomfaf.init import init_project
 from geomfaf.metrics import window_metrics
-from geomfaf.model import window_rows
+from geomfaf.models.baselines import make_baseline
+from geomfaf.models.fold_models import window_rows
+from geomfaf.models.network.options import PRESETS, Training
 from geomfaf.progress import say, show_progress
-from geomfaf.recipe import PRESETS, Training
 from geomfaf.windows.folds import Folds
 
 METHODS = {method.name: method for method in TABLES["table3"][1] if method.name.startswith("ResNet18")}

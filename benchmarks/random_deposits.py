@@ -22,17 +22,17 @@ import pandas as pd
 
 import geomfaf as gm
 from geomfaf import project as stages
-from geomfaf.baselines import BASELINES, NETWORK, ExtraTreesWindow, RandomForestWindow
 from geomfaf.errors import DataError
 from geomfaf.evaluate import Evaluation, evaluate_baselines, summarise
 from geomfaf.heldout import Draw, network_draw
 from geomfaf.init import init_project
 from geomfaf.intervals import DRAWS, LEVELS
 from geomfaf.metrics import place_deposits
-from geomfaf.model import train_model
+from geomfaf.models.baselines import BASELINES, NETWORK, ExtraTreesWindow, RandomForestWindow
+from geomfaf.models.fold_models import train_model
+from geomfaf.models.network.options import Training
 from geomfaf.progress import show_progress
 from geomfaf.rasters.bands import valid_cells
-from geomfaf.recipe import Training
 from geomfaf.settings import Project
 from geomfaf.windows.variogram import autocorrelation_range
 from geomfaf.windows.windows import deposit_cells

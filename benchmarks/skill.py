@@ -16,12 +16,12 @@ import xarray as xr
 
 import geomfaf as gm
 from geomfaf.assess import Assessment, assessment_record
-from geomfaf.baselines import NETWORK
 from geomfaf.chance import null_test
 from geomfaf.evaluate import evaluate_baselines
 from geomfaf.files import write_json, write_table
 from geomfaf.heldout import Draw
 from geomfaf.init import init_project
+from geomfaf.models.baselines import NETWORK
 from geomfaf.optimism import measure_optimism
 from geomfaf.progress import say, show_progress
 from geomfaf.rasters.bands import Band, as_dataarray, bands_of, grid_of, valid_cells

@@ -14,9 +14,10 @@ import numpy as np
 import xarray as xr
 
 import geomfaf as gm
-from geomfaf.baselines import make_baseline
 from geomfaf.init import init_project
-from geomfaf.model import window_rows
+from geomfaf.models.baselines import make_baseline
+from geomfaf.models.fold_models import window_rows
+from geomfaf.models.network.options import Training
 from geomfaf.prepare import (
     bands_in_folds,
     coarse_stack,
@@ -28,7 +29,6 @@ from geomfaf.prepare import (
 from geomfaf.prepare import stack_choices as choices_of_stack
 from geomfaf.progress import quiet, say, show_progress
 from geomfaf.rasters.bands import grid_of, valid_cells
-from geomfaf.recipe import Training
 from geomfaf.survey.cleaning.check import check_survey
 from geomfaf.windows.folds import Folds
 from geomfaf.windows.negatives import draw_seed

@@ -29,16 +29,16 @@ import torch
 from idw import write
 from torch.utils.flop_counter import FlopCounterMode
 
-from geomfaf.augment import add_noise, turn_and_flip
-from geomfaf.encode import Channel, Encoder
 from geomfaf.experiment import one_run
-from geomfaf.mfaf import MFAF, distillation_loss
-from geomfaf.predict import Lattice, lattice_scores
+from geomfaf.models.network.augment import add_noise, turn_and_flip
+from geomfaf.models.network.classifier import MFAFClassifier, make_optimiser, restore_classifier
+from geomfaf.models.network.encode import Channel, Encoder
+from geomfaf.models.network.mfaf import MFAF, distillation_loss
+from geomfaf.models.network.options import training_options
+from geomfaf.models.network.small_maps import SmallMapConv2d
+from geomfaf.models.predict import Lattice, lattice_scores
 from geomfaf.rasters.bands import Band, as_dataarray
 from geomfaf.rasters.grid import Grid
-from geomfaf.recipe import training_options
-from geomfaf.small_maps import SmallMapConv2d
-from geomfaf.train import MFAFClassifier, make_optimiser, restore_classifier
 
 BANDS, CELLS, STRIDE = 10, 1560, 16
 OURS = "as geomfaf computes it"

@@ -21,16 +21,16 @@ from idw import write
 from surveys import GROUND, SURVEYS, Case, Kept, case_of, figures, in_folds, parser, simple_scores, surveys_there
 from torch.nn import functional
 
-from geomfaf.augment import add_noise, turn_and_flip
-from geomfaf.baselines import make_baseline
-from geomfaf.encode import Encoder
-from geomfaf.mfaf import MFAF, branch_probabilities, distillation_loss
-from geomfaf.model import encode_windows, training_data, window_rows
-from geomfaf.partners import join, log_odds
+from geomfaf.models.baselines import make_baseline
+from geomfaf.models.ensemble import join, log_odds
+from geomfaf.models.fold_models import encode_windows, training_data, window_rows
+from geomfaf.models.network.augment import add_noise, turn_and_flip
+from geomfaf.models.network.classifier import learning_rate, make_network
+from geomfaf.models.network.encode import Encoder
+from geomfaf.models.network.mfaf import MFAF, branch_probabilities, distillation_loss
+from geomfaf.models.network.options import training_options
 from geomfaf.progress import say, track
 from geomfaf.rasters.bands import bands_of, grid_of
-from geomfaf.recipe import training_options
-from geomfaf.train import learning_rate, make_network
 from geomfaf.windows.features import Features, window_features
 from geomfaf.windows.negatives import draw_seed
 from geomfaf.windows.windows import read_windows

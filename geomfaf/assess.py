@@ -14,14 +14,14 @@ import pandas as pd
 import xarray as xr
 
 from .applicability import area_of_applicability
-from .baselines import ALONE, NETWORK
 from .chance import SHIFTS, NullTest, null_test
 from .errors import UsageError
 from .evaluate import Evaluation, evaluate_model
 from .heldout import Draw, network_draw, remembered
-from .model import Model, train_model
+from .models.baselines import ALONE, NETWORK
+from .models.fold_models import Model, train_model
+from .models.predict import SCORE_BANDS, Lattice
 from .optimism import measure_optimism
-from .predict import SCORE_BANDS, Lattice
 from .progress import say, track
 from .rasters.bands import Band, as_dataarray, bands_of, grid_of
 from .verdict import optimism_lines, with_null_tests

@@ -45,9 +45,9 @@ def pretrain(
     Example: geomfaf pretrain demo/stack.tif demo/pretrained
     """
     from .files import refuse_existing
-    from .pretrain import PRETRAINED, pretrain_network, save_pretrained
+    from .models.network.options import training_options
+    from .models.network.pretrain import PRETRAINED, pretrain_network, save_pretrained
     from .rasters.geotiff import read_raster
-    from .recipe import training_options
 
     refuse_existing(out / PRETRAINED, overwrite)
     options = training_options(backbone=backbone)
@@ -78,14 +78,14 @@ def train(
 
     Example: geomfaf train demo/stack.tif demo/windows.gpkg demo/model
     """
-    from .explain import factor_attention
     from .files import make_folder, refuse_existing, write_table
-    from .model import train_model
-    from .model_files import save_model
-    from .processes import process_group
+    from .models.attention import factor_attention
+    from .models.fold_models import train_model
+    from .models.model_files import save_model
+    from .models.network.distributed import process_group
+    from .models.network.options import training_options
     from .rasters.bands import grid_of
     from .rasters.geotiff import read_raster
-    from .recipe import training_options
     from .windows.folds import read_folds
 
     for name in ("model.json", "weights.safetensors", "partners.safetensors", "attention.csv"):
@@ -118,8 +118,8 @@ def predict(stack: Path, model: Path, out: Path, device: str, overwrite: bool, *
     Example: geomfaf predict demo/stack.tif demo/model demo/scores.tif
     """
     from .files import refuse_existing
-    from .model_files import load_model
-    from .predict import predict_scores
+    from .models.model_files import load_model
+    from .models.predict import predict_scores
     from .rasters.geotiff import read_raster, require_geotiff, write_raster
 
     refuse_existing(out, overwrite)
@@ -153,10 +153,10 @@ def weights(
     """
     from .errors import UsageError, nearest_name
     from .files import refuse_existing
+    from .models.weights_of_evidence import METHODS, weigh_evidence
     from .progress import say
     from .rasters.bands import grid_of
     from .rasters.geotiff import read_raster, require_geotiff, write_raster
-    from .weights_of_evidence import METHODS, weigh_evidence
 
     if out:
         refuse_existing(out, overwrite)
@@ -210,7 +210,7 @@ def evaluate(
 
     from .evaluate import evaluate_model, evaluate_paper_protocol
     from .files import write_table
-    from .model_files import load_model
+    from .models.model_files import load_model
     from .rasters.geotiff import read_raster
     from .report import map_rows, window_rows
     from .windows.folds import read_folds

@@ -11,17 +11,17 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from .augment import smote
-from .baselines import BASELINES, NETWORK
 from .errors import DataError
 from .heldout import Baselines, Draw, network_draw
 from .intervals import bootstrap_interval, mean_interval
 from .metrics import AREAS, boyce_index, place_deposits, prediction_area, window_metrics
-from .model import Model, training_data
-from .predict import SCORE_BANDS, Lattice, default_stride, model_lattice
+from .models.baselines import BASELINES, NETWORK
+from .models.fold_models import Model, training_data
+from .models.network.augment import smote
+from .models.network.classifier import MFAFClassifier
+from .models.network.options import Training
+from .models.predict import SCORE_BANDS, Lattice, default_stride, model_lattice
 from .rasters.bands import bands_of, grid_of, score_values, valid_cells
-from .recipe import Training
-from .train import MFAFClassifier
 from .verdict import recommended, verdict
 from .windows.folds import Folds, prove_leak_free, random_split
 from .windows.windows import deposit_cells

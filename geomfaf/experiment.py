@@ -23,17 +23,17 @@ import torch
 import xarray as xr
 from matplotlib.figure import Figure
 
-from .devices import choose_device, computing_type
 from .errors import UsageError, nearest_name
 from .evaluate import evaluate_paper_protocol
 from .files import file_hash, library_versions, write_json, write_table
 from .metrics import window_metrics
-from .model import encode_windows, train_model
-from .model_files import load_model
+from .models.fold_models import encode_windows, train_model
+from .models.model_files import load_model
+from .models.network.devices import choose_device, computing_type
+from .models.network.options import Training
 from .progress import quiet, say, track
 from .rasters.bands import grid_of
 from .rasters.geotiff import read_raster
-from .recipe import Training
 from .windows.folds import Folds, read_folds
 
 METRICS = ("accuracy", "auc", "recall", "f1")

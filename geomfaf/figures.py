@@ -16,9 +16,9 @@ from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import LogLocator
 
-from .baselines import NETWORK
 from .evidence.stack import UNMAPPED
 from .files import finished_file
+from .models.baselines import NETWORK
 from .rasters.bands import Band, bands_of, grid_of
 from .survey.survey import Survey
 

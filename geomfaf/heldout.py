@@ -12,10 +12,10 @@ import geopandas as gpd
 import numpy as np
 import xarray as xr
 
-from .baselines import ALONE, NETWORK, make_baseline
 from .files import library_versions
-from .model import Model
-from .predict import Lattice, ground_features, lattice_scores, model_lattice
+from .models.baselines import ALONE, NETWORK, make_baseline
+from .models.fold_models import Model
+from .models.predict import Lattice, ground_features, lattice_scores, model_lattice
 from .progress import track
 from .rasters.bands import valid_cells
 from .windows.features import Features, window_features
@@ -97,7 +97,7 @@ class Baselines:
     size : int
         Cells along a window.
     names : sequence of str
-        See :data:`geomfaf.baselines.BASELINES`.
+        See :data:`geomfaf.models.baselines.BASELINES`.
     """
 
     def __init__(

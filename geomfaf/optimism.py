@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from .baselines import NETWORK, make_baseline
 from .errors import DataError
-from .model import fit_member
+from .models.baselines import NETWORK, make_baseline
+from .models.fold_models import fit_member
+from .models.network.options import Training, training_options
 from .progress import quiet, track
 from .rasters.bands import bands_of, valid_cells
-from .recipe import Training, training_options
 from .windows.features import window_features
 from .windows.folds import Folds
 from .windows.screen import rank_auc

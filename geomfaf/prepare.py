@@ -15,10 +15,10 @@ from .errors import DataError, UsageError
 from .evidence.geology import study_area_mask
 from .evidence.inverse_distance import IdwOptions
 from .evidence.stack import build_stack, survey_grid
+from .models.network.options import Training, training_options
 from .progress import say
 from .rasters.bands import bands_of, valid_cells
 from .rasters.grid import Grid
-from .recipe import Training, training_options
 from .settings import IDW_OPTIONS, Project
 from .survey.read import read_layer
 from .survey.survey import Source, Survey

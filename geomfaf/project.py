@@ -23,18 +23,20 @@ from .assess import (
     risk_return_bands,
     with_applicability,
 )
-from .baselines import NETWORK
-from .devices import choose_device
 from .errors import OutputExistsError, UsageError
 from .evaluate import evaluate_paper_protocol
 from .evidence.stack import build_stack
-from .explain import factor_attention
 from .figures import draw_curves, draw_scores, draw_stack
 from .files import file_hash, library_versions, write_json, write_table
 from .layers import write_findings, write_layers
-from .model import Model, train_model
-from .model_files import load_model, save_model
-from .predict import predict_scores
+from .models.attention import factor_attention
+from .models.baselines import NETWORK
+from .models.fold_models import Model, train_model
+from .models.model_files import load_model, save_model
+from .models.network.devices import choose_device
+from .models.network.starting_weights import pinned
+from .models.network.uncertainty import PASSES, UNCERTAINTIES, require_uncertainty
+from .models.predict import predict_scores
 from .prepare import (
     bands_in_folds,
     coarse_stack,
@@ -51,7 +53,6 @@ from .rasters.geotiff import write_raster
 from .rasters.grid import Grid
 from .report import is_supported, write_summary
 from .settings import Project
-from .starting_weights import pinned
 from .survey.cleaning.check import check_survey
 from .survey.cleaning.element_columns import detection_limits
 from .survey.cleaning.findings import require_accepted
@@ -59,7 +60,6 @@ from .survey.cleaning.log_ratios import use_log_ratios
 from .survey.formats import hidden_password, is_database
 from .survey.survey import Survey
 from .targets import make_cells, make_targets, placed_deposits
-from .uncertainty import PASSES, UNCERTAINTIES, require_uncertainty
 from .verdict import block_lines
 from .windows.folds import Folds
 from .windows.variogram import autocorrelation_range

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from .baselines import NETWORK
 from .files import finished_file
 from .metrics import AREAS
+from .models.baselines import NETWORK
 from .rasters.bands import bands_of, grid_of
 from .survey.survey import Survey
 

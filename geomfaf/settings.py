@@ -9,17 +9,17 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from .baselines import BASELINES, NETWORK
 from .errors import UsageError, nearest_name
-from .predict import predict_scores
-from .recipe import Training
+from .models.baselines import BASELINES, NETWORK
+from .models.network.options import Training
+from .models.network.uncertainty import UNCERTAINTIES
+from .models.predict import predict_scores
 from .survey.cleaning.check import check_survey
 from .survey.cleaning.log_ratios import use_log_ratios
 from .survey.formats import is_database
 from .survey.read import read_survey
 from .survey.survey import ROLES, Source, Survey
 from .targets import TARGETS_BY, make_targets
-from .uncertainty import UNCERTAINTIES
 from .windows.folds import spatial_folds
 from .windows.negatives import draw_windows
 from .windows.screen import screen_elements

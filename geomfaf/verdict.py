@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from .baselines import ALONE, NETWORK
 from .chance import NullTest
 from .intervals import mean_interval
+from .models.baselines import ALONE, NETWORK
 from .windows.folds import Folds
 
 FEW = 20

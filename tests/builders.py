@@ -11,11 +11,11 @@ from affine import Affine
 from pyproj import CRS
 from scipy.ndimage import gaussian_filter
 
-from geomfaf.model import Model, train_model
-from geomfaf.predict import SCORE_BANDS, predict_scores
+from geomfaf.models.fold_models import Model, train_model
+from geomfaf.models.network.options import Training
+from geomfaf.models.predict import SCORE_BANDS, predict_scores
 from geomfaf.rasters.bands import Band, as_dataarray
 from geomfaf.rasters.grid import Grid
-from geomfaf.recipe import Training
 from geomfaf.windows.folds import Folds, spatial_folds
 from geomfaf.windows.windows import centred_windows
 
@@ -105,3 +105,22 @@ def small_scores() -> xr.DataArray:
 
 def box_of(grid: Grid, row: int, col: int, height: int, width: int) -> shapely.Polygon:
     return shapely.box(*grid.window_bounds(row, col, height, width))
+
+
+def weights(model, fold: int) -> dict[str, torch.Tensor]:
+    return model.members[fold].classifier.net_.state_dict()
+
+
+def same_weights(one, other, fold: int) -> bool:
+    a, b = weights(one, fold), weights(other, fold)
+    return all(torch.equal(a[name], b[name]) for name in a)
+
+
+def ground_to_test(case: Case, fold: int) -> np.ndarray:
+    """The cells that a fold's training must not know: its blocks and the margin around them."""
+    ground, margin = case.folds.raster() == fold, case.folds.margin
+    rows, cols = np.nonzero(ground)
+    near = np.zeros(case.grid.shape, bool)
+    for row, col in zip(rows, cols, strict=True):
+        near[max(row - margin, 0) : row + margin + 1, max(col - margin, 0) : col + margin + 1] = True
+    return near

@@ -7,8 +7,8 @@ from scipy.stats import kstest
 
 from geomfaf.chance import NullTest, _Ground, _moved, null_test
 from geomfaf.errors import DataError, UsageError
+from geomfaf.models.network.options import Training
 from geomfaf.rasters.bands import Band, as_dataarray
-from geomfaf.recipe import Training
 from geomfaf.verdict import null_line
 
 GRID = make_grid(60, 60)

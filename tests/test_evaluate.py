@@ -20,13 +20,13 @@ from builders import (
 from scipy.stats import binom, t
 from sklearn.metrics import roc_auc_score
 
-from geomfaf.baselines import BASELINES, ExtraTreesWindow, RandomForestWindow
 from geomfaf.chance import NullTest
 from geomfaf.errors import DataError
 from geomfaf.evaluate import evaluate_baselines, evaluate_model, evaluate_paper_protocol
 from geomfaf.heldout import Draw
-from geomfaf.model import train_model
-from geomfaf.predict import predict_scores
+from geomfaf.models.baselines import BASELINES, ExtraTreesWindow, RandomForestWindow
+from geomfaf.models.fold_models import train_model
+from geomfaf.models.predict import predict_scores
 from geomfaf.rasters.bands import as_dataarray, bands_of
 from geomfaf.verdict import null_line, optimism_lines, recommended, verdict, with_null_tests
 from geomfaf.windows.folds import Folds, spatial_folds

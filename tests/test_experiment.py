@@ -11,16 +11,16 @@ from click.testing import CliRunner
 from PIL import Image
 
 import geomfaf.experiment
-import geomfaf.train
+import geomfaf.models.network.classifier
 from geomfaf.cli import main
 from geomfaf.errors import UsageError
 from geomfaf.experiment import LEAST_EPOCHS, METRICS, TABLES, Method, alone, one_run, run_experiment
 from geomfaf.layers import write_layers
 from geomfaf.metrics import window_metrics
-from geomfaf.model import encode_windows, train_model
-from geomfaf.model_files import save_model
+from geomfaf.models.fold_models import encode_windows, train_model
+from geomfaf.models.model_files import save_model
+from geomfaf.models.network.options import training_options
 from geomfaf.rasters.geotiff import write_raster
-from geomfaf.recipe import training_options
 
 OPTIONS = training_options(epochs=1, least_steps=2, batch=8)
 METHODS = (
@@ -81,7 +81,7 @@ def test_a_training_that_was_interrupted_goes_on_in_its_middle(run, monkeypatch,
     options = training_options("mfaf", epochs=4, least_steps=0, batch=8)
     whole, path, epochs = run / "whole.json", run / "experiments" / "runs" / "one.json", []
     one_run(run, whole, protocol, 0, options)
-    one_epoch = geomfaf.train._one_epoch
+    one_epoch = geomfaf.models.network.classifier._one_epoch
 
     def stop_in_the_third(*given):
         if len(epochs) == 2:
@@ -89,13 +89,15 @@ def test_a_training_that_was_interrupted_goes_on_in_its_middle(run, monkeypatch,
         epochs.append(given[6])
         return one_epoch(*given)
 
-    monkeypatch.setattr("geomfaf.train.CHECKPOINT_SECONDS", -1.0)
-    monkeypatch.setattr("geomfaf.train._one_epoch", stop_in_the_third)
+    monkeypatch.setattr("geomfaf.models.network.classifier.CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr("geomfaf.models.network.classifier._one_epoch", stop_in_the_third)
     with pytest.raises(KeyboardInterrupt):
         one_run(run, path, protocol, 0, options)
     assert not path.exists()
     rest = []
-    monkeypatch.setattr("geomfaf.train._one_epoch", lambda *given: rest.append(given[6]) or one_epoch(*given))
+    monkeypatch.setattr(
+        "geomfaf.models.network.classifier._one_epoch", lambda *given: rest.append(given[6]) or one_epoch(*given)
+    )
     one_run(run, path, protocol, 0, options)
     assert rest[:2] == [2, 3]
     assert path.read_text() == whole.read_text()

@@ -14,7 +14,7 @@ from builders import (
     small_scores,
 )
 
-import geomfaf.train
+import geomfaf.models.network.classifier
 from geomfaf.assess import (
     affordable_draws,
     assess_map,
@@ -22,11 +22,11 @@ from geomfaf.assess import (
     baseline_scores,
     with_applicability,
 )
-from geomfaf.baselines import BASELINES, NETWORK
 from geomfaf.heldout import Baselines, Draw, network_draw, remembered
-from geomfaf.model import train_model
+from geomfaf.models.baselines import BASELINES, NETWORK
+from geomfaf.models.fold_models import train_model
+from geomfaf.models.predict import Lattice, model_lattice, predict_scores
 from geomfaf.optimism import measure_optimism
-from geomfaf.predict import Lattice, model_lattice, predict_scores
 from geomfaf.windows.features import window_features
 from geomfaf.windows.folds import spatial_folds
 from geomfaf.windows.negatives import draw_seed, draw_windows
@@ -160,8 +160,10 @@ def assessed(case, **settings):
 
 
 def test_every_training_of_an_assessment_is_on_the_models_device(monkeypatch):
-    asked, real = [], geomfaf.train.choose_device
-    monkeypatch.setattr("geomfaf.train.choose_device", lambda name: asked.append(name) or real(name))
+    asked, real = [], geomfaf.models.network.classifier.choose_device
+    monkeypatch.setattr(
+        "geomfaf.models.network.classifier.choose_device", lambda name: asked.append(name) or real(name)
+    )
     assessed(drawn_case(), network_draws=2, network_shifts=1, optimism=["MFAF"], baselines=["best band"])
     assert len(asked) > 10
     assert set(asked) == {"cpu"}

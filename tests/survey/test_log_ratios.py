@@ -12,11 +12,11 @@ from hypothesis.extra.numpy import arrays
 from shapely import box
 
 from geomfaf.cli import main
-from geomfaf.encode import fit_encoder
 from geomfaf.errors import DataError, UsageError
 from geomfaf.evidence.inverse_distance import idw
 from geomfaf.evidence.stack import build_stack
 from geomfaf.init import init_project
+from geomfaf.models.network.encode import fit_encoder
 from geomfaf.rasters.bands import bands_of
 from geomfaf.rasters.geotiff import read_raster
 from geomfaf.rasters.grid import Grid

@@ -1,0 +1,63 @@
+"""What a trained model looks at: the channel-attention weight of every factor, by branch."""
+
+from __future__ import annotations
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import torch
+import xarray as xr
+
+from .fold_models import Model, encode_windows
+from .network.classifier import seen_part
+from .network.mfaf import Branch
+
+COLUMNS = ["fold", "branch", "dilation", "factor", "weight", "spread", "windows"]
+
+
+def factor_attention(model: Model, stack: xr.DataArray, windows: gpd.GeoDataFrame) -> pd.DataFrame:
+    """Return the mean channel-attention weight of every factor in every branch of every fold model.
+
+    The dilated convolutions are grouped by channel, so a weight of equation (7) belongs to one factor. The classes of
+    a class band have a channel each; their weights are averaged over the windows and classes, each class counted by
+    the ground that it covers in the windows: the band's weight is that of the class a cell is likely to have.
+
+    A weight says how much of a factor a branch lets through (0: nothing, 1: all), not which way it points, and not
+    what the score would be without it.
+
+    Parameters
+    ----------
+    windows : GeoDataFrame
+        Each fold model is shown the windows of its own fold, which it never learned from.
+
+    Returns
+    -------
+    DataFrame
+        fold and branch (from 1), dilation (cells), factor (band), weight (mean over the windows), spread (standard
+        deviation over the windows), windows (how many). Empty for a model without channel attention.
+    """
+    fold_of = model.folds.of_windows(windows)
+    rows = []
+    for member in model.members:
+        own = windows[fold_of == member.fold]
+        if not len(own):
+            continue
+        names = list(dict.fromkeys(channel.band for channel in member.encoder.channels))
+        net = member.classifier.net_
+        encoded = seen_part(encode_windows(stack, own, names, member.encoder), member.classifier.options)
+        x = torch.from_numpy(np.ascontiguousarray(encoded)).to(next(net.parameters()).device)
+        cover = x.mean(dim=(0, 2, 3)).tolist()
+        shares = [max(cover[at], 1e-9) if c.kind == "class" else 1.0 for at, c in enumerate(member.encoder.channels)]
+        for number, branch in enumerate(net.branches, start=1):
+            if not isinstance(branch, Branch) or branch.attention is None:
+                continue
+            with torch.inference_mode():
+                weights = branch.attention(branch.filtered(x)).cpu().numpy()
+            at = {"fold": member.fold + 1, "branch": number, "dilation": branch.conv.dilation[0]}
+            for name in names:
+                mine = [i for i, channel in enumerate(member.encoder.channels) if channel.band == name]
+                total = sum(shares[i] for i in mine)
+                factor = sum(weights[:, i] * shares[i] for i in mine) / total
+                found = {"weight": float(factor.mean()), "spread": float(factor.std()), "windows": len(own)}
+                rows.append({**at, "factor": name, **found})
+    return pd.DataFrame(rows, columns=COLUMNS)

@@ -1,0 +1,255 @@
+"""The simple models that a network has to beat, on the same folds, draws and bands.
+
+Every model has ``fit(features, labels, sample_weight=None)`` and ``predict_proba(features)`` on a table of
+:func:`geomfaf.window_features`, and learns everything from the rows it is fitted on. Ore and barren rows weigh the
+same in all of them: the share of ore among the windows is a choice of the evaluation and no property of the ground,
+so their probabilities are those at even odds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+from scipy.spatial import cKDTree
+from scipy.special import expit
+
+from ..errors import DataError, UsageError, nearest_name
+from ..windows.features import Column, Features
+from .fuzzy_overlay import FuzzyOverlay
+from .table_model import TableModel, balanced_weights, effective_count
+from .weights_of_evidence import best_pattern, weights_table
+
+CLIP = 5.0
+"""Standardised values are cut at +-5: one freak sample must not own a column."""
+
+
+class Baseline(Protocol):
+    """What every baseline can do; users' own must offer the same."""
+
+    def fit(self, features: Features, labels: np.ndarray, sample_weight: np.ndarray | None = None) -> Any:
+        """Learn from rows with labels 1 (ore) and 0 (barren)."""
+
+    def predict_proba(self, features: Features) -> np.ndarray:
+        """Return (rows, 2) probabilities of barren and ore."""
+
+
+class BestBand(TableModel):
+    """The one band, or class of a class band, that ranks the training rows best, with its sign."""
+
+    statistics = ("centre",)
+
+    def _learn(self, matrix: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> None:
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.metrics import roc_auc_score
+
+        lifts = [roc_auc_score(labels, column, sample_weight=weights) - 0.5 for column in matrix.T]
+        best = int(np.argmax(np.abs(lifts)))
+        self.best_, self.sign_ = best, 1.0 if lifts[best] >= 0 else -1.0
+        self.band_: Column = self.columns_[self.kept_[best]]
+        self.centre_, self.spread_ = float(matrix[:, best].mean()), float(matrix[:, best].std()) or 1.0
+        line = LogisticRegression().fit(self._scaled(matrix), labels, sample_weight=weights)
+        # The ranking decides the sign; where skewed values tilt the line the other way it is made nearly level.
+        self.slope_, self.level_ = max(float(line.coef_[0, 0]), 0.01), float(line.intercept_[0])
+
+    def _scaled(self, matrix: np.ndarray) -> np.ndarray:
+        return (self.sign_ * (matrix[:, [self.best_]].astype(float) - self.centre_)) / self.spread_
+
+    def _ore(self, matrix: np.ndarray) -> np.ndarray:
+        return expit(self.slope_ * self._scaled(matrix)[:, 0] + self.level_)
+
+
+class LogisticRegressionCentre(TableModel):
+    """Logistic regression on the centre cell."""
+
+    statistics = ("centre",)
+
+    def _learn(self, matrix: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> None:
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.preprocessing import StandardScaler
+
+        self.scaler_ = StandardScaler().fit(matrix)
+        self.model_ = LogisticRegression(C=1.0, max_iter=1000, random_state=self.seed)
+        self.model_.fit(self._scaled(matrix), labels, sample_weight=weights)
+
+    def _scaled(self, matrix: np.ndarray) -> np.ndarray:
+        return np.clip(self.scaler_.transform(matrix), -CLIP, CLIP)
+
+    def _ore(self, matrix: np.ndarray) -> np.ndarray:
+        return self.model_.predict_proba(self._scaled(matrix))[:, 1]
+
+
+class RandomForestWindow(TableModel):
+    """Random forest on the centre cell and window statistics."""
+
+    def __init__(self, *, seed: int = 0, trees: int = 400) -> None:
+        super().__init__(seed=seed)
+        self.trees = trees
+
+    def _estimator(self) -> Any:
+        from sklearn.ensemble import RandomForestClassifier
+
+        return RandomForestClassifier(self.trees, min_samples_leaf=2, n_jobs=-1, random_state=self.seed)
+
+
+class ExtraTreesWindow(RandomForestWindow):
+    """Extra trees on the centre cell and window statistics: the best simple model on real surveys."""
+
+    def _estimator(self) -> Any:
+        from sklearn.ensemble import ExtraTreesClassifier
+
+        return ExtraTreesClassifier(self.trees, min_samples_leaf=2, n_jobs=-1, random_state=self.seed)
+
+
+class GradientBoostingWindow(TableModel):
+    """Gradient-boosted trees (histograms) on the centre cell and window statistics, held small for few deposits."""
+
+    def _estimator(self) -> Any:
+        from sklearn.ensemble import HistGradientBoostingClassifier
+
+        return HistGradientBoostingClassifier(
+            learning_rate=0.05, max_iter=150, max_leaf_nodes=8, min_samples_leaf=10, l2_regularization=1.0,
+            early_stopping=False, random_state=self.seed,
+        )  # fmt: skip
+
+
+class WeightsOfEvidenceCentre:
+    """Weights of evidence of the centre cell, barren rows for ground without a deposit, at even odds.
+
+    A continuous band is cut where it says most, high or low; bands that do not reach a studentised contrast of 2, and
+    gaps, have weights of zero. See :mod:`geomfaf.models.weights_of_evidence`.
+    """
+
+    def __init__(self, *, seed: int = 0) -> None:
+        self.seed = seed
+
+    def fit(
+        self, features: Features, labels: np.ndarray, sample_weight: np.ndarray | None = None
+    ) -> WeightsOfEvidenceCentre:
+        """Learn cuts and weights from rows with labels 1 (ore) and 0 (barren)."""
+        weights, ore = balanced_weights(labels, sample_weight), np.asarray(labels) == 1
+        for members in (ore, ~ore):  # from shares to counts: an error bar needs to know how many rows there are
+            weights[members] *= effective_count(weights[members]) / weights[members].sum()
+        self.bands_, self.patterns_ = features.bands, []
+        for band in self.bands_:
+            values, methods = _band_values(features, band)
+            if not np.isfinite(values[ore]).any():
+                continue
+            found = []
+            for method in methods:
+                counts = {"cell_weights": weights, "point_weights": weights[ore]}
+                table = weights_table(values, values[ore], method, **counts)
+                found.append(best_pattern(band, method, table))
+            self.patterns_.append(max(found, key=lambda pattern: pattern.studentised))
+        return self
+
+    def predict_proba(self, features: Features) -> np.ndarray:
+        """Return (rows, 2) posterior probabilities of barren and ore at even odds."""
+        if features.bands != self.bands_:
+            raise DataError(
+                f"the features are of the bands {', '.join(features.bands)}; the model was trained on "
+                f"{', '.join(self.bands_)}."
+            )
+        odds = np.zeros(len(features))
+        for pattern in self.patterns_:
+            values, _ = _band_values(features, pattern.band)
+            weight = np.where(pattern.holds(values), pattern.w_plus, pattern.w_minus)
+            odds += np.where(np.isfinite(values), weight, 0.0)
+        ore = expit(odds)
+        return np.stack([1 - ore, ore], axis=1)
+
+
+class DistanceToDeposit:
+    """Nearness to the closest training deposit: the score that any clustered pattern gets for free."""
+
+    def __init__(self, *, seed: int = 0) -> None:
+        self.seed = seed
+
+    def fit(self, features: Features, labels: np.ndarray, sample_weight: np.ndarray | None = None) -> DistanceToDeposit:
+        """Remember where the ore rows are; rows of weight 0 do not count."""
+        weights = balanced_weights(labels, sample_weight)
+        ore = (np.asarray(labels) == 1) & (weights > 0)
+        places = np.column_stack([features.x, features.y])
+        self.tree_ = cKDTree(places[ore])
+        nearest = self.tree_.query(places[np.asarray(labels) != 1])[0]
+        self.scale_ = float(np.median(nearest)) or 1.0
+        return self
+
+    def predict_proba(self, features: Features) -> np.ndarray:
+        """Return (rows, 2): P(ore) falls from 1 at a deposit to 1/2 at the median distance of the barren rows."""
+        distance = self.tree_.query(np.column_stack([features.x, features.y]))[0]
+        ore = 1 / (1 + distance / self.scale_)
+        return np.stack([1 - ore, ore], axis=1)
+
+
+BASELINES: dict[str, Callable[..., Baseline]] = {
+    "distance to deposit": DistanceToDeposit,
+    "best band": BestBand,
+    "weights of evidence": WeightsOfEvidenceCentre,
+    "logistic regression": LogisticRegressionCentre,
+    "fuzzy overlay": FuzzyOverlay,
+    "random forest": RandomForestWindow,
+    "extra trees": ExtraTreesWindow,
+    "gradient boosting": GradientBoostingWindow,
+}
+"""Name -> factory; a factory takes ``seed`` and returns an unfitted model. See :func:`register_baseline`."""
+
+
+def register_baseline(name: str, factory: Callable[..., Baseline]) -> None:
+    """Add a model of your own, to be evaluated under ``name`` beside the others.
+
+    Parameters
+    ----------
+    name : str
+        A new name.
+    factory : callable
+        ``factory(seed=0)`` returns an unfitted :class:`Baseline`: a class, or a ``functools.partial`` of one.
+
+    Examples
+    --------
+    >>> from functools import partial
+    >>> register_baseline("our overlay", partial(FuzzyOverlay, directions={"Au": 1, "fault_distance": -1}))
+    >>> make_baseline("our overlay", seed=3).directions
+    {'Au': 1, 'fault_distance': -1}
+    >>> _ = BASELINES.pop("our overlay")
+    """
+    if not isinstance(name, str) or not name.strip():
+        raise UsageError(f"the name of a baseline must be some text, not {name!r}.")
+    if name in BASELINES:
+        raise UsageError(f'there is a baseline "{name}" already: choose another name.')
+    try:
+        model = factory(seed=0)
+    except TypeError as error:
+        raise UsageError(f'the factory of baseline "{name}" must take seed=: {error}') from error
+    for method in ("fit", "predict_proba"):
+        if not callable(getattr(model, method, None)):
+            raise UsageError(f'baseline "{name}" has no {method}(): see geomfaf.models.baselines.Baseline.')
+    BASELINES[name] = factory
+
+
+def make_baseline(name: str, *, seed: int = 0) -> Baseline:
+    """Return a new, unfitted model by its name."""
+    if name not in BASELINES:
+        raise UsageError(
+            f'there is no baseline "{name}".{nearest_name(name, BASELINES)} Known are {", ".join(BASELINES)}.'
+        )
+    return BASELINES[name](seed=seed)
+
+
+def _band_values(features: Features, band: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Return the pixel values of a band (classes as their numbers, NaN = nodata) and the ways to cut it."""
+    part = features.select(bands=[band], statistics=["centre"])
+    if part.columns[0].kind != "class":
+        return part.values[:, 0], ("ascending", "descending")
+    known = np.isfinite(part.values).all(axis=1)
+    classes = np.array([column.value for column in part.columns], float)
+    return np.where(known, np.nan_to_num(part.values) @ classes, np.nan), ("categorical",)
+
+
+NETWORK = "MFAF"
+"""Name of the network's row in every table: with its partners, where it has any."""
+
+
+ALONE = "MFAF alone"
+"""The same network without its partners."""
