@@ -21,7 +21,7 @@ from geomfaf.settings import Project, load_project
 from geomfaf.synthetic import make_survey, write_survey
 from geomfaf.windows.windows import window_centres
 
-AREAS = Path(__file__).resolve().parents[3] / "shared" / "areas"
+AREAS = Path(__file__).resolve().parents[2] / "shared" / "areas"
 FOLDER = """check.csv curves.csv curves.png evaluation.csv
 evaluation.json run.json scores.png scores.tif screen.csv stack.png stack.tif
 attention.csv summary.md targets.csv targets.gpkg windows.gpkg model/model.json model/weights.safetensors""".split()
