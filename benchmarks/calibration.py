@@ -19,9 +19,9 @@ import torch
 import xarray as xr
 from idw import write
 
+from geomfaf.evaluation.held_out import network_draw, remembered
+from geomfaf.evaluation.metrics import BINS, place_deposits, window_metrics
 from geomfaf.files import file_hash
-from geomfaf.heldout import network_draw, remembered
-from geomfaf.metrics import BINS, place_deposits, window_metrics
 from geomfaf.models.baselines import NETWORK
 from geomfaf.models.fold_models import Model, inner_scores
 from geomfaf.models.model_files import load_model

@@ -24,11 +24,11 @@ from idw import write
 from surveys import drawn
 
 import geomfaf as gm
-from geomfaf.evaluate import evaluate_paper_protocol
-from geomfaf.experiment import METRICS, TABLES, spatial_figures
+from geomfaf.evaluation.evaluate import evaluate_paper_protocol
+from geomfaf.evaluation.metrics import window_metrics
+from geomfaf.evaluation.paper_tables import METRICS, TABLES, spatial_figures
 from geomfaf.files import write_json
 from geomfaf.init import init_project
-from geomfaf.metrics import window_metrics
 from geomfaf.models.baselines import make_baseline
 from geomfaf.models.fold_models import window_rows
 from geomfaf.models.network.options import PRESETS, Training

@@ -23,11 +23,11 @@ import pandas as pd
 import geomfaf as gm
 from geomfaf import project as stages
 from geomfaf.errors import DataError
-from geomfaf.evaluate import Evaluation, evaluate_baselines, summarise
-from geomfaf.heldout import Draw, network_draw
+from geomfaf.evaluation.evaluate import Evaluation, evaluate_baselines, summarise
+from geomfaf.evaluation.held_out import Draw, network_draw
+from geomfaf.evaluation.intervals import DRAWS, LEVELS
+from geomfaf.evaluation.metrics import place_deposits
 from geomfaf.init import init_project
-from geomfaf.intervals import DRAWS, LEVELS
-from geomfaf.metrics import place_deposits
 from geomfaf.models.baselines import BASELINES, NETWORK, ExtraTreesWindow, RandomForestWindow
 from geomfaf.models.fold_models import train_model
 from geomfaf.models.network.options import Training

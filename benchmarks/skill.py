@@ -15,17 +15,17 @@ import pandas as pd
 import xarray as xr
 
 import geomfaf as gm
-from geomfaf.assess import Assessment, assessment_record
-from geomfaf.chance import null_test
-from geomfaf.evaluate import evaluate_baselines
+from geomfaf.evaluation.evaluate import evaluate_baselines
+from geomfaf.evaluation.held_out import Draw
+from geomfaf.evaluation.null_tests import null_test
+from geomfaf.evaluation.optimism import measure_optimism
+from geomfaf.evaluation.run_evaluation import Assessment, assessment_record
+from geomfaf.evaluation.verdict import optimism_lines, with_null_tests
 from geomfaf.files import write_json, write_table
-from geomfaf.heldout import Draw
 from geomfaf.init import init_project
 from geomfaf.models.baselines import NETWORK
-from geomfaf.optimism import measure_optimism
 from geomfaf.progress import say, show_progress
 from geomfaf.rasters.bands import Band, as_dataarray, bands_of, grid_of, valid_cells
-from geomfaf.verdict import optimism_lines, with_null_tests
 from geomfaf.windows.negatives import draw_seed
 
 VECTORS = ("clb_finland", "mtpainter_sa", "murchison_wa")

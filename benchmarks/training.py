@@ -29,7 +29,7 @@ import torch
 from idw import write
 from torch.utils.flop_counter import FlopCounterMode
 
-from geomfaf.experiment import one_run
+from geomfaf.evaluation.paper_tables import one_run
 from geomfaf.models.network.augment import add_noise, turn_and_flip
 from geomfaf.models.network.classifier import MFAFClassifier, make_optimiser, restore_classifier
 from geomfaf.models.network.encode import Channel, Encoder

@@ -258,7 +258,7 @@ def experiment(table: str, project: Path, seeds: int, quick: bool, workers: int 
 
     Example: geomfaf experiment table3 demo/geomfaf.toml --quick
     """
-    from .experiment import run_experiment
+    from .evaluation.paper_tables import run_experiment
     from .settings import load_project
 
     out = load_project(project).out

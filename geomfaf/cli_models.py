@@ -208,7 +208,7 @@ def evaluate(
     """
     import pandas as pd
 
-    from .evaluate import evaluate_model, evaluate_paper_protocol
+    from .evaluation.evaluate import evaluate_model, evaluate_paper_protocol
     from .files import write_table
     from .models.model_files import load_model
     from .rasters.geotiff import read_raster

@@ -15,7 +15,9 @@ import geopandas as gpd
 import pandas as pd
 import xarray as xr
 
-from .assess import (
+from .errors import OutputExistsError, UsageError
+from .evaluation.evaluate import evaluate_paper_protocol
+from .evaluation.run_evaluation import (
     Assessment,
     assess_map,
     assessment_record,
@@ -23,8 +25,7 @@ from .assess import (
     risk_return_bands,
     with_applicability,
 )
-from .errors import OutputExistsError, UsageError
-from .evaluate import evaluate_paper_protocol
+from .evaluation.verdict import block_lines
 from .evidence.stack import build_stack
 from .figures import draw_curves, draw_scores, draw_stack
 from .files import file_hash, library_versions, write_json, write_table
@@ -60,7 +61,6 @@ from .survey.cleaning.log_ratios import use_log_ratios
 from .survey.formats import hidden_password, is_database
 from .survey.survey import Survey
 from .targets import make_cells, make_targets, placed_deposits
-from .verdict import block_lines
 from .windows.folds import Folds
 from .windows.variogram import autocorrelation_range
 

@@ -12,8 +12,8 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
 from geomfaf.errors import DataError, UsageError
-from geomfaf.heldout import network_draw
-from geomfaf.metrics import window_metrics
+from geomfaf.evaluation.held_out import network_draw
+from geomfaf.evaluation.metrics import window_metrics
 from geomfaf.models.baselines import NETWORK
 from geomfaf.models.fold_models import inner_scores
 from geomfaf.models.model_files import load_model, save_model

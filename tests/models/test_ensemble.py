@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.special import expit, logit
 
 from geomfaf.errors import DataError, ModelMismatchError, UsageError
-from geomfaf.heldout import network_draw
+from geomfaf.evaluation.held_out import network_draw
 from geomfaf.models.baselines import ALONE, NETWORK
 from geomfaf.models.ensemble import SUREST, fit_partners, join, restore_partners
 from geomfaf.models.fold_models import inner_odds, train_model, window_rows

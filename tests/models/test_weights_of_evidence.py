@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.special import expit, logit
 
 from geomfaf.errors import DataError, UsageError
-from geomfaf.metrics import place_deposits
+from geomfaf.evaluation.metrics import place_deposits
 from geomfaf.models.weights_of_evidence import (
     best_pattern,
     independence_test,

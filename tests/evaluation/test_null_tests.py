@@ -5,11 +5,11 @@ import pytest
 from builders import make_grid, make_stack, points_in, scattered_cells, smooth_noise
 from scipy.stats import kstest
 
-from geomfaf.chance import NullTest, _Ground, _moved, null_test
 from geomfaf.errors import DataError, UsageError
+from geomfaf.evaluation.null_tests import NullTest, _Ground, _moved, null_test
+from geomfaf.evaluation.verdict import null_line
 from geomfaf.models.network.options import Training
 from geomfaf.rasters.bands import Band, as_dataarray
-from geomfaf.verdict import null_line
 
 GRID = make_grid(60, 60)
 
@@ -21,7 +21,7 @@ def noise_stack(seed):
 
 def test_p_is_uniform_when_deposits_follow_nothing(monkeypatch):
     """Forty surveys of noise: p takes the values 1/20 ... 20/20 equally often (Kolmogorov and Smirnov)."""
-    monkeypatch.setattr("geomfaf.chance.GROUND", 300)
+    monkeypatch.setattr("geomfaf.evaluation.null_tests.GROUND", 300)
     found = []
     for seed in range(40):
         deposits = points_in(GRID, *scattered_cells(GRID, 12, seed))
@@ -41,7 +41,7 @@ def test_deposits_that_follow_a_band_are_not_by_chance():
 
 
 def test_the_network_too_tells_deposits_that_follow_a_band_from_moved_ones(monkeypatch):
-    monkeypatch.setattr("geomfaf.chance.GROUND", 300)
+    monkeypatch.setattr("geomfaf.evaluation.null_tests.GROUND", 300)
     cells = scattered_cells(GRID, 20, 1)
     options = {"block": 15, "margin": 4, "shifts": 2, "network": Training(epochs=6, least_steps=60)}
     result = null_test(make_stack(GRID, 1, ore=cells), points_in(GRID, *cells), **options)
@@ -85,7 +85,7 @@ def test_no_moved_deposit_lies_on_nodata_and_none_is_lost(monkeypatch):
     stack = noise_stack(0)
     stack.values[:, :, 30:] = np.nan
     seen = []
-    original = "geomfaf.chance._Ground.heldout_auc"
+    original = "geomfaf.evaluation.null_tests._Ground.heldout_auc"
     monkeypatch.setattr(original, lambda self, ore, model, seed: seen.append((self, ore)) or 0.5)
     cells = scattered_cells(make_grid(60, 30), 9, 2)
     for way in ("torus", "rotate", "redraw"):
@@ -97,7 +97,7 @@ def test_no_moved_deposit_lies_on_nodata_and_none_is_lost(monkeypatch):
 
 
 def test_no_training_cell_is_within_the_margin_of_its_test_ground():
-    from geomfaf.chance import _Ground
+    from geomfaf.evaluation.null_tests import _Ground
 
     ground = _Ground(noise_stack(0), 15, 4, 0)
     at = np.argwhere(ground.number >= 0)

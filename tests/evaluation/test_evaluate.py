@@ -20,15 +20,15 @@ from builders import (
 from scipy.stats import binom, t
 from sklearn.metrics import roc_auc_score
 
-from geomfaf.chance import NullTest
 from geomfaf.errors import DataError
-from geomfaf.evaluate import evaluate_baselines, evaluate_model, evaluate_paper_protocol
-from geomfaf.heldout import Draw
+from geomfaf.evaluation.evaluate import evaluate_baselines, evaluate_model, evaluate_paper_protocol
+from geomfaf.evaluation.held_out import Draw
+from geomfaf.evaluation.null_tests import NullTest
+from geomfaf.evaluation.verdict import null_line, optimism_lines, recommended, verdict, with_null_tests
 from geomfaf.models.baselines import BASELINES, ExtraTreesWindow, RandomForestWindow
 from geomfaf.models.fold_models import train_model
 from geomfaf.models.predict import predict_scores
 from geomfaf.rasters.bands import as_dataarray, bands_of
-from geomfaf.verdict import null_line, optimism_lines, recommended, verdict, with_null_tests
 from geomfaf.windows.folds import Folds, spatial_folds
 from geomfaf.windows.negatives import draw_windows
 from geomfaf.windows.screen import rank_auc
@@ -259,7 +259,7 @@ def test_the_leak_test_can_see_a_leak(fewer_trees, monkeypatch):
     monkeypatch.setattr(Folds, "training", lambda self, windows, fold: np.ones(len(windows), bool))
     with pytest.raises(DataError, match="the split leaks"):
         map_rows(random_case(0), ["extra trees"])
-    monkeypatch.setattr("geomfaf.evaluate.prove_leak_free", lambda *_: pd.DataFrame())
+    monkeypatch.setattr("geomfaf.evaluation.evaluate.prove_leak_free", lambda *_: pd.DataFrame())
     tables = [map_rows(random_case(seed), ["extra trees"]) for seed in range(5)]
     assert (tables[0]["map_auc_low"] > 0.6).all()
     with pytest.raises(AssertionError, match=r"extra trees: \d of 5 intervals"):

@@ -11,20 +11,20 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from .errors import DataError
-from .heldout import Baselines, Draw, network_draw
+from ..errors import DataError
+from ..models.baselines import BASELINES, NETWORK
+from ..models.fold_models import Model, training_data
+from ..models.network.augment import smote
+from ..models.network.classifier import MFAFClassifier
+from ..models.network.options import Training
+from ..models.predict import SCORE_BANDS, Lattice, default_stride, model_lattice
+from ..rasters.bands import bands_of, grid_of, score_values, valid_cells
+from ..windows.folds import Folds, prove_leak_free, random_split
+from ..windows.windows import deposit_cells
+from .held_out import Baselines, Draw, network_draw
 from .intervals import bootstrap_interval, mean_interval
 from .metrics import AREAS, boyce_index, place_deposits, prediction_area, window_metrics
-from .models.baselines import BASELINES, NETWORK
-from .models.fold_models import Model, training_data
-from .models.network.augment import smote
-from .models.network.classifier import MFAFClassifier
-from .models.network.options import Training
-from .models.predict import SCORE_BANDS, Lattice, default_stride, model_lattice
-from .rasters.bands import bands_of, grid_of, score_values, valid_cells
 from .verdict import recommended, verdict
-from .windows.folds import Folds, prove_leak_free, random_split
-from .windows.windows import deposit_cells
 
 CURVE = np.linspace(0, 1, 1001)
 """Shares of area at which the capture curves are kept."""
@@ -48,7 +48,7 @@ class Evaluation:
     proof : DataFrame
         See :func:`geomfaf.prove_leak_free`, of the first draw.
     recommended : str
-        The model to map with, see :func:`geomfaf.verdict.recommended`.
+        The model to map with, see :func:`geomfaf.evaluation.verdict.recommended`.
     draws : list of Draw
         Every draw with the held-out maps of all models.
     simple : Baselines

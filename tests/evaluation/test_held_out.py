@@ -15,18 +15,18 @@ from builders import (
 )
 
 import geomfaf.models.network.classifier
-from geomfaf.assess import (
+from geomfaf.evaluation.held_out import Baselines, Draw, network_draw, remembered
+from geomfaf.evaluation.optimism import measure_optimism
+from geomfaf.evaluation.run_evaluation import (
     affordable_draws,
     assess_map,
     assessment_record,
     baseline_scores,
     with_applicability,
 )
-from geomfaf.heldout import Baselines, Draw, network_draw, remembered
 from geomfaf.models.baselines import BASELINES, NETWORK
 from geomfaf.models.fold_models import train_model
 from geomfaf.models.predict import Lattice, model_lattice, predict_scores
-from geomfaf.optimism import measure_optimism
 from geomfaf.windows.features import window_features
 from geomfaf.windows.folds import spatial_folds
 from geomfaf.windows.negatives import draw_seed, draw_windows

@@ -6,8 +6,8 @@ from builders import make_grid, make_stack
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geomfaf.applicability import area_of_applicability, fit_applicability
 from geomfaf.errors import DataError, UsageError
+from geomfaf.evaluation.applicability import area_of_applicability, fit_applicability
 from geomfaf.windows.features import Column, Features
 
 
@@ -112,8 +112,8 @@ def test_the_map_flags_ground_unlike_the_training_cells(monkeypatch):
     assert applicable[:30, 5:].mean() > 0.9
     np.testing.assert_allclose(index[rows, cols], 0, atol=1e-6)
     assert (applicable[:, 5:] == (index[:, 5:] <= fitted.threshold)).mean() > 0.999  # float32 against float64
-    monkeypatch.setattr("geomfaf.applicability.BLOCK", 77)
-    monkeypatch.setattr("geomfaf.applicability.STEP", 10)
+    monkeypatch.setattr("geomfaf.evaluation.applicability.BLOCK", 77)
+    monkeypatch.setattr("geomfaf.evaluation.applicability.STEP", 10)
     again, _ = area_of_applicability(stack, rows, cols, (cols // 10) % 3)
     np.testing.assert_array_equal(again.values, found.values)
 

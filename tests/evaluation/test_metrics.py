@@ -18,8 +18,8 @@ from sklearn.metrics import (
 )
 
 from geomfaf.errors import DataError
-from geomfaf.intervals import _expanded_levels, bootstrap_interval, degrees_of_freedom, mean_interval
-from geomfaf.metrics import (
+from geomfaf.evaluation.intervals import _expanded_levels, bootstrap_interval, degrees_of_freedom, mean_interval
+from geomfaf.evaluation.metrics import (
     boyce_index,
     map_metrics,
     place_deposits,
@@ -265,7 +265,7 @@ def test_a_bootstrap_in_batches_gives_the_same_bits(monkeypatch):
         return (drawn @ values / drawn.sum(axis=1))[:, None]
 
     whole = bootstrap_interval(mean, np.arange(30))
-    monkeypatch.setattr("geomfaf.intervals.BATCH", 1000)
+    monkeypatch.setattr("geomfaf.evaluation.intervals.BATCH", 1000)
     np.testing.assert_allclose(bootstrap_interval(mean, np.arange(30)), whole, rtol=1e-12)
 
 
@@ -302,7 +302,7 @@ def test_window_metrics_are_scikit_learns(seed, levels):
 
 def test_weighted_window_figures_are_scikit_learns():
     """A bootstrap draw is a set of weights: the figures of a draw equal scikit-learn's with sample_weight."""
-    from geomfaf.metrics import _window_figures
+    from geomfaf.evaluation.metrics import _window_figures
 
     rng = np.random.default_rng(0)
     labels, scores = rng.integers(0, 2, 60), rng.integers(0, 12, 60) / 12

@@ -10,17 +10,17 @@ import numpy as np
 import xarray as xr
 from scipy.ndimage import distance_transform_cdt
 
-from .errors import DataError, UsageError
-from .models.baselines import make_baseline
-from .models.network.classifier import MFAFClassifier
-from .models.network.encode import fit_encoder
-from .models.network.options import Training
-from .progress import quiet, track
-from .rasters.bands import bands_of, grid_of, valid_cells
-from .rasters.grid import Grid
-from .windows.features import Features, window_features
-from .windows.screen import rank_auc
-from .windows.windows import NEGATIVES, deposit_cells, read_windows
+from ..errors import DataError, UsageError
+from ..models.baselines import make_baseline
+from ..models.network.classifier import MFAFClassifier
+from ..models.network.encode import fit_encoder
+from ..models.network.options import Training
+from ..progress import quiet, track
+from ..rasters.bands import bands_of, grid_of, valid_cells
+from ..rasters.grid import Grid
+from ..windows.features import Features, window_features
+from ..windows.screen import rank_auc
+from ..windows.windows import NEGATIVES, deposit_cells, read_windows
 
 WAYS = ("torus", "rotate", "redraw")
 

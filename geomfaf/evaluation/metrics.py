@@ -2,7 +2,7 @@
 
 Pure functions of arrays. A share of area is always a share of the **valid** cells that have a score: nodata is never
 counted. Cells of one score share their rank: a deposit among them is captured in proportion to how many of them are
-taken, which is the mean over every way to break the tie. For the intervals see :mod:`geomfaf.intervals`.
+taken, which is the mean over every way to break the tie. For the intervals see :mod:`geomfaf.evaluation.intervals`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
-from .errors import DataError
+from ..errors import DataError
 from .intervals import BATCH, bootstrap_interval, mean_interval
 
 AREAS = (0.01, 0.02, 0.05, 0.10, 0.20)

@@ -12,14 +12,14 @@ import geopandas as gpd
 import numpy as np
 import xarray as xr
 
-from .files import library_versions
-from .models.baselines import ALONE, NETWORK, make_baseline
-from .models.fold_models import Model
-from .models.predict import Lattice, ground_features, lattice_scores, model_lattice
-from .progress import track
-from .rasters.bands import valid_cells
-from .windows.features import Features, window_features
-from .windows.folds import Folds
+from ..files import library_versions
+from ..models.baselines import ALONE, NETWORK, make_baseline
+from ..models.fold_models import Model
+from ..models.predict import Lattice, ground_features, lattice_scores, model_lattice
+from ..progress import track
+from ..rasters.bands import valid_cells
+from ..windows.features import Features, window_features
+from ..windows.folds import Folds
 
 
 @dataclass(frozen=True)

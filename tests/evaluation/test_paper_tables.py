@@ -10,13 +10,13 @@ from builders import small_case
 from click.testing import CliRunner
 from PIL import Image
 
-import geomfaf.experiment
+import geomfaf.evaluation.paper_tables
 import geomfaf.models.network.classifier
 from geomfaf.cli import main
 from geomfaf.errors import UsageError
-from geomfaf.experiment import LEAST_EPOCHS, METRICS, TABLES, Method, alone, one_run, run_experiment
+from geomfaf.evaluation.metrics import window_metrics
+from geomfaf.evaluation.paper_tables import LEAST_EPOCHS, METRICS, TABLES, Method, alone, one_run, run_experiment
 from geomfaf.layers import write_layers
-from geomfaf.metrics import window_metrics
 from geomfaf.models.fold_models import encode_windows, train_model
 from geomfaf.models.model_files import save_model
 from geomfaf.models.network.options import training_options
@@ -39,7 +39,7 @@ def run(tmp_path, monkeypatch):
     save_model(case.train(options=OPTIONS), tmp_path / "model")
     (tmp_path / "run.json").write_text("{}")
     monkeypatch.setitem(TABLES, "table3", ("Small", METHODS))
-    monkeypatch.setattr("geomfaf.experiment.LEAST_EPOCHS", 1)
+    monkeypatch.setattr("geomfaf.evaluation.paper_tables.LEAST_EPOCHS", 1)
     return tmp_path
 
 
@@ -105,7 +105,7 @@ def test_a_training_that_was_interrupted_goes_on_in_its_middle(run, monkeypatch,
 
 
 def test_an_interrupted_experiment_goes_on_and_a_finished_one_trains_nothing(run, monkeypatch):
-    done, one_run = [], geomfaf.experiment.one_run
+    done, one_run = [], geomfaf.evaluation.paper_tables.one_run
 
     def stop_after_two(*job):
         if len(done) == 2:

@@ -10,16 +10,16 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from .errors import DataError
-from .models.baselines import NETWORK, make_baseline
-from .models.fold_models import fit_member
-from .models.network.options import Training, training_options
-from .progress import quiet, track
-from .rasters.bands import bands_of, valid_cells
-from .windows.features import window_features
-from .windows.folds import Folds
-from .windows.screen import rank_auc
-from .windows.windows import NEGATIVES, tiled_windows
+from ..errors import DataError
+from ..models.baselines import NETWORK, make_baseline
+from ..models.fold_models import fit_member
+from ..models.network.options import Training, training_options
+from ..progress import quiet, track
+from ..rasters.bands import bands_of, valid_cells
+from ..windows.features import window_features
+from ..windows.folds import Folds
+from ..windows.screen import rank_auc
+from ..windows.windows import NEGATIVES, tiled_windows
 
 PARTS = 5
 """Parts of the random split: four fifths learn, as in the paper's 80 to 20."""

@@ -23,18 +23,18 @@ import torch
 import xarray as xr
 from matplotlib.figure import Figure
 
-from .errors import UsageError, nearest_name
+from ..errors import UsageError, nearest_name
+from ..files import file_hash, library_versions, write_json, write_table
+from ..models.fold_models import encode_windows, train_model
+from ..models.model_files import load_model
+from ..models.network.devices import choose_device, computing_type
+from ..models.network.options import Training
+from ..progress import quiet, say, track
+from ..rasters.bands import grid_of
+from ..rasters.geotiff import read_raster
+from ..windows.folds import Folds, read_folds
 from .evaluate import evaluate_paper_protocol
-from .files import file_hash, library_versions, write_json, write_table
 from .metrics import window_metrics
-from .models.fold_models import encode_windows, train_model
-from .models.model_files import load_model
-from .models.network.devices import choose_device, computing_type
-from .models.network.options import Training
-from .progress import quiet, say, track
-from .rasters.bands import grid_of
-from .rasters.geotiff import read_raster
-from .windows.folds import Folds, read_folds
 
 METRICS = ("accuracy", "auc", "recall", "f1")
 PROTOCOLS = ("spatial", "paper")

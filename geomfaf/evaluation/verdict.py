@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from .chance import NullTest
+from ..models.baselines import ALONE, NETWORK
+from ..windows.folds import Folds
 from .intervals import mean_interval
-from .models.baselines import ALONE, NETWORK
-from .windows.folds import Folds
+from .null_tests import NullTest
 
 FEW = 20
 """With fewer held-out deposits no share says anything without its interval."""
@@ -30,7 +30,7 @@ def verdict(aucs: Mapping[str, np.ndarray], clusters: np.ndarray, *, model: str 
     aucs : mapping
         Model -> (deposits,) share of the valid ground that each held-out deposit outranks.
     clusters : (deposits,) ndarray
-        Which cluster each deposit belongs to; see :func:`geomfaf.intervals.mean_interval`.
+        Which cluster each deposit belongs to; see :func:`geomfaf.evaluation.intervals.mean_interval`.
     model : str
         The model that is compared with all others.
     """

@@ -13,22 +13,22 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from ..errors import UsageError
+from ..models.baselines import ALONE, NETWORK
+from ..models.fold_models import Model, train_model
+from ..models.predict import SCORE_BANDS, Lattice
+from ..progress import say, track
+from ..rasters.bands import Band, as_dataarray, bands_of, grid_of
+from ..windows.features import window_features
+from ..windows.folds import NO_FOLD
+from ..windows.negatives import draw_seed
+from ..windows.windows import window_centres
 from .applicability import area_of_applicability
-from .chance import SHIFTS, NullTest, null_test
-from .errors import UsageError
 from .evaluate import Evaluation, evaluate_model
-from .heldout import Draw, network_draw, remembered
-from .models.baselines import ALONE, NETWORK
-from .models.fold_models import Model, train_model
-from .models.predict import SCORE_BANDS, Lattice
+from .held_out import Draw, network_draw, remembered
+from .null_tests import SHIFTS, NullTest, null_test
 from .optimism import measure_optimism
-from .progress import say, track
-from .rasters.bands import Band, as_dataarray, bands_of, grid_of
 from .verdict import optimism_lines, with_null_tests
-from .windows.features import window_features
-from .windows.folds import NO_FOLD
-from .windows.negatives import draw_seed
-from .windows.windows import window_centres
 
 MAP_STRIDE = 2
 """Cells between the centres of a simple model's final map: it costs four times the evaluation's, once."""

@@ -20,10 +20,10 @@ import xarray as xr
 from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
-from .errors import DataError, UsageError, nearest_name
-from .progress import track
-from .rasters.bands import Band, as_dataarray, grid_of, valid_cells
-from .windows.features import Column, Features, window_features
+from ..errors import DataError, UsageError, nearest_name
+from ..progress import track
+from ..rasters.bands import Band, as_dataarray, grid_of, valid_cells
+from ..windows.features import Column, Features, window_features
 
 APPLICABILITY_BANDS = (
     Band("dissimilarity", "score", "", "Dissimilarity index (0 = like a training place)"),
