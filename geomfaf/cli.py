@@ -196,7 +196,7 @@ def check(
         click.echo("\nDetection limits (rows), of the elements that have values beyond them:")
         print_table(limits.drop(columns="column"), as_json)
     if out:
-        from .layers import write_findings
+        from .deliver.layers import write_findings
 
         write_findings(findings, checked.findings, read.layers(), out, overwrite=overwrite)
     require_accepted(findings)

@@ -208,11 +208,11 @@ def evaluate(
     """
     import pandas as pd
 
+    from .deliver.report import map_rows, window_rows
     from .evaluation.evaluate import evaluate_model, evaluate_paper_protocol
     from .files import write_table
     from .models.model_files import load_model
     from .rasters.geotiff import read_raster
-    from .report import map_rows, window_rows
     from .windows.folds import read_folds
 
     bands, trained = read_raster(stack), load_model(model)
@@ -263,11 +263,11 @@ def targets(
 
     Example: geomfaf targets demo/scores.tif demo/survey.gpkg demo/targets.gpkg --faults demo/survey.gpkg
     """
+    from .deliver.layers import write_layers
+    from .deliver.targets import make_cells, make_targets, placed_deposits
     from .files import refuse_existing, write_table
-    from .layers import write_layers
     from .rasters.bands import grid_of
     from .rasters.geotiff import read_raster
-    from .targets import make_cells, make_targets, placed_deposits
 
     for path in (out, out.with_suffix(".csv")):
         refuse_existing(path, overwrite)

@@ -183,8 +183,8 @@ def windows(
 
     Example: geomfaf windows demo/stack.tif demo/survey.gpkg demo/windows.gpkg
     """
+    from .deliver.layers import write_layers
     from .files import refuse_existing
-    from .layers import write_layers
     from .rasters.bands import grid_of, valid_cells
     from .rasters.geotiff import read_raster
     from .survey.read import read_layer

@@ -15,6 +15,10 @@ import geopandas as gpd
 import pandas as pd
 import xarray as xr
 
+from .deliver.figures import draw_curves, draw_scores, draw_stack
+from .deliver.layers import write_findings, write_layers
+from .deliver.report import is_supported, write_summary
+from .deliver.targets import make_cells, make_targets, placed_deposits
 from .errors import OutputExistsError, UsageError
 from .evaluation.evaluate import evaluate_paper_protocol
 from .evaluation.run_evaluation import (
@@ -27,9 +31,7 @@ from .evaluation.run_evaluation import (
 )
 from .evaluation.verdict import block_lines
 from .evidence.stack import build_stack
-from .figures import draw_curves, draw_scores, draw_stack
 from .files import file_hash, library_versions, write_json, write_table
-from .layers import write_findings, write_layers
 from .models.attention import factor_attention
 from .models.baselines import NETWORK
 from .models.fold_models import Model, train_model
@@ -52,7 +54,6 @@ from .progress import say
 from .rasters.bands import bands_of, grid_record
 from .rasters.geotiff import write_raster
 from .rasters.grid import Grid
-from .report import is_supported, write_summary
 from .settings import Project
 from .survey.cleaning.check import check_survey
 from .survey.cleaning.element_columns import detection_limits
@@ -60,7 +61,6 @@ from .survey.cleaning.findings import require_accepted
 from .survey.cleaning.log_ratios import use_log_ratios
 from .survey.formats import hidden_password, is_database
 from .survey.survey import Survey
-from .targets import make_cells, make_targets, placed_deposits
 from .windows.folds import Folds
 from .windows.variogram import autocorrelation_range
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from .deliver.targets import TARGETS_BY, make_targets
 from .errors import UsageError, nearest_name
 from .models.baselines import BASELINES, NETWORK
 from .models.network.options import Training
@@ -19,7 +20,6 @@ from .survey.cleaning.log_ratios import use_log_ratios
 from .survey.formats import is_database
 from .survey.read import read_survey
 from .survey.survey import ROLES, Source, Survey
-from .targets import TARGETS_BY, make_targets
 from .windows.folds import spatial_folds
 from .windows.negatives import draw_windows
 from .windows.screen import screen_elements

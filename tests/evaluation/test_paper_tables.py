@@ -13,10 +13,10 @@ from PIL import Image
 import geomfaf.evaluation.paper_tables
 import geomfaf.models.network.classifier
 from geomfaf.cli import main
+from geomfaf.deliver.layers import write_layers
 from geomfaf.errors import UsageError
 from geomfaf.evaluation.metrics import window_metrics
 from geomfaf.evaluation.paper_tables import LEAST_EPOCHS, METRICS, TABLES, Method, alone, one_run, run_experiment
-from geomfaf.layers import write_layers
 from geomfaf.models.fold_models import encode_windows, train_model
 from geomfaf.models.model_files import save_model
 from geomfaf.models.network.options import training_options

@@ -10,7 +10,7 @@ from builders import small_case
 from click.testing import CliRunner
 
 from geomfaf.cli import main
-from geomfaf.layers import write_layers
+from geomfaf.deliver.layers import write_layers
 from geomfaf.models.model_files import load_model
 from geomfaf.models.network.distributed import gather, own_folds
 from geomfaf.models.predict import predict_scores

@@ -16,8 +16,8 @@ from torch import nn
 
 import geomfaf.project
 from geomfaf.cli import main
+from geomfaf.deliver.layers import write_layers
 from geomfaf.errors import DataError, ModelMismatchError, UsageError
-from geomfaf.layers import write_layers
 from geomfaf.models.model_files import load_model, save_model
 from geomfaf.models.network.classifier import MFAFClassifier, make_network
 from geomfaf.models.network.encode import Channel, Encoder

@@ -10,8 +10,8 @@ from builders import QUICK, small_case, small_model, small_scores
 from click.testing import CliRunner
 
 from geomfaf.cli import main
+from geomfaf.deliver.layers import write_layers
 from geomfaf.errors import UsageError
-from geomfaf.layers import write_layers
 from geomfaf.models.model_files import load_model, save_model
 from geomfaf.models.network.backbones import BACKBONES
 from geomfaf.models.network.classifier import MFAFClassifier

@@ -13,9 +13,9 @@ from affine import Affine
 from pyproj import CRS
 from shapely import LineString, Point
 
+from geomfaf.deliver.layers import write_layers
 from geomfaf.errors import DataError, GeomfafError, OutputExistsError, UsageError
 from geomfaf.files import finished_file, refuse_existing, write_json, write_table
-from geomfaf.layers import write_layers
 from geomfaf.rasters.bands import Band, as_dataarray, bands_of, grid_of
 from geomfaf.rasters.geotiff import read_raster, write_raster
 from geomfaf.rasters.grid import Grid

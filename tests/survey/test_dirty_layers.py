@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shapely import GeometryCollection, LineString, MultiPoint, MultiPolygon, Point, Polygon, box
 
+from geomfaf.deliver.layers import write_findings, write_layers
 from geomfaf.errors import DataError, UsageError
-from geomfaf.layers import write_findings, write_layers
 from geomfaf.rasters.grid import Grid
 from geomfaf.survey.cleaning.check import check_survey, clean_layer
 from geomfaf.survey.cleaning.class_names import merge_class_names

@@ -10,8 +10,8 @@ from builders import make_grid, points_in, scattered_cells
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from geomfaf.deliver.layers import write_layers
 from geomfaf.errors import DataError, UsageError
-from geomfaf.layers import write_layers
 from geomfaf.windows.folds import (
     Folds,
     deposit_clusters,

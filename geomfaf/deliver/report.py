@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from .evaluation.metrics import AREAS
-from .files import finished_file
-from .models.baselines import NETWORK
-from .rasters.bands import bands_of, grid_of
-from .survey.survey import Survey
+from ..evaluation.metrics import AREAS
+from ..files import finished_file
+from ..models.baselines import NETWORK
+from ..rasters.bands import bands_of, grid_of
+from ..survey.survey import Survey
 
 DEPOSITS_LISTED = 30
 

@@ -16,11 +16,11 @@ from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import LogLocator
 
-from .evidence.stack import UNMAPPED
-from .files import finished_file
-from .models.baselines import NETWORK
-from .rasters.bands import Band, bands_of, grid_of
-from .survey.survey import Survey
+from ..evidence.stack import UNMAPPED
+from ..files import finished_file
+from ..models.baselines import NETWORK
+from ..rasters.bands import Band, bands_of, grid_of
+from ..survey.survey import Survey
 
 OUTLINE = "#202020"
 LEGEND_CLASSES = 12

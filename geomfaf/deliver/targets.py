@@ -12,9 +12,9 @@ import xarray as xr
 from rasterio.features import shapes
 from scipy import ndimage
 
-from .errors import DataError, UsageError
-from .rasters.bands import bands_of, grid_of, score_values
-from .windows.windows import tiled_windows
+from ..errors import DataError, UsageError
+from ..rasters.bands import bands_of, grid_of, score_values
+from ..windows.windows import tiled_windows
 
 TARGETS_BY = ("score", "vote")
 MIN_CELLS = 16

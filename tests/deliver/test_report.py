@@ -9,12 +9,12 @@ from builders import make_grid, make_scores, make_stack, points_in, scattered_ce
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
+from geomfaf.deliver.figures import _number_targets, draw_curves, draw_scores, draw_stack
+from geomfaf.deliver.report import UNSUPPORTED, map_rows, window_rows, write_summary
+from geomfaf.deliver.targets import make_targets, placed_deposits
 from geomfaf.errors import OutputExistsError
-from geomfaf.figures import _number_targets, draw_curves, draw_scores, draw_stack
 from geomfaf.rasters.bands import Band, as_dataarray
-from geomfaf.report import UNSUPPORTED, map_rows, window_rows, write_summary
 from geomfaf.survey.survey import Survey
-from geomfaf.targets import make_targets, placed_deposits
 from geomfaf.windows.screen import screen_elements
 
 GRID = make_grid(60, 80)

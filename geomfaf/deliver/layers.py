@@ -9,9 +9,9 @@ from typing import Any
 import geopandas as gpd
 import pandas as pd
 
-from .errors import UsageError
-from .files import finished_file, write_json, write_table
-from .survey.cleaning.findings import Finding, findings_layer
+from ..errors import UsageError
+from ..files import finished_file, write_json, write_table
+from ..survey.cleaning.findings import Finding, findings_layer
 
 
 def write_layers(layers: Mapping[str, gpd.GeoDataFrame], path: str | Path, *, overwrite: bool = False) -> Path:

@@ -6,9 +6,9 @@ import pytest
 import shapely
 from builders import LEGEND, box_of, make_grid, make_scores, make_stack, points_in, scattered_cells, smooth_noise
 
+from geomfaf.deliver.targets import TARGET_COLUMNS, make_cells, make_targets, placed_deposits
 from geomfaf.errors import DataError, UsageError
 from geomfaf.rasters.bands import Band, as_dataarray
-from geomfaf.targets import TARGET_COLUMNS, make_cells, make_targets, placed_deposits
 from geomfaf.windows.windows import tiled_windows
 
 GRID = make_grid(90, 110)

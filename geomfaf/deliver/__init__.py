@@ -1,0 +1,1 @@
+"""Scores and a survey go in; what people open comes out: targets, layers, figures, the report."""
