@@ -28,11 +28,11 @@ from geomfaf.evaluation.evaluate import evaluate_paper_protocol
 from geomfaf.evaluation.metrics import window_metrics
 from geomfaf.evaluation.paper_tables import METRICS, TABLES, spatial_figures
 from geomfaf.files import write_json
-from geomfaf.init import init_project
 from geomfaf.models.baselines import make_baseline
 from geomfaf.models.fold_models import window_rows
 from geomfaf.models.network.options import PRESETS, Training
 from geomfaf.progress import say, show_progress
+from geomfaf.run.template import init_project
 from geomfaf.windows.folds import Folds
 
 METHODS = {method.name: method for method in TABLES["table3"][1] if method.name.startswith("ResNet18")}

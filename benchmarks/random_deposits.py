@@ -21,19 +21,19 @@ import numpy as np
 import pandas as pd
 
 import geomfaf as gm
-from geomfaf import project as stages
 from geomfaf.errors import DataError
 from geomfaf.evaluation.evaluate import Evaluation, evaluate_baselines, summarise
 from geomfaf.evaluation.held_out import Draw, network_draw
 from geomfaf.evaluation.intervals import DRAWS, LEVELS
 from geomfaf.evaluation.metrics import place_deposits
-from geomfaf.init import init_project
 from geomfaf.models.baselines import BASELINES, NETWORK, ExtraTreesWindow, RandomForestWindow
 from geomfaf.models.fold_models import train_model
 from geomfaf.models.network.options import Training
 from geomfaf.progress import show_progress
 from geomfaf.rasters.bands import valid_cells
-from geomfaf.settings import Project
+from geomfaf.run import run as stages
+from geomfaf.run.settings import Project
+from geomfaf.run.template import init_project
 from geomfaf.windows.variogram import autocorrelation_range
 from geomfaf.windows.windows import deposit_cells
 

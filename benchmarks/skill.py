@@ -22,10 +22,10 @@ from geomfaf.evaluation.optimism import measure_optimism
 from geomfaf.evaluation.run_evaluation import Assessment, assessment_record
 from geomfaf.evaluation.verdict import optimism_lines, with_null_tests
 from geomfaf.files import write_json, write_table
-from geomfaf.init import init_project
 from geomfaf.models.baselines import NETWORK
 from geomfaf.progress import say, show_progress
 from geomfaf.rasters.bands import Band, as_dataarray, bands_of, grid_of, valid_cells
+from geomfaf.run.template import init_project
 from geomfaf.windows.negatives import draw_seed
 
 VECTORS = ("clb_finland", "mtpainter_sa", "murchison_wa")

@@ -14,11 +14,12 @@ import numpy as np
 import xarray as xr
 
 import geomfaf as gm
-from geomfaf.init import init_project
 from geomfaf.models.baselines import make_baseline
 from geomfaf.models.fold_models import window_rows
 from geomfaf.models.network.options import Training
-from geomfaf.prepare import (
+from geomfaf.progress import quiet, say, show_progress
+from geomfaf.rasters.bands import grid_of, valid_cells
+from geomfaf.run.steps import (
     bands_in_folds,
     coarse_stack,
     cut_windows,
@@ -26,9 +27,8 @@ from geomfaf.prepare import (
     run_grid,
     screen_in_folds,
 )
-from geomfaf.prepare import stack_choices as choices_of_stack
-from geomfaf.progress import quiet, say, show_progress
-from geomfaf.rasters.bands import grid_of, valid_cells
+from geomfaf.run.steps import stack_choices as choices_of_stack
+from geomfaf.run.template import init_project
 from geomfaf.survey.cleaning.check import check_survey
 from geomfaf.windows.folds import Folds
 from geomfaf.windows.negatives import draw_seed

@@ -92,9 +92,9 @@ _HOME = {
     "evaluate_paper_protocol": "evaluation.evaluate",
     "make_targets": "deliver.targets",
     "make_cells": "deliver.targets",
-    "init_project": "init",
-    "load_project": "settings",
-    "run_project": "project",
+    "init_project": "run.template",
+    "load_project": "run.settings",
+    "run_project": "run.run",
     "make_survey": "synthetic",
     "write_survey": "synthetic",
 }

@@ -87,8 +87,8 @@ def demo(folder: Path, size: str, no_run: bool, seed: int, overwrite: bool) -> N
     Example: geomfaf demo
     """
     from .errors import OutputExistsError
-    from .init import init_project
     from .progress import say
+    from .run.template import init_project
     from .synthetic import make_survey, write_survey
 
     if (folder / "survey.gpkg").exists() and not overwrite:
@@ -117,7 +117,7 @@ def init(files: tuple[Path, ...], toml: Path, crs: str | None, xy_unit: str | No
 
     Example: geomfaf init demo/survey.gpkg --toml demo/geomfaf.toml --overwrite
     """
-    from .init import init_project
+    from .run.template import init_project
 
     for line in init_project(files, toml, crs=crs, xy_unit=xy_unit, overwrite=overwrite):
         click.echo(line, err=True)
@@ -136,8 +136,8 @@ def run(project: Path, overwrite: bool) -> None:
 
 
 def _run(toml: Path, overwrite: bool) -> None:
-    from .project import run_project
-    from .settings import load_project
+    from .run.run import run_project
+    from .run.settings import load_project
 
     out = run_project(load_project(toml), overwrite=overwrite)
     for name, what in (
@@ -259,7 +259,7 @@ def experiment(table: str, project: Path, seeds: int, quick: bool, workers: int 
     Example: geomfaf experiment table3 demo/geomfaf.toml --quick
     """
     from .evaluation.paper_tables import run_experiment
-    from .settings import load_project
+    from .run.settings import load_project
 
     out = load_project(project).out
     run_experiment(table, out, seeds=seeds, quick=quick, workers=workers)

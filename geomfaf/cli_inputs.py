@@ -13,7 +13,7 @@ from .errors import DataError, UsageError
 
 def survey_of(paths: tuple[Path, ...], crs: str | None, xy_unit: str | None = None) -> Any:
     """Read a survey from a project file, or from the files it is made of."""
-    from .settings import load_project
+    from .run.settings import load_project
     from .survey.read import read_survey
     from .survey.recognise import recognised_sources
 
@@ -24,14 +24,14 @@ def survey_of(paths: tuple[Path, ...], crs: str | None, xy_unit: str | None = No
 
 def settings_of(paths: tuple[Path, ...], stage: str) -> dict[str, Any]:
     """Return a stage's settings when the survey is a project file, else none."""
-    from .settings import load_project
+    from .run.settings import load_project
 
     return load_project(paths[0]).stage(stage) if paths[0].suffix == ".toml" else {}
 
 
 def seed_of(paths: tuple[Path, ...]) -> dict[str, int]:
     """Return the seed when the survey is a project file, else none."""
-    from .settings import load_project
+    from .run.settings import load_project
 
     return {"seed": load_project(paths[0]).seed} if paths[0].suffix == ".toml" else {}
 
@@ -44,7 +44,7 @@ def given_options(options: dict[str, Any]) -> dict[str, Any]:
 
 def in_composition(checked: Any, paths: tuple[Path, ...], kind: str | None) -> Any:
     """Return a checked survey with log-ratios, where the command or the project file asks for them."""
-    from .settings import load_project
+    from .run.settings import load_project
     from .survey.cleaning.log_ratios import use_log_ratios
 
     stages = load_project(paths[0]).stages if paths[0].suffix == ".toml" else {}
@@ -120,8 +120,8 @@ def stack_choices_of(paths: tuple[Path, ...], survey: Any, options: dict[str, An
     """Return how a stack is built: as the command says, and where it does not, as the project file does."""
     from dataclasses import replace
 
-    from .prepare import stack_choices
-    from .settings import load_project
+    from .run.settings import load_project
+    from .run.steps import stack_choices
 
     said = {"geology": options["geology"], "faults": options["faults"], **search_of(options, grid)}
     if paths[0].suffix != ".toml":

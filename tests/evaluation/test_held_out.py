@@ -74,8 +74,8 @@ def test_noise_on_test_ground_changes_no_bit_of_a_simple_model(name, rule):
 
 
 def test_screening_does_not_know_the_test_ground():
-    from geomfaf.prepare import screen_in_folds
-    from geomfaf.settings import Project
+    from geomfaf.run.settings import Project
+    from geomfaf.run.steps import screen_in_folds
     from geomfaf.survey.survey import Survey
 
     case = drawn_case()

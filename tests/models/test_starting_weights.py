@@ -14,7 +14,7 @@ from pyproj import CRS
 from safetensors.torch import save_file
 from torch import nn
 
-import geomfaf.project
+import geomfaf.run.run
 from geomfaf.cli import main
 from geomfaf.deliver.layers import write_layers
 from geomfaf.errors import DataError, ModelMismatchError, UsageError
@@ -27,7 +27,7 @@ from geomfaf.models.network.starting_weights import FORMAT, SAFE_TORCH, pinned, 
 from geomfaf.rasters.bands import as_dataarray, bands_of
 from geomfaf.rasters.geotiff import write_raster
 from geomfaf.rasters.grid import Grid
-from geomfaf.settings import Project, load_project
+from geomfaf.run.settings import Project, load_project
 from geomfaf.windows.folds import Folds
 
 CPU = torch.device("cpu")
@@ -225,10 +225,10 @@ def test_other_weights_are_another_training(tmp_path, monkeypatch):
     """Resumable training: neither checkpoints nor a finished model of other starting weights are taken."""
     monkeypatch.setattr("geomfaf.models.network.classifier.CHECKPOINT_SECONDS", -1.0)
     said = []
-    monkeypatch.setattr("geomfaf.project.say", said.append)
+    monkeypatch.setattr("geomfaf.run.run.say", said.append)
     trained = []
-    real = geomfaf.project.train_model
-    monkeypatch.setattr("geomfaf.project.train_model", lambda *a, **k: trained.append(real(*a, **k)) or trained[-1])
+    real = geomfaf.run.run.train_model
+    monkeypatch.setattr("geomfaf.run.run.train_model", lambda *a, **k: trained.append(real(*a, **k)) or trained[-1])
     case = small_case()
     settings = {"dilations": [1, 2], "epochs": 1, "least_steps": 1, "device": "cpu", "weights": str(tmp_path / "start")}
     project = Project(tmp_path, {}, tmp_path / "out", stages={"train": settings})
@@ -236,7 +236,7 @@ def test_other_weights_are_another_training(tmp_path, monkeypatch):
     for seed in (0, 0, 1):
         found = pretrain_network(case.stack, size=8, options=SMALL, steps=1, seed=seed, device="cpu")
         save_pretrained(found, tmp_path / "start", overwrite=True)
-        geomfaf.project._train(project, case.stack, case.windows, case.folds, everything)
+        geomfaf.run.run._train(project, case.stack, case.windows, case.folds, everything)
     assert len(trained) == 2
     assert sum("training skipped" in line for line in said) == 1
     one, other = (model.members[0].classifier.net_.state_dict() for model in trained)
@@ -246,8 +246,8 @@ def test_other_weights_are_another_training(tmp_path, monkeypatch):
 
 
 def test_another_legend_or_crs_is_another_training(tmp_path, monkeypatch):
-    trained, real, case = [], geomfaf.project.train_model, small_case()
-    monkeypatch.setattr("geomfaf.project.train_model", lambda *a, **k: trained.append(1) or real(*a, **k))
+    trained, real, case = [], geomfaf.run.run.train_model, small_case()
+    monkeypatch.setattr("geomfaf.run.run.train_model", lambda *a, **k: trained.append(1) or real(*a, **k))
     settings = {"dilations": [1, 2], "epochs": 1, "least_steps": 1, "device": "cpu"}
     project = Project(tmp_path, {}, tmp_path / "out", stages={"train": settings})
     everything = [list(case.stack["band"].values)] * case.folds.count
@@ -264,7 +264,7 @@ def test_another_legend_or_crs_is_another_training(tmp_path, monkeypatch):
             case.windows.set_crs(32650, allow_override=True),
         ),
     ):
-        geomfaf.project._train(project, stack, windows, folds, everything)
+        geomfaf.run.run._train(project, stack, windows, folds, everything)
     assert len(trained) == 3
 
 

@@ -10,8 +10,8 @@ from click.testing import CliRunner
 
 from geomfaf.cli import main
 from geomfaf.errors import UsageError
-from geomfaf.init import init_project
-from geomfaf.settings import load_project
+from geomfaf.run.settings import load_project
+from geomfaf.run.template import init_project
 from geomfaf.survey.cleaning.check import check_survey
 from geomfaf.survey.cleaning.element_columns import censoring_flags, clean_values, detection_limits
 from geomfaf.survey.cleaning.findings import as_table

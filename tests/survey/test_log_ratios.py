@@ -15,12 +15,12 @@ from geomfaf.cli import main
 from geomfaf.errors import DataError, UsageError
 from geomfaf.evidence.inverse_distance import idw
 from geomfaf.evidence.stack import build_stack
-from geomfaf.init import init_project
 from geomfaf.models.network.encode import fit_encoder
 from geomfaf.rasters.bands import bands_of
 from geomfaf.rasters.geotiff import read_raster
 from geomfaf.rasters.grid import Grid
-from geomfaf.settings import load_project
+from geomfaf.run.settings import load_project
+from geomfaf.run.template import init_project
 from geomfaf.survey.cleaning.check import check_survey
 from geomfaf.survey.cleaning.log_ratios import LOG_RATIO, clr, ilr, pivot_basis, use_log_ratios
 from geomfaf.survey.survey import Survey

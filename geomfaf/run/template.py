@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from .evidence.stack import survey_grid
-from .files import finished_file
-from .survey.cleaning.findings import as_table, require_accepted
-from .survey.element_names import label
-from .survey.read import find_class_column, read_layer, read_survey
-from .survey.recognise import LayerInfo, _recognised, _source, taken_by_shape
-from .survey.survey import Source, Survey
+from ..evidence.stack import survey_grid
+from ..files import finished_file
+from ..survey.cleaning.findings import as_table, require_accepted
+from ..survey.element_names import label
+from ..survey.read import find_class_column, read_layer, read_survey
+from ..survey.recognise import LayerInfo, _recognised, _source, taken_by_shape
+from ..survey.survey import Source, Survey
 
 MANY_CLASSES = 12
 """Deposit columns with up to this many values are offered as a filter."""

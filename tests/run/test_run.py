@@ -13,11 +13,11 @@ import rasterio
 
 import geomfaf
 from geomfaf.errors import DataError, OutputExistsError, UsageError
-from geomfaf.init import init_project
-from geomfaf.project import run_project
 from geomfaf.rasters.bands import grid_of, valid_cells
 from geomfaf.rasters.geotiff import read_raster
-from geomfaf.settings import Project, load_project
+from geomfaf.run.run import run_project
+from geomfaf.run.settings import Project, load_project
+from geomfaf.run.template import init_project
 from geomfaf.synthetic import make_survey, write_survey
 from geomfaf.windows.windows import window_centres
 
@@ -57,7 +57,7 @@ def small_run(tmp_path_factory):
 def test_deposits_without_data_neither_train_nor_test(tmp_path, monkeypatch):
     """Elements alone, and no value farther than 250 m from a sample: many deposits lie on nodata."""
     said = []
-    monkeypatch.setattr("geomfaf.prepare.say", said.append)
+    monkeypatch.setattr("geomfaf.run.steps.say", said.append)
     survey, _ = make_survey("small", seed=0)
     quick = {"evaluate__draws": 1, "evaluate__shifts": 0, "evaluate__baselines": '["extra trees"]'}
     bare = replace(survey, geology=None, faults=None, geology_column=None)

@@ -15,13 +15,13 @@ import geopandas as gpd
 import pandas as pd
 import xarray as xr
 
-from .deliver.figures import draw_curves, draw_scores, draw_stack
-from .deliver.layers import write_findings, write_layers
-from .deliver.report import is_supported, write_summary
-from .deliver.targets import make_cells, make_targets, placed_deposits
-from .errors import OutputExistsError, UsageError
-from .evaluation.evaluate import evaluate_paper_protocol
-from .evaluation.run_evaluation import (
+from ..deliver.figures import draw_curves, draw_scores, draw_stack
+from ..deliver.layers import write_findings, write_layers
+from ..deliver.report import is_supported, write_summary
+from ..deliver.targets import make_cells, make_targets, placed_deposits
+from ..errors import OutputExistsError, UsageError
+from ..evaluation.evaluate import evaluate_paper_protocol
+from ..evaluation.run_evaluation import (
     Assessment,
     assess_map,
     assessment_record,
@@ -29,18 +29,31 @@ from .evaluation.run_evaluation import (
     risk_return_bands,
     with_applicability,
 )
-from .evaluation.verdict import block_lines
-from .evidence.stack import build_stack
-from .files import file_hash, library_versions, write_json, write_table
-from .models.attention import factor_attention
-from .models.baselines import NETWORK
-from .models.fold_models import Model, train_model
-from .models.model_files import load_model, save_model
-from .models.network.devices import choose_device
-from .models.network.starting_weights import pinned
-from .models.network.uncertainty import PASSES, UNCERTAINTIES, require_uncertainty
-from .models.predict import predict_scores
-from .prepare import (
+from ..evaluation.verdict import block_lines
+from ..evidence.stack import build_stack
+from ..files import file_hash, library_versions, write_json, write_table
+from ..models.attention import factor_attention
+from ..models.baselines import NETWORK
+from ..models.fold_models import Model, train_model
+from ..models.model_files import load_model, save_model
+from ..models.network.devices import choose_device
+from ..models.network.starting_weights import pinned
+from ..models.network.uncertainty import PASSES, UNCERTAINTIES, require_uncertainty
+from ..models.predict import predict_scores
+from ..progress import say
+from ..rasters.bands import bands_of, grid_record
+from ..rasters.geotiff import write_raster
+from ..rasters.grid import Grid
+from ..survey.cleaning.check import check_survey
+from ..survey.cleaning.element_columns import detection_limits
+from ..survey.cleaning.findings import require_accepted
+from ..survey.cleaning.log_ratios import use_log_ratios
+from ..survey.formats import hidden_password, is_database
+from ..survey.survey import Survey
+from ..windows.folds import Folds
+from ..windows.variogram import autocorrelation_range
+from .settings import Project
+from .steps import (
     bands_in_folds,
     coarse_stack,
     cut_windows,
@@ -50,19 +63,6 @@ from .prepare import (
     stack_choices,
     training_settings,
 )
-from .progress import say
-from .rasters.bands import bands_of, grid_record
-from .rasters.geotiff import write_raster
-from .rasters.grid import Grid
-from .settings import Project
-from .survey.cleaning.check import check_survey
-from .survey.cleaning.element_columns import detection_limits
-from .survey.cleaning.findings import require_accepted
-from .survey.cleaning.log_ratios import use_log_ratios
-from .survey.formats import hidden_password, is_database
-from .survey.survey import Survey
-from .windows.folds import Folds
-from .windows.variogram import autocorrelation_range
 
 
 def run_project(project: Project, *, overwrite: bool = False) -> Path:

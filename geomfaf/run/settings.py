@@ -9,21 +9,21 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from .deliver.targets import TARGETS_BY, make_targets
-from .errors import UsageError, nearest_name
-from .models.baselines import BASELINES, NETWORK
-from .models.network.options import Training
-from .models.network.uncertainty import UNCERTAINTIES
-from .models.predict import predict_scores
-from .survey.cleaning.check import check_survey
-from .survey.cleaning.log_ratios import use_log_ratios
-from .survey.formats import is_database
-from .survey.read import read_survey
-from .survey.survey import ROLES, Source, Survey
-from .windows.folds import spatial_folds
-from .windows.negatives import draw_windows
-from .windows.screen import screen_elements
-from .windows.windows import tiled_windows
+from ..deliver.targets import TARGETS_BY, make_targets
+from ..errors import UsageError, nearest_name
+from ..models.baselines import BASELINES, NETWORK
+from ..models.network.options import Training
+from ..models.network.uncertainty import UNCERTAINTIES
+from ..models.predict import predict_scores
+from ..survey.cleaning.check import check_survey
+from ..survey.cleaning.log_ratios import use_log_ratios
+from ..survey.formats import is_database
+from ..survey.read import read_survey
+from ..survey.survey import ROLES, Source, Survey
+from ..windows.folds import spatial_folds
+from ..windows.negatives import draw_windows
+from ..windows.screen import screen_elements
+from ..windows.windows import tiled_windows
 
 IDW_OPTIONS = ("minimum", "max_distance", "anisotropy", "errors")
 

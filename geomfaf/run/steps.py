@@ -11,21 +11,21 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from .errors import DataError, UsageError
-from .evidence.geology import study_area_mask
-from .evidence.inverse_distance import IdwOptions
-from .evidence.stack import build_stack, survey_grid
-from .models.network.options import Training, training_options
-from .progress import say
-from .rasters.bands import bands_of, valid_cells
-from .rasters.grid import Grid
+from ..errors import DataError, UsageError
+from ..evidence.geology import study_area_mask
+from ..evidence.inverse_distance import IdwOptions
+from ..evidence.stack import build_stack, survey_grid
+from ..models.network.options import Training, training_options
+from ..progress import say
+from ..rasters.bands import bands_of, valid_cells
+from ..rasters.grid import Grid
+from ..survey.read import read_layer
+from ..survey.survey import Source, Survey
+from ..windows.folds import Folds, spatial_folds
+from ..windows.negatives import DRAWS, draw_seed, draw_windows
+from ..windows.screen import screen_elements
+from ..windows.windows import DEFAULT_SIZE, centred_windows, tiled_windows, window_centres
 from .settings import IDW_OPTIONS, Project
-from .survey.read import read_layer
-from .survey.survey import Source, Survey
-from .windows.folds import Folds, spatial_folds
-from .windows.negatives import DRAWS, draw_seed, draw_windows
-from .windows.screen import screen_elements
-from .windows.windows import DEFAULT_SIZE, centred_windows, tiled_windows, window_centres
 
 FALLBACK_ELEMENTS = 3
 """Elements used when none passes the screening and there is neither geology nor faults."""

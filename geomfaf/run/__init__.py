@@ -1,0 +1,1 @@
+"""Geomfaf.toml goes in, a folder of results comes out."""
