@@ -12,7 +12,7 @@ from PIL import Image
 
 import geomfaf.evaluation.paper_tables
 import geomfaf.models.network.classifier
-from geomfaf.cli import main
+from geomfaf.cli.main import main
 from geomfaf.deliver.layers import write_layers
 from geomfaf.errors import UsageError
 from geomfaf.evaluation.metrics import window_metrics

@@ -9,7 +9,7 @@ import torch
 from builders import small_case
 from click.testing import CliRunner
 
-from geomfaf.cli import main
+from geomfaf.cli.main import main
 from geomfaf.deliver.layers import write_layers
 from geomfaf.models.model_files import load_model
 from geomfaf.models.network.distributed import gather, own_folds

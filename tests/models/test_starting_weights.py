@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 import geomfaf.run.run
-from geomfaf.cli import main
+from geomfaf.cli.main import main
 from geomfaf.deliver.layers import write_layers
 from geomfaf.errors import DataError, ModelMismatchError, UsageError
 from geomfaf.models.model_files import load_model, save_model

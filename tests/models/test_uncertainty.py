@@ -9,7 +9,7 @@ import torch
 from builders import QUICK, small_case, small_model, small_scores
 from click.testing import CliRunner
 
-from geomfaf.cli import main
+from geomfaf.cli.main import main
 from geomfaf.deliver.layers import write_layers
 from geomfaf.errors import UsageError
 from geomfaf.models.model_files import load_model, save_model

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from geomfaf.cli import main
+from geomfaf.cli.main import main
 from geomfaf.errors import UsageError
 from geomfaf.run.settings import load_project
 from geomfaf.run.template import init_project

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from shapely import box
 
-from geomfaf.cli import main
+from geomfaf.cli.main import main
 from geomfaf.errors import DataError, UsageError
 from geomfaf.evidence.inverse_distance import idw
 from geomfaf.evidence.stack import build_stack

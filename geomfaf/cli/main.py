@@ -7,8 +7,10 @@ from typing import Any
 
 import click
 
-from . import __version__
-from .cli_inputs import (
+from .. import __version__
+from ..errors import GeomfafError
+from .evidence_commands import STACK_STAGES
+from .inputs import (
     given_options,
     in_composition,
     print_findings,
@@ -17,10 +19,8 @@ from .cli_inputs import (
     settings_of,
     survey_of,
 )
-from .cli_models import MODEL_STAGES
-from .cli_options import EXISTING, NEW, json_option, log_ratio_option, overwrite_option, seed_option
-from .cli_stack import STACK_STAGES
-from .errors import GeomfafError
+from .model_commands import MODEL_STAGES
+from .options import EXISTING, NEW, json_option, log_ratio_option, overwrite_option, seed_option
 
 
 class _Group(click.Group):
@@ -67,7 +67,7 @@ def main(progress: str) -> None:
                   geomfaf run geomfaf.toml           does everything
     The other commands are the stages of a run, each usable alone.
     """  # noqa: D301  (click wants the backspace itself)
-    from .progress import show_progress
+    from ..progress import show_progress
 
     show_progress(progress)
 
@@ -86,10 +86,10 @@ def demo(folder: Path, size: str, no_run: bool, seed: int, overwrite: bool) -> N
 
     Example: geomfaf demo
     """
-    from .errors import OutputExistsError
-    from .progress import say
-    from .run.template import init_project
-    from .synthetic import make_survey, write_survey
+    from ..errors import OutputExistsError
+    from ..progress import say
+    from ..run.template import init_project
+    from ..synthetic import make_survey, write_survey
 
     if (folder / "survey.gpkg").exists() and not overwrite:
         raise OutputExistsError(f"{folder}/survey.gpkg exists: name another folder or use --overwrite.")
@@ -117,7 +117,7 @@ def init(files: tuple[Path, ...], toml: Path, crs: str | None, xy_unit: str | No
 
     Example: geomfaf init demo/survey.gpkg --toml demo/geomfaf.toml --overwrite
     """
-    from .run.template import init_project
+    from ..run.template import init_project
 
     for line in init_project(files, toml, crs=crs, xy_unit=xy_unit, overwrite=overwrite):
         click.echo(line, err=True)
@@ -136,8 +136,8 @@ def run(project: Path, overwrite: bool) -> None:
 
 
 def _run(toml: Path, overwrite: bool) -> None:
-    from .run.run import run_project
-    from .run.settings import load_project
+    from ..run.run import run_project
+    from ..run.settings import load_project
 
     out = run_project(load_project(toml), overwrite=overwrite)
     for name, what in (
@@ -178,9 +178,9 @@ def check(
 
     Example: geomfaf check demo/survey.gpkg
     """  # fmt: skip
-    from .survey.cleaning.check import check_survey
-    from .survey.cleaning.element_columns import detection_limits
-    from .survey.cleaning.findings import require_accepted
+    from ..survey.cleaning.check import check_survey
+    from ..survey.cleaning.element_columns import detection_limits
+    from ..survey.cleaning.findings import require_accepted
 
     settings = settings_of(survey, "check")
     settings |= {"duplicates": duplicates} if duplicates else {}
@@ -196,7 +196,7 @@ def check(
         click.echo("\nDetection limits (rows), of the elements that have values beyond them:")
         print_table(limits.drop(columns="column"), as_json)
     if out:
-        from .deliver.layers import write_findings
+        from ..deliver.layers import write_findings
 
         write_findings(findings, checked.findings, read.layers(), out, overwrite=overwrite)
     require_accepted(findings)
@@ -227,9 +227,9 @@ def screen(
 
     Example: geomfaf screen demo/survey.gpkg
     """
-    from .survey.cleaning.check import check_survey
-    from .survey.cleaning.findings import require_accepted
-    from .windows.screen import screen_elements
+    from ..survey.cleaning.check import check_survey
+    from ..survey.cleaning.findings import require_accepted
+    from ..windows.screen import screen_elements
 
     checked, findings = check_survey(survey_of(survey, crs), **settings_of(survey, "check"))
     require_accepted(findings)
@@ -239,7 +239,7 @@ def screen(
     click.echo(f'samples within {table.attrs["radius"]:g} m of a deposit are "ore"', err=True)
     print_table(table, as_json)
     if out:
-        from .files import write_table
+        from ..files import write_table
 
         write_table(table, out, overwrite=overwrite)
 
@@ -258,8 +258,8 @@ def experiment(table: str, project: Path, seeds: int, quick: bool, workers: int 
 
     Example: geomfaf experiment table3 demo/geomfaf.toml --quick
     """
-    from .evaluation.paper_tables import run_experiment
-    from .run.settings import load_project
+    from ..evaluation.paper_tables import run_experiment
+    from ..run.settings import load_project
 
     out = load_project(project).out
     run_experiment(table, out, seeds=seeds, quick=quick, workers=workers)

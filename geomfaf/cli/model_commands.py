@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
-from .cli_inputs import layer_of, print_table
-from .cli_options import (
+from ..errors import ModelMismatchError
+from .inputs import layer_of, print_table
+from .options import (
     EXISTING,
     NEW,
     device_option,
@@ -21,7 +22,6 @@ from .cli_options import (
     table_options,
     uncertainty_options,
 )
-from .errors import ModelMismatchError
 
 
 @click.command()
@@ -44,10 +44,10 @@ def pretrain(
 
     Example: geomfaf pretrain demo/stack.tif demo/pretrained
     """
-    from .files import refuse_existing
-    from .models.network.options import training_options
-    from .models.network.pretrain import PRETRAINED, pretrain_network, save_pretrained
-    from .rasters.geotiff import read_raster
+    from ..files import refuse_existing
+    from ..models.network.options import training_options
+    from ..models.network.pretrain import PRETRAINED, pretrain_network, save_pretrained
+    from ..rasters.geotiff import read_raster
 
     refuse_existing(out / PRETRAINED, overwrite)
     options = training_options(backbone=backbone)
@@ -78,15 +78,15 @@ def train(
 
     Example: geomfaf train demo/stack.tif demo/windows.gpkg demo/model
     """
-    from .files import make_folder, refuse_existing, write_table
-    from .models.attention import factor_attention
-    from .models.fold_models import train_model
-    from .models.model_files import save_model
-    from .models.network.distributed import process_group
-    from .models.network.options import training_options
-    from .rasters.bands import grid_of
-    from .rasters.geotiff import read_raster
-    from .windows.folds import read_folds
+    from ..files import make_folder, refuse_existing, write_table
+    from ..models.attention import factor_attention
+    from ..models.fold_models import train_model
+    from ..models.model_files import save_model
+    from ..models.network.distributed import process_group
+    from ..models.network.options import training_options
+    from ..rasters.bands import grid_of
+    from ..rasters.geotiff import read_raster
+    from ..windows.folds import read_folds
 
     for name in ("model.json", "weights.safetensors", "partners.safetensors", "attention.csv"):
         refuse_existing(out / name, overwrite)
@@ -117,10 +117,10 @@ def predict(stack: Path, model: Path, out: Path, device: str, overwrite: bool, *
 
     Example: geomfaf predict demo/stack.tif demo/model demo/scores.tif
     """
-    from .files import refuse_existing
-    from .models.model_files import load_model
-    from .models.predict import predict_scores
-    from .rasters.geotiff import read_raster, require_geotiff, write_raster
+    from ..files import refuse_existing
+    from ..models.model_files import load_model
+    from ..models.predict import predict_scores
+    from ..rasters.geotiff import read_raster, require_geotiff, write_raster
 
     refuse_existing(out, overwrite)
     require_geotiff(out)
@@ -151,12 +151,12 @@ def weights(
 
     Example: geomfaf weights demo/stack.tif demo/survey.gpkg
     """
-    from .errors import UsageError, nearest_name
-    from .files import refuse_existing
-    from .models.weights_of_evidence import METHODS, weigh_evidence
-    from .progress import say
-    from .rasters.bands import grid_of
-    from .rasters.geotiff import read_raster, require_geotiff, write_raster
+    from ..errors import UsageError, nearest_name
+    from ..files import refuse_existing
+    from ..models.weights_of_evidence import METHODS, weigh_evidence
+    from ..progress import say
+    from ..rasters.bands import grid_of
+    from ..rasters.geotiff import read_raster, require_geotiff, write_raster
 
     if out:
         refuse_existing(out, overwrite)
@@ -208,12 +208,12 @@ def evaluate(
     """
     import pandas as pd
 
-    from .deliver.report import map_rows, window_rows
-    from .evaluation.evaluate import evaluate_model, evaluate_paper_protocol
-    from .files import write_table
-    from .models.model_files import load_model
-    from .rasters.geotiff import read_raster
-    from .windows.folds import read_folds
+    from ..deliver.report import map_rows, window_rows
+    from ..evaluation.evaluate import evaluate_model, evaluate_paper_protocol
+    from ..files import write_table
+    from ..models.model_files import load_model
+    from ..rasters.geotiff import read_raster
+    from ..windows.folds import read_folds
 
     bands, trained = read_raster(stack), load_model(model)
     trained.require_stack(bands)
@@ -263,11 +263,11 @@ def targets(
 
     Example: geomfaf targets demo/scores.tif demo/survey.gpkg demo/targets.gpkg --faults demo/survey.gpkg
     """
-    from .deliver.layers import write_layers
-    from .deliver.targets import make_cells, make_targets, placed_deposits
-    from .files import refuse_existing, write_table
-    from .rasters.bands import grid_of
-    from .rasters.geotiff import read_raster
+    from ..deliver.layers import write_layers
+    from ..deliver.targets import make_cells, make_targets, placed_deposits
+    from ..files import refuse_existing, write_table
+    from ..rasters.bands import grid_of
+    from ..rasters.geotiff import read_raster
 
     for path in (out, out.with_suffix(".csv")):
         refuse_existing(path, overwrite)

@@ -13,7 +13,7 @@ from builders import make_grid, make_stack, points_in, scattered_cells
 from click.testing import CliRunner
 from shapely import Point
 
-from geomfaf.cli import main
+from geomfaf.cli.main import main
 from geomfaf.rasters.geotiff import read_raster, write_raster
 
 STAGES = "check screen grid rasterize stack windows pretrain train evaluate predict targets".split()

@@ -8,14 +8,14 @@ from typing import Any
 
 import click
 
-from .errors import DataError, UsageError
+from ..errors import DataError, UsageError
 
 
 def survey_of(paths: tuple[Path, ...], crs: str | None, xy_unit: str | None = None) -> Any:
     """Read a survey from a project file, or from the files it is made of."""
-    from .run.settings import load_project
-    from .survey.read import read_survey
-    from .survey.recognise import recognised_sources
+    from ..run.settings import load_project
+    from ..survey.read import read_survey
+    from ..survey.recognise import recognised_sources
 
     if paths[0].suffix == ".toml":
         return load_project(paths[0]).read()
@@ -24,14 +24,14 @@ def survey_of(paths: tuple[Path, ...], crs: str | None, xy_unit: str | None = No
 
 def settings_of(paths: tuple[Path, ...], stage: str) -> dict[str, Any]:
     """Return a stage's settings when the survey is a project file, else none."""
-    from .run.settings import load_project
+    from ..run.settings import load_project
 
     return load_project(paths[0]).stage(stage) if paths[0].suffix == ".toml" else {}
 
 
 def seed_of(paths: tuple[Path, ...]) -> dict[str, int]:
     """Return the seed when the survey is a project file, else none."""
-    from .run.settings import load_project
+    from ..run.settings import load_project
 
     return {"seed": load_project(paths[0]).seed} if paths[0].suffix == ".toml" else {}
 
@@ -44,8 +44,8 @@ def given_options(options: dict[str, Any]) -> dict[str, Any]:
 
 def in_composition(checked: Any, paths: tuple[Path, ...], kind: str | None) -> Any:
     """Return a checked survey with log-ratios, where the command or the project file asks for them."""
-    from .run.settings import load_project
-    from .survey.cleaning.log_ratios import use_log_ratios
+    from ..run.settings import load_project
+    from ..survey.cleaning.log_ratios import use_log_ratios
 
     stages = load_project(paths[0]).stages if paths[0].suffix == ".toml" else {}
     if kind is None and "composition" not in stages:
@@ -56,9 +56,9 @@ def in_composition(checked: Any, paths: tuple[Path, ...], kind: str | None) -> A
 
 def source_of(path: Path, options: dict[str, Any], role: str) -> Any:
     """Return the source of one layer: as named, the only one, or the one that looks like its role."""
-    from .survey.formats import is_table
-    from .survey.recognise import list_layers, recognise_layers
-    from .survey.survey import Source
+    from ..survey.formats import is_table
+    from ..survey.recognise import list_layers, recognise_layers
+    from ..survey.survey import Source
 
     named: dict[str, Any] = {key: options.get(key) for key in ("layer", "x", "y", "crs", "xy_unit")}
     if named["layer"] is None and not is_table(path):
@@ -73,8 +73,8 @@ def source_of(path: Path, options: dict[str, Any], role: str) -> Any:
 
 def layer_of(path: Path, options: dict[str, Any], role: str, crs: Any = None) -> Any:
     """Read one layer into a metric CRS and clean its geometry, saying what was done."""
-    from .survey.cleaning.check import clean_layer
-    from .survey.read import metric_layer
+    from ..survey.cleaning.check import clean_layer
+    from ..survey.read import metric_layer
 
     cleaned, findings = clean_layer(role, metric_layer(source_of(path, options, role), crs))
     say_findings(findings)
@@ -85,8 +85,8 @@ def layer_of(path: Path, options: dict[str, Any], role: str, crs: Any = None) ->
 
 def grid_for(layer: Any, options: dict[str, Any]) -> Any:
     """Return the grid asked for: that of a raster, or bounds and cell."""
-    from .rasters.geotiff import raster_grid
-    from .rasters.grid import Grid, default_cell_size
+    from ..rasters.geotiff import raster_grid
+    from ..rasters.grid import Grid, default_cell_size
 
     if options.get("like"):
         ground = raster_grid(options["like"])
@@ -99,7 +99,7 @@ def grid_for(layer: Any, options: dict[str, Any]) -> Any:
 
 def search_of(options: dict[str, Any], grid: Any) -> dict[str, Any]:
     """Return what the interpolation takes from a command's options."""
-    from .evidence.inverse_distance import IdwOptions
+    from ..evidence.inverse_distance import IdwOptions
 
     lines = layer_of(options["barriers"], {}, "faults", grid.crs) if options["barriers"] else None
     neighbours = options["neighbours"]
@@ -120,8 +120,8 @@ def stack_choices_of(paths: tuple[Path, ...], survey: Any, options: dict[str, An
     """Return how a stack is built: as the command says, and where it does not, as the project file does."""
     from dataclasses import replace
 
-    from .run.settings import load_project
-    from .run.steps import stack_choices
+    from ..run.settings import load_project
+    from ..run.steps import stack_choices
 
     said = {"geology": options["geology"], "faults": options["faults"], **search_of(options, grid)}
     if paths[0].suffix != ".toml":
@@ -139,7 +139,7 @@ def stack_choices_of(paths: tuple[Path, ...], survey: Any, options: dict[str, An
 
 def output_of(path: Path, scheduler: str | None, overwrite: bool) -> dict[str, Any]:
     """Return where and how a raster is written: as a COG unless it is a Zarr store."""
-    from .rasters.stream import check_target
+    from ..rasters.stream import check_target
 
     cog = path.suffix != ".zarr"
     check_target(path, overwrite=overwrite, cog=cog)
@@ -158,7 +158,7 @@ def print_table(table: Any, as_json: bool) -> None:
     if as_json:
         import json
 
-        from .files import plain_values
+        from ..files import plain_values
 
         click.echo(json.dumps(plain_values(table.to_dict("records")), ensure_ascii=False))
         return

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from .cli_inputs import (
+from ..errors import DataError
+from .inputs import (
     grid_for,
     in_composition,
     layer_of,
@@ -20,7 +21,7 @@ from .cli_inputs import (
     survey_of,
     whole_number,
 )
-from .cli_options import (
+from .options import (
     EXISTING,
     NEW,
     grid_options,
@@ -32,7 +33,6 @@ from .cli_options import (
     seed_option,
     table_options,
 )
-from .errors import DataError
 
 
 @click.command()
@@ -60,9 +60,9 @@ def grid(
 
     Example: geomfaf grid demo/survey.gpkg demo/grid.tif --elements Au_ppb,Cu_ppm --cell 100
     """
-    from .evidence.inverse_distance import idw_to_file
-    from .survey.cleaning.check import clean_samples
-    from .survey.read import metric_layer, select_elements
+    from ..evidence.inverse_distance import idw_to_file
+    from ..survey.cleaning.check import clean_samples
+    from ..survey.read import metric_layer, select_elements
 
     output = output_of(out, scheduler, overwrite)
     layer = metric_layer(source_of(samples, options, "samples"))
@@ -97,7 +97,7 @@ def rasterize(
 
     Example: geomfaf rasterize demo/survey.gpkg demo/distance.tif --kind distance --layer faults
     """
-    from .evidence.stack import vector_to_file
+    from ..evidence.stack import vector_to_file
 
     output = output_of(out, scheduler, overwrite)
     role = "geology" if kind == "geology" else "faults"
@@ -139,10 +139,10 @@ def stack(
 
     Example: geomfaf stack demo/survey.gpkg demo/stack.tif --elements Ag_ppb,Au_ppb,Cu_ppm --cell 100
     """
-    from .evidence.stack import stack_to_file, survey_grid
-    from .survey.cleaning.check import check_survey
-    from .survey.cleaning.findings import require_accepted
-    from .survey.read import select_elements
+    from ..evidence.stack import stack_to_file, survey_grid
+    from ..survey.cleaning.check import check_survey
+    from ..survey.cleaning.findings import require_accepted
+    from ..survey.read import select_elements
 
     output = output_of(out, scheduler, overwrite)
     checked, findings = check_survey(survey_of(survey, crs), **settings_of(survey, "check"))
@@ -183,16 +183,16 @@ def windows(
 
     Example: geomfaf windows demo/stack.tif demo/survey.gpkg demo/windows.gpkg
     """
-    from .deliver.layers import write_layers
-    from .files import refuse_existing
-    from .rasters.bands import grid_of, valid_cells
-    from .rasters.geotiff import read_raster
-    from .survey.read import read_layer
-    from .survey.survey import Source
-    from .windows.folds import prove_leak_free, spatial_folds
-    from .windows.negatives import draw_windows
-    from .windows.variogram import autocorrelation_range
-    from .windows.windows import centred_windows, tiled_windows
+    from ..deliver.layers import write_layers
+    from ..files import refuse_existing
+    from ..rasters.bands import grid_of, valid_cells
+    from ..rasters.geotiff import read_raster
+    from ..survey.read import read_layer
+    from ..survey.survey import Source
+    from ..windows.folds import prove_leak_free, spatial_folds
+    from ..windows.negatives import draw_windows
+    from ..windows.variogram import autocorrelation_range
+    from ..windows.windows import centred_windows, tiled_windows
 
     refuse_existing(out, overwrite)
     bands = read_raster(stack)
