@@ -2,10 +2,10 @@
 
     python benchmarks/check.py [samples]      a million samples of forty elements by default
 
-The table is CSV: numbers of three digits as text, a tenth of the cells dirty (limits, words for missing, zeros,
-negatives, codes, units, decimal commas), every element in another mixture. Reading, parsing and checking run in a
-process of their own, whose peak of memory is taken. The result goes to ``docs/benchmarks/check.csv`` and into
-``docs/ingest.md``.
+The table is CSV: numbers of three digits as text, a tenth of the cells dirty (limits, words for
+missing, zeros, negatives, codes, units, decimal commas), every element in another mixture. Reading,
+parsing and checking run in a process of their own, whose peak of memory is taken. The result goes
+to ``docs/benchmarks/check.csv`` and into ``docs/ingest.md``.
 """
 
 from __future__ import annotations
@@ -25,12 +25,13 @@ import numpy as np
 import pandas as pd
 
 ELEMENTS = (
-    "Ag Al As Au Ba Be Bi Ca Cd Ce Co Cr Cs Cu Fe Ga Ge Hf Hg In K La Li Mg Mn Mo Na Nb Ni P Pb Rb Sb Sc Se Sn Sr Th "
-    "Ti Zn"
+    "Ag Al As Au Ba Be Bi Ca Cd Ce Co Cr Cs Cu Fe Ga Ge Hf Hg In K La Li Mg Mn Mo Na Nb Ni P Pb Rb"
+    " Sb Sc Se Sn Sr Th Ti Zn"
 ).split()
-DIRT = ("<0.05 |< 5|<0,5|n.a.|-|bdl|>10000|-9999|-0.02|-0.05|0||tr|5 ppm|not analysed|B.D.L.|12,5|1 234|N/A|x3").split(
-    "|"
-)
+DIRT = (
+    "<0.05 |< 5|<0,5|n.a.|-|bdl|>10000|-9999|-0.02|-0.05|0||tr|5 ppm|not analysed|B.D.L.|12,5|1"
+    " 234|N/A|x3"
+).split("|")
 DIRTY = 0.1
 OUT = Path(__file__).parent.parent / "docs" / "benchmarks"
 
@@ -49,7 +50,9 @@ def write_table(path: Path, samples: int, seed: int = 0) -> None:
         table[f"{element}_ppm"] = cells
     pd.DataFrame(table).to_csv(path, index=False)
     picks = rng.integers(0, samples, 40)
-    pd.DataFrame({"x": table["x"][picks], "y": table["y"][picks]}).to_csv(path.with_name("deposits.csv"), index=False)
+    pd.DataFrame({"x": table["x"][picks], "y": table["y"][picks]}).to_csv(
+        path.with_name("deposits.csv"), index=False
+    )
 
 
 def measure(folder: Path) -> dict[str, object]:
@@ -58,8 +61,11 @@ def measure(folder: Path) -> dict[str, object]:
     from geomfaf.survey.read import read_survey
     from geomfaf.survey.survey import Source
 
-    started, processor = time.perf_counter(), time.process_time()
-    sources = {role: Source(folder / f"{role}.csv", crs="EPSG:32650") for role in ("samples", "deposits")}
+    started = time.perf_counter()
+    processor = time.process_time()
+    sources = {
+        role: Source(folder / f"{role}.csv", crs="EPSG:32650") for role in ("samples", "deposits")
+    }
     survey = read_survey(sources)
     read = time.perf_counter()
     checked, findings = check_survey(survey)
@@ -98,7 +104,10 @@ def main() -> None:
     (OUT / "check.md").write_text(text + "\n", encoding="utf-8")
     page = OUT.parent / "ingest.md"
     marks = re.compile(r"(<!-- check -->\n).*?(<!-- /check -->)", re.DOTALL)
-    page.write_text(marks.sub(lambda m: f"{m[1]}{text}\n{m[2]}", page.read_text(encoding="utf-8")), encoding="utf-8")
+    page.write_text(
+        marks.sub(lambda m: f"{m[1]}{text}\n{m[2]}", page.read_text(encoding="utf-8")),
+        encoding="utf-8",
+    )
 
 
 if __name__ == "__main__":

@@ -1,12 +1,14 @@
-"""Measure choices of the network on several surveys, and what they are worth on a survey that had no say in them.
+"""Measure choices of the network on several surveys, and what they are worth on a survey that had
+no say in them.
 
     python benchmarks/choices.py [--areas ../shared/areas] [--folder skill/choices] [--draws 1]
 
-Every choice is trained on the same folds, windows and seeds of six surveys: three synthetic ones and three real areas.
-Its figure on a survey is the held-out map AUC, of the deposits against 1,500 random valid cells, each scored by the
-window centred on it, minus that of the extra trees. "Chosen without it" is the nested figure: for each survey the
-choice is the one that did best on the *other* five, so no block that tests it had a say. Every finished figure is one
-line of choices.jsonl: the measurement goes on where it stopped. The table goes to docs/benchmarks.
+Every choice is trained on the same folds, windows and seeds of six surveys: three synthetic ones
+and three real areas. Its figure on a survey is the held-out map AUC, of the deposits against 1,500
+random valid cells, each scored by the window centred on it, minus that of the extra trees. "Chosen
+without it" is the nested figure: for each survey the choice is the one that did best on the *other*
+five, so no block that tests it had a say. Every finished figure is one line of choices.jsonl: the
+measurement goes on where it stopped. The table goes to docs/benchmarks.
 """
 
 from __future__ import annotations
@@ -44,10 +46,14 @@ NETWORKS: dict[str, Training] = {
     "middle, 40 steps": training_options("mfaf", view=0.5, **FAST),
     "middle, 20 steps": training_options("mfaf", view=0.5, least_steps=20, **FAST),
     "middle, 40 steps, dropout 0.3": training_options("mfaf", view=0.5, dropout=0.3, **FAST),
-    "middle, 40 steps, weight decay 0.1": training_options("mfaf", view=0.5, weight_decay=0.1, **FAST),
+    "middle, 40 steps, weight decay 0.1": training_options(
+        "mfaf", view=0.5, weight_decay=0.1, **FAST
+    ),
     "middle, 40 steps, rate 0.0005": training_options("mfaf", view=0.5, learning_rate=5e-4),
     "middle, 40 steps, rate 0.0003": training_options("mfaf", view=0.5, learning_rate=3e-4),
-    "middle, 40 steps, SGD": training_options("mfaf", view=0.5, optimiser="sgd", learning_rate=0.02),
+    "middle, 40 steps, SGD": training_options(
+        "mfaf", view=0.5, optimiser="sgd", learning_rate=0.02
+    ),
     "middle, 40 steps, no distillation": training_options("mfaf", view=0.5, beta=0.0, **FAST),
     "middle, 40 steps, pretrained": training_options("mfaf", view=0.5, pretrain=200, **FAST),
     "plain network, middle, 40 steps": training_options("mfaf", view=0.5, network="plain", **FAST),
@@ -88,21 +94,29 @@ def measure(case: Case, draw: int, done: set[str]) -> dict[str, dict[str, float]
 
 
 def table(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return one row a choice: difference of its AUC to the extra trees' on each survey, and the nested figure."""
+    """Return one row a choice: difference of its AUC to the extra trees' on each survey, and the
+    nested figure.
+    """
     order = [survey for survey in SURVEYS if survey in set(rows["survey"])]
-    auc, capture = (rows.pivot_table(index="choice", columns="survey", values=v)[order] for v in ("auc", "capture"))
+    auc, capture = (
+        rows.pivot_table(index="choice", columns="survey", values=v)[order]
+        for v in ("auc", "capture")
+    )
     gain = (auc - auc.loc["extra trees"]).loc[[*MODELS, *NETWORKS, *JOINED]]
     caught = (capture - capture.loc["extra trees"]).loc[gain.index]
     gain.loc["**chosen without it**"] = [
         gain.loc[gain.drop(columns=survey).mean(axis=1).idxmax(), survey] for survey in auc.columns
     ]
     caught.loc["**chosen without it**"] = [
-        caught.loc[gain.iloc[:-1].drop(columns=survey).mean(axis=1).idxmax(), survey] for survey in auc.columns
+        caught.loc[gain.iloc[:-1].drop(columns=survey).mean(axis=1).idxmax(), survey]
+        for survey in auc.columns
     ]
     result = gain.map(lambda value: f"{value:+.3f}")
     result["mean"] = gain.mean(axis=1).map(lambda value: f"{value:+.4f}")
     result["in best 10 %"] = caught.mean(axis=1).map(lambda value: f"{value:+.3f}")
-    head = pd.DataFrame([auc.loc["extra trees"].map(lambda value: f"{value:.3f}")], index=["extra trees, AUC"])
+    head = pd.DataFrame(
+        [auc.loc["extra trees"].map(lambda value: f"{value:.3f}")], index=["extra trees, AUC"]
+    )
     return pd.concat([head, result]).fillna("").rename_axis("choice").reset_index()
 
 
@@ -122,9 +136,9 @@ def main() -> None:
                 kept.add(**at, choice=name, auc=found["auc"], capture=found["capture_10"])
     cells = grid_of(case_of(SURVEYS[0], chosen.areas, chosen.folder, chosen.draws).stack).size
     note = (
-        f"Held-out map AUC minus that of the extra trees, mean of {chosen.draws} draws of barren windows and seeds; a "
-        f"map of {cells:,} cells is judged at its deposits and {GROUND:,} other cells. `middle`: the network looks at "
-        "the middle half of the window."
+        f"Held-out map AUC minus that of the extra trees, mean of {chosen.draws} draws of barren"
+        f" windows and seeds; a map of {cells:,} cells is judged at its deposits and {GROUND:,}"
+        " other cells. `middle`: the network looks at the middle half of the window."
     )
     write(table(pd.DataFrame(kept.rows)), "choices", note)
 

@@ -1,10 +1,11 @@
 """Measure geomfaf's interpolation against its peers, and write down what was measured.
 
-    python benchmarks/idw.py processes      whole processes, files read and written; answers compared
-    python benchmarks/idw.py computations   the computation alone, in memory; answers compared
-    python benchmarks/idw.py growth         cost against samples, cells, neighbours and bands; a figure
-    python benchmarks/idw.py scale          10,000 x 10,000 and 20,000 x 20,000 cells: time and memory
-    python benchmarks/idw.py cold           first run with compilation against a cached one
+    python benchmarks/idw.py processes      whole processes, files read and written; answers
+    compared python benchmarks/idw.py computations   the computation alone, in memory; answers
+    compared python benchmarks/idw.py growth         cost against samples, cells, neighbours and
+    bands; a figure python benchmarks/idw.py scale          10,000 x 10,000 and 20,000 x 20,000
+    cells: time and memory python benchmarks/idw.py cold           first run with compilation
+    against a cached one
 
 Tables (CSV and Markdown) go to ``docs/benchmarks`` and into ``docs/gridding.md``. Tools take turns
 within one run, the fastest of the repeats counts, and ratios are of figures of the same run:
@@ -23,6 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -35,7 +37,8 @@ from geomfaf.evidence.inverse_distance import IdwOptions, idw
 from geomfaf.rasters.blocks import cores
 from geomfaf.rasters.grid import Grid
 
-SAMPLES, CELLS = 7_512, 1_560
+SAMPLES = 7_512
+CELLS = 1_560
 OUT = Path(__file__).parent.parent / "docs" / "benchmarks"
 
 # Name, neighbours, radius, the peers that can do it.
@@ -61,13 +64,16 @@ def timed(call: Callable[[], object]) -> tuple[float, object]:
 
 
 def take_turns(calls: dict[str, Callable[[], np.ndarray]], repeats: int) -> tuple[dict, dict]:
-    """Run all calls one after the other, ``repeats`` times over; return least seconds and last results."""
+    """Run all calls one after the other, ``repeats`` times over; return least seconds and last
+    results.
+    """
     seconds: dict[str, float] = {}
     results: dict[str, np.ndarray] = {}
     broken: set[str] = set()
     for turn in range(repeats):
         for name, call in calls.items():
-            # What takes minutes is run once: its repeats would differ by less than its distance to the others.
+            # What takes minutes is run once: its repeats would differ by less than its distance to
+            # the others.
             if name in broken or (turn and seconds[name] > 30):
                 continue
             try:
@@ -85,17 +91,24 @@ def disagreement(reference: np.ndarray, other: np.ndarray) -> tuple[float, float
     """Return the 99.9th percentile and the largest relative difference where both have a value."""
     difference = np.abs(np.asarray(other, float) / np.asarray(reference, float) - 1)
     difference = difference[np.isfinite(difference)]
-    return (float(np.quantile(difference, 0.999)), float(difference.max())) if len(difference) else (np.nan, np.nan)
+    return (
+        (float(np.quantile(difference, 0.999)), float(difference.max()))
+        if len(difference)
+        else (np.nan, np.nan)
+    )
 
 
 def whole_processes(repeats: int) -> list[dict]:
     """Measure whole processes: start, read points, interpolate eight bands, write files."""
-    rows, grid = [], survey_grid(CELLS)
+    rows = []
+    grid = survey_grid(CELLS)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_layers(folder, SAMPLES)
         for job, (neighbours, radius, tools) in JOBS.items():
-            calls = {"geomfaf": lambda k=neighbours, r=radius: peers.geomfaf_process(folder, grid, k, r)}
+            calls = {
+                "geomfaf": lambda k=neighbours, r=radius: peers.geomfaf_process(folder, grid, k, r)
+            }
             for tool in tools:
                 program, call = peers.PROCESSES[tool]
                 if peers.available(program):
@@ -114,10 +127,13 @@ def whole_processes(repeats: int) -> list[dict]:
 
 def computations(repeats: int) -> list[dict]:
     """Measure the computation alone, eight bands in memory."""
-    rows, grid = [], survey_grid(CELLS)
+    rows = []
+    grid = survey_grid(CELLS)
     xy, values = clustered_points(SAMPLES)
     for job, (neighbours, radius, _) in JOBS.items():
-        calls = {"geomfaf": lambda k=neighbours, r=radius: idw(xy, values, grid, neighbours=k, radius=r)}
+        calls = {
+            "geomfaf": lambda k=neighbours, r=radius: idw(xy, values, grid, neighbours=k, radius=r)
+        }
         for tool, (package, call) in peers.COMPUTATIONS.items():
             able = neighbours is not None and not (tool == "scikit-learn" and radius)
             if able and peers.available(package):
@@ -135,7 +151,9 @@ def computations(repeats: int) -> list[dict]:
 
 
 def growth(repeats: int) -> pd.DataFrame:
-    """Measure how the computation grows with one quantity at a time, for k = 12 and for all samples."""
+    """Measure how the computation grows with one quantity at a time, for k = 12 and for all
+    samples.
+    """
     series = {
         "samples": [1_000, 3_000, 10_000, 30_000, 100_000, 300_000],
         "cells": [250, 500, 1_000, 2_000, 4_000],
@@ -153,9 +171,13 @@ def growth(repeats: int) -> pd.DataFrame:
                     continue
                 search = {"neighbours": case["neighbours"] if method == "k nearest" else None}
                 search["options"] = IdwOptions(engine="numba")
-                call = lambda: idw(xy, values[: case["bands"]], survey_grid(case["cells"]), **search)  # noqa: B023, E731
+                call = partial(
+                    idw, xy, values[: case["bands"]], survey_grid(case["cells"]), **search
+                )
                 spent = min(timed(call)[0] for _ in range(repeats))
-                rows.append({"quantity": quantity, "number": number, "method": method, "seconds": spent})
+                rows.append(
+                    {"quantity": quantity, "number": number, "method": method, "seconds": spent}
+                )
                 print(rows[-1], file=sys.stderr, flush=True)
     return pd.DataFrame(rows)
 
@@ -168,7 +190,12 @@ def draw_growth(table: pd.DataFrame, path: Path) -> None:
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(1, 4, figsize=(13, 3.4), sharey=True, layout="constrained")
-    labels = {"samples": "samples", "cells": "cells a side", "neighbours": "neighbours k", "bands": "bands"}
+    labels = {
+        "samples": "samples",
+        "cells": "cells a side",
+        "neighbours": "neighbours k",
+        "bands": "bands",
+    }
     for axis, (quantity, part) in zip(axes, table.groupby("quantity", sort=False), strict=True):
         for method, marker in (("k nearest", "o-"), ("all samples", "s--")):
             line = part[part["method"] == method]
@@ -178,20 +205,27 @@ def draw_growth(table: pd.DataFrame, path: Path) -> None:
         axis.grid(alpha=0.3, which="both")
     axes[0].set_ylabel("seconds")
     axes[0].legend(frameon=False)
-    figure.suptitle(f"Otherwise {SAMPLES:,} samples, 1,000 x 1,000 cells, k = 12, {BANDS} bands", fontsize=10)
+    figure.suptitle(
+        f"Otherwise {SAMPLES:,} samples, 1,000 x 1,000 cells, k = 12, {BANDS} bands", fontsize=10
+    )
     figure.savefig(path, metadata={"Date": None})
     pyplot.close(figure)
 
 
 def scale_runs() -> pd.DataFrame:
     """Measure time and peak memory of two large files, each in a process of its own."""
-    rows, script = [], Path(__file__).with_name("run_geomfaf.py")
+    rows = []
+    script = Path(__file__).with_name("run_geomfaf.py")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for samples, cells in ((100_000, 10_000), (1_000_000, 20_000)):
             as_layer(*clustered_points(samples)).to_file(folder / "points.gpkg", layer="points")
-            report, out = folder / "report.json", folder / "out.tif"
-            peers.run([sys.executable, script, folder / "points.gpkg", out, cells, 12, "none", report], timeout=7200)
+            report = folder / "report.json"
+            out = folder / "out.tif"
+            peers.run(
+                [sys.executable, script, folder / "points.gpkg", out, cells, 12, "none", report],
+                timeout=7200,
+            )
             figures = json.loads(report.read_text())
             for kind in ("seconds", "core_seconds"):
                 figures[f"{kind}_per_million_cells"] = figures[kind] / cells**2 * 1e6
@@ -203,13 +237,22 @@ def scale_runs() -> pd.DataFrame:
 
 def cold_starts(repeats: int) -> pd.DataFrame:
     """Measure whole processes with an empty and with a filled cache of compiled kernels."""
-    rows, script = [], Path(__file__).with_name("run_geomfaf.py")
+    rows = []
+    script = Path(__file__).with_name("run_geomfaf.py")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_layers(folder, SAMPLES)
         for job in ("k = 12", "all samples"):
             neighbours = JOBS[job][0] or "none"
-            command = [sys.executable, script, folder / "points.gpkg", folder / "out.tif", CELLS, neighbours, "none"]
+            command = [
+                sys.executable,
+                script,
+                folder / "points.gpkg",
+                folder / "out.tif",
+                CELLS,
+                neighbours,
+                "none",
+            ]
             seconds = {"cold": np.inf, "cached": np.inf}
             for turn in range(repeats):
                 environment = {**os.environ, "NUMBA_CACHE_DIR": str(folder / f"{neighbours}{turn}")}
@@ -217,7 +260,9 @@ def cold_starts(repeats: int) -> pd.DataFrame:
                     started = time.perf_counter()
                     subprocess.run([str(part) for part in command], env=environment, check=True)
                     seconds[state] = min(seconds[state], time.perf_counter() - started)
-            rows.append({"job": job, **seconds, "more when cold": seconds["cold"] - seconds["cached"]})
+            rows.append(
+                {"job": job, **seconds, "more when cold": seconds["cold"] - seconds["cached"]}
+            )
             print(rows[-1], file=sys.stderr, flush=True)
     return pd.DataFrame(rows)
 
@@ -228,7 +273,15 @@ def machine() -> str:
     if Path("/proc/cpuinfo").exists():
         names = re.findall(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text())
         model = names[0] if names else model
-    packages = ["numpy", "scipy", "numba", "rasterio", "pykdtree", "scikit-learn", "whitebox-workflows"]
+    packages = [
+        "numpy",
+        "scipy",
+        "numba",
+        "rasterio",
+        "pykdtree",
+        "scikit-learn",
+        "whitebox-workflows",
+    ]
     versions = []
     for package in packages:
         try:
@@ -252,7 +305,8 @@ def write(table: pd.DataFrame, name: str, note: str) -> None:
     body = "\n".join(f"| {line} |" for line in lines)
     body = f"{body}\n\n{note} Measured on {machine()}.\n"
     (OUT / f"{name}.md").write_text(body, encoding="utf-8")
-    begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+    begin = f"<!-- {name} -->\n"
+    end = f"<!-- /{name} -->"
     for page in (OUT.parent / "gridding.md", OUT.parent / "training.md"):
         before, _, rest = page.read_text(encoding="utf-8").partition(begin)
         if rest:
@@ -261,7 +315,9 @@ def write(table: pd.DataFrame, name: str, note: str) -> None:
 
 def main() -> None:
     """Run one of the benchmarks."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("what", choices=["processes", "computations", "growth", "scale", "cold"])
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
@@ -270,14 +326,18 @@ def main() -> None:
         note = f"{survey} Tools that grid one band a run count {BANDS} times."
         write(pd.DataFrame(whole_processes(arguments.repeats)), "processes", note)
     elif arguments.what == "computations":
-        note = f"{survey} xarray-spatial has no interpolation of points, scikit-learn's has no radius."
+        note = (
+            f"{survey} xarray-spatial has no interpolation of points, scikit-learn's has no radius."
+        )
         write(pd.DataFrame(computations(arguments.repeats)), "computations", note)
     elif arguments.what == "growth":
         table = growth(arguments.repeats)
         write(table, "growth", "Computation only.")
         draw_growth(table, OUT / "growth.svg")
     elif arguments.what == "scale":
-        write(scale_runs(), "scale", "k = 12, tiled GeoTIFF with zstd level 1, whole bands written.")
+        write(
+            scale_runs(), "scale", "k = 12, tiled GeoTIFF with zstd level 1, whole bands written."
+        )
     else:
         write(cold_starts(arguments.repeats), "cold", "Whole process, eight bands.")
 

@@ -27,7 +27,13 @@ CHUNK = 200_000
 
 def run(command: list[object], timeout: float = 900) -> None:
     """Run a tool quietly; its output is shown when it fails."""
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=timeout, check=False)
+    done = subprocess.run(
+        [str(part) for part in command],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
     if done.returncode:
         raise RuntimeError(f"{command[0]} failed: {(done.stderr or done.stdout)[-500:]}")
 
@@ -38,14 +44,29 @@ def first_band(path: Path) -> np.ndarray:
         return source.read(1, masked=True).astype(float).filled(np.nan)
 
 
-def geomfaf_process(folder: Path, grid: Grid, neighbours: int | None, radius: float | None) -> np.ndarray:
+def geomfaf_process(
+    folder: Path, grid: Grid, neighbours: int | None, radius: float | None
+) -> np.ndarray:
     """Eight bands in one process."""
-    script, out = Path(__file__).with_name("run_geomfaf.py"), folder / "geomfaf.tif"
-    run([sys.executable, script, folder / "points.gpkg", out, grid.width, neighbours or "none", radius or "none"])
+    script = Path(__file__).with_name("run_geomfaf.py")
+    out = folder / "geomfaf.tif"
+    run(
+        [
+            sys.executable,
+            script,
+            folder / "points.gpkg",
+            out,
+            grid.width,
+            neighbours or "none",
+            radius or "none",
+        ]
+    )
     return first_band(out)
 
 
-def gdal_grid_process(folder: Path, grid: Grid, neighbours: int | None, radius: float | None) -> np.ndarray:
+def gdal_grid_process(
+    folder: Path, grid: Grid, neighbours: int | None, radius: float | None
+) -> np.ndarray:
     """One band by gdal_grid."""
     out = folder / "gdal.tif"
     if neighbours is None and radius is None:
@@ -60,9 +81,12 @@ def gdal_grid_process(folder: Path, grid: Grid, neighbours: int | None, radius: 
     return first_band(out)
 
 
-def saga_process(folder: Path, grid: Grid, neighbours: int | None, radius: float | None) -> np.ndarray:
+def saga_process(
+    folder: Path, grid: Grid, neighbours: int | None, radius: float | None
+) -> np.ndarray:
     """One band by SAGA; its grid system counts cell centres."""
-    out, half = folder / "saga.sgrd", grid.cell / 2
+    out = folder / "saga.sgrd"
+    half = grid.cell / 2
     west, south, east, north = grid.bounds
     run([
         "saga_cmd", "-f=s", "grid_gridding", "1", "-POINTS", folder / "points.shp", "-FIELD", "e0",
@@ -86,12 +110,22 @@ tools.write_raster(result, folder + "/whitebox.tif")
 """
 
 
-def whitebox_process(folder: Path, grid: Grid, neighbours: int | None, radius: float | None) -> np.ndarray:
+def whitebox_process(
+    folder: Path, grid: Grid, neighbours: int | None, radius: float | None
+) -> np.ndarray:
     """One band by WhiteboxTools, which has a radius and no number of neighbours."""
     base = folder / "base.tif"
     if not base.exists():
-        profile = {"driver": "GTiff", "count": 1, "dtype": "float32", "height": grid.height, "width": grid.width}
-        with rasterio.open(base, "w", **profile, crs="EPSG:32633", transform=grid.transform, nodata=-32768) as file:
+        profile = {
+            "driver": "GTiff",
+            "count": 1,
+            "dtype": "float32",
+            "height": grid.height,
+            "width": grid.width,
+        }
+        with rasterio.open(
+            base, "w", **profile, crs="EPSG:32633", transform=grid.transform, nodata=-32768
+        ) as file:
             file.write(np.ones((1, *grid.shape), np.float32))
     run([sys.executable, "-c", WHITEBOX, folder, radius])
     return first_band(folder / "whitebox.tif")
@@ -102,18 +136,28 @@ def cell_centres(grid: Grid) -> np.ndarray:
     return np.column_stack(grid.xy(*np.divmod(np.arange(grid.size), grid.width)))
 
 
-def scipy_numpy(xy: np.ndarray, values: np.ndarray, grid: Grid, neighbours: int, radius: float | None) -> np.ndarray:
+def scipy_numpy(
+    xy: np.ndarray, values: np.ndarray, grid: Grid, neighbours: int, radius: float | None
+) -> np.ndarray:
     """All bands by scipy's tree, on all cores, and numpy."""
     from scipy.spatial import cKDTree
 
-    tree, targets, parts = cKDTree(xy), cell_centres(grid), []
+    tree = cKDTree(xy)
+    targets = cell_centres(grid)
+    parts = []
     for start in range(0, len(targets), CHUNK):
         distance, index = tree.query(
-            targets[start : start + CHUNK], neighbours, distance_upper_bound=radius or np.inf, workers=-1
+            targets[start : start + CHUNK],
+            neighbours,
+            distance_upper_bound=radius or np.inf,
+            workers=-1,
         )
         weight = 1 / np.maximum(distance, 1e-9) ** 2
         with np.errstate(invalid="ignore"):
-            parts.append((values[:, np.where(np.isfinite(distance), index, 0)] * weight).sum(2) / weight.sum(1))
+            parts.append(
+                (values[:, np.where(np.isfinite(distance), index, 0)] * weight).sum(2)
+                / weight.sum(1)
+            )
     return np.concatenate(parts, axis=1).astype(np.float32)
 
 
@@ -138,11 +182,15 @@ def _weigh(squared, index, values, out):
 def pykdtree_compiled(
     xy: np.ndarray, values: np.ndarray, grid: Grid, neighbours: int, radius: float | None
 ) -> np.ndarray:
-    """All bands by pykdtree (OpenMP) and compiled weights on all cores: the best that parts on the shelf give."""
+    """All bands by pykdtree (OpenMP) and compiled weights on all cores: the best that parts on the
+    shelf give.
+    """
     from pykdtree.kdtree import KDTree
 
-    tree, targets = KDTree(xy), cell_centres(grid)
-    by_sample, out = np.ascontiguousarray(values.T), np.empty((len(values), len(targets)), np.float32)
+    tree = KDTree(xy)
+    targets = cell_centres(grid)
+    by_sample = np.ascontiguousarray(values.T)
+    out = np.empty((len(values), len(targets)), np.float32)
     distance, index = tree.query(targets, k=neighbours, distance_upper_bound=radius, sqr_dists=True)
 
     def part(start: int) -> None:
@@ -154,14 +202,20 @@ def pykdtree_compiled(
     return out
 
 
-def scikit_learn(xy: np.ndarray, values: np.ndarray, grid: Grid, neighbours: int, radius: float | None) -> np.ndarray:
+def scikit_learn(
+    xy: np.ndarray, values: np.ndarray, grid: Grid, neighbours: int, radius: float | None
+) -> np.ndarray:
     """All bands by KNeighborsRegressor, on all cores; it has no radius."""
     from sklearn.neighbors import KNeighborsRegressor
 
-    model = KNeighborsRegressor(neighbours, weights=lambda d: 1 / np.maximum(d, 1e-9) ** 2, n_jobs=-1)
+    model = KNeighborsRegressor(
+        neighbours, weights=lambda d: 1 / np.maximum(d, 1e-9) ** 2, n_jobs=-1
+    )
     model.fit(xy, values.T)
     targets = cell_centres(grid)
-    parts = [model.predict(targets[start : start + CHUNK]).T for start in range(0, len(targets), CHUNK)]
+    parts = [
+        model.predict(targets[start : start + CHUNK]).T for start in range(0, len(targets), CHUNK)
+    ]
     return np.concatenate(parts, axis=1).astype(np.float32)
 
 

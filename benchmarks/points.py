@@ -1,4 +1,6 @@
-"""Sample points for the benchmarks: clustered like a stream-sediment survey, the same at every run."""
+"""Sample points for the benchmarks: clustered like a stream-sediment survey, the same at
+every run.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ def clustered_points(count: int, seed: int = 20240501) -> tuple[np.ndarray, np.n
     """
     rng = np.random.default_rng(seed)
     clusters = max(20, count // 120)
-    centres, widths = rng.uniform(0, SIDE, (clusters, 2)), rng.uniform(150, 900, clusters)
+    centres = rng.uniform(0, SIDE, (clusters, 2))
+    widths = rng.uniform(150, 900, clusters)
     share = rng.gamma(1.0, 1.0, clusters)
     member = rng.choice(clusters, int(count * 0.75), p=share / share.sum())
     near = centres[member] + rng.normal(size=(len(member), 2)) * widths[member, None]
@@ -32,7 +35,8 @@ def clustered_points(count: int, seed: int = 20240501) -> tuple[np.ndarray, np.n
         xy[twins] = np.round(rng.uniform(0, SIDE, (len(twins), 2)), 2)
     values = np.empty((BANDS, count))
     for band in range(BANDS):
-        waves, phases = rng.normal(size=(6, 2)) * 2 * np.pi / 12_000, rng.uniform(0, 2 * np.pi, 6)
+        waves = rng.normal(size=(6, 2)) * 2 * np.pi / 12_000
+        phases = rng.uniform(0, 2 * np.pi, 6)
         field = 0.35 * np.cos(xy @ waves.T + phases).sum(axis=1)
         values[band] = np.exp(field + 0.5 * rng.normal(size=count) + rng.uniform(0, 5))
     order = rng.permutation(count)

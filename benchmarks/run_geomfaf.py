@@ -21,7 +21,9 @@ from geomfaf.rasters.grid import Grid
 SIDE = 40_000.0
 
 
-def main(points: str, path: str, cells: str, neighbours: str, radius: str, report: str | None = None) -> None:
+def main(
+    points: str, path: str, cells: str, neighbours: str, radius: str, report: str | None = None
+) -> None:
     """Run once."""
     layer = gpd.read_file(points)
     grid = Grid.from_bounds((0, 0, SIDE, SIDE), SIDE / int(cells), layer.crs)
@@ -29,8 +31,11 @@ def main(points: str, path: str, cells: str, neighbours: str, radius: str, repor
         "neighbours": None if neighbours == "none" else int(neighbours),
         "radius": None if radius == "none" else float(radius),
     }
-    started, spent = time.perf_counter(), time.process_time()
-    idw_to_file(layer, [name for name in layer if name != "geometry"], grid, path, overwrite=True, **search)
+    started = time.perf_counter()
+    spent = time.process_time()
+    idw_to_file(
+        layer, [name for name in layer if name != "geometry"], grid, path, overwrite=True, **search
+    )
     if report:
         figures = {
             "seconds": time.perf_counter() - started,

@@ -1,6 +1,8 @@
-"""Measure every model on the synthetic survey and the real areas, and write docs/skill.md; run by `make skill`.
+"""Measure every model on the synthetic survey and the real areas, and write docs/skill.md; run by
+`make skill`.
 
-Each area is a run of its own in skill/AREA. A finished one is not run again: the measurement can be interrupted.
+Each area is a run of its own in skill/AREA. A finished one is not run again: the measurement can be
+interrupted.
 """
 
 from __future__ import annotations
@@ -36,7 +38,9 @@ TILES = {
     "train": "learning_rate = 0.001",
     "evaluate": 'draws = 1\nshifts = 0\nbaselines = ["extra trees"]',
 }
-"""Settings of the run on which the paper's tables are repeated: tiles, as in the paper, and folds that can be paid."""
+"""Settings of the run on which the paper's tables are repeated: tiles, as in the paper, and folds
+that can be paid.
+"""
 TITLES = {
     "synthetic": "Synthetic survey, 20 x 20 km",
     "clb_finland": "Central Lapland, Finland (till, IOCG)",
@@ -46,40 +50,52 @@ TITLES = {
 }
 
 
-BENCHMARKS, IMAGES = Path("docs/benchmarks"), Path("docs/images")
+BENCHMARKS = Path("docs/benchmarks")
+IMAGES = Path("docs/images")
 OTHERS = (
     (
         "Networks beside each other",
         "networks",
-        "The default (MFAF joined with its partners), the same network alone, other networks and the simple models, on "
-        "the same folds and windows (`python benchmarks/networks.py`).",
+        (
+            "The default (MFAF joined with its partners), the same network alone, other networks"
+            " and the simple models, on the same folds and windows (`python"
+            " benchmarks/networks.py`)."
+        ),
     ),
     (
         "Choices of the network",
         "choices",
-        "What was tried, on six surveys (`python benchmarks/choices.py`). The means over surveys decide; the column of "
-        "a single survey has the spread of its few deposits. The row *chosen without it* is the nested one: what the "
-        'rule "take the choice that did best on the other surveys" earns on a survey that had no say.',
+        (
+            "What was tried, on six surveys (`python benchmarks/choices.py`). The means over"
+            " surveys decide; the column of a single survey has the spread of its few deposits. The"
+            ' row *chosen without it* is the nested one: what the rule "take the choice that did'
+            ' best on the other surveys" earns on a survey that had no say.'
+        ),
     ),
     (
         "Ideas that were tried",
         "tries",
-        "Ideas for the network, its inputs and its partners that the package does not have, each a change of the same "
-        "short training on the same six surveys (`python benchmarks/tries.py`).",
+        (
+            "Ideas for the network, its inputs and its partners that the package does not have,"
+            " each a change of the same short training on the same six surveys (`python"
+            " benchmarks/tries.py`)."
+        ),
     ),
     (
         "The paper's full schedule at the paper's size",
         "paper",
-        "The synthetic survey with the paper's 7,512 samples and 1,560 x 1,560 cells, windows of 128 cells, SMOTE, "
-        "SGD, 220 epochs (`python benchmarks/paper.py`). Extra trees and the random forest see statistics of the same "
-        "windows.",
+        (
+            "The synthetic survey with the paper's 7,512 samples and 1,560 x 1,560 cells, windows"
+            " of 128 cells, SMOTE, SGD, 220 epochs (`python benchmarks/paper.py`). Extra trees and"
+            " the random forest see statistics of the same windows."
+        ),
     ),
 )
 PAPER_TEXT = (
-    "Made by `geomfaf experiment table3` to `table6` (`make tables`): tiles of 64 cells, three spatial folds, "
-    "eight epochs, networks without partners. The survey is made up and the training much shorter "
-    "than the paper's 220 epochs: read the order of the rows, not the figures, and no order where rows are "
-    "closer than their spread."
+    "Made by `geomfaf experiment table3` to `table6` (`make tables`): tiles of 64 cells, three"
+    " spatial folds, eight epochs, networks without partners. The survey is made up and the"
+    " training much shorter than the paper's 220 epochs: read the order of the rows, not the"
+    " figures, and no order where rows are closer than their spread."
 )
 
 
@@ -93,15 +109,20 @@ def run_vectors(area: str, source: Path, folder: Path, draws: int) -> None:
             gm.write_survey(gm.make_survey("small", seed=0)[0], source)
         init_project([source], toml, overwrite=True)
         settings = (
-            f'[evaluate]\nnetwork_draws = {draws}\noptimism = ["extra trees", "{NETWORK}"]\npaper_protocol = true\n'
+            f'[evaluate]\nnetwork_draws = {draws}\noptimism = ["extra trees",'
+            f' "{NETWORK}"]\npaper_protocol = true\n'
         )
-        toml.write_text(toml.read_text(encoding="utf-8").replace("[evaluate]\n", settings), encoding="utf-8")
+        toml.write_text(
+            toml.read_text(encoding="utf-8").replace("[evaluate]\n", settings), encoding="utf-8"
+        )
     if not (folder / "out" / "run.json").exists():
         gm.run_project(gm.load_project(toml))
 
 
 def run_tables(folder: Path, seeds: int) -> None:
-    """Repeat the paper's Tables 3 to 6 on the synthetic survey, in tiles of 64 cells and three folds."""
+    """Repeat the paper's Tables 3 to 6 on the synthetic survey, in tiles of 64 cells and three
+    folds.
+    """
     toml = folder / "geomfaf.toml"
     if not toml.exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -118,18 +139,26 @@ def run_tables(folder: Path, seeds: int) -> None:
 
 
 def run_stack(areas: Path, folder: Path, draws: int = 3) -> None:
-    """Judge the simple models on a given stack; the published posterior was fitted to all deposits and is left out."""
+    """Judge the simple models on a given stack; the published posterior was fitted to all deposits
+    and is left out.
+    """
     out = folder / "out"
     if (out / "run.json").exists():
         return
     out.mkdir(parents=True, exist_ok=True)
     stack = _cloncurry(areas / "cloncurry_iocg_stack.tif")
     deposits = gm.read_layer(gm.Source(areas / "cloncurry_iocg.gpkg", "deposits"))
-    grid, valid = grid_of(stack), valid_cells(stack)
+    grid = grid_of(stack)
+    valid = valid_cells(stack)
     ore = gm.centred_windows(grid, 16, deposits.to_crs(grid.crs), valid, negatives=0)
     folds = gm.spatial_folds(ore, grid, valid, autocorrelation=gm.autocorrelation_range(stack))
-    tables = [Draw(gm.draw_windows(ore, folds, stack, seed=draw_seed(0, n)), draw_seed(0, n)) for n in range(draws)]
-    evaluation = evaluate_baselines(stack, folds, tables, deposits.to_crs(grid.crs), folder=out / "kept")
+    tables = [
+        Draw(gm.draw_windows(ore, folds, stack, seed=draw_seed(0, n)), draw_seed(0, n))
+        for n in range(draws)
+    ]
+    evaluation = evaluate_baselines(
+        stack, folds, tables, deposits.to_crs(grid.crs), folder=out / "kept"
+    )
     meter = measure_optimism(stack, folds, deposits.to_crs(grid.crs), size=16)
     coarse = stack[:, ::4, ::4]
     coarse = as_dataarray(
@@ -149,7 +178,9 @@ def run_stack(areas: Path, folder: Path, draws: int = 3) -> None:
 
 
 def _cloncurry(path: Path) -> xr.DataArray:
-    """Return the evidence with the kinds that the file does not tell; the posterior is not among it."""
+    """Return the evidence with the kinds that the file does not tell; the posterior is not among
+    it.
+    """
     stack = gm.read_raster(path)
     stack = stack.sel(band=[name for name in stack["band"].values if "posterior" not in str(name)])
     bands = []
@@ -157,7 +188,9 @@ def _cloncurry(path: Path) -> xr.DataArray:
         values = np.unique(layer[np.isfinite(layer)])
         legend = {int(value): f"{value:g}" for value in values}
         distance = name.startswith("dist_")
-        bands.append(Band(name, "distance", "m") if distance else Band(name, "class", legend=legend))
+        bands.append(
+            Band(name, "distance", "m") if distance else Band(name, "class", legend=legend)
+        )
     say(f"bands: {', '.join(f'{band.name} ({band.kind})' for band in bands)}")
     return as_dataarray(stack.values, grid_of(stack), bands)
 
@@ -167,20 +200,31 @@ def page(folder: Path) -> str:
     lines = [
         "# Skill on a synthetic survey and on real areas",
         "",
-        "Written by `make skill` (`benchmarks/skill.py`): every setting is a run's default, but for the number of the "
-        "network's draws, the optimism meter on the network too, and the paper's protocol. Figures are held out, see "
-        "[protocol.md](protocol.md). Map AUC: a held-out deposit against all valid cells, 95 % interval over clusters "
-        "of deposits. `+- draws` and `+- folds` are standard deviations over draws of barren windows and seeds, and "
-        "over folds. Captures are shares of the held-out deposits in the best 5 and 10 % of the area, with "
-        "their intervals.",
+        (
+            "Written by `make skill` (`benchmarks/skill.py`): every setting is a run's default, but"
+            " for the number of the network's draws, the optimism meter on the network too, and the"
+            " paper's protocol. Figures are held out, see [protocol.md](protocol.md). Map AUC: a"
+            " held-out deposit against all valid cells, 95 % interval over clusters of deposits."
+            " `+- draws` and `+- folds` are standard deviations over draws of barren windows and"
+            " seeds, and over folds. Captures are shares of the held-out deposits in the best 5 and"
+            " 10 % of the area, with their intervals."
+        ),
         "",
-        "The real areas are public data, described where they are kept; they are not part of this repository.",
+        (
+            "The real areas are public data, described where they are kept; they are not part of"
+            " this repository."
+        ),
         "",
     ]
     for area, title in TITLES.items():
         out = folder / area / "out"
         if not (out / "run.json").exists():
-            lines += [f"## {title}", "", "Not run: its data were not there, or the measurement was interrupted.", ""]
+            lines += [
+                f"## {title}",
+                "",
+                "Not run: its data were not there, or the measurement was interrupted.",
+                "",
+            ]
             continue
         lines += [f"## {title}", "", *_area_lines(out), ""]
     for title, name, text in OTHERS:
@@ -203,21 +247,30 @@ def _paper_lines(folder: Path) -> list[str]:
     if (folder / "figure7.png").exists():
         shutil.copy(folder / "figure7.png", IMAGES / "paper_comparison.png")
         lines += ["![The comparison of Table 3](images/paper_comparison.png)", ""]
-    return [*lines, f"Not measured yet: Table {', '.join(missing)} (`make tables`).", ""] if missing else lines
+    return (
+        [*lines, f"Not measured yet: Table {', '.join(missing)} (`make tables`).", ""]
+        if missing
+        else lines
+    )
 
 
 def _area_lines(out: Path) -> list[str]:
-    table, found = pd.read_csv(out / "evaluation.csv"), json.loads((out / "evaluation.json").read_text())
+    table = pd.read_csv(out / "evaluation.csv")
+    found = json.loads((out / "evaluation.json").read_text())
     run = json.loads((out / "run.json").read_text())
-    cell, folds = run["grid"]["cell"], run["folds"]
+    cell = run["grid"]["cell"]
+    folds = run["folds"]
     rows = table[table["map_auc"].notna()].sort_values("map_auc", ascending=False)
     optimism = {row["model"]: row["optimism"] for row in found["optimism"]}
     head = ["model", "map AUC [95 %]", "+- draws", "+- folds", "in best 5 %", "in best 10 %", "Nd", "window AUC",
             "optimism", "draws"]  # fmt: skip
     lines = [
-        f"**{rows['deposits'].iloc[0]:.0f} held-out deposits in {rows['clusters'].iloc[0]:.0f} clusters**; cells of "
-        f"{cell:g} m, {folds['count']} folds of blocks of {folds['block_cells'] * cell:,.0f} m, "
-        f"{folds['margin_cells']} cells free around each.",
+        (
+            f"**{rows['deposits'].iloc[0]:.0f} held-out deposits in {rows['clusters'].iloc[0]:.0f}"
+            f" clusters**; cells of {cell:g} m, {folds['count']} folds of blocks of"
+            f" {folds['block_cells'] * cell:,.0f} m, {folds['margin_cells']} cells free around"
+            " each."
+        ),
         "",
         f"| {' | '.join(head)} |",
         f"|{' --- |' * len(head)}",
@@ -226,7 +279,10 @@ def _area_lines(out: Path) -> list[str]:
         figures = [
             row["model"],
             f"{row['map_auc']:.3f} [{row['map_auc_low']:.3f}, {row['map_auc_high']:.3f}]",
-            *(f"{row[f'map_auc_sd_{of}']:.3f}" if row[f"map_auc_sd_{of}"] >= 0 else "-" for of in ("draws", "folds")),
+            *(
+                f"{row[f'map_auc_sd_{of}']:.3f}" if row[f"map_auc_sd_{of}"] >= 0 else "-"
+                for of in ("draws", "folds")
+            ),
             *(_share(row, f"capture_{percent}") for percent in (5, 10)),
             f"{row['nd']:.2f}",
             f"{row['auc']:.3f}",
@@ -238,8 +294,11 @@ def _area_lines(out: Path) -> list[str]:
     for row in leaks.to_dict("records"):
         lines += [
             "",
-            f"Under the paper's protocol (balance, then a random split), which leaks, {row['model']} reaches a window "
-            f"AUC of {row['auc']:.3f} and an accuracy of {row['accuracy']:.3f}.",
+            (
+                "Under the paper's protocol (balance, then a random split), which leaks,"
+                f" {row['model']} reaches a window AUC of {row['auc']:.3f} and an accuracy of"
+                f" {row['accuracy']:.3f}."
+            ),
         ]
     return [*lines, "", "Verdict:", "", *(f"- {line}" for line in found["verdict"])]
 
@@ -255,8 +314,12 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("skill"))
     parser.add_argument("--out", type=Path, default=Path("docs/skill.md"))
     parser.add_argument("--network-draws", type=int, default=3)
-    parser.add_argument("--tables", action="store_true", help="the paper's tables too (an hour and a half)")
-    parser.add_argument("--page", action="store_true", help="run no area, write the page from what is finished")
+    parser.add_argument(
+        "--tables", action="store_true", help="the paper's tables too (an hour and a half)"
+    )
+    parser.add_argument(
+        "--page", action="store_true", help="run no area, write the page from what is finished"
+    )
     parser.add_argument("--only", help="one area; the page holds all that are finished")
     chosen = parser.parse_args()
     show_progress("auto")

@@ -1,10 +1,11 @@
-"""Measure the stack of a large grid: time, peak memory, and whether a crop is what it is without blocks.
+"""Measure the stack of a large grid: time, peak memory, and whether a crop is what it is without
+blocks.
 
     python benchmarks/stack.py [CELLS]
 
-100,000 geological polygons, 50,000 fault segments, 100,000 samples of eight elements on CELLS x CELLS (20,000)
-cells, ten bands, written block by block as GeoTIFF (zstd level 1) in a process of its own. The table goes to
-``docs/benchmarks`` and into ``docs/gridding.md``.
+100,000 geological polygons, 50,000 fault segments, 100,000 samples of eight elements on CELLS x
+CELLS (20,000) cells, ten bands, written block by block as GeoTIFF (zstd level 1) in a process of
+its own. The table goes to ``docs/benchmarks`` and into ``docs/gridding.md``.
 """
 
 from __future__ import annotations
@@ -29,18 +30,25 @@ from rasterio.windows import Window
 from geomfaf.evidence.stack import StackPlan, stack_to_file
 from geomfaf.survey.survey import Survey
 
-SAMPLES, POLYGONS, SEGMENTS, CLASSES = 100_000, 100_000, 50_000, 30
+SAMPLES = 100_000
+POLYGONS = 100_000
+SEGMENTS = 50_000
+CLASSES = 30
 CROP = 700
 
 
 def make_survey() -> Survey:
-    """Return the survey, the same at every run: a Voronoi map of geology, faults of ten segments each."""
+    """Return the survey, the same at every run: a Voronoi map of geology, faults of ten segments
+    each.
+    """
     rng = np.random.default_rng(1)
     area = shapely.box(0, 0, SIDE, SIDE)
     seeds = shapely.MultiPoint(rng.uniform(0, SIDE, (POLYGONS, 2)))
     cells = shapely.get_parts(shapely.voronoi_polygons(seeds, extend_to=area))
     rocks = np.array([f"rock {number}" for number in range(CLASSES)])
-    turns = rng.normal(0, 0.3, (SEGMENTS // 10, 10)).cumsum(axis=1) + rng.uniform(0, np.pi, (SEGMENTS // 10, 1))
+    turns = rng.normal(0, 0.3, (SEGMENTS // 10, 10)).cumsum(axis=1) + rng.uniform(
+        0, np.pi, (SEGMENTS // 10, 1)
+    )
     steps = np.stack([np.cos(turns), np.sin(turns)], axis=-1) * 60.0
     corners = rng.uniform(0, SIDE, (SEGMENTS // 10, 1, 2)) + np.concatenate(
         [np.zeros((SEGMENTS // 10, 1, 2)), steps.cumsum(axis=1)], axis=1
@@ -63,8 +71,10 @@ def make_survey() -> Survey:
 
 def one_run(cells: int, path: Path, report: Path) -> None:
     """Build the stack once and report seconds and peak memory."""
-    survey, grid = make_survey(), survey_grid(cells)
-    started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    survey = make_survey()
+    grid = survey_grid(cells)
+    started = time.perf_counter()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     stack_to_file(survey, grid, path, overwrite=True)
     figures = {
         "cells a side": cells,
@@ -78,8 +88,11 @@ def one_run(cells: int, path: Path, report: Path) -> None:
 
 
 def differing_cells(cells: int, path: Path) -> int:
-    """Return how many values of a crop that lies across blocks differ from those of one block of its own."""
-    plan, corner = StackPlan(make_survey(), survey_grid(cells)), cells // 2 - CROP // 2
+    """Return how many values of a crop that lies across blocks differ from those of one block of
+    its own.
+    """
+    plan = StackPlan(make_survey(), survey_grid(cells))
+    corner = cells // 2 - CROP // 2
     with rasterio.open(path) as source:
         found = source.read(window=Window(corner, corner, CROP, CROP))
     alone = plan.block(corner, corner, CROP, CROP)
@@ -89,11 +102,15 @@ def differing_cells(cells: int, path: Path) -> int:
 def main(cells: int) -> None:
     """Run the benchmark and write the table."""
     with tempfile.TemporaryDirectory() as name:
-        path, report = Path(name) / "stack.tif", Path(name) / "report.json"
+        path = Path(name) / "stack.tif"
+        report = Path(name) / "report.json"
         subprocess.run([sys.executable, __file__, str(cells), str(path), str(report)], check=True)
         figures = json.loads(report.read_text())
         figures[f"differing values in {CROP} x {CROP}"] = differing_cells(cells, path)
-    note = f"{POLYGONS:,} polygons, {SEGMENTS:,} fault segments, {SAMPLES:,} samples; survey_gb: memory before it."
+    note = (
+        f"{POLYGONS:,} polygons, {SEGMENTS:,} fault segments, {SAMPLES:,} samples; survey_gb:"
+        " memory before it."
+    )
     write(pd.DataFrame([figures]), "stack", note)
 
 

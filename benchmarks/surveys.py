@@ -1,4 +1,6 @@
-"""The surveys of choices.py and networks.py, cut and drawn once as a run does it, and maps judged at chosen places."""
+"""The surveys of choices.py and networks.py, cut and drawn once as a run does it, and maps judged
+at chosen places.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,14 @@ from geomfaf.windows.folds import Folds
 from geomfaf.windows.negatives import draw_seed
 from geomfaf.windows.windows import deposit_cells, window_frame
 
-SURVEYS = ("synthetic 0", "synthetic 1", "synthetic 2", "clb_finland", "mtpainter_sa", "murchison_wa")
+SURVEYS = (
+    "synthetic 0",
+    "synthetic 1",
+    "synthetic 2",
+    "clb_finland",
+    "mtpainter_sa",
+    "murchison_wa",
+)
 GROUND = 1500
 """Cells drawn once that stand for the ground."""
 
@@ -45,7 +54,9 @@ class Kept:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
-        self.rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        self.rows = (
+            [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        )
 
     def done(self, what: str, **at: object) -> set[str]:
         """Return the values of ``what`` in the lines of one survey, draw, seed."""
@@ -59,9 +70,13 @@ class Kept:
 
 
 def parser(text: str | None, folder: str, draws: int) -> argparse.ArgumentParser:
-    """Return the options that the measurements on several surveys share, and show their progress."""
+    """Return the options that the measurements on several surveys share, and show
+    their progress.
+    """
     show_progress("auto")
-    options = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = argparse.ArgumentParser(
+        description=text, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     options.add_argument("--areas", type=Path, default=Path("../shared/areas"))
     options.add_argument("--folder", type=Path, default=Path(folder))
     options.add_argument("--draws", type=int, default=draws)
@@ -70,7 +85,11 @@ def parser(text: str | None, folder: str, draws: int) -> argparse.ArgumentParser
 
 def surveys_there(areas: Path) -> list[str]:
     """Return the surveys that can be made or are in the folder."""
-    there = [name for name in SURVEYS if name.startswith("synthetic") or (areas / f"{name}.gpkg").exists()]
+    there = [
+        name
+        for name in SURVEYS
+        if name.startswith("synthetic") or (areas / f"{name}.gpkg").exists()
+    ]
     for name in SURVEYS:
         if name not in there:
             say(f"{name}.gpkg is not in {areas}: left out")
@@ -101,10 +120,14 @@ def case_of(survey: str, areas: Path, folder: Path, draws: int) -> Case:
             gm.write_survey(gm.make_survey("small", seed=int(survey.split()[1]))[0], source)
     toml = own / "geomfaf.toml"
     init_project([source], toml, overwrite=True)
-    text = toml.read_text(encoding="utf-8").replace("[evaluate]\n", f"[evaluate]\ndraws = {draws}\n")
+    text = toml.read_text(encoding="utf-8").replace(
+        "[evaluate]\n", f"[evaluate]\ndraws = {draws}\n"
+    )
     toml.write_text(text, encoding="utf-8")
     stack, folds, tables, bands, checked = drawn(gm.load_project(toml))
-    grid, valid, size = grid_of(stack), valid_cells(stack), int(tables[0]["size"].iloc[0])
+    grid = grid_of(stack)
+    valid = valid_cells(stack)
+    size = int(tables[0]["size"].iloc[0])
     rows, cols = deposit_cells(checked.deposits, grid)
     on = valid[rows, cols]
     ground = np.random.default_rng(0).choice(np.flatnonzero(valid), GROUND, replace=False)
@@ -117,7 +140,9 @@ def case_of(survey: str, areas: Path, folder: Path, draws: int) -> Case:
 def drawn(
     project: gm.Project,
 ) -> tuple[xr.DataArray, Folds, list[gpd.GeoDataFrame], list[list[str]], gm.Survey]:
-    """Return a project's stack, folds, labelled windows of every draw, bands of every fold, and its checked survey."""
+    """Return a project's stack, folds, labelled windows of every draw, bands of every fold, and its
+    checked survey.
+    """
     checked, _ = check_survey(project.read(), **project.stage("check"))
     grid = run_grid(project, checked)
     reach = gm.autocorrelation_range(coarse_stack(project, checked, grid), seed=project.seed)
@@ -125,17 +150,36 @@ def drawn(
     _, chosen = screen_in_folds(project, checked, folds)
     kept = sorted({e for part in chosen for e in part}, key=list(checked.elements).index)
     stack = gm.build_stack(checked, grid, elements=kept, **choices_of_stack(project, checked))
-    return stack, folds, draw_tables(project, ore, folds, stack, chosen), bands_in_folds(stack, chosen), checked
+    return (
+        stack,
+        folds,
+        draw_tables(project, ore, folds, stack, chosen),
+        bands_in_folds(stack, chosen),
+        checked,
+    )
 
 
-def network_scores(case: Case, draw: int, options: Training, seed: int | None = None) -> dict[str, np.ndarray]:
-    """Return the held-out score of every place, with its partners and alone; the seed is the draw's unless given."""
+def network_scores(
+    case: Case, draw: int, options: Training, seed: int | None = None
+) -> dict[str, np.ndarray]:
+    """Return the held-out score of every place, with its partners and alone; the seed is the draw's
+    unless given.
+    """
     seed = draw_seed(0, draw) if seed is None else seed
     with quiet():
         model = gm.train_model(
-            case.stack, case.tables[draw], case.folds, options=options, bands=case.bands, seed=seed, device="cpu"
+            case.stack,
+            case.tables[draw],
+            case.folds,
+            options=options,
+            bands=case.bands,
+            seed=seed,
+            device="cpu",
         )
-        judge = lambda fold, places: model.members[fold].judge_windows(case.stack, places)[[0, 4]]  # noqa: E731
+
+        def judge(fold, places):
+            return model.members[fold].judge_windows(case.stack, places)[[0, 4]]
+
         found = in_folds(case, judge, rows=2)
     return {"joined": found[0], "alone": found[1]}
 
@@ -154,9 +198,12 @@ def simple_scores(case: Case, draw: int, name: str, seed: int | None = None) -> 
     return in_folds(case, judge)[0]
 
 
-def in_folds(case: Case, judge: Callable[[int, gpd.GeoDataFrame], np.ndarray], rows: int = 1) -> np.ndarray:
+def in_folds(
+    case: Case, judge: Callable[[int, gpd.GeoDataFrame], np.ndarray], rows: int = 1
+) -> np.ndarray:
     """Return every place's scores by the model of its fold, (rows, places)."""
-    fold_of, scores = case.folds.of_windows(case.places), np.full((rows, len(case.places)), np.nan)
+    fold_of = case.folds.of_windows(case.places)
+    scores = np.full((rows, len(case.places)), np.nan)
     for fold in range(case.folds.count):
         if (fold_of == fold).any():
             scores[:, fold_of == fold] = judge(fold, case.places[fold_of == fold])
@@ -165,11 +212,21 @@ def in_folds(case: Case, judge: Callable[[int, gpd.GeoDataFrame], np.ndarray], r
 
 def placed(case: Case, scores: np.ndarray) -> np.ndarray:
     """Return the share of the ground that each deposit outranks, ties one half."""
-    ground, own = np.sort(scores[~case.deposit]), scores[case.deposit]
-    return (np.searchsorted(ground, own, "left") + np.searchsorted(ground, own, "right")) / 2 / len(ground)
+    ground = np.sort(scores[~case.deposit])
+    own = scores[case.deposit]
+    return (
+        (np.searchsorted(ground, own, "left") + np.searchsorted(ground, own, "right"))
+        / 2
+        / len(ground)
+    )
 
 
 def figures(case: Case, scores: np.ndarray) -> dict[str, float]:
-    """Return the held-out map AUC and the shares of the deposits in the best 5, 10 and 20 % of the ground."""
+    """Return the held-out map AUC and the shares of the deposits in the best 5, 10 and 20 % of the
+    ground.
+    """
     rank = placed(case, scores)
-    return {"auc": float(rank.mean()), **{f"capture_{n}": float((rank > 1 - n / 100).mean()) for n in (5, 10, 20)}}
+    return {
+        "auc": float(rank.mean()),
+        **{f"capture_{n}": float((rank > 1 - n / 100).mean()) for n in (5, 10, 20)},
+    }

@@ -3,15 +3,17 @@
     python benchmarks/training.py steps|loading|dense [ROUNDS]
     python benchmarks/training.py precision RUN
 
-Per window, one training step (forward, loss, backward, AdamW) and one prediction, the branches one after the other in
-float32 as the paper describes them, then folded into the batch, then channels last, then in bfloat16 where the
-processor multiplies it, all these with PyTorch's own convolutions and AdamW, and at last as geomfaf computes it: maps
-of 2 x 2 cells convolved as products of matrices, all weights moved at once. The variants take turns and the fastest of
-ROUNDS (7) counts, because other processes slow a computer down and never speed it up; the processor time of both cores
-stands beside the wall clock. Then the share of a step that drawing and augmenting a batch takes, and a map of 1560 x
-1560 cells at a stride of 16 with the compact network. ``precision`` trains MFAF on the compact network and on ResNet18
-in float32 and in bfloat16 on the windows and folds of a finished run, with three seeds each: the AUC of the held-out
-windows. The tables go to ``docs/benchmarks``.
+Per window, one training step (forward, loss, backward, AdamW) and one prediction, the branches one
+after the other in float32 as the paper describes them, then folded into the batch, then channels
+last, then in bfloat16 where the processor multiplies it, all these with PyTorch's own convolutions
+and AdamW, and at last as geomfaf computes it: maps of 2 x 2 cells convolved as products of
+matrices, all weights moved at once. The variants take turns and the fastest of ROUNDS (7) counts,
+because other processes slow a computer down and never speed it up; the processor time of both cores
+stands beside the wall clock. Then the share of a step that drawing and augmenting a batch takes,
+and a map of 1560 x 1560 cells at a stride of 16 with the compact network. ``precision`` trains MFAF
+on the compact network and on ResNet18 in float32 and in bfloat16 on the windows and folds of a
+finished run, with three seeds each: the AUC of the held-out windows. The tables go to
+``docs/benchmarks``.
 """
 
 from __future__ import annotations
@@ -40,7 +42,9 @@ from geomfaf.models.predict import Lattice, lattice_scores
 from geomfaf.rasters.bands import Band, as_dataarray
 from geomfaf.rasters.grid import Grid
 
-BANDS, CELLS, STRIDE = 10, 1560, 16
+BANDS = 10
+CELLS = 1560
+STRIDE = 16
 OURS = "as geomfaf computes it"
 
 
@@ -64,7 +68,14 @@ def with_plain_convolutions(net: MFAF) -> None:
 Optimiser = torch.optim.Optimizer
 
 
-def step(net: MFAF, optimiser: Optimiser, x: torch.Tensor, labels: torch.Tensor, forward: Callable, half: bool) -> None:
+def step(
+    net: MFAF,
+    optimiser: Optimiser,
+    x: torch.Tensor,
+    labels: torch.Tensor,
+    forward: Callable,
+    half: bool,
+) -> None:
     """Compute one training step."""
     net.train()
     with torch.autocast("cpu", torch.bfloat16, enabled=half):
@@ -74,7 +85,9 @@ def step(net: MFAF, optimiser: Optimiser, x: torch.Tensor, labels: torch.Tensor,
     optimiser.step()
 
 
-def scores(net: MFAF, _: Optimiser, x: torch.Tensor, labels: torch.Tensor, forward: Callable, half: bool) -> None:
+def scores(
+    net: MFAF, _: Optimiser, x: torch.Tensor, labels: torch.Tensor, forward: Callable, half: bool
+) -> None:
     """Predict a batch."""
     net.eval()
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=half):
@@ -83,15 +96,24 @@ def scores(net: MFAF, _: Optimiser, x: torch.Tensor, labels: torch.Tensor, forwa
 
 def timed(work: Callable[[], object]) -> tuple[float, float]:
     """Return the seconds on the clock and those of the processor."""
-    clock, processor = time.perf_counter(), time.process_time()
+    clock = time.perf_counter()
+    processor = time.process_time()
     work()
     return time.perf_counter() - clock, time.process_time() - processor
 
 
 def measure_variant(
-    backbone: str, x: torch.Tensor, forward: Callable, layout: torch.memory_format, half: bool, *, ours: bool
+    backbone: str,
+    x: torch.Tensor,
+    forward: Callable,
+    layout: torch.memory_format,
+    half: bool,
+    *,
+    ours: bool,
 ) -> dict[str, tuple[float, float]]:
-    """Return the times of the fastest of four training steps of a new network and of four predictions."""
+    """Return the times of the fastest of four training steps of a new network and of four
+    predictions.
+    """
     torch.manual_seed(0)
     net, x, labels = (
         MFAF(BANDS, x.shape[2], backbone=backbone).to(memory_format=layout),
@@ -107,7 +129,10 @@ def measure_variant(
         with_plain_convolutions(net)
     found = {}
     for what, work in (("training", step), ("prediction", scores)):
-        found[what] = min(timed(lambda work=work: work(net, optimiser, x, labels, forward, half)) for _ in range(4))
+        found[what] = min(
+            timed(lambda work=work: work(net, optimiser, x, labels, forward, half))
+            for _ in range(4)
+        )
     return found
 
 
@@ -140,7 +165,9 @@ def measure_network(backbone: str, size: int, batch: int, rounds: int) -> list[d
 
 
 def product_speed(kind: torch.dtype) -> float:
-    """Return the GFLOP/s of a product of two matrices of 2048 x 2048: about the most that a network can reach."""
+    """Return the GFLOP/s of a product of two matrices of 2048 x 2048: about the most that a network
+    can reach.
+    """
     a, b = (torch.randn(2048, 2048).to(kind) for _ in range(2))
     return 2 * 2048**3 / min(timed(lambda: a @ b)[0] for _ in range(10)) / 1e9
 
@@ -156,14 +183,18 @@ def operations(backbone: str, size: int) -> float:
 
 def multiplies_bfloat16() -> bool:
     """Return whether this processor does, whether or not a training would use it."""
-    checks = [getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")]
+    checks = [
+        getattr(torch.cpu, name, None)
+        for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    ]
     return any(check() for check in checks if check)
 
 
 def measure_loading(backbone: str, size: int, rounds: int) -> dict:
     """Return the share of a training step that drawing and augmenting its batch of 32 takes."""
     pool = torch.randn(512, BANDS, size, size)
-    net, labels = MFAF(BANDS, size, backbone=backbone).to(memory_format=torch.channels_last), torch.arange(32) % 2
+    net = MFAF(BANDS, size, backbone=backbone).to(memory_format=torch.channels_last)
+    labels = torch.arange(32) % 2
     generator = torch.Generator().manual_seed(0)
 
     def batch() -> torch.Tensor:
@@ -174,19 +205,30 @@ def measure_loading(backbone: str, size: int, rounds: int) -> dict:
     loading = min(timed(batch)[0] for _ in range(5 * rounds))
     x = batch()
     optimiser = make_optimiser(net, training_options("mfaf", backbone=backbone))
-    learning = min(timed(lambda: step(net, optimiser, x, labels, MFAF.__call__, False))[0] for _ in range(rounds))
-    row = {"network": f"MFAF, {backbone}, {size} px", "drawing ms a step": 1e3 * loading, "step ms": 1e3 * learning}
+    learning = min(
+        timed(lambda: step(net, optimiser, x, labels, MFAF.__call__, False))[0]
+        for _ in range(rounds)
+    )
+    row = {
+        "network": f"MFAF, {backbone}, {size} px",
+        "drawing ms a step": 1e3 * loading,
+        "step ms": 1e3 * learning,
+    }
     return {**row, "share": loading / (loading + learning)}
 
 
 def measure_map(size: int, rounds: int) -> dict:
-    """Score 1560 x 1560 cells with one compact network, and a thirtieth of its windows one at a time."""
+    """Score 1560 x 1560 cells with one compact network, and a thirtieth of its windows one at a
+    time.
+    """
     grid = Grid.from_bounds((0, 0, CELLS * 100, CELLS * 100), 100, 32633)
     names = [f"band {number}" for number in range(BANDS)]
     values = np.random.default_rng(0).normal(size=(BANDS, CELLS, CELLS)).astype(np.float32)
     stack = as_dataarray(values, grid, [Band(name, "density") for name in names])
     encoder = Encoder(tuple(Channel(name, "density") for name in names))
-    classifier = restore_classifier(training_options("mfaf"), MFAF(BANDS, size).state_dict(), BANDS, size, "cpu")
+    classifier = restore_classifier(
+        training_options("mfaf"), MFAF(BANDS, size).state_dict(), BANDS, size, "cpu"
+    )
     lattice = Lattice(np.ones(grid.shape, bool), STRIDE)
 
     def whole(predict: Callable, wanted: np.ndarray) -> Callable[[], object]:
@@ -198,7 +240,8 @@ def measure_map(size: int, rounds: int) -> dict:
     every = min(timed(whole(classifier.predict_branches, lattice.wanted)) for _ in range(rounds))
     few = np.zeros_like(lattice.wanted)
     few[::30] = True
-    some, loop = timed(whole(classifier.predict_branches, few)), timed(whole(one_by_one, few))
+    some = timed(whole(classifier.predict_branches, few))
+    loop = timed(whole(one_by_one, few))
     row = {"window": size, "windows": int(lattice.wanted.sum()), "seconds, one network": every[0]}
     row |= {"five fold models (times 5)": 5 * every[0], "processor seconds, one network": every[1]}
     return {**row, "loop against batches, same windows": loop[0] / some[0]}
@@ -210,12 +253,19 @@ def alone(classifier: MFAFClassifier, window: np.ndarray) -> np.ndarray:
 
 
 def measure_precision(run: Path) -> pd.DataFrame:
-    """Return the held-out window AUC of both types of arithmetic: mean and standard deviation over three seeds."""
+    """Return the held-out window AUC of both types of arithmetic: mean and standard deviation over
+    three seeds.
+    """
     rows = []
-    lengths = {"compact": {"epochs": 12, "least_steps": 60}, "resnet18": {"epochs": 8, "least_steps": 0}}
+    lengths = {
+        "compact": {"epochs": 12, "least_steps": 60},
+        "resnet18": {"epochs": 8, "least_steps": 0},
+    }
     for backbone, length in lengths.items():
         for precision in ("float32", "bfloat16"):
-            options = training_options("mfaf", precision=precision, backbone=backbone, learning_rate=1e-3, **length)
+            options = training_options(
+                "mfaf", precision=precision, backbone=backbone, learning_rate=1e-3, **length
+            )
             aucs = []
             for seed in range(3):
                 with tempfile.TemporaryDirectory() as folder:
@@ -223,7 +273,9 @@ def measure_precision(run: Path) -> pd.DataFrame:
                     one_run(run, path, "spatial", seed, options)
                     aucs.append(json.loads(path.read_text(encoding="utf-8"))["auc"])
             row = {"network": f"MFAF, {backbone}", "arithmetic": precision}
-            rows.append({**row, "held-out AUC": np.mean(aucs), "sd over seeds": np.std(aucs, ddof=1)})
+            rows.append(
+                {**row, "held-out AUC": np.mean(aucs), "sd over seeds": np.std(aucs, ddof=1)}
+            )
     return pd.DataFrame(rows)
 
 
@@ -236,31 +288,53 @@ def main() -> None:
             "Networks alone; compact twelve epochs, ResNet18 eight; spatial folds, three seeds.",
         )
         return
-    part, rounds = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 7
+    part = sys.argv[1]
+    rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 7
     torch.set_num_threads(2)
     there = multiplies_bfloat16()
-    said = "This processor multiplies bfloat16." if there else "This processor has no bfloat16 multiplication."
+    said = (
+        "This processor multiplies bfloat16."
+        if there
+        else "This processor has no bfloat16 multiplication."
+    )
     note = f"{BANDS} bands, fastest of {rounds}. {said} PyTorch {torch.__version__}."
     if part == "steps":
-        steps = [*measure_network("resnet18", 128, 32, rounds), *measure_network("resnet18", 64, 32, rounds)]
+        steps = [
+            *measure_network("resnet18", 128, 32, rounds),
+            *measure_network("resnet18", 64, 32, rounds),
+        ]
         steps += measure_network("compact", 16, 32, 5 * rounds)
         speeds = {kind: product_speed(getattr(torch, kind)) for kind in ("float32", "bfloat16")}
         note += (
-            f" GFLOP/s of a matrix product: {', '.join(f'{speed:.0f} in {kind}' for kind, speed in speeds.items())}."
+            " GFLOP/s of a matrix product:"
+            f" {', '.join(f'{speed:.0f} in {kind}' for kind, speed in speeds.items())}."
         )
         least = [
-            f"{operations('resnet18', size) / 1e6 / max(speeds.values()):.1f} ms at {size} px" for size in (128, 64)
+            f"{operations('resnet18', size) / 1e6 / max(speeds.values()):.1f} ms at {size} px"
+            for size in (128, 64)
         ]
-        note += f" ResNet18's operations alone take {' and '.join(least)} a window in training at the faster of them."
+        note += (
+            f" ResNet18's operations alone take {' and '.join(least)} a window in training at the"
+            " faster of them."
+        )
         write(pd.DataFrame(steps), "training", f"Batches of 32, {note}")
     elif part == "loading":
-        loading = [measure_loading("resnet18", 64, rounds), measure_loading("compact", 16, 5 * rounds)]
+        loading = [
+            measure_loading("resnet18", 64, rounds),
+            measure_loading("compact", 16, 5 * rounds),
+        ]
         write(
-            pd.DataFrame(loading), "loading", f"Windows in memory; quarter turns, flips, noise; batches of 32, {note}"
+            pd.DataFrame(loading),
+            "loading",
+            f"Windows in memory; quarter turns, flips, noise; batches of 32, {note}",
         )
     else:
         maps = [measure_map(size, rounds) for size in (16, 32)]
-        write(pd.DataFrame(maps), "dense", f"{CELLS} x {CELLS} cells, stride {STRIDE}, compact network, {note}")
+        write(
+            pd.DataFrame(maps),
+            "dense",
+            f"{CELLS} x {CELLS} cells, stride {STRIDE}, compact network, {note}",
+        )
 
 
 if __name__ == "__main__":

@@ -20,5 +20,8 @@ evaluation = gm.evaluate_model(model, stack, windows, survey.deposits, scores)
 targets = gm.make_targets(scores, survey.deposits, stack=stack, faults=survey.faults)
 
 print(*evaluation.verdict, sep="\n")
-print("Elements were chosen with all deposits here, so these figures flatter; `geomfaf run` chooses them in the folds.")
+print(
+    "Elements were chosen with all deposits here, so these figures flatter; `geomfaf run` chooses"
+    " them in the folds."
+)
 print(targets[["number", "status", "area_km2", "mean_score", "heldout_score"]].head())

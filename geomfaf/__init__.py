@@ -1,7 +1,8 @@
 """geomfaf: from stream sediments, geology, faults and known deposits to an honest target map.
 
-Everything below is the public interface, in the order of the data flow. Names are loaded when they are first used, so
-that ``import geomfaf`` costs nothing and torch is imported only by what trains or predicts.
+Everything below is the public interface, in the order of the data flow. Names are loaded when they
+are first used, so that ``import geomfaf`` costs nothing and torch is imported only by what trains
+or predicts.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-# Must stand before torch is loaded. By default its threads spin while they wait for each other: beside any other busy
-# process a training step then takes five times as long.
+# Must stand before torch is loaded. By default its threads spin while they wait for each other:
+# beside any other busy process a training step then takes five times as long.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _HOME = {

@@ -1,4 +1,6 @@
-"""Files that appear under their name only when complete, never over an older one unasked; hashes, JSON, CSV."""
+"""Files that appear under their name only when complete, never over an older one unasked; hashes,
+JSON, CSV.
+"""
 
 from __future__ import annotations
 
@@ -21,13 +23,18 @@ from .errors import OutputExistsError, UsageError
 def refuse_existing(path: str | Path, overwrite: bool) -> None:
     """Raise :class:`OutputExistsError` early, before an hour of work that could not be written."""
     if Path(path).exists() and not overwrite:
-        raise OutputExistsError(f"{path} exists: choose another name or allow it with --overwrite (overwrite=True).")
+        raise OutputExistsError(
+            f"{path} exists: choose another name or allow it with --overwrite (overwrite=True)."
+        )
 
 
 def require_folder_of(path: Path) -> None:
     """Raise :class:`UsageError` when a file's folder does not exist."""
     if not path.parent.is_dir():
-        raise UsageError(f"the folder {path.parent} does not exist: create it or choose another place for {path.name}.")
+        raise UsageError(
+            f"the folder {path.parent} does not exist: create it or choose another place for"
+            f" {path.name}."
+        )
 
 
 def make_folder(path: Path) -> None:
@@ -35,12 +42,16 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"the folder {path} cannot be made: {error.strerror}. Choose another place.") from error
+        raise UsageError(
+            f"the folder {path} cannot be made: {error.strerror}. Choose another place."
+        ) from error
 
 
 @contextmanager
 def finished_file(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """Give a temporary path beside ``path`` that takes its name when the block ends without an error."""
+    """Give a temporary path beside ``path`` that takes its name when the block ends without an
+    error.
+    """
     path = Path(path)
     refuse_existing(path, overwrite)
     require_folder_of(path)
@@ -54,7 +65,9 @@ def finished_file(path: str | Path, *, overwrite: bool = False) -> Iterator[Path
 
 
 def write_table(table: pd.DataFrame, path: str | Path, *, overwrite: bool = False) -> Path:
-    """Write a table as CSV (UTF-8, no index); numbers to six digits, coordinates to the centimetre."""
+    """Write a table as CSV (UTF-8, no index); numbers to six digits, coordinates to
+    the centimetre.
+    """
     path = Path(path)
     with finished_file(path, overwrite=overwrite) as final:
         table.to_csv(final, index=False, float_format=_short)
@@ -65,7 +78,9 @@ def write_json(content: Mapping[str, Any], path: str | Path, *, overwrite: bool 
     """Write JSON; NaN becomes null, as JSON has no NaN."""
     path = Path(path)
     with finished_file(path, overwrite=overwrite) as final:
-        final.write_text(json.dumps(plain_values(content), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        final.write_text(
+            json.dumps(plain_values(content), indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
     return path
 
 
@@ -79,7 +94,17 @@ def library_versions() -> dict[str, str]:
     """Return the versions of what the numbers depend on."""
     import platform
 
-    names = ("geomfaf", "torch", "torchvision", "numpy", "scipy", "scikit-learn", "rasterio", "geopandas", "shapely")
+    names = (
+        "geomfaf",
+        "torch",
+        "torchvision",
+        "numpy",
+        "scipy",
+        "scikit-learn",
+        "rasterio",
+        "geopandas",
+        "shapely",
+    )
     return {"python": platform.python_version(), **{name: version(name) for name in names}}
 
 

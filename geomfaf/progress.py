@@ -17,7 +17,8 @@ Item = TypeVar("Item")
 STYLES = ("auto", "bar", "plain", "json", "none")
 _style = "none"
 _silent_depth = 0
-_live: Any = None  # the bars on screen: a loop inside another adds its bar to them, as a terminal has one such place
+# the bars on screen: a loop inside another adds its bar to them, as a terminal has one such place
+_live: Any = None
 
 
 def show_progress(style: str = "auto") -> None:
@@ -60,7 +61,13 @@ def track(
 
 def _bar(items: Sequence[Item], label: str, unit: str, steps: list[float]) -> Iterator[Item]:
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
     columns = (
         TextColumn("{task.description:<28}"),
@@ -70,7 +77,9 @@ def _bar(items: Sequence[Item], label: str, unit: str, steps: list[float]) -> It
         TimeRemainingColumn(),
     )
     global _live
-    outer, started, done = _live, time.monotonic(), 0.0
+    outer = _live
+    started = time.monotonic()
+    done = 0.0
     progress = outer or Progress(*columns, console=Console(stderr=True))
     if outer is None:
         _live = progress
@@ -91,7 +100,9 @@ def _bar(items: Sequence[Item], label: str, unit: str, steps: list[float]) -> It
 
 def _lines(items: Sequence[Item], label: str, unit: str, steps: list[float]) -> Iterator[Item]:
     """Report at the start, then at most every five seconds, and at the end."""
-    total, done, started = sum(steps), 0.0, time.monotonic()
+    total = sum(steps)
+    done = 0.0
+    started = time.monotonic()
     last = started
     for item, step in zip(items, steps, strict=True):
         yield item
@@ -99,20 +110,35 @@ def _lines(items: Sequence[Item], label: str, unit: str, steps: list[float]) -> 
         now = time.monotonic()
         if now - last < 5 and done < total:
             continue
-        last, spent = now, now - started
+        last = now
+        spent = now - started
         left = spent / done * (total - done)
         if _style == "json":
-            event = {"event": "progress", "stage": label, "done": done, "total": total, "unit": unit}
+            event = {
+                "event": "progress",
+                "stage": label,
+                "done": done,
+                "total": total,
+                "unit": unit,
+            }
             _line({**event, "seconds": round(spent, 2), "seconds_left": round(left, 2)})
         else:
             share = f"{100 * done / total:3.0f} %"
             ending = f"{left:.0f} s left" if done < total else f"{spent:.1f} s"
-            print(f"{label}: {share}, {_rate(done, spent, unit)}, {ending}", file=sys.stderr, flush=True)
+            print(
+                f"{label}: {share}, {_rate(done, spent, unit)}, {ending}",
+                file=sys.stderr,
+                flush=True,
+            )
 
 
 def _rate(done: float, seconds: float, unit: str) -> str:
     rate = done / max(seconds, 1e-6)
-    return f"{rate:,.0f} {unit}/s".replace(" /s", "/s") if rate >= 10 else f"{rate:.2g} {unit}/s".replace(" /s", "/s")
+    return (
+        f"{rate:,.0f} {unit}/s".replace(" /s", "/s")
+        if rate >= 10
+        else f"{rate:.2g} {unit}/s".replace(" /s", "/s")
+    )
 
 
 def _line(event: dict) -> None:

@@ -1,8 +1,10 @@
-"""A made-up survey whose truth is known: folded and faulted strata, a drainage, deposits and their halos.
+"""A made-up survey whose truth is known: folded and faulted strata, a drainage, deposits and their
+halos.
 
-It is as rich as the survey of Gao et al. (2023), doi 10.3390/su151310269, which is not public. Deposits follow
-some kinds of faults, the host rock and **hidden intrusions that no layer shows**. The background's chance likeness
-to the deposits is taken out: this survey cannot tell how often a screening keeps an element without a signal.
+It is as rich as the survey of Gao et al. (2023), doi 10.3390/su151310269, which is not public.
+Deposits follow some kinds of faults, the host rock and **hidden intrusions that no layer shows**.
+The background's chance likeness to the deposits is taken out: this survey cannot tell how often a
+screening keeps an element without a signal.
 """
 
 from __future__ import annotations
@@ -33,10 +35,26 @@ CELL = 200.0  # metres; the cells of the truth and of the drainage
 STRIKE = np.radians(52.0)  # azimuth of the fold axes and of the regional faults
 AZIMUTHS = {"NE": 42.0, "NW": 318.0, "N-S": 2.0}
 ORE_FAULTS = ("NW", "N-S")  # the regional and the NE faults are barren
-# Oldest first, with the share of the ground outside the valleys that the paper's sample counts suggest.
+# Oldest first, with the share of the ground outside the valleys that the paper's sample counts
+# suggest.
 STRATA = {"Devonian": 0.05, "Carboniferous": 0.27, "Permian": 0.21, "Triassic": 0.47}
-HOST = {"Devonian": 0.0, "Carboniferous": 0.2, "Permian": 0.65, "Triassic": 1.0, "Quaternary": 0.0}  # how well
-COMMODITIES = {"Ag": 0.30, "Cu": 0.19, "Au": 0.16, "Sn": 0.12, "Sb": 0.07, "Hg": 0.06, "Mo": 0.06, "Ba": 0.04}
+HOST = {
+    "Devonian": 0.0,
+    "Carboniferous": 0.2,
+    "Permian": 0.65,
+    "Triassic": 1.0,
+    "Quaternary": 0.0,
+}  # how well
+COMMODITIES = {
+    "Ag": 0.30,
+    "Cu": 0.19,
+    "Au": 0.16,
+    "Sn": 0.12,
+    "Sb": 0.07,
+    "Hg": 0.06,
+    "Mo": 0.06,
+    "Ba": 0.04,
+}
 
 
 @dataclass(frozen=True)
@@ -59,7 +77,9 @@ SIZES = {
 
 @dataclass(frozen=True)
 class Element:
-    """Crustal median and detection limit in a unit; spread and halo in log10 units; reach of the halo in metres."""
+    """Crustal median and detection limit in a unit; spread and halo in log10 units; reach of the
+    halo in metres.
+    """
 
     unit: str
     median: float
@@ -70,8 +90,8 @@ class Element:
     rocks: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0, 0.0)  # added in each of HOST
 
 
-# Medians are those of stream sediments of southern China. An element without a halo has no lithology effect
-# either: it would tell the host rock, and with it the deposits.
+# Medians are those of stream sediments of southern China. An element without a halo has no
+# lithology effect either: it would tell the host rock, and with it the deposits.
 ELEMENTS = {
     "Ag": Element("ppb", 75, 25, 0.22, 0.31, 750, (0.02, 0.0, 0.03, 0.02, 0.0)),
     "Au": Element("ppb", 1.1, 0.3, 0.30, 0.32, 550, (0.0, 0.0, 0.02, 0.03, 0.05)),
@@ -99,7 +119,8 @@ class Truth:
     Attributes
     ----------
     probability : xarray.DataArray
-        Expected number of deposits in a 200 m cell, (y, x). Random deposits do not follow it; halos still do.
+        Expected number of deposits in a 200 m cell, (y, x). Random deposits do not follow it; halos
+        still do.
     undiscovered, intrusions : GeoDataFrame
         The deposits that the survey does not list; the outlines of the hidden intrusions.
     elements : DataFrame
@@ -112,17 +133,21 @@ class Truth:
     elements: pd.DataFrame
 
 
-def make_survey(size: str = "small", *, seed: int = 0, random_deposits: bool = False) -> tuple[Survey, Truth]:
+def make_survey(
+    size: str = "small", *, seed: int = 0, random_deposits: bool = False
+) -> tuple[Survey, Truth]:
     """Make a synthetic survey and its truth; the same seed gives the same survey.
 
     Parameters
     ----------
     size : {"small", "paper"}
-        20 x 20 km, 1,900 samples, 36 known and 18 undiscovered deposits; or 40 x 40 km, 7,512, 64 and 32.
+        20 x 20 km, 1,900 samples, 36 known and 18 undiscovered deposits; or 40 x 40 km, 7,512, 64
+        and 32.
     seed : int
         Seed of all randomness.
     random_deposits : bool
-        Move the deposits to random places once all else is made: a method that finds them leaks its labels.
+        Move the deposits to random places once all else is made: a method that finds them leaks its
+        labels.
 
     Returns
     -------
@@ -142,9 +167,12 @@ def make_survey(size: str = "small", *, seed: int = 0, random_deposits: bool = F
     """
     if size not in SIZES:
         names = " or ".join(f'"{name}"' for name in SIZES)
-        raise UsageError(f'"{size}" is no size of a synthetic survey: use {names}.{nearest_name(size, SIZES)}')
+        raise UsageError(
+            f'"{size}" is no size of a synthetic survey: use {names}.{nearest_name(size, SIZES)}'
+        )
     plan = SIZES[size]
-    grid, area = Grid.from_bounds(plan.bounds, CELL, CRS), box(*plan.bounds)
+    grid = Grid.from_bounds(plan.bounds, CELL, CRS)
+    area = box(*plan.bounds)
     # One stream of random numbers a stage: a change in one stage leaves the others as they were.
     rngs = np.random.default_rng(seed).spawn(8)
     faults, blocks = _make_faults(rngs[0], plan, area)
@@ -156,22 +184,32 @@ def make_survey(size: str = "small", *, seed: int = 0, random_deposits: bool = F
     places = _place_samples(rngs[5], grid, receiver, upstream, plan.samples)
     samples = _analyse(rngs[6], grid, geology, deposits, places)
     if random_deposits:
-        deposits = _place_deposits(rngs[7], grid, np.full(grid.shape, plan.deposits / grid.size), plan.deposits)
-    known, study_area = plan.deposits * 2 // 3, GeoDataFrame({"name": ["survey"]}, geometry=[area], crs=CRS)
+        deposits = _place_deposits(
+            rngs[7], grid, np.full(grid.shape, plan.deposits / grid.size), plan.deposits
+        )
+    known = plan.deposits * 2 // 3
+    study_area = GeoDataFrame({"name": ["survey"]}, geometry=[area], crs=CRS)
     table = pd.DataFrame(
-        [(name, f"{name}_{e.unit}", e.unit, float(e.limit), e.halo > 0) for name, e in ELEMENTS.items()],
+        [
+            (name, f"{name}_{e.unit}", e.unit, float(e.limit), e.halo > 0)
+            for name, e in ELEMENTS.items()
+        ],
         columns=["element", "column", "unit", "detection_limit", "signal"],
     )
     units = dict(zip(table["column"], table["unit"], strict=True))
-    cells = xr.DataArray(expected, {"y": grid.y, "x": grid.x}, ("y", "x"), "probability", {"units": "1", "crs": CRS})
+    cells = xr.DataArray(
+        expected, {"y": grid.y, "x": grid.x}, ("y", "x"), "probability", {"units": "1", "crs": CRS}
+    )
     survey = Survey(samples, deposits[:known].copy(), geology, faults, study_area, units, "stratum")
     return survey, Truth(cells, deposits[known:].reset_index(drop=True), intrusions, table)
 
 
 def write_survey(survey: Survey, path: str | os.PathLike[str]) -> Path:
-    """Write a survey into one GeoPackage with the layers samples, deposits, geology, faults and study_area.
+    """Write a survey into one GeoPackage with the layers samples, deposits, geology, faults and
+    study_area.
 
-    Written under a temporary name and then renamed, so that no half-written file is left; replaces an old one.
+    Written under a temporary name and then renamed, so that no half-written file is left; replaces
+    an old one.
     """
     path = Path(path)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp.gpkg")
@@ -186,14 +224,20 @@ def write_survey(survey: Survey, path: str | os.PathLike[str]) -> Path:
 
 
 def _noise(rng: Generator, grid: Grid, reach: float) -> np.ndarray:
-    """Return a smooth random field of mean 0 and variance 1 with correlation exp(-(distance/reach)^2 / 2)."""
-    field = gaussian_filter(rng.standard_normal(grid.shape), reach / grid.cell / np.sqrt(2), mode="wrap")
+    """Return a smooth random field of mean 0 and variance 1 with correlation
+    exp(-(distance/reach)^2 / 2).
+    """
+    field = gaussian_filter(
+        rng.standard_normal(grid.shape), reach / grid.cell / np.sqrt(2), mode="wrap"
+    )
     return (field - field.mean()) / field.std()
 
 
 def _at(grid: Grid, field: np.ndarray, xy: np.ndarray) -> np.ndarray:
     """Interpolate a field between cell centres at points (n, 2)."""
-    return RegularGridInterpolator((grid.y, grid.x), field, bounds_error=False, fill_value=None)(xy[:, ::-1])
+    return RegularGridInterpolator((grid.y, grid.x), field, bounds_error=False, fill_value=None)(
+        xy[:, ::-1]
+    )
 
 
 def _centres(grid: Grid) -> np.ndarray:
@@ -202,67 +246,112 @@ def _centres(grid: Grid) -> np.ndarray:
 
 
 def _nearest(geometries: np.ndarray, xy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the index of and the distance to the geometry that is nearest to, or holds, each point."""
-    tree, points = shapely.STRtree(geometries), shapely.points(xy)
+    """Return the index of and the distance to the geometry that is nearest to, or holds, each
+    point.
+    """
+    tree = shapely.STRtree(geometries)
+    points = shapely.points(xy)
     (_, index), distance = tree.query_nearest(points, return_distance=True, all_matches=False)
     return index, distance
 
 
 def _curve(rng: Generator, middle: np.ndarray, azimuth: float, length: float) -> LineString:
-    """Return a slightly curved line through a point; the azimuth is in radians from north, lengths in metres."""
+    """Return a slightly curved line through a point; the azimuth is in radians from north, lengths
+    in metres.
+    """
     along = np.linspace(-0.5, 0.5, max(int(length / 250), 8))
-    turns, phase = length / rng.uniform(9_000, 16_000), rng.uniform(0, 2 * np.pi, 2)
-    waves = np.sin(2 * np.pi * turns * along + phase[0]) + 0.3 * np.sin(17 * turns * along + phase[1])
-    bow = rng.normal(0, 0.035) * min(length, 8_000) * (1 - 4 * along**2) + 330 * min(turns, 1) * waves
-    ahead, aside = np.array([np.sin(azimuth), np.cos(azimuth)]), np.array([np.cos(azimuth), -np.sin(azimuth)])
+    turns = length / rng.uniform(9_000, 16_000)
+    phase = rng.uniform(0, 2 * np.pi, 2)
+    waves = np.sin(2 * np.pi * turns * along + phase[0]) + 0.3 * np.sin(
+        17 * turns * along + phase[1]
+    )
+    bow = (
+        rng.normal(0, 0.035) * min(length, 8_000) * (1 - 4 * along**2) + 330 * min(turns, 1) * waves
+    )
+    ahead = np.array([np.sin(azimuth), np.cos(azimuth)])
+    aside = np.array([np.cos(azimuth), -np.sin(azimuth)])
     return LineString(middle + np.outer(along * length, ahead) + np.outer(bow, aside))
 
 
 def _make_faults(rng: Generator, plan: Size, area: Polygon) -> tuple[GeoDataFrame, np.ndarray]:
-    """Return the faults, and the blocks into which the regional and the cross faults cut the area."""
+    """Return the faults, and the blocks into which the regional and the cross faults cut
+    the area.
+    """
     west, south, east, north = area.bounds
-    side, centre = east - west, np.array([(west + east) / 2, (south + north) / 2])
-    ahead, aside = np.array([np.sin(STRIKE), np.cos(STRIKE)]), np.array([np.cos(STRIKE), -np.sin(STRIKE)])
+    side = east - west
+    centre = np.array([(west + east) / 2, (south + north) / 2])
+    ahead = np.array([np.sin(STRIKE), np.cos(STRIKE)])
+    aside = np.array([np.cos(STRIKE), -np.sin(STRIKE)])
     rows: list[tuple[str, LineString]] = []
     for share in np.linspace(-0.5, 0.5, plan.regional_faults) * (1 - 1 / plan.regional_faults):
         middle = centre + (share + rng.normal(0, 0.03)) * side * aside
         rows.append(("regional", _curve(rng, middle, STRIKE + rng.normal(0, 0.04), 2 * side)))
-    strips = shapely.get_parts(shapely.polygonize([shapely.union_all([area.boundary, *(line for _, line in rows)])]))
+    strips = shapely.get_parts(
+        shapely.polygonize([shapely.union_all([area.boundary, *(line for _, line in rows)])])
+    )
     for strip in strips[np.argsort(shapely.get_x(shapely.centroid(strips)))]:
         for _ in range(max(1, round(strip.area / 1.1e8))):
-            middle = np.array(strip.centroid.coords[0]) + rng.uniform(-0.5, 0.5) * np.sqrt(strip.area) * ahead
+            middle = (
+                np.array(strip.centroid.coords[0])
+                + rng.uniform(-0.5, 0.5) * np.sqrt(strip.area) * ahead
+            )
             azimuth = np.radians(AZIMUTHS["NW"] + rng.normal(0, 9))
-            # 25 m too long on both sides, so that the cut still meets the strip's edge after snapping.
-            rows.append(("NW", _curve(rng, middle, azimuth, 1.5 * side).intersection(strip.buffer(25))))
+            # 25 m too long on both sides, so that the cut still meets the strip's edge after
+            # snapping.
+            rows.append(
+                ("NW", _curve(rng, middle, azimuth, 1.5 * side).intersection(strip.buffer(25)))
+            )
     network = shapely.union_all([area.boundary, *(line for _, line in rows)], grid_size=1.0)
     blocks = shapely.get_parts(shapely.polygonize([network]).intersection(area))
     for swarm in range(plan.swarms):
         kind = list(AZIMUTHS)[swarm % len(AZIMUTHS)]
-        middle, azimuth = rng.uniform((west, south), (east, north)), np.radians(AZIMUTHS[kind] + rng.normal(0, 6))
+        middle = rng.uniform((west, south), (east, north))
+        azimuth = np.radians(AZIMUTHS[kind] + rng.normal(0, 6))
         for _ in range(rng.integers(3, 6)):
-            spot, length = middle + rng.normal(0, 1_500, 2), 3_800 * np.exp(rng.normal(0, 0.45))
+            spot = middle + rng.normal(0, 1_500, 2)
+            length = 3_800 * np.exp(rng.normal(0, 0.45))
             rows.append((kind, _curve(rng, spot, azimuth + rng.normal(0, 0.07), length)))
-    faults = GeoDataFrame({"fault_type": [kind for kind, _ in rows]}, geometry=[line for _, line in rows], crs=CRS)
+    faults = GeoDataFrame(
+        {"fault_type": [kind for kind, _ in rows]}, geometry=[line for _, line in rows], crs=CRS
+    )
     faults = faults.clip(area, sort=True).explode(ignore_index=True)
-    faults = faults[(faults.length > 1_200) & (faults.geom_type == "LineString")].reset_index(drop=True)
-    return faults.assign(fault_id=[f"F{number:02d}" for number in range(1, len(faults) + 1)]), blocks
+    faults = faults[(faults.length > 1_200) & (faults.geom_type == "LineString")].reset_index(
+        drop=True
+    )
+    return (
+        faults.assign(fault_id=[f"F{number:02d}" for number in range(1, len(faults) + 1)]),
+        blocks,
+    )
 
 
 def _drain(rng: Generator, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
-    """Return the cell that each cell's water flows into, negative at outlets, and its number of upstream cells."""
-    hills = sum(share * _noise(rng, grid, reach) for share, reach in ((1.0, 5_000), (0.8, 1_800), (0.9, 350)))
-    height = (hills + (grid.y[:, None] - grid.y.min() - 0.5 * (grid.x - grid.x.min())) / 15_000).ravel()
+    """Return the cell that each cell's water flows into, negative at outlets, and its number of
+    upstream cells.
+    """
+    hills = sum(
+        share * _noise(rng, grid, reach)
+        for share, reach in ((1.0, 5_000), (0.8, 1_800), (0.9, 350))
+    )
+    height = (
+        hills + (grid.y[:, None] - grid.y.min() - 0.5 * (grid.x - grid.x.min())) / 15_000
+    ).ravel()
     cell = np.arange(grid.size).reshape(grid.shape)
     straight = ((cell[1:], cell[:-1], 1.0), (cell[:, 1:], cell[:, :-1], 1.0))
-    slanting = ((cell[1:, 1:], cell[:-1, :-1], np.sqrt(2)), (cell[1:, :-1], cell[:-1, 1:], np.sqrt(2)))
+    slanting = (
+        (cell[1:, 1:], cell[:-1, :-1], np.sqrt(2)),
+        (cell[1:, :-1], cell[:-1, 1:], np.sqrt(2)),
+    )
     steps = [(a.ravel(), b.ravel(), np.full(a.size, far)) for a, b, far in straight + slanting]
     a, b, far = (np.concatenate(part) for part in zip(*steps, strict=True))
     cost = far * np.exp(1.2 * np.maximum(height[a], height[b]))
     edge = np.concatenate([cell[0], cell[-1], cell[1:-1, 0], cell[1:-1, -1]])
-    # The cheapest way over the hills to the lowest parts of the edge: a tree of streams without pits.
+    # The cheapest way over the hills to the lowest parts of the edge: a tree of streams without
+    # pits.
     outlets = edge[height[edge] < np.quantile(height[edge], 0.12)]
     graph = coo_array((cost, (a, b)), shape=(grid.size, grid.size)).tocsr()
-    way, receiver, _ = dijkstra(graph, directed=False, indices=outlets, min_only=True, return_predecessors=True)
+    way, receiver, _ = dijkstra(
+        graph, directed=False, indices=outlets, min_only=True, return_predecessors=True
+    )
     upstream = np.ones(grid.size, int)
     for source in np.argsort(-way):
         if receiver[source] >= 0:
@@ -270,27 +359,43 @@ def _drain(rng: Generator, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
     return receiver, upstream
 
 
-def _make_geology(rng: Generator, grid: Grid, blocks: np.ndarray, upstream: np.ndarray) -> GeoDataFrame:
+def _make_geology(
+    rng: Generator, grid: Grid, blocks: np.ndarray, upstream: np.ndarray
+) -> GeoDataFrame:
     """Map folded strata, shifted from block to block, under the Quaternary of the main valleys."""
-    area, edge = box(*grid.bounds), box(*grid.bounds).boundary
+    area = box(*grid.bounds)
+    edge = box(*grid.bounds).boundary
     # Finer cells for smooth contacts, and a margin so that they run on past the edge.
     wide = grid.window(-5, -5, grid.height + 10, grid.width + 10).refined(2)
-    height, xy, shifts = _fold(rng, wide), _centres(grid), rng.normal(0, 0.42, len(blocks))
-    levels = np.quantile(_at(wide, height, xy) + shifts[_nearest(blocks, xy)[0]], np.cumsum(list(STRATA.values()))[:-1])
-    # Blurred water, drawn askew so that it winds: a valley floor that widens downstream and ends in a tip.
+    height = _fold(rng, wide)
+    xy = _centres(grid)
+    shifts = rng.normal(0, 0.42, len(blocks))
+    levels = np.quantile(
+        _at(wide, height, xy) + shifts[_nearest(blocks, xy)[0]],
+        np.cumsum(list(STRATA.values()))[:-1],
+    )
+    # Blurred water, drawn askew so that it winds: a valley floor that widens downstream and ends in
+    # a tip.
     fine = grid.window(-1, -1, grid.height + 2, grid.width + 2).refined(4)
     water = np.pad(np.sqrt(np.maximum(upstream - 60.0, 0)).reshape(grid.shape), 1, mode="edge")
     askew = np.column_stack([250 * _noise(rng, fine, 600).ravel() for _ in range(2)])
-    floor = _at(fine, gaussian_filter(np.kron(water, np.ones((4, 4))), 4.0), _centres(fine) + askew).reshape(fine.shape)
+    floor = _at(
+        fine, gaussian_filter(np.kron(water, np.ones((4, 4))), 4.0), _centres(fine) + askew
+    ).reshape(fine.shape)
     shore = np.quantile(floor, 0.975)
-    banks = [LineString(line) for line in contourpy.contour_generator(fine.x, fine.y, floor).lines(shore)]
+    banks = [
+        LineString(line) for line in contourpy.contour_generator(fine.x, fine.y, floor).lines(shore)
+    ]
     lines = [edge, *shapely.boundary(blocks), *banks]
     contours = contourpy.contour_generator(wide.x, wide.y, height)
     for block, shift in zip(blocks, shifts, strict=True):
-        contacts = shapely.MultiLineString([line for level in levels for line in contours.lines(level - shift)])
+        contacts = shapely.MultiLineString(
+            [line for level in levels for line in contours.lines(level - shift)]
+        )
         # 5 m too long: a contact that stops short of the block's edge would not bound a face.
         lines.append(contacts.simplify(3).intersection(block.buffer(5)))
-    # The faces of one noded network can neither overlap nor leave a gap; those that bulge beyond the edge go.
+    # The faces of one noded network can neither overlap nor leave a gap; those that bulge beyond
+    # the edge go.
     faces = shapely.get_parts(shapely.polygonize([shapely.union_all(lines, grid_size=1.0)]))
     faces = faces[shapely.within(shapely.point_on_surface(faces), area)]
     spots = shapely.get_coordinates(shapely.point_on_surface(faces))
@@ -300,38 +405,62 @@ def _make_geology(rng: Generator, grid: Grid, blocks: np.ndarray, upstream: np.n
     tree = shapely.STRtree(faces)
     for face in np.flatnonzero(shapely.area(faces) < 6e4):
         near = np.setdiff1d(tree.query(faces[face]), face)
-        code[face] = code[near[np.argmax(shapely.length(shapely.intersection(faces[face], faces[near])))]]
+        code[face] = code[
+            near[np.argmax(shapely.length(shapely.intersection(faces[face], faces[near])))]
+        ]
     strata = GeoDataFrame({"stratum": np.array([*HOST])[code]}, geometry=faces, crs=CRS)
     return strata.dissolve("stratum", method="coverage").explode().reset_index()
 
 
 def _fold(rng: Generator, grid: Grid) -> np.ndarray:
     """Return how high in the column of strata the ground lies: plunging folds along the strike."""
-    x, y = grid.x - grid.x.mean(), (grid.y - grid.y.mean())[:, None]
-    along, across = x * np.sin(STRIKE) + y * np.cos(STRIKE), x * np.cos(STRIKE) - y * np.sin(STRIKE)
-    across, phase = across + 1_500 * _noise(rng, grid, 7_000), rng.uniform(0, 2 * np.pi, 3)
+    x = grid.x - grid.x.mean()
+    y = (grid.y - grid.y.mean())[:, None]
+    along = x * np.sin(STRIKE) + y * np.cos(STRIKE)
+    across = x * np.cos(STRIKE) - y * np.sin(STRIKE)
+    across = across + 1_500 * _noise(rng, grid, 7_000)
+    phase = rng.uniform(0, 2 * np.pi, 3)
     plunge = 0.5 * np.sin(2 * np.pi * along / 26_000 + phase[2]) + 0.4 * _noise(rng, grid, 5_000)
-    folds = np.sin(2 * np.pi * across / 12_500 + phase[0]) + 0.4 * np.sin(2 * np.pi * across / 4_700 + phase[1])
+    folds = np.sin(2 * np.pi * across / 12_500 + phase[0]) + 0.4 * np.sin(
+        2 * np.pi * across / 4_700 + phase[1]
+    )
     return folds + plunge + 0.1 * _noise(rng, grid, 1_200)
 
 
-def _make_intrusions(rng: Generator, plan: Size, area: Polygon, faults: GeoDataFrame) -> GeoDataFrame:
+def _make_intrusions(
+    rng: Generator, plan: Size, area: Polygon, faults: GeoDataFrame
+) -> GeoDataFrame:
     """Return lobate bodies close to ore-bearing faults."""
-    angle, bodies = np.linspace(0, 2 * np.pi, 73)[:-1], []
+    angle = np.linspace(0, 2 * np.pi, 73)[:-1]
+    bodies = []
     lines = faults.geometry[faults["fault_type"].isin(ORE_FAULTS)].to_numpy()
     for number in rng.choice(len(lines), plan.intrusions, replace=False):
-        middle = shapely.line_interpolate_point(lines[number], rng.uniform(0.2, 0.8), normalized=True)
-        lobes = sum(rng.normal(0, 0.35 / k) * np.cos(k * angle + rng.uniform(0, 6)) for k in (2, 3, 4))
+        middle = shapely.line_interpolate_point(
+            lines[number], rng.uniform(0.2, 0.8), normalized=True
+        )
+        lobes = sum(
+            rng.normal(0, 0.35 / k) * np.cos(k * angle + rng.uniform(0, 6)) for k in (2, 3, 4)
+        )
         radius = rng.uniform(700, 1_700) * np.maximum(1 + lobes, 0.4)
-        rim = np.column_stack([radius * np.cos(angle), radius * np.sin(angle)]) + rng.normal(0, 500, 2)
+        rim = np.column_stack([radius * np.cos(angle), radius * np.sin(angle)]) + rng.normal(
+            0, 500, 2
+        )
         bodies.append(Polygon(shapely.get_coordinates(middle) + rim).intersection(area))
-    return GeoDataFrame({"name": [f"I{n}" for n in range(1, len(bodies) + 1)]}, geometry=bodies, crs=CRS)
+    return GeoDataFrame(
+        {"name": [f"I{n}" for n in range(1, len(bodies) + 1)]}, geometry=bodies, crs=CRS
+    )
 
 
-def _expect(count: int, grid: Grid, geology: GeoDataFrame, faults: GeoDataFrame, bodies: GeoDataFrame) -> np.ndarray:
-    """Return the expected number of deposits in a cell, from ore-bearing faults, host rock and intrusions."""
+def _expect(
+    count: int, grid: Grid, geology: GeoDataFrame, faults: GeoDataFrame, bodies: GeoDataFrame
+) -> np.ndarray:
+    """Return the expected number of deposits in a cell, from ore-bearing faults, host rock and
+    intrusions.
+    """
     xy = _centres(grid)
-    conduit = np.exp(-_nearest(faults.geometry[faults["fault_type"].isin(ORE_FAULTS)].to_numpy(), xy)[1] / 600)
+    conduit = np.exp(
+        -_nearest(faults.geometry[faults["fault_type"].isin(ORE_FAULTS)].to_numpy(), xy)[1] / 600
+    )
     heat = np.exp(-((_nearest(bodies.geometry.to_numpy(), xy)[1] / 2_200) ** 2))
     host = geology["stratum"].map(HOST).to_numpy()[_nearest(geology.geometry.to_numpy(), xy)[0]]
     weight = np.exp(2.6 * conduit + 2.0 * host + 1.8 * heat)
@@ -339,7 +468,9 @@ def _expect(count: int, grid: Grid, geology: GeoDataFrame, faults: GeoDataFrame,
 
 
 def _place_deposits(rng: Generator, grid: Grid, expected: np.ndarray, count: int) -> GeoDataFrame:
-    """Draw deposits without replacement, at least 600 m apart, in random order, each with a main commodity."""
+    """Draw deposits without replacement, at least 600 m apart, in random order, each with a main
+    commodity.
+    """
     # The shortest of exponential waiting times is that of a cell in proportion to its rate.
     order = np.argsort(rng.exponential(size=grid.size) / expected.ravel())
     spots = _scattered(rng, grid, 0.5)[order]
@@ -360,7 +491,9 @@ def _scattered(rng: Generator, grid: Grid, most: float) -> np.ndarray:
     return np.stack(grid.xy(row, col), axis=-1).reshape(-1, 2)
 
 
-def _place_samples(rng: Generator, grid: Grid, receiver: np.ndarray, upstream: np.ndarray, count: int) -> np.ndarray:
+def _place_samples(
+    rng: Generator, grid: Grid, receiver: np.ndarray, upstream: np.ndarray, count: int
+) -> np.ndarray:
     """Return points on streams, (count, 2); the last one in a hundred repeat earlier ones."""
     # Surveys sample small streams: neither slopes nor main rivers.
     weight = np.where((upstream >= 3) & (receiver >= 0), 1 / (1 + upstream / 150), 0)
@@ -371,26 +504,49 @@ def _place_samples(rng: Generator, grid: Grid, receiver: np.ndarray, upstream: n
     return np.vstack([places, rng.choice(places, count // 100, replace=False)])
 
 
-def _analyse(rng: Generator, grid: Grid, geology: GeoDataFrame, deposits: GeoDataFrame, xy: np.ndarray) -> GeoDataFrame:
-    """Analyse samples: background, lithology, halos and noise multiply; then the laboratory rounds and censors."""
+def _analyse(
+    rng: Generator, grid: Grid, geology: GeoDataFrame, deposits: GeoDataFrame, xy: np.ndarray
+) -> GeoDataFrame:
+    """Analyse samples: background, lithology, halos and noise multiply; then the laboratory rounds
+    and censors.
+    """
     distance = np.hypot(*(xy[:, None] - deposits.get_coordinates().to_numpy()).transpose(2, 0, 1))
     known = len(deposits) * 2 // 3
-    near = np.exp(-0.5 * (np.stack([distance.min(axis=1), distance[:, :known].min(axis=1)], axis=1) / 500) ** 2)
+    near = np.exp(
+        -0.5
+        * (np.stack([distance.min(axis=1), distance[:, :known].min(axis=1)], axis=1) / 500) ** 2
+    )
     near -= near.mean(axis=0)
-    rock = geology["stratum"].map(list(HOST).index).to_numpy()[_nearest(geology.geometry.to_numpy(), xy)[0]]
+    rock = (
+        geology["stratum"]
+        .map(list(HOST).index)
+        .to_numpy()[_nearest(geology.geometry.to_numpy(), xy)[0]]
+    )
     # A repeated sample has the ground's value of the first and a laboratory error of its own.
     place = np.unique(xy, axis=0, return_inverse=True)[1].ravel()
     shared = [_noise(rng, grid, 4_000) for _ in range(3)]
     data: dict[str, object] = {"sample_id": [f"S{number:05d}" for number in range(1, len(xy) + 1)]}
     for number, (name, e) in enumerate(ELEMENTS.items()):
-        field = 0.4 * shared[number % 3] + 0.4 * _noise(rng, grid, 3_000) + 0.35 * _noise(rng, grid, 450)
+        field = (
+            0.4 * shared[number % 3]
+            + 0.4 * _noise(rng, grid, 3_000)
+            + 0.35 * _noise(rng, grid, 450)
+        )
         ground = _at(grid, field, xy)
-        # A smooth background meets clustered deposits by chance and would pass for a signal: take that part out.
+        # A smooth background meets clustered deposits by chance and would pass for a signal: take
+        # that part out.
         ground = ground - near @ np.linalg.lstsq(near, ground, rcond=None)[0]
         ground = ground + 0.75 * rng.standard_normal(len(xy))[place]
-        size = rng.lognormal(-0.15, 0.45, len(deposits)) * np.where(deposits["commodity"] == name, 1.6, 0.9)
+        size = rng.lognormal(-0.15, 0.45, len(deposits)) * np.where(
+            deposits["commodity"] == name, 1.6, 0.9
+        )
         halo = (size * np.exp(-0.5 * (distance / e.reach) ** 2)).max(axis=1)
-        log = e.spread * ground + e.halo * halo + np.array(e.rocks)[rock] + 0.02 * rng.standard_normal(len(xy))
+        log = (
+            e.spread * ground
+            + e.halo * halo
+            + np.array(e.rocks)[rock]
+            + 0.02 * rng.standard_normal(len(xy))
+        )
         value = e.median * 10**log
         reported = np.where(value < e.limit, -e.limit, [float(f"{number:.3g}") for number in value])
         if name in ("W", "Bi", "F"):

@@ -19,7 +19,8 @@ from geomfaf.rasters.grid import Grid
 from geomfaf.windows.folds import Folds, spatial_folds
 from geomfaf.windows.windows import centred_windows
 
-# Two threads that wait for each other on a busy machine take ten times as long as one for networks this small.
+# Two threads that wait for each other on a busy machine take ten times as long as one for networks
+# this small.
 torch.set_num_threads(1)
 
 UTM = CRS.from_epsg(32633)
@@ -44,11 +45,17 @@ def smooth_noise(shape: tuple[int, int], seed: int, sigma: float = 3.0) -> np.nd
 
 def scattered_cells(grid: Grid, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Cells of make-believe deposits, each in its own cell."""
-    return np.divmod(np.random.default_rng(seed).choice(grid.size, count, replace=False), grid.width)
+    return np.divmod(
+        np.random.default_rng(seed).choice(grid.size, count, replace=False), grid.width
+    )
 
 
-def make_stack(grid: Grid, seed: int = 0, *, ore: tuple[np.ndarray, np.ndarray] | None = None) -> xr.DataArray:
-    """Two elements, a class band and a distance; with ``ore`` cells, the first element is high around them."""
+def make_stack(
+    grid: Grid, seed: int = 0, *, ore: tuple[np.ndarray, np.ndarray] | None = None
+) -> xr.DataArray:
+    """Two elements, a class band and a distance; with ``ore`` cells, the first element is high
+    around them.
+    """
     fields = [smooth_noise(grid.shape, seed * 10 + number) for number in range(3)]
     if ore is not None:
         halo = np.zeros(grid.shape)
@@ -75,7 +82,9 @@ def make_scores(grid: Grid, score: np.ndarray, **others: np.ndarray) -> xr.DataA
 class Case:
     """A small survey with its windows and folds, ready to train on."""
 
-    def __init__(self, shape: tuple[int, int] = (97, 83), size: int = 8, count: int = 14, seed: int = 1) -> None:
+    def __init__(
+        self, shape: tuple[int, int] = (97, 83), size: int = 8, count: int = 14, seed: int = 1
+    ) -> None:
         self.grid, self.size = make_grid(*shape), size
         self.cells = scattered_cells(self.grid, count, seed)
         self.deposits = points_in(self.grid, *self.cells)
@@ -85,7 +94,9 @@ class Case:
         self.folds: Folds = spatial_folds(self.windows, self.grid, self.valid, count=3, seed=seed)
 
     def train(self, **options) -> Model:
-        return train_model(self.stack, self.windows, self.folds, **{"options": QUICK, "device": "cpu", **options})
+        return train_model(
+            self.stack, self.windows, self.folds, **{"options": QUICK, "device": "cpu", **options}
+        )
 
 
 @cache
@@ -122,5 +133,7 @@ def ground_to_test(case: Case, fold: int) -> np.ndarray:
     rows, cols = np.nonzero(ground)
     near = np.zeros(case.grid.shape, bool)
     for row, col in zip(rows, cols, strict=True):
-        near[max(row - margin, 0) : row + margin + 1, max(col - margin, 0) : col + margin + 1] = True
+        near[max(row - margin, 0) : row + margin + 1, max(col - margin, 0) : col + margin + 1] = (
+            True
+        )
     return near

@@ -16,7 +16,9 @@ AREAS = Path(__file__).parents[2] / "shared" / "areas"
 
 @pytest.fixture
 def real_area():
-    """Return the path of a real area's GeoPackage by its name, or skip where the data are not there."""
+    """Return the path of a real area's GeoPackage by its name, or skip where the data are not
+    there.
+    """
 
     def path_of(name: str) -> Path:
         path = AREAS / f"{name}.gpkg"
@@ -29,6 +31,8 @@ def real_area():
 
 @pytest.fixture(autouse=True)
 def silent_progress():
-    """Leave progress as a program finds it: commands under test choose a style for the whole process."""
+    """Leave progress as a program finds it: commands under test choose a style for the whole
+    process.
+    """
     yield
     show_progress("none")

@@ -16,7 +16,11 @@ def _silent_afterwards():
 @pytest.mark.parametrize("style", progress.STYLES)
 def test_loops_inside_loops_lose_nothing(style):
     progress.show_progress(style)
-    seen = [(a, b) for a in progress.track("xy", "outer") for b in progress.track(range(3), "inner", unit="steps")]
+    seen = [
+        (a, b)
+        for a in progress.track("xy", "outer")
+        for b in progress.track(range(3), "inner", unit="steps")
+    ]
     assert seen == [(a, b) for a in "xy" for b in range(3)]
 
 
@@ -37,7 +41,12 @@ def test_json_lines_say_how_far_it_is(capsys):
     progress.show_progress("json")
     list(progress.track([1, 2], "gridding", unit="cells", weights=[30, 10]))
     last = json.loads(capsys.readouterr().err.splitlines()[-1])
-    assert (last["stage"], last["done"], last["total"], last["unit"]) == ("gridding", 40, 40, "cells")
+    assert (last["stage"], last["done"], last["total"], last["unit"]) == (
+        "gridding",
+        40,
+        40,
+        "cells",
+    )
 
 
 def test_plain_lines_say_the_rate(capsys):

@@ -1,4 +1,6 @@
-"""The synthetic survey: is the map a map, does the chemistry tell what the truth says, does nothing leak."""
+"""The synthetic survey: is the map a map, does the chemistry tell what the truth says, does nothing
+leak.
+"""
 
 from functools import cache
 
@@ -23,7 +25,9 @@ SEEDS = range(5)
 
 
 def made(size: str = "small", seed: int = 0, random_deposits: bool = False) -> tuple[Survey, Truth]:
-    return _made(size, seed, random_deposits)  # the cache takes made() and made("small") for two calls
+    return _made(
+        size, seed, random_deposits
+    )  # the cache takes made() and made("small") for two calls
 
 
 @cache
@@ -32,16 +36,22 @@ def _made(size: str, seed: int, random_deposits: bool) -> tuple[Survey, Truth]:
 
 
 def auc_and_z(score: np.ndarray, ore: np.ndarray) -> tuple[float, float]:
-    """Area under the ROC curve by rank, and its distance from 0.5 in Hanley-McNeil standard errors."""
+    """Area under the ROC curve by rank, and its distance from 0.5 in Hanley-McNeil
+    standard errors.
+    """
     n1, n0 = ore.sum(), (~ore).sum()
     auc = (rankdata(score)[ore].sum() - n1 * (n1 + 1) / 2) / (n1 * n0)
     q1, q2 = auc / (2 - auc), 2 * auc**2 / (1 + auc)
-    error = np.sqrt((auc * (1 - auc) + (n1 - 1) * (q1 - auc**2) + (n0 - 1) * (q2 - auc**2)) / (n1 * n0))
+    error = np.sqrt(
+        (auc * (1 - auc) + (n1 - 1) * (q1 - auc**2) + (n0 - 1) * (q2 - auc**2)) / (n1 * n0)
+    )
     return auc, (auc - 0.5) / error
 
 
 def screened(survey: Survey) -> pd.DataFrame:
-    """AUC and z of each element against 'a known deposit within 500 m', about the mean sample spacing."""
+    """AUC and z of each element against 'a known deposit within 500 m', about the mean sample
+    spacing.
+    """
     known = cKDTree(survey.deposits.get_coordinates().to_numpy())
     ore = known.query(survey.samples.get_coordinates().to_numpy())[0] < 500
     rows = {}
@@ -56,16 +66,24 @@ def truth_auc(truth: Truth, deposits: gpd.GeoDataFrame) -> float:
     grid = Grid.from_bounds(made()[0].study_area.total_bounds, 200, "EPSG:32650")
     cells = truth.probability.to_numpy()
     at_deposits = cells[grid.rowcol(deposits.geometry.x, deposits.geometry.y)]
-    return auc_and_z(np.append(at_deposits, cells), np.arange(at_deposits.size + cells.size) < at_deposits.size)[0]
+    return auc_and_z(
+        np.append(at_deposits, cells), np.arange(at_deposits.size + cells.size) < at_deposits.size
+    )[0]
 
 
 @pytest.mark.parametrize(
-    ("size", "side", "counts"), [("small", 20_000, (1_900, 36, 18)), ("paper", 40_000, (7_512, 64, 32))]
+    ("size", "side", "counts"),
+    [("small", 20_000, (1_900, 36, 18)), ("paper", 40_000, (7_512, 64, 32))],
 )
 def test_counts_and_extent(size, side, counts):
     survey, truth = made(size)
     assert (len(survey.samples), len(survey.deposits), len(truth.undiscovered)) == counts
-    assert survey.study_area.total_bounds.tolist() == [400_000, 2_400_000, 400_000 + side, 2_400_000 + side]
+    assert survey.study_area.total_bounds.tolist() == [
+        400_000,
+        2_400_000,
+        400_000 + side,
+        2_400_000 + side,
+    ]
     assert len(survey.elements) == 16
     for frame in (
         survey.samples,
@@ -109,7 +127,9 @@ def test_geology_tiles_the_study_area(size, seed):
     assert shapely.union_all(polygons).equals(survey.study_area.geometry[0])
     assert shapely.area(polygons).sum() == pytest.approx(survey.study_area.area.sum(), abs=1e-3)
     assert shapely.area(polygons).min() > 6e4  # no slivers
-    share = survey.geology.area.groupby(survey.geology["stratum"]).sum() / survey.study_area.area.sum()
+    share = (
+        survey.geology.area.groupby(survey.geology["stratum"]).sum() / survey.study_area.area.sum()
+    )
     assert set(share.index) == {"Triassic", "Permian", "Carboniferous", "Devonian", "Quaternary"}
     assert share.idxmax() == "Triassic"
     assert share["Quaternary"] < 0.05
@@ -118,8 +138,12 @@ def test_geology_tiles_the_study_area(size, seed):
 
 def test_contacts_are_smooth_and_not_pixel_edges():
     survey, _ = made()
-    inner = shapely.union_all(survey.geology.boundary.to_numpy()).difference(survey.study_area.boundary[0])
-    xy, line = shapely.get_coordinates(shapely.get_parts(shapely.line_merge(inner)), return_index=True)
+    inner = shapely.union_all(survey.geology.boundary.to_numpy()).difference(
+        survey.study_area.boundary[0]
+    )
+    xy, line = shapely.get_coordinates(
+        shapely.get_parts(shapely.line_merge(inner)), return_index=True
+    )
     step = np.diff(xy, axis=0)[np.diff(line) == 0]
     length, parallel = np.hypot(*step.T), (step == 0).any(axis=1)
     assert length[parallel].sum() / length.sum() < 0.05
@@ -144,8 +168,12 @@ def test_samples_follow_streams_and_not_a_uniform_scatter():
     places = made("paper")[0].samples.get_coordinates().drop_duplicates().to_numpy()
     nearest = cKDTree(places).query(places, k=2)[0][:, 1]
     expected = 0.5 / np.sqrt(len(places) / 40_000**2)
-    assert nearest.mean() / expected < 0.9  # Clark and Evans: 1 for a uniform scatter, less for clusters
-    ground = np.random.default_rng(0).uniform((400_000, 2_400_000), (440_000, 2_440_000), (20_000, 2))
+    assert (
+        nearest.mean() / expected < 0.9
+    )  # Clark and Evans: 1 for a uniform scatter, less for clusters
+    ground = np.random.default_rng(0).uniform(
+        (400_000, 2_400_000), (440_000, 2_440_000), (20_000, 2)
+    )
     void = (cKDTree(places).query(ground)[0] > 500).mean()
     assert void > 2 * np.exp(-np.pi * 500**2 * len(places) / 40_000**2)  # ridges stay empty
 
@@ -188,7 +216,9 @@ def test_screening_keeps_the_elements_with_a_signal(size, seed):
 
 def test_elements_units_and_crustal_medians():
     survey, truth = made()
-    assert truth.elements["element"].tolist() == "Ag Au B Sn Cu Ba Mn Pb Zn As Sb Hg Mo W Bi F".split()
+    assert (
+        truth.elements["element"].tolist() == "Ag Au B Sn Cu Ba Mn Pb Zn As Sb Hg Mo W Bi F".split()
+    )
     assert truth.elements.loc[truth.elements["signal"], "element"].tolist() == [
         "Ag",
         "Au",
@@ -199,10 +229,24 @@ def test_elements_units_and_crustal_medians():
         "Hg",
         "Mo",
     ]
-    assert survey.elements == dict(zip(truth.elements["column"], truth.elements["unit"], strict=True))
-    assert {column for column, unit in survey.elements.items() if unit == "ppb"} == {"Ag_ppb", "Au_ppb", "Hg_ppb"}
+    assert survey.elements == dict(
+        zip(truth.elements["column"], truth.elements["unit"], strict=True)
+    )
+    assert {column for column, unit in survey.elements.items() if unit == "ppb"} == {
+        "Ag_ppb",
+        "Au_ppb",
+        "Hg_ppb",
+    }
     median = survey.samples[list(survey.elements)].median()
-    expected = {"Ag_ppb": 75, "Au_ppb": 1.1, "Cu_ppm": 20, "Ba_ppm": 420, "Mn_ppm": 480, "Zn_ppm": 65, "F_ppm": 450}
+    expected = {
+        "Ag_ppb": 75,
+        "Au_ppb": 1.1,
+        "Cu_ppm": 20,
+        "Ba_ppm": 420,
+        "Mn_ppm": 480,
+        "Zn_ppm": 65,
+        "F_ppm": 450,
+    }
     for column, value in expected.items():
         assert value / 1.5 < median[column] < value * 1.5
 
@@ -212,7 +256,9 @@ def test_censored_missing_and_repeated_samples():
     limits = truth.elements.set_index("column")["detection_limit"]
     values = survey.samples[limits.index]
     censored = values < 0
-    assert (values.where(censored) + limits).abs().max().max() == 0  # a censored value is minus its limit
+    assert (
+        values.where(censored) + limits
+    ).abs().max().max() == 0  # a censored value is minus its limit
     assert ((values >= limits) | censored | values.isna()).all(axis=None)
     assert (censored.mean() > 0.003).sum() >= 4
     assert censored.mean().max() < 0.05
@@ -251,5 +297,7 @@ def test_write_survey_leaves_nothing_behind_when_it_fails(tmp_path):
 
 
 def test_unknown_size_names_the_known_ones():
-    with pytest.raises(UsageError, match=r'"papre" is no size .* "small" or "paper".* Did you mean "paper"'):
+    with pytest.raises(
+        UsageError, match=r'"papre" is no size .* "small" or "paper".* Did you mean "paper"'
+    ):
         make_survey("papre")

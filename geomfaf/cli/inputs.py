@@ -37,13 +37,21 @@ def seed_of(paths: tuple[Path, ...]) -> dict[str, int]:
 
 
 def given_options(options: dict[str, Any]) -> dict[str, Any]:
-    """Return the options of the running command that the user gave: they go before a project file's."""
+    """Return the options of the running command that the user gave: they go before a project
+    file's.
+    """
     source = click.get_current_context().get_parameter_source
-    return {key: value for key, value in options.items() if source(key) != click.core.ParameterSource.DEFAULT}
+    return {
+        key: value
+        for key, value in options.items()
+        if source(key) != click.core.ParameterSource.DEFAULT
+    }
 
 
 def in_composition(checked: Any, paths: tuple[Path, ...], kind: str | None) -> Any:
-    """Return a checked survey with log-ratios, where the command or the project file asks for them."""
+    """Return a checked survey with log-ratios, where the command or the project file asks
+    for them.
+    """
     from ..run.settings import load_project
     from ..survey.cleaning.log_ratios import use_log_ratios
 
@@ -55,7 +63,9 @@ def in_composition(checked: Any, paths: tuple[Path, ...], kind: str | None) -> A
 
 
 def source_of(path: Path, options: dict[str, Any], role: str) -> Any:
-    """Return the source of one layer: as named, the only one, or the one that looks like its role."""
+    """Return the source of one layer: as named, the only one, or the one that looks like
+    its role.
+    """
     from ..survey.formats import is_table
     from ..survey.recognise import list_layers, recognise_layers
     from ..survey.survey import Source
@@ -66,7 +76,9 @@ def source_of(path: Path, options: dict[str, Any], role: str) -> Any:
         found = recognise_layers(layers).get(role)
         if len(layers) > 1 and found is None:
             names = ", ".join(layer.name for layer in layers)
-            raise UsageError(f"no layer of {path.name} looks like {role}: name one with --layer. It has {names}.")
+            raise UsageError(
+                f"no layer of {path.name} looks like {role}: name one with --layer. It has {names}."
+            )
         named["layer"] = found.name if found else None
     return Source(path, **named)
 
@@ -91,7 +103,9 @@ def grid_for(layer: Any, options: dict[str, Any]) -> Any:
     if options.get("like"):
         ground = raster_grid(options["like"])
         if ground.crs != layer.crs:
-            raise UsageError(f"{options['like']} is in {ground.crs.name}, the layer in {layer.crs.name}.")
+            raise UsageError(
+                f"{options['like']} is in {ground.crs.name}, the layer in {layer.crs.name}."
+            )
         return ground
     bounds = options.get("bounds") or tuple(layer.total_bounds)
     return Grid.from_bounds(bounds, options.get("cell") or default_cell_size(bounds), layer.crs)
@@ -105,7 +119,9 @@ def search_of(options: dict[str, Any], grid: Any) -> dict[str, Any]:
     neighbours = options["neighbours"]
     return {
         "power": "auto" if options["power"] == "auto" else number(options["power"], "--power"),
-        "neighbours": "auto" if neighbours == "auto" else whole_number(neighbours, "--neighbours") or None,
+        "neighbours": (
+            "auto" if neighbours == "auto" else whole_number(neighbours, "--neighbours") or None
+        ),
         "radius": options["radius"],
         "scale": options["scale"],
         "options": IdwOptions(
@@ -116,8 +132,12 @@ def search_of(options: dict[str, Any], grid: Any) -> dict[str, Any]:
     }
 
 
-def stack_choices_of(paths: tuple[Path, ...], survey: Any, options: dict[str, Any], grid: Any) -> dict[str, Any]:
-    """Return how a stack is built: as the command says, and where it does not, as the project file does."""
+def stack_choices_of(
+    paths: tuple[Path, ...], survey: Any, options: dict[str, Any], grid: Any
+) -> dict[str, Any]:
+    """Return how a stack is built: as the command says, and where it does not, as the project file
+    does.
+    """
     from dataclasses import replace
 
     from ..run.settings import load_project
@@ -131,9 +151,12 @@ def stack_choices_of(paths: tuple[Path, ...], survey: Any, options: dict[str, An
     project = stack_choices(load_project(paths[0]), survey)
     choices.update((key, value) for key, value in project.items() if key not in given)
     own = {
-        key: getattr(said["options"], key) for key in ("minimum", "max_distance", "anisotropy", "errors", "barriers")
+        key: getattr(said["options"], key)
+        for key in ("minimum", "max_distance", "anisotropy", "errors", "barriers")
     }
-    choices["options"] = replace(project["options"], **{key: value for key, value in own.items() if key in given})
+    choices["options"] = replace(
+        project["options"], **{key: value for key, value in own.items() if key in given}
+    )
     return choices
 
 
@@ -150,7 +173,9 @@ def say_findings(findings: Any) -> None:
     """Print findings to stderr, a line each."""
     for row in findings.itertuples():
         column = f" {row.column}" if row.column else ""
-        click.echo(f"{row.severity}: {row.layer}{column}: {row.count} {row.rule}: {row.done}", err=True)
+        click.echo(
+            f"{row.severity}: {row.layer}{column}: {row.count} {row.rule}: {row.done}", err=True
+        )
 
 
 def print_table(table: Any, as_json: bool) -> None:
@@ -182,7 +207,9 @@ def number(text: str, option: str) -> float:
 
 
 def print_findings(findings: Any) -> None:
-    """Print findings for people: a line for each rule of a layer, the columns it was broken in together."""
+    """Print findings for people: a line for each rule of a layer, the columns it was broken in
+    together.
+    """
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -191,25 +218,41 @@ def print_findings(findings: Any) -> None:
     colours = {"refused": "bold red", "fixed": "yellow", "noticed": "cyan"}
     shown = Table(box=box.SIMPLE_HEAD, show_edge=False, header_style="bold", pad_edge=False)
     for name, options in (
-        ("", {"no_wrap": True}), ("layer", {"no_wrap": True}), ("found", {"max_width": 22}),
-        ("count", {"justify": "right", "no_wrap": True}), ("what was done, and what to do", {"ratio": 1}),
-    ):  # fmt: skip
+        ("", {"no_wrap": True}),
+        ("layer", {"no_wrap": True}),
+        ("found", {"max_width": 22}),
+        ("count", {"justify": "right", "no_wrap": True}),
+        ("what was done, and what to do", {"ratio": 1}),
+    ):
         shown.add_column(name, overflow="fold", **options)
-    for (severity, layer, rule), group in findings.groupby(["severity", "layer", "rule"], sort=False):
+    for (severity, layer, rule), group in findings.groupby(
+        ["severity", "layer", "rule"], sort=False
+    ):
         first = group.sort_values("count", ascending=False, kind="stable").iloc[0]
         columns = [column for column in group["column"] if column]
-        where = f"{rule}: {', '.join(columns[:6])}{f' and {len(columns) - 6} more' if len(columns) > 6 else ''}"
+        where = (
+            f"{rule}:"
+            f" {', '.join(columns[:6])}{f' and {len(columns) - 6} more' if len(columns) > 6 else ''}"
+        )
         what = Text(
-            first["done"] + (f" ({first['column']})" if len(group) > 1 and first["column"] not in first["done"] else "")
+            first["done"]
+            + (
+                f" ({first['column']})"
+                if len(group) > 1 and first["column"] not in first["done"]
+                else ""
+            )
         )
         if first["advice"]:
             what.append(
-                f". {first['advice'][0].upper()}{first['advice'][1:]}", "bold" if severity == "refused" else "dim"
+                f". {first['advice'][0].upper()}{first['advice'][1:]}",
+                "bold" if severity == "refused" else "dim",
             )
         if first["rows"]:
             what.append(f" [row{'s' if ' ' in first['rows'] else ''} {first['rows']}]", "dim")
         count = f"{group['count'].sum():,}" if group["count"].sum() else ""
-        shown.add_row(Text(severity, colours[severity]), layer, where if columns else rule, count, what)
+        shown.add_row(
+            Text(severity, colours[severity]), layer, where if columns else rule, count, what
+        )
     total = findings["severity"].value_counts()
     console = Console(width=None if sys.stdout.isatty() else 100)
     if len(findings):

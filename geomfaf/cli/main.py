@@ -24,7 +24,9 @@ from .options import EXISTING, NEW, json_option, log_ratio_option, overwrite_opt
 
 
 class _Group(click.Group):
-    """Turns the errors of geomfaf into one line and an exit code; commands stay in data-flow order."""
+    """Turns the errors of geomfaf into one line and an exit code; commands stay in
+    data-flow order.
+    """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
@@ -36,7 +38,11 @@ class _Group(click.Group):
             click.echo(f"geomfaf: {error}", err=True)
             ctx.exit(error.exit_code)
         except KeyboardInterrupt:
-            click.echo("geomfaf: interrupted; nothing half-written is left, `run` goes on where it stopped", err=True)
+            click.echo(
+                "geomfaf: interrupted; nothing half-written is left, `run` goes on where it"
+                " stopped",
+                err=True,
+            )
             ctx.exit(130)
         except BrokenPipeError:
             raise
@@ -45,11 +51,16 @@ class _Group(click.Group):
             click.echo(f"geomfaf: {error.strerror or error}{place}", err=True)
             ctx.exit(1)
         except MemoryError:
-            click.echo("geomfaf: out of memory: use larger cells (cell =) or a smaller study area", err=True)
+            click.echo(
+                "geomfaf: out of memory: use larger cells (cell =) or a smaller study area",
+                err=True,
+            )
             ctx.exit(1)
 
 
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
 @click.version_option(__version__, prog_name="geomfaf")
 @click.option(
     "--progress",
@@ -74,8 +85,13 @@ def main(progress: str) -> None:
 
 @main.command()
 @click.argument("folder", type=NEW, default="demo")
-@click.option("--size", type=click.Choice(["small", "paper"]), default="small", show_default=True,
-              help="small: 20 x 20 km, 1,900 samples; paper: 40 x 40 km, 7,512 samples.")  # fmt: skip
+@click.option(
+    "--size",
+    type=click.Choice(["small", "paper"]),
+    default="small",
+    show_default=True,
+    help="small: 20 x 20 km, 1,900 samples; paper: 40 x 40 km, 7,512 samples.",
+)
 @click.option("--no-run", is_flag=True, help="Only write the survey and its project file.")
 @seed_option
 @overwrite_option
@@ -92,11 +108,16 @@ def demo(folder: Path, size: str, no_run: bool, seed: int, overwrite: bool) -> N
     from ..synthetic import make_survey, write_survey
 
     if (folder / "survey.gpkg").exists() and not overwrite:
-        raise OutputExistsError(f"{folder}/survey.gpkg exists: name another folder or use --overwrite.")
+        raise OutputExistsError(
+            f"{folder}/survey.gpkg exists: name another folder or use --overwrite."
+        )
     folder.mkdir(parents=True, exist_ok=True)
     survey, _ = make_survey(size, seed=seed)
     write_survey(survey, folder / "survey.gpkg")
-    say(f"made {folder}/survey.gpkg: {len(survey.samples):,} samples, {len(survey.deposits)} deposits (synthetic)")
+    say(
+        f"made {folder}/survey.gpkg: {len(survey.samples):,} samples, {len(survey.deposits)}"
+        " deposits (synthetic)"
+    )
     init_project([folder / "survey.gpkg"], folder / "geomfaf.toml", overwrite=overwrite)
     say(f"made {folder}/geomfaf.toml: every setting with its default")
     if not no_run:
@@ -105,15 +126,23 @@ def demo(folder: Path, size: str, no_run: bool, seed: int, overwrite: bool) -> N
 
 @main.command()
 @click.argument("files", nargs=-1, required=True, type=EXISTING)
-@click.option("--toml", type=NEW, default="geomfaf.toml", show_default=True, help="The project file to write.")
+@click.option(
+    "--toml", type=NEW, default="geomfaf.toml", show_default=True, help="The project file to write."
+)
 @click.option("--crs", help="CRS of the files that have none, such as EPSG:32650.")
-@click.option("--xy-unit", type=click.Choice(["m", "km", "deg"]), help="Unit of x and y in tables [default: m].")
+@click.option(
+    "--xy-unit",
+    type=click.Choice(["m", "km", "deg"]),
+    help="Unit of x and y in tables [default: m].",
+)
 @overwrite_option
-def init(files: tuple[Path, ...], toml: Path, crs: str | None, xy_unit: str | None, overwrite: bool) -> None:
+def init(
+    files: tuple[Path, ...], toml: Path, crs: str | None, xy_unit: str | None, overwrite: bool
+) -> None:
     """Look at survey FILES, recognise their layers and columns, and write a commented project file.
 
-    Samples and deposits are required; geology, faults and a study area are used when found. A survey in degrees goes
-    to its UTM zone.
+    Samples and deposits are required; geology, faults and a study area are used when found. A
+    survey in degrees goes to its UTM zone.
 
     Example: geomfaf init demo/survey.gpkg --toml demo/geomfaf.toml --overwrite
     """
@@ -155,11 +184,22 @@ def _run(toml: Path, overwrite: bool) -> None:
 @main.command()
 @click.argument("survey", nargs=-1, required=True, type=EXISTING)
 @click.option("--crs", help="CRS of the files that have none.")
-@click.option("--xy-unit", type=click.Choice(["m", "km", "deg"]), help="Unit of x and y in tables [default: m].")
-@click.option("--duplicates", type=click.Choice(["mean", "median", "first", "keep"]),
-              help="Several rows at one place: mean or median of logs, first, keep [default: mean].")  # fmt: skip
+@click.option(
+    "--xy-unit",
+    type=click.Choice(["m", "km", "deg"]),
+    help="Unit of x and y in tables [default: m].",
+)
+@click.option(
+    "--duplicates",
+    type=click.Choice(["mean", "median", "first", "keep"]),
+    help="Several rows at one place: mean or median of logs, first, keep [default: mean].",
+)
 @click.option("--strict", is_flag=True, help="Refuse what would be fixed.")
-@click.option("--out", type=NEW, help="Folder for check.csv, check.json and check.gpkg (the findings on the map).")
+@click.option(
+    "--out",
+    type=NEW,
+    help="Folder for check.csv, check.json and check.gpkg (the findings on the map).",
+)
 @json_option
 @overwrite_option
 def check(
@@ -177,7 +217,7 @@ def check(
     Exit code 3 when something is refused.
 
     Example: geomfaf check demo/survey.gpkg
-    """  # fmt: skip
+    """
     from ..survey.cleaning.check import check_survey
     from ..survey.cleaning.element_columns import detection_limits
     from ..survey.cleaning.findings import require_accepted
@@ -205,10 +245,21 @@ def check(
 @main.command()
 @click.argument("survey", nargs=-1, required=True, type=EXISTING)
 @click.option("--crs", help="CRS of the files that have none.")
-@click.option("--method", type=click.Choice(["rank", "svm"]), default="rank", show_default=True,
-              help="rank: AUC of the values; svm: the paper's support-vector AUC, out of fold.")  # fmt: skip
-@click.option("--radius", type=float, help='Metres; samples this near to a deposit are "ore" [default: mean spacing].')
-@click.option("--critical", default=2.58, show_default=True, help="ZAUC above which an element is kept.")
+@click.option(
+    "--method",
+    type=click.Choice(["rank", "svm"]),
+    default="rank",
+    show_default=True,
+    help="rank: AUC of the values; svm: the paper's support-vector AUC, out of fold.",
+)
+@click.option(
+    "--radius",
+    type=float,
+    help='Metres; samples this near to a deposit are "ore" [default: mean spacing].',
+)
+@click.option(
+    "--critical", default=2.58, show_default=True, help="ZAUC above which an element is kept."
+)
 @log_ratio_option
 @click.option("--out", type=NEW, help="Also write the table as CSV.")
 @seed_option
@@ -223,7 +274,8 @@ def screen(
     overwrite: bool,
     **options: Any,
 ) -> None:
-    """Score each element alone against "ore / no ore": AUC, 95 % interval, ZAUC, and whether it is kept.
+    """Score each element alone against "ore / no ore": AUC, 95 % interval, ZAUC, and whether it is
+    kept.
 
     Example: geomfaf screen demo/survey.gpkg
     """
@@ -234,7 +286,12 @@ def screen(
     checked, findings = check_survey(survey_of(survey, crs), **settings_of(survey, "check"))
     require_accepted(findings)
     checked = in_composition(checked, survey, log_ratio)
-    chosen = {**options, **seed_of(survey), **settings_of(survey, "screen"), **given_options(options)}
+    chosen = {
+        **options,
+        **seed_of(survey),
+        **settings_of(survey, "screen"),
+        **given_options(options),
+    }
     table = screen_elements(checked.samples, checked.deposits, checked.elements, **chosen)
     click.echo(f'samples within {table.attrs["radius"]:g} m of a deposit are "ore"', err=True)
     print_table(table, as_json)
@@ -248,13 +305,16 @@ def screen(
 @click.argument("table", type=click.Choice(["table3", "table4", "table5", "table6", "figure7"]))
 @click.argument("project", type=EXISTING, default="geomfaf.toml")
 @click.option("--seeds", default=3, show_default=True, help="Repetitions of every training.")
-@click.option("--quick", is_flag=True, help="One seed, three epochs: to see it work, not to judge by.")
+@click.option(
+    "--quick", is_flag=True, help="One seed, three epochs: to see it work, not to judge by."
+)
 @click.option("--workers", type=int, help="Processes [default: one a core].")
 def experiment(table: str, project: Path, seeds: int, quick: bool, workers: int | None) -> None:
-    """Repeat an experiment of the paper on a finished run of PROJECT; the result is TABLE in its experiments folder.
+    """Repeat an experiment of the paper on a finished run of PROJECT; the result is TABLE in its
+    experiments folder.
 
-    Every network is trained under spatial folds and under the paper's leaking protocol. An interrupted experiment goes
-    on where it stopped.
+    Every network is trained under spatial folds and under the paper's leaking protocol. An
+    interrupted experiment goes on where it stopped.
 
     Example: geomfaf experiment table3 demo/geomfaf.toml --quick
     """

@@ -14,7 +14,9 @@ from ..files import finished_file, write_json, write_table
 from ..survey.cleaning.findings import Finding, findings_layer
 
 
-def write_layers(layers: Mapping[str, gpd.GeoDataFrame], path: str | Path, *, overwrite: bool = False) -> Path:
+def write_layers(
+    layers: Mapping[str, gpd.GeoDataFrame], path: str | Path, *, overwrite: bool = False
+) -> Path:
     """Write vector layers into one GeoPackage (version 1.2, which every QGIS since 3.0 reads)."""
     path = Path(path)
     if not layers:
@@ -23,7 +25,11 @@ def write_layers(layers: Mapping[str, gpd.GeoDataFrame], path: str | Path, *, ov
         for name, frame in layers.items():
             options: dict[str, Any] = {} if final.exists() else {"VERSION": "1.2"}
             frame.to_file(
-                final, layer=name, driver="GPKG", dataset_options=options, layer_options={"GEOMETRY_NAME": "geom"}
+                final,
+                layer=name,
+                driver="GPKG",
+                dataset_options=options,
+                layer_options={"GEOMETRY_NAME": "geom"},
             )
     return path
 
@@ -36,7 +42,8 @@ def write_findings(
     *,
     overwrite: bool = False,
 ) -> None:
-    """Write findings as ``check.csv``, ``check.json`` and, for the map, layer ``findings`` of ``check.gpkg``.
+    """Write findings as ``check.csv``, ``check.json`` and, for the map, layer ``findings`` of
+    ``check.gpkg``.
 
     Parameters
     ----------
@@ -50,8 +57,13 @@ def write_findings(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     write_table(table, folder / "check.csv", overwrite=overwrite)
-    content = [{**line, "rows": [int(row) for row in line["rows"].split()]} for line in table.to_dict("records")]
+    content = [
+        {**line, "rows": [int(row) for row in line["rows"].split()]}
+        for line in table.to_dict("records")
+    ]
     write_json({"findings": content}, folder / "check.json", overwrite=overwrite)
-    shown = findings_layer(findings, {role: frame.reset_index(drop=True) for role, frame in layers.items()})
+    shown = findings_layer(
+        findings, {role: frame.reset_index(drop=True) for role, frame in layers.items()}
+    )
     if len(shown):
         write_layers({"findings": shown}, folder / "check.gpkg", overwrite=overwrite)

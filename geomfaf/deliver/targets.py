@@ -18,20 +18,23 @@ from ..windows.windows import tiled_windows
 
 TARGETS_BY = ("score", "vote")
 MIN_CELLS = 16
-"""Specks below this many cells are left out: a map scored every fourth cell resolves nothing smaller."""
+"""Specks below this many cells are left out: a map scored every fourth cell resolves nothing
+smaller.
+"""
 
 
 def make_cells(scores: xr.DataArray, size: int, deposits: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
-    """Return every window cell of the map with its number, scores and whether it is known, new or neither.
+    """Return every window cell of the map with its number, scores and whether it is known, new or
+    neither.
 
     Cells are numbered row by row from 1 at the top left, as the paper numbers its areas.
 
     Returns
     -------
     GeoDataFrame
-        number, score, heldout_score, spread, vote_share (means over the cell's valid ground), vote (1 = a majority
-        of the branches votes ore), deposits, status: ``known`` (voted ore, with a deposit), ``missed`` (a deposit,
-        not voted ore), ``new`` (voted ore, no deposit) or empty.
+        number, score, heldout_score, spread, vote_share (means over the cell's valid ground), vote
+        (1 = a majority of the branches votes ore), deposits, status: ``known`` (voted ore, with a
+        deposit), ``missed`` (a deposit, not voted ore), ``new`` (voted ore, no deposit) or empty.
     """
     grid = grid_of(scores)
     names = ("score", "heldout_score", "spread", "vote_share")
@@ -42,11 +45,24 @@ def make_cells(scores: xr.DataArray, size: int, deposits: gpd.GeoDataFrame) -> g
     columns = -(-grid.width // size)
     number = (at_row[:, None] * columns + at_col[None, :] + 1).astype(np.int64)
     for name, layer in zip(names, layers, strict=True):
-        cells[name] = ndimage.mean(np.nan_to_num(layer), np.where(np.isfinite(layer), number, 0), cells["number"])
-    vote, known = cells["vote_share"] > 0.5, cells["deposits"] > 0
+        cells[name] = ndimage.mean(
+            np.nan_to_num(layer), np.where(np.isfinite(layer), number, 0), cells["number"]
+        )
+    vote = cells["vote_share"] > 0.5
+    known = cells["deposits"] > 0
     cells["vote"] = vote.astype(int)
     cells["status"] = np.select([vote & known, known, vote], ["known", "missed", "new"], default="")
-    order = ["number", "status", "score", "heldout_score", "spread", "vote_share", "vote", "deposits", "valid_share"]
+    order = [
+        "number",
+        "status",
+        "score",
+        "heldout_score",
+        "spread",
+        "vote_share",
+        "vote",
+        "deposits",
+        "valid_share",
+    ]
     return cells[[*order, "geometry"]]
 
 
@@ -83,11 +99,11 @@ def make_targets(
     Returns
     -------
     GeoDataFrame
-        number, status (``known`` with a deposit inside, else ``new``), area_km2, mean_score, max_score,
-        heldout_score, spread, vote_share, extrapolated (share of it that is unlike the training ground, NaN when the
-        raster does not tell), deposits (inside), deposit_distance_m (to the
-        nearest one, 0 inside), geology, x and y (the best cell) and fault_distance_m (from there); empty when nothing
-        is above.
+        number, status (``known`` with a deposit inside, else ``new``), area_km2, mean_score,
+        max_score, heldout_score, spread, vote_share, extrapolated (share of it that is unlike the
+        training ground, NaN when the raster does not tell), deposits (inside), deposit_distance_m
+        (to the nearest one, 0 inside), geology, x and y (the best cell) and fault_distance_m (from
+        there); empty when nothing is above.
     """
     grid = grid_of(scores)
     if stack is not None:
@@ -104,7 +120,9 @@ def make_targets(
     columns: dict[str, Any] = _columns(scores, labels, index)
     columns["area_km2"] = sizes[index] * grid.cell_area / 1e6
     tree = shapely.STRtree(polygons)
-    inside = tree.query(deposits.geometry.to_numpy(), predicate="intersects")[1] if len(deposits) else []
+    inside = (
+        tree.query(deposits.geometry.to_numpy(), predicate="intersects")[1] if len(deposits) else []
+    )
     columns["deposits"] = np.bincount(inside, minlength=len(index)).astype(int)
     columns["status"] = np.where(columns["deposits"] > 0, "known", "new")
     columns["geology"] = _dominant_class(stack, labels, index)
@@ -113,38 +131,69 @@ def make_targets(
     columns["x"], columns["y"] = grid.xy(*np.array(best, int).reshape(-1, 2).T)
     columns["fault_distance_m"] = _distance(faults, shapely.points(columns["x"], columns["y"]))
     frame = gpd.GeoDataFrame(columns, geometry=polygons, crs=grid.crs)
-    frame = frame.sort_values(["mean_score", "max_score"], ascending=False, kind="stable").reset_index(drop=True)
+    frame = frame.sort_values(
+        ["mean_score", "max_score"], ascending=False, kind="stable"
+    ).reset_index(drop=True)
     frame["number"] = np.arange(1, len(frame) + 1)
     return frame[[*TARGET_COLUMNS, "geometry"]]
 
 
 TARGET_COLUMNS = (
-    "number", "status", "area_km2", "mean_score", "max_score", "heldout_score", "spread", "vote_share", "extrapolated",
-    "deposits", "deposit_distance_m", "geology", "fault_distance_m", "x", "y",
-)  # fmt: skip
+    "number",
+    "status",
+    "area_km2",
+    "mean_score",
+    "max_score",
+    "heldout_score",
+    "spread",
+    "vote_share",
+    "extrapolated",
+    "deposits",
+    "deposit_distance_m",
+    "geology",
+    "fault_distance_m",
+    "x",
+    "y",
+)
 
 
-def placed_deposits(scores: xr.DataArray, deposits: gpd.GeoDataFrame, targets: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+def placed_deposits(
+    scores: xr.DataArray, deposits: gpd.GeoDataFrame, targets: gpd.GeoDataFrame
+) -> gpd.GeoDataFrame:
     """Return the deposits with what the map says of their place.
 
     Returns
     -------
     GeoDataFrame
-        The given columns and map_score, map_heldout (the score by the model that never saw the place), best_percent
-        (percentage of the valid ground whose held-out score is at least as high; without held-out scores, whose score
-        is) and target (the number of the target that it lies in, 0 = none). A name that is taken gets ``_`` behind it.
+        The given columns and map_score, map_heldout (the score by the model that never saw the
+        place), best_percent (percentage of the valid ground whose held-out score is at least as
+        high; without held-out scores, whose score is) and target (the number of the target that it
+        lies in, 0 = none). A name that is taken gets ``_`` behind it.
     """
     grid = grid_of(scores)
-    layers = dict(zip(("map_score", "map_heldout"), score_values(scores, ("score", "heldout_score")), strict=True))
+    layers = dict(
+        zip(
+            ("map_score", "map_heldout"),
+            score_values(scores, ("score", "heldout_score")),
+            strict=True,
+        )
+    )
     rows, cols = grid.rowcol(deposits.geometry.x, deposits.geometry.y)
-    found = {name: np.where(rows >= 0, layer[rows, cols], np.nan).astype(float) for name, layer in layers.items()}
+    found = {
+        name: np.where(rows >= 0, layer[rows, cols], np.nan).astype(float)
+        for name, layer in layers.items()
+    }
     ranked = "map_heldout" if np.isfinite(layers["map_heldout"]).any() else "map_score"
     ground = np.sort(layers[ranked][np.isfinite(layers[ranked])])
     at_least = len(ground) - np.searchsorted(ground, found[ranked], "left")
-    found["best_percent"] = np.where(np.isfinite(found[ranked]), 100 * at_least / max(1, len(ground)), np.nan)
+    found["best_percent"] = np.where(
+        np.isfinite(found[ranked]), 100 * at_least / max(1, len(ground)), np.nan
+    )
     numbers = np.zeros(len(deposits), int)
     if len(targets) and len(deposits):
-        at, polygon = shapely.STRtree(targets.geometry.to_numpy()).query(deposits.geometry, predicate="intersects")
+        at, polygon = shapely.STRtree(targets.geometry.to_numpy()).query(
+            deposits.geometry, predicate="intersects"
+        )
         numbers[at] = targets["number"].to_numpy()[polygon]
     placed = deposits.copy()
     for name, column in {**found, "target": numbers}.items():
@@ -173,7 +222,9 @@ def _best_ground(
 
 def _columns(scores: xr.DataArray, labels: np.ndarray, index: np.ndarray) -> dict[str, Any]:
     """Return the means and maxima of the score bands on each polygon."""
-    score, heldout, spread, votes = score_values(scores, ("score", "heldout_score", "spread", "vote_share"))
+    score, heldout, spread, votes = score_values(
+        scores, ("score", "heldout_score", "spread", "vote_share")
+    )
     if not np.isfinite(heldout).any():  # a foreign grid: not a score of zero, but none
         heldout = np.full(heldout.shape, np.nan)
 
@@ -184,14 +235,18 @@ def _columns(scores: xr.DataArray, labels: np.ndarray, index: np.ndarray) -> dic
         "mean_score": on_polygons(ndimage.mean, score),
         "max_score": on_polygons(ndimage.maximum, score),
         # A foreign grid has no held-out scores: NaN there, not zero.
-        "heldout_score": on_polygons(ndimage.mean, heldout)
-        if np.isfinite(heldout).any()
-        else np.full(len(index), np.nan),
+        "heldout_score": (
+            on_polygons(ndimage.mean, heldout)
+            if np.isfinite(heldout).any()
+            else np.full(len(index), np.nan)
+        ),
         "spread": on_polygons(ndimage.mean, spread),
         "vote_share": on_polygons(ndimage.mean, votes),
-        "extrapolated": on_polygons(ndimage.mean, 1 - scores.sel(band="applicable").values)
-        if "applicable" in scores["band"].values
-        else np.full(len(index), np.nan),
+        "extrapolated": (
+            on_polygons(ndimage.mean, 1 - scores.sel(band="applicable").values)
+            if "applicable" in scores["band"].values
+            else np.full(len(index), np.nan)
+        ),
     }
 
 
@@ -210,7 +265,9 @@ def _dominant_class(stack: xr.DataArray | None, labels: np.ndarray, index: np.nd
     return names
 
 
-def _distance(layer: gpd.GeoDataFrame | None, places: Sequence[shapely.Geometry] | np.ndarray) -> np.ndarray:
+def _distance(
+    layer: gpd.GeoDataFrame | None, places: Sequence[shapely.Geometry] | np.ndarray
+) -> np.ndarray:
     """Return metres from each place to the nearest geometry of a layer, NaN where there is none."""
     if layer is None or not len(layer) or not len(places):
         return np.full(len(places), np.nan)

@@ -1,13 +1,14 @@
 r"""Area of applicability: which ground is unlike all that the model has learned from.
 
-The dissimilarity index of a place is its distance to the nearest training place in the space of the predictors, over
-the mean distance of the training places to each other,
+The dissimilarity index of a place is its distance to the nearest training place in the space of the
+predictors, over the mean distance of the training places to each other,
 
 .. math:: DI = \min_i d(x, x_i) \,/\, \bar d
 
-after the predictors are standardised on the training places and weighted by their importance. The threshold is the
-largest index that a training place has to the places of *other* folds, outliers left out: beyond it the cross-validated
-figures say nothing (Meyer and Pebesma 2021, doi 10.1111/2041-210X.13650).
+after the predictors are standardised on the training places and weighted by their importance. The
+threshold is the largest index that a training place has to the places of *other* folds, outliers
+left out: beyond it the cross-validated figures say nothing (Meyer and Pebesma 2021, doi
+10.1111/2041-210X.13650).
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ class Applicability:
     columns : tuple of Column
         The predictors.
     centre, spread, weight, fill : ndarray
-        (predictors,) mean and standard deviation of the training places, importance, and what stands for a gap.
+        (predictors,) mean and standard deviation of the training places, importance, and what
+        stands for a gap.
     tree : cKDTree
         The training places in the space of the weighted predictors.
     mean_distance : float
@@ -70,7 +72,10 @@ class Applicability:
     def dissimilarity(self, features: Features) -> np.ndarray:
         """Return the dissimilarity index of places, (places,) float64."""
         if features.columns != self.columns:
-            raise DataError("the features have other columns than the training places: take them from the same stack.")
+            raise DataError(
+                "the features have other columns than the training places: take them from the same"
+                " stack."
+            )
         index = np.empty(len(features))
         for first in range(0, len(features), STEP):
             at = slice(first, first + STEP)
@@ -91,8 +96,8 @@ def fit_applicability(
     Parameters
     ----------
     features : Features
-        The training places, ore and barren; take the same columns for the places to judge. A gap counts as the
-        column's training median, which is what the models read there.
+        The training places, ore and barren; take the same columns for the places to judge. A gap
+        counts as the column's training median, which is what the models read there.
     folds : (places,) ndarray
         The fold that tests each place.
     importance : mapping, optional
@@ -106,24 +111,39 @@ def fit_applicability(
     folds = np.asarray(folds)
     if len(folds) != len(features) or len(np.unique(folds)) < 2:
         raise DataError(
-            f"{len(features)} training places in {len(np.unique(folds))} folds: the threshold of the area of "
-            "applicability needs a fold for each place, and two folds or more."
+            f"{len(features)} training places in {len(np.unique(folds))} folds: the threshold of"
+            " the area of applicability needs a fold for each place, and two folds or more."
         )
     weight = np.ones(len(features.columns))
     for name, value in (importance or {}).items():
         if name not in features.bands:
-            raise UsageError(f'importance: there is no band "{name}".{nearest_name(name, features.bands)}')
+            raise UsageError(
+                f'importance: there is no band "{name}".{nearest_name(name, features.bands)}'
+            )
         if not (np.isfinite(value) and value >= 0):
-            raise UsageError(f'importance of band "{name}" is {value}, it must be a number of 0 or more.')
+            raise UsageError(
+                f'importance of band "{name}" is {value}, it must be a number of 0 or more.'
+            )
         weight[[column.band == name for column in features.columns]] = value
     known = np.isfinite(features.values)
-    fill = np.array([np.median(v[k]) if k.any() else 0.0 for v, k in zip(features.values.T, known.T, strict=True)])
+    fill = np.array(
+        [
+            np.median(v[k]) if k.any() else 0.0
+            for v, k in zip(features.values.T, known.T, strict=True)
+        ]
+    )
     filled = np.where(known, features.values.astype(float), fill)
-    centre, spread = filled.mean(axis=0), filled.std(axis=0, ddof=1)
-    varies = spread > 1e-6 * np.maximum(1.0, np.abs(centre))  # less is the rounding of float32 bands
-    weight, spread = np.where(varies, weight, 0.0), np.where(varies, spread, 1.0)
+    centre = filled.mean(axis=0)
+    spread = filled.std(axis=0, ddof=1)
+    varies = spread > 1e-6 * np.maximum(
+        1.0, np.abs(centre)
+    )  # less is the rounding of float32 bands
+    weight = np.where(varies, weight, 0.0)
+    spread = np.where(varies, spread, 1.0)
     if not weight.any():
-        raise DataError("no predictor varies over the training places: no ground is like or unlike them.")
+        raise DataError(
+            "no predictor varies over the training places: no ground is like or unlike them."
+        )
     space = _space(features.values, centre, spread, weight, fill)
     mean_distance = _mean_distance(space)
     training = np.empty(len(space))
@@ -133,7 +153,9 @@ def fit_applicability(
     low, high = np.quantile(training, [0.25, 0.75])
     threshold = float(training[training <= high + 1.5 * (high - low)].max())
     tree = cKDTree(space)
-    return Applicability(features.columns, centre, spread, weight, fill, tree, mean_distance, training, threshold)
+    return Applicability(
+        features.columns, centre, spread, weight, fill, tree, mean_distance, training, threshold
+    )
 
 
 def area_of_applicability(
@@ -158,24 +180,29 @@ def area_of_applicability(
     Returns
     -------
     DataArray, Applicability
-        float32 (band, y, x) with ``dissimilarity`` and ``applicable`` (1 or 0), NaN off the valid ground, and what
-        was learned, with the threshold.
+        float32 (band, y, x) with ``dissimilarity`` and ``applicable`` (1 or 0), NaN off the valid
+        ground, and what was learned, with the threshold.
     """
     fitted = fit_applicability(window_features(stack, rows, cols), folds, importance=importance)
-    grid, valid = grid_of(stack), valid_cells(stack)
+    grid = grid_of(stack)
+    valid = valid_cells(stack)
     layers = np.full((2, *grid.shape), np.nan, np.float32)
     at_row, at_col = np.nonzero(valid)
     for first in track(range(0, len(at_row), BLOCK), "applicability", unit="blocks"):
-        r, c = at_row[first : first + BLOCK], at_col[first : first + BLOCK]
+        r = at_row[first : first + BLOCK]
+        c = at_col[first : first + BLOCK]
         index = fitted.dissimilarity(window_features(stack, r, c))
-        layers[0, r, c], layers[1, r, c] = index, fitted.inside(index)
+        layers[0, r, c] = index
+        layers[1, r, c] = fitted.inside(index)
     return as_dataarray(layers, grid, APPLICABILITY_BANDS), fitted
 
 
 def _space(
     values: np.ndarray, centre: np.ndarray, spread: np.ndarray, weight: np.ndarray, fill: np.ndarray
 ) -> np.ndarray:
-    """Return places in the space of the standardised, weighted predictors; those of no weight are left out."""
+    """Return places in the space of the standardised, weighted predictors; those of no weight are
+    left out.
+    """
     used = weight > 0
     values = values[:, used].astype(float)
     filled = np.where(np.isfinite(values), values, fill[used])
@@ -184,7 +211,11 @@ def _space(
 
 def _mean_distance(space: np.ndarray, block: int = 500) -> float:
     """Return the mean distance of all pairs of different places, a block of rows at a time."""
-    total = sum(cdist(space[first : first + block], space).sum() for first in range(0, len(space), block))
+    total = sum(
+        cdist(space[first : first + block], space).sum() for first in range(0, len(space), block)
+    )
     if not total > 0:
-        raise DataError("all training places have the same values: no ground is like or unlike them.")
+        raise DataError(
+            "all training places have the same values: no ground is like or unlike them."
+        )
     return float(total / (len(space) * (len(space) - 1)))

@@ -1,4 +1,6 @@
-"""Held-out scores: every place judged by models that were trained on other ground, one set of scores a draw."""
+"""Held-out scores: every place judged by models that were trained on other ground, one set of
+scores a draw.
+"""
 
 from __future__ import annotations
 
@@ -52,12 +54,17 @@ def network_draw(
     stride: int | None = None,
     heldout: np.ndarray | None = None,
 ) -> Draw:
-    """Return the held-out scores of a trained network; the map is computed unless ``heldout`` is given."""
+    """Return the held-out scores of a trained network; the map is computed unless ``heldout`` is
+    given.
+    """
     several = bool(model.options.partners) and model.options.joining == "mean"
     maps = {NETWORK: heldout} if heldout is not None else {}
     if heldout is None or several:
         joined, alone = _held_out_maps(model, stack, stride)
-        maps = {NETWORK: joined if heldout is None else heldout, **({ALONE: alone} if several else {})}
+        maps = {
+            NETWORK: joined if heldout is None else heldout,
+            **({ALONE: alone} if several else {}),
+        }
     scores = {name: np.full(len(windows), np.nan) for name in maps}
     for member in model.members:
         test = model.folds.testing(windows, member.fold)
@@ -70,15 +77,20 @@ def network_draw(
 
 
 def _held_out_maps(model: Model, stack: xr.DataArray, stride: int | None) -> np.ndarray:
-    """Return the scores of all ground by the model that never saw it, of the model and of its network alone."""
-    valid, raster = valid_cells(stack), model.folds.raster()
+    """Return the scores of all ground by the model that never saw it, of the model and of its
+    network alone.
+    """
+    valid = valid_cells(stack)
+    raster = model.folds.raster()
     lattice = model_lattice(model, valid, stride)
     maps = np.full((2, *valid.shape), np.nan, np.float32)
     for member in track(model.members, "scoring held-out ground", unit="folds"):
         own = raster == member.fold
         wanted = lattice.near(own & valid)
         odds = member.odds(ground_features(model, stack, lattice, wanted))
-        found = lattice_scores(stack, lattice, wanted, member.encoder, member.judge, model.size, odds)
+        found = lattice_scores(
+            stack, lattice, wanted, member.encoder, member.judge, model.size, odds
+        )
         maps[:, own] = lattice.blend(found[[0, -1]])[:, own]
     return maps
 
@@ -109,21 +121,40 @@ class Baselines:
         size: int,
         names: Sequence[str],
     ) -> None:
-        self.stack, self.folds, self.lattice, self.size, self.names = stack, folds, lattice, size, tuple(names)
+        self.stack = stack
+        self.folds = folds
+        self.lattice = lattice
+        self.size = size
+        self.names = tuple(names)
         self.bands = [[name for name in stack["band"].values if name in set(own)] for own in bands]
         self.at = np.nonzero(lattice.wanted)
-        self.ground: Features = window_features(stack, lattice.rows[self.at[0]], lattice.cols[self.at[1]], size)
+        self.ground: Features = window_features(
+            stack, lattice.rows[self.at[0]], lattice.cols[self.at[1]], size
+        )
         digest = hashlib.sha256(stack.values.tobytes())
-        split = (folds.table.tolist(), folds.block, folds.margin, folds.linkage, self.bands, lattice.stride, size)
+        split = (
+            folds.table.tolist(),
+            folds.block,
+            folds.margin,
+            folds.linkage,
+            self.bands,
+            lattice.stride,
+            size,
+        )
         digest.update(json.dumps([split, library_versions()]).encode())
         self.key = digest.hexdigest()
 
     def draw(self, draw: Draw, *, label: str = "simple models", folder: Path | None = None) -> Draw:
-        """Return the draw with the simple models' held-out scores added; finished folds in ``folder`` are taken."""
+        """Return the draw with the simple models' held-out scores added; finished folds in
+        ``folder`` are taken.
+        """
         maps = {name: np.full(self.lattice.valid.shape, np.nan, np.float32) for name in self.names}
         scores = {name: np.full(len(draw.windows), np.nan) for name in self.names}
-        raster, half = self.folds.raster(), self.size // 2
-        table = window_features(self.stack, draw.windows["row"] + half, draw.windows["col"] + half, self.size)
+        raster = self.folds.raster()
+        half = self.size // 2
+        table = window_features(
+            self.stack, draw.windows["row"] + half, draw.windows["col"] + half, self.size
+        )
         steps = [(fold, name) for fold in range(self.folds.count) for name in self.names]
         for fold, name in track(steps, label, unit="models"):
             own = raster == fold
@@ -136,7 +167,9 @@ class Baselines:
                 judged = rival.predict_proba(table[test].select(bands=self.bands[fold]))[:, 1]
                 return {"places": places, "windows": judged}
 
-            found = remembered(folder, (self.key, draw.windows, draw.seed, fold, name), fit_and_score)
+            found = remembered(
+                folder, (self.key, draw.windows, draw.seed, fold, name), fit_and_score
+            )
             lattice = np.full(self.lattice.wanted.shape, np.nan, np.float32)
             lattice[self.at[0][near], self.at[1][near]] = found["places"]
             maps[name][own] = self.lattice.blend(lattice)[own]
@@ -145,20 +178,30 @@ class Baselines:
 
     def fitted(self, name: str, draw: Draw, fold: int, table: Features | None = None):
         """Return one simple model of one fold, trained on a draw's windows."""
-        train, half = self.folds.training(draw.windows, fold), self.size // 2
+        train = self.folds.training(draw.windows, fold)
+        half = self.size // 2
         if table is None:
-            table = window_features(self.stack, draw.windows["row"] + half, draw.windows["col"] + half, self.size)
+            table = window_features(
+                self.stack, draw.windows["row"] + half, draw.windows["col"] + half, self.size
+            )
         rows = table[train].select(bands=self.bands[fold])
-        return make_baseline(name, seed=draw.seed).fit(rows, draw.windows["label"].to_numpy()[train])
+        return make_baseline(name, seed=draw.seed).fit(
+            rows, draw.windows["label"].to_numpy()[train]
+        )
 
 
 def remembered(
     folder: Path | None, state: tuple, compute: Callable[[], dict[str, np.ndarray]]
 ) -> dict[str, np.ndarray]:
-    """Return arrays from a file in ``folder`` when they were computed from the same state, else compute and keep."""
+    """Return arrays from a file in ``folder`` when they were computed from the same state, else
+    compute and keep.
+    """
     if folder is None:
         return compute()
-    words = [part.drop(columns="geometry").to_csv() if isinstance(part, gpd.GeoDataFrame) else part for part in state]
+    words = [
+        part.drop(columns="geometry").to_csv() if isinstance(part, gpd.GeoDataFrame) else part
+        for part in state
+    ]
     path = folder / f"{hashlib.sha256(repr(words).encode()).hexdigest()[:24]}.npz"
     if path.exists():
         with np.load(path, allow_pickle=False) as kept:

@@ -1,4 +1,6 @@
-"""How sure is a figure? 95 % intervals that count clusters of deposits: neighbours are no independent witnesses."""
+"""How sure is a figure? 95 % intervals that count clusters of deposits: neighbours are no
+independent witnesses.
+"""
 
 from __future__ import annotations
 
@@ -22,20 +24,24 @@ BATCH = 4_000_000
 def mean_interval(
     values: np.ndarray, clusters: np.ndarray, *, bounds: tuple[float, float] = (-math.inf, math.inf)
 ) -> tuple[float, float]:
-    """Return the 95 % interval of a mean over deposits whose clusters are independent, not the deposits.
+    """Return the 95 % interval of a mean over deposits whose clusters are independent, not the
+    deposits.
 
-    With e_g the sum over cluster g of the distances of its n_g values to the mean of all n, the interval is
+    With e_g the sum over cluster g of the distances of its n_g values to the mean of all n, the
+    interval is
 
         mean +- t(0.975, f) * sqrt(sum(e_g ** 2 / (1 - n_g / n))) / n
 
-    the cluster-robust variance without bias and the degrees of freedom f of Bell and McCaffrey (2002), advised by
-    Imbens and Kolesar (2016, doi 10.1162/REST_a_00552) where clusters are few or of unlike sizes; see
-    :func:`degrees_of_freedom`. A percentile bootstrap of five equal clusters would miss the truth in 18 % of cases.
+    the cluster-robust variance without bias and the degrees of freedom f of Bell and McCaffrey
+    (2002), advised by Imbens and Kolesar (2016, doi 10.1162/REST_a_00552) where clusters are few or
+    of unlike sizes; see :func:`degrees_of_freedom`. A percentile bootstrap of five equal clusters
+    would miss the truth in 18 % of cases.
 
     Parameters
     ----------
     bounds : (float, float)
-        What the mean can be; the interval is cut there. With one cluster it is all of it: one says nothing of spread.
+        What the mean can be; the interval is cut there. With one cluster it is all of it: one says
+        nothing of spread.
 
     Examples
     --------
@@ -50,17 +56,19 @@ def mean_interval(
     mean = values.mean()
     if group.max() == 0:
         return float(bounds[0]), float(bounds[1])
-    errors, shares = np.bincount(group, values - mean), np.bincount(group) / len(values)
+    errors = np.bincount(group, values - mean)
+    shares = np.bincount(group) / len(values)
     error = np.sqrt((errors**2 / (1 - shares)).sum()) / len(values)
     half = t.ppf(LEVELS[1], degrees_of_freedom(clusters)) * error
     return float(np.clip(mean - half, *bounds)), float(np.clip(mean + half, *bounds))
 
 
 def degrees_of_freedom(clusters: np.ndarray) -> float:
-    """Return how well the spread of a mean is known from these clusters: G - 1 with G equal ones, less with others.
+    """Return how well the spread of a mean is known from these clusters: G - 1 with G equal ones,
+    less with others.
 
-    Bell and McCaffrey's (2002) number for a mean: 1 / trace(M ** 2), with s_g the share of the items in cluster g,
-    M_gg = s_g and M_gh = -s_g * s_h / sqrt((1 - s_g) * (1 - s_h)).
+    Bell and McCaffrey's (2002) number for a mean: 1 / trace(M ** 2), with s_g the share of the
+    items in cluster g, M_gg = s_g and M_gh = -s_g * s_h / sqrt((1 - s_g) * (1 - s_h)).
 
     >>> round(degrees_of_freedom(np.array([1, 1, 2, 2, 3, 3])), 6)
     2.0
@@ -74,21 +82,25 @@ def degrees_of_freedom(clusters: np.ndarray) -> float:
 
 
 def bootstrap_interval(
-    statistic: Callable[[np.ndarray], np.ndarray], clusters: np.ndarray, *, seed: int = 0, draws: int = DRAWS
+    statistic: Callable[[np.ndarray], np.ndarray],
+    clusters: np.ndarray,
+    *,
+    seed: int = 0,
+    draws: int = DRAWS,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the 95 % interval of figures over bootstrap draws of whole clusters.
 
-    The plain 2.5 and 97.5 % points are too close together when clusters are few. They are moved out, to the points
-    that would give an interval of Student's t for a mean of normal values, with :func:`degrees_of_freedom` (the
-    expanded percentile interval of Hesterberg 2015, doi 10.1080/00031305.2015.1089789). No share leaves 0 to 1 so.
-    With less than about five clusters even the extremes of the draws are too close together. One cluster has no
-    interval: NaN.
+    The plain 2.5 and 97.5 % points are too close together when clusters are few. They are moved
+    out, to the points that would give an interval of Student's t for a mean of normal values, with
+    :func:`degrees_of_freedom` (the expanded percentile interval of Hesterberg 2015, doi
+    10.1080/00031305.2015.1089789). No share leaves 0 to 1 so. With less than about five clusters
+    even the extremes of the draws are too close together. One cluster has no interval: NaN.
 
     Parameters
     ----------
     statistic : callable
-        Weights (draws, items), how often each item was drawn -> (draws, figures). NaN says that a draw has no such
-        figure; it does not count.
+        Weights (draws, items), how often each item was drawn -> (draws, figures). NaN says that a
+        draw has no such figure; it does not count.
     clusters : (items,) ndarray
         Which cluster each item belongs to.
 
@@ -97,7 +109,8 @@ def bootstrap_interval(
     low, high : (figures,) ndarray
     """
     _, group = np.unique(clusters, return_inverse=True)
-    count, rng = int(group.max()) + 1, np.random.default_rng(seed)
+    count = int(group.max()) + 1
+    rng = np.random.default_rng(seed)
     if count == 1:
         none = np.full(statistic(np.ones((1, len(group)))).shape[1], np.nan)
         return none, none.copy()
@@ -113,6 +126,8 @@ def bootstrap_interval(
 
 
 def _expanded_levels(clusters: np.ndarray) -> np.ndarray:
-    """Return the shares of bootstrap draws below the ends of an interval that allows for few clusters."""
+    """Return the shares of bootstrap draws below the ends of an interval that allows for few
+    clusters.
+    """
     count = len(np.unique(clusters))
     return norm.cdf(np.sqrt(count / (count - 1)) * t.ppf(LEVELS, degrees_of_freedom(clusters)))

@@ -1,8 +1,10 @@
-"""How good are scores? Figures of a score map against deposits, and of window scores against labels.
+"""How good are scores? Figures of a score map against deposits, and of window scores against
+labels.
 
-Pure functions of arrays. A share of area is always a share of the **valid** cells that have a score: nodata is never
-counted. Cells of one score share their rank: a deposit among them is captured in proportion to how many of them are
-taken, which is the mean over every way to break the tie. For the intervals see :mod:`geomfaf.evaluation.intervals`.
+Pure functions of arrays. A share of area is always a share of the **valid** cells that have a
+score: nodata is never counted. Cells of one score share their rank: a deposit among them is
+captured in proportion to how many of them are taken, which is the mean over every way to break the
+tie. For the intervals see :mod:`geomfaf.evaluation.intervals`.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ BINS = 10
 """Equal bins of the score in the reliability table and in the calibration error."""
 
 MOST_BREAKS = 2001
-"""Corners of the capture curve that the *interval* of the P-A intersection keeps; the figure itself keeps all."""
+"""Corners of the capture curve that the *interval* of the P-A intersection keeps; the figure itself
+keeps all.
+"""
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,8 @@ class Placement:
     cells : ndarray
         (cells,) scores of all valid cells, ascending.
     above, tied : ndarray
-        (deposits,) share of the valid area that scores higher; share that scores the same (its own cell included).
+        (deposits,) share of the valid area that scores higher; share that scores the same (its own
+        cell included).
     """
 
     scores: np.ndarray
@@ -48,11 +53,15 @@ class Placement:
 
     @property
     def auc(self) -> np.ndarray:
-        """Share of the valid area that each deposit outranks, ties one half; the mean is the map AUC."""
+        """Share of the valid area that each deposit outranks, ties one half; the mean is the map
+        AUC.
+        """
         return 1 - self.above - self.tied / 2
 
     def captured(self, areas: object) -> np.ndarray:
-        """Return the chance that each deposit lies on the best ``areas`` of the ground, (deposits, areas)."""
+        """Return the chance that each deposit lies on the best ``areas`` of the ground, (deposits,
+        areas).
+        """
         wanted = np.atleast_1d(np.asarray(areas, float))
         return np.clip((wanted[None, :] - self.above[:, None]) / self.tied[:, None], 0.0, 1.0)
 
@@ -83,15 +92,19 @@ def place_deposits(score: np.ndarray, valid: np.ndarray, rows: object, cols: obj
     >>> placed.captured([1 / 3, 2 / 3]).tolist()
     [[1.0, 1.0], [0.0, 0.5]]
     """
-    rows, cols = np.asarray(rows, int), np.asarray(cols, int)
+    rows = np.asarray(rows, int)
+    cols = np.asarray(cols, int)
     counted = np.asarray(valid, bool) & np.isfinite(score)
     if not len(rows):
-        raise DataError("no deposit lies on valid ground: a score map cannot be judged without one.")
+        raise DataError(
+            "no deposit lies on valid ground: a score map cannot be judged without one."
+        )
     off = np.flatnonzero(~counted[rows, cols])
     if len(off):
         raise DataError(
-            f"{len(off)} of {len(rows)} deposits lie on cells without a score, the first in row {rows[off[0]]}, column "
-            f"{cols[off[0]]}: leave out deposits that are off the valid ground, or score the whole of it."
+            f"{len(off)} of {len(rows)} deposits lie on cells without a score, the first in row"
+            f" {rows[off[0]]}, column {cols[off[0]]}: leave out deposits that are off the valid"
+            " ground, or score the whole of it."
         )
     cells = np.sort(np.asarray(score, float)[counted])
     own = np.asarray(score, float)[rows, cols]
@@ -100,29 +113,35 @@ def place_deposits(score: np.ndarray, valid: np.ndarray, rows: object, cols: obj
 
 
 def rate_curve(placement: Placement) -> tuple[np.ndarray, np.ndarray]:
-    """Return the corners of the curve of captured deposits against the share of area, best ground first.
+    """Return the corners of the curve of captured deposits against the share of area, best ground
+    first.
 
-    With the deposits that trained the map it is the **success-rate curve**, with held-out ones the **prediction-rate
-    curve** (Chung and Fabbri 2003, doi 10.1023/B:NHAZ.0000007172.62651.2b). Between its corners it is straight, and
-    the area under it is the map AUC.
+    With the deposits that trained the map it is the **success-rate curve**, with held-out ones the
+    **prediction-rate curve** (Chung and Fabbri 2003, doi 10.1023/B:NHAZ.0000007172.62651.2b).
+    Between its corners it is straight, and the area under it is the map AUC.
 
     Returns
     -------
     area, captured : ndarray
         Shares from (0, 0) to (1, 1).
     """
-    area = np.unique(np.concatenate([[0.0, 1.0], placement.above, placement.above + placement.tied]))
+    area = np.unique(
+        np.concatenate([[0.0, 1.0], placement.above, placement.above + placement.tied])
+    )
     step = max(1, BATCH // len(placement.scores))
-    parts = [placement.captured(area[at : at + step]).mean(axis=0) for at in range(0, len(area), step)]
+    parts = [
+        placement.captured(area[at : at + step]).mean(axis=0) for at in range(0, len(area), step)
+    ]
     return area, np.concatenate(parts)
 
 
 def prediction_area(area: np.ndarray, captured: np.ndarray) -> np.ndarray:
     """Return the share of area at which the prediction-area (P-A) plot intersects.
 
-    There the curve of captured deposits meets the falling curve of the area left over, ``captured = 1 - area``. The
-    normalised density of the intersection is ``Nd = captured / area``: 1 for a map without skill, and the more above 1
-    the better (Yousefi and Carranza 2015, doi 10.1016/j.cageo.2015.03.007).
+    There the curve of captured deposits meets the falling curve of the area left over, ``captured =
+    1 - area``. The normalised density of the intersection is ``Nd = captured / area``: 1 for a map
+    without skill, and the more above 1 the better (Yousefi and Carranza 2015, doi
+    10.1016/j.cageo.2015.03.007).
 
     Parameters
     ----------
@@ -151,9 +170,10 @@ def prediction_area(area: np.ndarray, captured: np.ndarray) -> np.ndarray:
 def boyce_index(placement: Placement) -> float:
     """Return the continuous Boyce index (Hirzel et al. 2006, doi 10.1016/j.ecolmodel.2006.05.017).
 
-    A window of a tenth of the score's range moves over it in 100 steps. In each stands the share of the deposits over
-    the share of the area; the index is their rank correlation (Spearman) with the score: 1 where deposits get denser
-    with every rise of the score, 0 without skill, -1 for a map the wrong way round. NaN for a map of one value.
+    A window of a tenth of the score's range moves over it in 100 steps. In each stands the share of
+    the deposits over the share of the area; the index is their rank correlation (Spearman) with the
+    score: 1 where deposits get denser with every rise of the score, 0 without skill, -1 for a map
+    the wrong way round. NaN for a map of one value.
     """
     return float(_boyce(placement, np.ones((1, len(placement.scores))))[0])
 
@@ -170,43 +190,66 @@ def map_metrics(
     Parameters
     ----------
     placement : Placement
-        Of held-out deposits in a held-out score map; of training deposits in a fitted map it flatters.
+        Of held-out deposits in a held-out score map; of training deposits in a fitted map it
+        flatters.
     clusters : (deposits,) ndarray, optional
-        Which cluster each deposit belongs to, for the intervals. Each deposit is its own when omitted.
+        Which cluster each deposit belongs to, for the intervals. Each deposit is its own when
+        omitted.
 
     Returns
     -------
     dict
-        ``deposits``, ``clusters`` and ``cells`` (counts); ``map_auc`` (deposits against all valid cells, equal to the
-        area under the prediction-rate curve), ``capture_1`` ... ``capture_20`` (share of deposits on the best
-        1 ... 20 % of the area), ``pa_area`` and ``nd`` (P-A plot), ``boyce``; each of these also with ``_low`` and
-        ``_high``.
+        ``deposits``, ``clusters`` and ``cells`` (counts); ``map_auc`` (deposits against all valid
+        cells, equal to the area under the prediction-rate curve), ``capture_1`` ... ``capture_20``
+        (share of deposits on the best 1 ... 20 % of the area), ``pa_area`` and ``nd`` (P-A plot),
+        ``boyce``; each of these also with ``_low`` and ``_high``.
     """
     clusters = np.arange(len(placement.scores)) if clusters is None else np.asarray(clusters)
     area, curve = rate_curve(placement)
     meets = float(prediction_area(area, curve))
     captures = placement.captured(areas)
-    found = [placement.auc.mean(), *captures.mean(axis=0), meets, (1 - meets) / meets, boyce_index(placement)]
+    found = [
+        placement.auc.mean(),
+        *captures.mean(axis=0),
+        meets,
+        (1 - meets) / meets,
+        boyce_index(placement),
+    ]
     names = ["map_auc", *(f"capture_{100 * share:g}" for share in areas), "pa_area", "nd", "boyce"]
-    corners = area if len(area) <= MOST_BREAKS else area[np.linspace(0, len(area) - 1, MOST_BREAKS).astype(int)]
+    corners = (
+        area
+        if len(area) <= MOST_BREAKS
+        else area[np.linspace(0, len(area) - 1, MOST_BREAKS).astype(int)]
+    )
     curves = placement.captured(corners)
 
     def redraw(weights: np.ndarray) -> np.ndarray:
         shares = weights / weights.sum(axis=1, keepdims=True)
         at = prediction_area(corners, shares @ curves)
-        columns = [shares @ placement.auc, *(shares @ captures).T, at, (1 - at) / at, _boyce(placement, weights)]
+        columns = [
+            shares @ placement.auc,
+            *(shares @ captures).T,
+            at,
+            (1 - at) / at,
+            _boyce(placement, weights),
+        ]
         return np.stack(columns, axis=1)
 
     low, high = bootstrap_interval(redraw, clusters, seed=seed)
     low[0], high[0] = mean_interval(placement.auc, clusters, bounds=(0, 1))
-    counts = {"deposits": len(clusters), "clusters": len(np.unique(clusters)), "cells": len(placement.cells)}
+    counts = {
+        "deposits": len(clusters),
+        "clusters": len(np.unique(clusters)),
+        "cells": len(placement.cells),
+    }
     return {**counts, **_with_intervals(names, found, low, high)}
 
 
 def window_metrics(
     labels: np.ndarray, scores: np.ndarray, *, clusters: np.ndarray | None = None, seed: int = 0
 ) -> dict[str, float]:
-    """Return the figures of window scores against labels; with ``clusters`` also their 95 % intervals.
+    """Return the figures of window scores against labels; with ``clusters`` also their 95 %
+    intervals.
 
     Parameters
     ----------
@@ -220,18 +263,22 @@ def window_metrics(
     Returns
     -------
     dict
-        ``windows``, ``ore_windows``, ``accuracy``, ``recall`` and ``f1`` at the threshold 0.5, ``auc``,
-        ``average_precision``, ``brier`` (mean squared error of the probability) and ``calibration_error`` (mean
-        distance of said and found share of ore over ten bins, Naeini et al. 2015, doi 10.1609/aaai.v29i1.9602).
+        ``windows``, ``ore_windows``, ``accuracy``, ``recall`` and ``f1`` at the threshold 0.5,
+        ``auc``, ``average_precision``, ``brier`` (mean squared error of the probability) and
+        ``calibration_error`` (mean distance of said and found share of ore over ten bins, Naeini et
+        al. 2015, doi 10.1609/aaai.v29i1.9602).
     """
-    labels, scores = np.asarray(labels), np.asarray(scores, float)
+    labels = np.asarray(labels)
+    scores = np.asarray(scores, float)
     _require_probabilities(labels, scores)
     names = ["accuracy", "auc", "average_precision", "recall", "f1", "brier", "calibration_error"]
     found = _window_figures(labels == 1, scores, np.ones((1, len(labels))))[0]
     counts = {"windows": len(labels), "ore_windows": int((labels == 1).sum())}
     if clusters is None:
         return {**counts, **{name: float(value) for name, value in zip(names, found, strict=True)}}
-    low, high = bootstrap_interval(lambda drawn: _window_figures(labels == 1, scores, drawn), clusters, seed=seed)
+    low, high = bootstrap_interval(
+        lambda drawn: _window_figures(labels == 1, scores, drawn), clusters, seed=seed
+    )
     return {**counts, **_with_intervals(names, found, low, high)}
 
 
@@ -250,17 +297,26 @@ def reliability_table(labels: np.ndarray, scores: np.ndarray, *, bins: int = BIN
     0  0.0   0.5        3    0.166667   0.333333
     1  0.5   1.0        1    0.900000   1.000000
     """
-    labels, scores = np.asarray(labels), np.asarray(scores, float)
+    labels = np.asarray(labels)
+    scores = np.asarray(scores, float)
     _require_probabilities(labels, scores)
     bin_of = _bin_of(scores, bins)
-    table = pd.DataFrame({"bin": bin_of, "windows": 1, "mean_score": scores, "ore_share": labels == 1})
-    table = table.groupby("bin").agg({"windows": "sum", "mean_score": "mean", "ore_share": "mean"}).reset_index()
+    table = pd.DataFrame(
+        {"bin": bin_of, "windows": 1, "mean_score": scores, "ore_share": labels == 1}
+    )
+    table = (
+        table.groupby("bin")
+        .agg({"windows": "sum", "mean_score": "mean", "ore_share": "mean"})
+        .reset_index()
+    )
     table.insert(0, "low", table["bin"] / bins)
     table.insert(1, "high", (table["bin"] + 1) / bins)
     return table.drop(columns="bin")
 
 
-def _with_intervals(names: Sequence[str], found: Sequence[float], low: np.ndarray, high: np.ndarray) -> dict:
+def _with_intervals(
+    names: Sequence[str], found: Sequence[float], low: np.ndarray, high: np.ndarray
+) -> dict:
     figures: dict[str, float] = {}
     for name, value, least, most in zip(names, found, low, high, strict=True):
         figures |= {name: float(value), f"{name}_low": float(least), f"{name}_high": float(most)}
@@ -269,12 +325,18 @@ def _with_intervals(names: Sequence[str], found: Sequence[float], low: np.ndarra
 
 def _boyce(placement: Placement, weights: np.ndarray) -> np.ndarray:
     """Return the Boyce index of each draw of the deposits, (draws,)."""
-    first, last = placement.cells[0], placement.cells[-1]
+    first = placement.cells[0]
+    last = placement.cells[-1]
     width = (last - first) / 10
     starts = np.linspace(first, last - width, 101)
-    ends = np.append(starts[:-1] + width, last)  # the last one by name: rounding must not lose the best cell
-    below, upto = np.searchsorted(placement.cells, starts), np.searchsorted(placement.cells, ends, side="right")
-    expected = upto - below  # counts, not shares: whole numbers that are in one ratio divide to the very same float
+    ends = np.append(
+        starts[:-1] + width, last
+    )  # the last one by name: rounding must not lose the best cell
+    below = np.searchsorted(placement.cells, starts)
+    upto = np.searchsorted(placement.cells, ends, side="right")
+    expected = (
+        upto - below
+    )  # counts, not shares: whole numbers that are in one ratio divide to the very same float
     inside = (placement.scores[:, None] >= starts) & (placement.scores[:, None] <= ends)
     kept = expected > 0
     ratio = (weights @ inside[:, kept].astype(float)) / expected[kept]
@@ -290,16 +352,23 @@ def _window_figures(ore: np.ndarray, scores: np.ndarray, weights: np.ndarray) ->
     starts = np.flatnonzero(np.diff(scores[order], prepend=np.inf))
     positive = np.add.reduceat((weights * ore)[:, order], starts, axis=1)
     negative = np.add.reduceat((weights * ~ore)[:, order], starts, axis=1)
-    hits, alarms = positive.cumsum(axis=1), negative.cumsum(axis=1)
-    all_ore, all_barren, total = hits[:, -1], alarms[:, -1], weights.sum(axis=1)
+    hits = positive.cumsum(axis=1)
+    alarms = negative.cumsum(axis=1)
+    all_ore = hits[:, -1]
+    all_barren = alarms[:, -1]
+    total = weights.sum(axis=1)
     said = scores > 0.5
-    true, called = (weights * (said & ore)).sum(axis=1), (weights * said).sum(axis=1)
+    true = (weights * (said & ore)).sum(axis=1)
+    called = (weights * said).sum(axis=1)
     bins = np.eye(BINS)[_bin_of(scores, BINS)]
     with np.errstate(invalid="ignore", divide="ignore"):
-        auc = (positive * (all_barren[:, None] - alarms + negative / 2)).sum(axis=1) / (all_ore * all_barren)
+        auc = (positive * (all_barren[:, None] - alarms + negative / 2)).sum(axis=1) / (
+            all_ore * all_barren
+        )
         precision = np.nan_to_num(hits / (hits + alarms))
         average_precision = (positive * precision).sum(axis=1) / all_ore
-        recall, f1 = np.nan_to_num(true / all_ore), np.nan_to_num(2 * true / (called + all_ore))
+        recall = np.nan_to_num(true / all_ore)
+        f1 = np.nan_to_num(2 * true / (called + all_ore))
     accuracy = weights @ (said == ore) / total
     brier = weights @ (scores - ore) ** 2 / total
     calibration = np.abs((weights * (scores - ore)) @ bins).sum(axis=1) / total
@@ -312,7 +381,10 @@ def _bin_of(scores: np.ndarray, bins: int) -> np.ndarray:
 
 def _require_probabilities(labels: np.ndarray, scores: np.ndarray) -> None:
     if len(labels) != len(scores) or not len(labels):
-        raise DataError(f"{len(scores)} scores do not judge {len(labels)} labelled windows: give one score a window.")
+        raise DataError(
+            f"{len(scores)} scores do not judge {len(labels)} labelled windows: give one score a"
+            " window."
+        )
     wrong = np.flatnonzero(~((scores >= 0) & (scores <= 1)))
     if len(wrong):
         raise DataError(

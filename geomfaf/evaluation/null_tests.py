@@ -1,4 +1,6 @@
-"""Could deposits that follow nothing score as well? The same simple model on the deposits moved at random."""
+"""Could deposits that follow nothing score as well? The same simple model on the deposits moved at
+random.
+"""
 
 from __future__ import annotations
 
@@ -28,12 +30,16 @@ SHIFTS = 199
 """Moved patterns: p can then be as small as 0.005."""
 
 GROUND = 4000
-"""Places drawn once that stand for the ground: their scores are what the deposits' are ranked among."""
+"""Places drawn once that stand for the ground: their scores are what the deposits' are ranked
+among.
+"""
 
 FOLDS = 5
 
 MODEL = "logistic regression"
-"""Cheap, and what it finds, every model finds; two hundred patterns on the network would cost a thousand trainings."""
+"""Cheap, and what it finds, every model finds; two hundred patterns on the network would cost a
+thousand trainings.
+"""
 
 NETWORK_MODEL = "MFAF alone"
 """Without its partners, which have a null test of their own."""
@@ -83,11 +89,13 @@ def null_test(
     device: str = "auto",
     seed: int = 0,
 ) -> NullTest:
-    """Score the deposits, and the same pattern of deposits moved at random, on held-out ground by a simple model.
+    """Score the deposits, and the same pattern of deposits moved at random, on held-out ground by a
+    simple model.
 
-    Everything but the deposits stays: ground, folds, numbers. The folds are dealt without looking at deposits, and no
-    element may have been chosen by them: give a stack of all elements. Then, were the deposits where they are by
-    chance, every pattern would be equally likely to score highest, and p is uniform.
+    Everything but the deposits stays: ground, folds, numbers. The folds are dealt without looking
+    at deposits, and no element may have been chosen by them: give a stack of all elements. Then,
+    were the deposits where they are by chance, every pattern would be equally likely to score
+    highest, and p is uniform.
 
     Parameters
     ----------
@@ -96,15 +104,16 @@ def null_test(
     block, margin : int
         Cells along a block of the folds, and kept free around a fold's blocks in training.
     way : {"torus", "rotate", "redraw"}
-        ``"torus"`` shifts the pattern over the map's edges, which keeps its clusters (Lotwick and Silverman 1982, doi
-        10.1111/j.2517-6161.1982.tb01221.x); ``"rotate"`` turns it about the middle of the map, mirrored or not;
-        ``"redraw"`` puts each deposit anywhere. One that falls on no valid ground is redrawn.
+        ``"torus"`` shifts the pattern over the map's edges, which keeps its clusters (Lotwick and
+        Silverman 1982, doi 10.1111/j.2517-6161.1982.tb01221.x); ``"rotate"`` turns it about the
+        middle of the map, mirrored or not; ``"redraw"`` puts each deposit anywhere. One that falls
+        on no valid ground is redrawn.
     model : str
         Name of a baseline.
     network : Training, optional
-        Train MFAF so, in the place of the baseline, on windows as wide as the margin (8 cells at least, and the margin
-        too), from random weights. A pattern takes as many trainings as there are folds: a few shifts tell whether the
-        real pattern stands out, no small p.
+        Train MFAF so, in the place of the baseline, on windows as wide as the margin (8 cells at
+        least, and the margin too), from random weights. A pattern takes as many trainings as there
+        are folds: a few shifts tell whether the real pattern stands out, no small p.
 
     Raises
     ------
@@ -115,15 +124,24 @@ def null_test(
         raise UsageError(f'moving deposits by "{way}" is unknown: use {", ".join(WAYS)}.')
     size = max(LEAST_WINDOW, margin)
     ground = _Ground(stack, block, margin if network is None else size, seed)
-    learn = ground.by_table(model) if network is None else ground.by_network(stack, network, size, device)
+    learn = (
+        ground.by_table(model)
+        if network is None
+        else ground.by_network(stack, network, size, device)
+    )
     rows, cols = deposit_cells(deposits, ground.grid)
     cells = ground.number[rows, cols]
     cells = np.unique(cells[cells >= 0])
     if len(cells) < 2:
-        raise DataError("fewer than two deposits lie on valid ground: nothing can be tested against chance.")
+        raise DataError(
+            "fewer than two deposits lie on valid ground: nothing can be tested against chance."
+        )
     at = np.argwhere(ground.number >= 0)[cells]
     rng = np.random.default_rng(seed)
-    patterns = [cells, *(ground.onto_ground(_moved(at, ground.grid, way, rng), rng) for _ in range(shifts))]
+    patterns = [
+        cells,
+        *(ground.onto_ground(_moved(at, ground.grid, way, rng), rng) for _ in range(shifts)),
+    ]
     found = [
         ground.heldout_auc(pattern, learn, seed + number)
         for number, pattern in enumerate(track(patterns, "testing against chance", unit="patterns"))
@@ -138,7 +156,8 @@ class _Ground:
         self.grid = grid_of(stack)
         valid = valid_cells(stack)
         rows, cols = np.nonzero(valid)
-        self.rows, self.cols = rows, cols
+        self.rows = rows
+        self.cols = cols
         self.number = np.full(self.grid.shape, -1)
         self.number[valid] = np.arange(len(rows))
         rng = np.random.default_rng(seed)
@@ -148,16 +167,22 @@ class _Ground:
         _, blocks = np.unique(blocks, return_inverse=True)
         count = min(FOLDS, int(blocks.max()) + 1)
         if count < 2:
-            raise DataError("the ground is one block of the folds: nothing can be held out. Use a smaller block.")
+            raise DataError(
+                "the ground is one block of the folds: nothing can be held out. Use a smaller"
+                " block."
+            )
         self.fold = (rng.permutation(blocks.max() + 1) % count)[blocks]
         raster = np.full(self.grid.shape, -1)
         raster[valid] = self.fold
         self.trains = [
-            (distance_transform_cdt(raster != fold, metric="chessboard") > margin)[valid] for fold in range(count)
+            (distance_transform_cdt(raster != fold, metric="chessboard") > margin)[valid]
+            for fold in range(count)
         ]
 
     def onto_ground(self, at: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Return the valid cells at (row, column), redrawn where there is none or a deposit is already."""
+        """Return the valid cells at (row, column), redrawn where there is none or a deposit is
+        already.
+        """
         height, width = self.grid.shape
         on = (at[:, 0] >= 0) & (at[:, 0] < height) & (at[:, 1] >= 0) & (at[:, 1] < width)
         cells = np.where(on, self.number[np.where(on, at[:, 0], 0), np.where(on, at[:, 1], 0)], -1)
@@ -178,11 +203,16 @@ class _Ground:
     def by_network(
         self, stack: xr.DataArray, options: Training, size: int, device: str
     ) -> Callable[[np.ndarray, np.ndarray, int], Scorer]:
-        """Return what trains MFAF on the windows centred on cells, everything learned from these windows."""
-        bands, names = bands_of(stack), [str(name) for name in stack["band"].values]
+        """Return what trains MFAF on the windows centred on cells, everything learned from these
+        windows.
+        """
+        bands = bands_of(stack)
+        names = [str(name) for name in stack["band"].values]
 
         def windows(cells: np.ndarray) -> np.ndarray:
-            return read_windows(stack.values, self.rows[cells] - size // 2, self.cols[cells] - size // 2, size)
+            return read_windows(
+                stack.values, self.rows[cells] - size // 2, self.cols[cells] - size // 2, size
+            )
 
         def learn(cells: np.ndarray, labels: np.ndarray, seed: int) -> Scorer:
             raw = windows(cells).swapaxes(0, 1)
@@ -201,16 +231,23 @@ class _Ground:
 
         return learn
 
-    def heldout_auc(self, ore: np.ndarray, learn: Callable[[np.ndarray, np.ndarray, int], Scorer], seed: int) -> float:
-        """Return the AUC of deposits against the ground by models that were trained away from either."""
+    def heldout_auc(
+        self, ore: np.ndarray, learn: Callable[[np.ndarray, np.ndarray, int], Scorer], seed: int
+    ) -> float:
+        """Return the AUC of deposits against the ground by models that were trained away from
+        either.
+        """
         rng = np.random.default_rng(seed)
-        own, background = np.full(len(ore), 0.5), np.full(len(self.sample), 0.5)
+        own = np.full(len(ore), 0.5)
+        background = np.full(len(self.sample), 0.5)
         for fold, trains in enumerate(self.trains):
             known = ore[trains[ore]]
             free = np.setdiff1d(self.sample[trains[self.sample]], known)
             if not len(known) or len(free) < 2:
                 continue  # nothing to learn from: all of this ground ties
-            barren = rng.choice(free, min(len(free), max(2, round(NEGATIVES * len(known)))), replace=False)
+            barren = rng.choice(
+                free, min(len(free), max(2, round(NEGATIVES * len(known)))), replace=False
+            )
             rows = np.concatenate([known, barren])
             labels = np.r_[np.ones(len(known)), np.zeros(len(barren))]
             try:
@@ -231,7 +268,8 @@ def _moved(at: np.ndarray, grid: Grid, way: str, rng: np.random.Generator) -> np
         return (at + rng.integers(0, shape)) % shape
     if way == "redraw":
         return rng.integers(0, shape, at.shape)
-    angle, mirror = rng.uniform(0, 2 * np.pi), rng.choice([-1, 1])
+    angle = rng.uniform(0, 2 * np.pi)
+    mirror = rng.choice([-1, 1])
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     middle = (shape - 1) / 2
     return np.round((at - middle) * (1, mirror) @ turn.T + middle).astype(int)

@@ -40,10 +40,12 @@ def measure_optimism(
     seed: int = 0,
     device: str = "auto",
 ) -> pd.DataFrame:
-    """Judge the same models on the same overlapping windows by a random split and by the spatial folds.
+    """Judge the same models on the same overlapping windows by a random split and by the spatial
+    folds.
 
-    Windows lie every half window over the map; those with a deposit are ore, and of the others about four a deposit
-    window are drawn. Under the random split a deposit's four overlapping windows stand on both sides.
+    Windows lie every half window over the map; those with a deposit are ore, and of the others
+    about four a deposit window are drawn. Under the random split a deposit's four overlapping
+    windows stand on both sides.
 
     Parameters
     ----------
@@ -55,17 +57,26 @@ def measure_optimism(
     Returns
     -------
     DataFrame
-        One row a model: model, random_auc, spatial_auc (window AUC, out of fold), optimism (their difference),
-        windows, ore_windows.
+        One row a model: model, random_auc, spatial_auc (window AUC, out of fold), optimism (their
+        difference), windows, ore_windows.
     """
     windows = _overlapping(stack, folds, deposits, size, seed)
     labels = windows["label"].to_numpy()
     named = [band.name for band in bands_of(stack)]
-    bands = [named] * folds.count if bands is None else [[n for n in named if n in set(own)] for own in bands]
+    bands = (
+        [named] * folds.count
+        if bands is None
+        else [[n for n in named if n in set(own)] for own in bands]
+    )
     anyone = [name for name in named if any(name in own for own in bands)]
     part = _random_parts(labels, seed)
-    spatial = [(folds.training(windows, k), folds.testing(windows, k), bands[k]) for k in range(folds.count)]
-    spatial = [(train, test, own) for train, test, own in spatial if len(np.unique(labels[train])) == 2]
+    spatial = [
+        (folds.training(windows, k), folds.testing(windows, k), bands[k])
+        for k in range(folds.count)
+    ]
+    spatial = [
+        (train, test, own) for train, test, own in spatial if len(np.unique(labels[train])) == 2
+    ]
     random = [(part != k, part == k, anyone) for k in range(PARTS)]
     rows = []
     for model in track(list(models), "measuring optimism", unit="models"):
@@ -82,25 +93,33 @@ def measure_optimism(
             judged = np.isfinite(scores)
             found.append(rank_auc(scores[judged], labels[judged] == 1))
         rows.append((model, *found, found[0] - found[1], len(labels), int(labels.sum())))
-    return pd.DataFrame(rows, columns=["model", "random_auc", "spatial_auc", "optimism", "windows", "ore_windows"])
+    return pd.DataFrame(
+        rows, columns=["model", "random_auc", "spatial_auc", "optimism", "windows", "ore_windows"]
+    )
 
 
 def _overlapping(
     stack: xr.DataArray, folds: Folds, deposits: gpd.GeoDataFrame, size: int, seed: int
 ) -> gpd.GeoDataFrame:
-    table = tiled_windows(folds.grid, size, strides=[max(1, size // 2)], deposits=deposits, valid=valid_cells(stack))
+    table = tiled_windows(
+        folds.grid, size, strides=[max(1, size // 2)], deposits=deposits, valid=valid_cells(stack)
+    )
     rng = np.random.default_rng(seed)
     ore, barren = (rng.permutation(np.flatnonzero(table["label"] == label)) for label in (1, 0))
     ore = ore[: round(MOST / (1 + NEGATIVES))]
     if len(ore) < PARTS or len(barren) < PARTS:
-        raise DataError(f"{len(ore)} windows hold deposits: too few to compare a random split with spatial folds.")
+        raise DataError(
+            f"{len(ore)} windows hold deposits: too few to compare a random split with spatial"
+            " folds."
+        )
     chosen = np.sort(np.r_[ore, barren[: round(NEGATIVES * len(ore))]])
     return table.iloc[chosen].reset_index(drop=True)
 
 
 def _random_parts(labels: np.ndarray, seed: int) -> np.ndarray:
     """Return the part of each window, dealt at random with equal shares of ore."""
-    rng, part = np.random.default_rng(seed), np.zeros(len(labels), int)
+    rng = np.random.default_rng(seed)
+    part = np.zeros(len(labels), int)
     for value in (0, 1):
         members = rng.permutation(np.flatnonzero(labels == value))
         part[members] = np.arange(len(members)) % PARTS
@@ -108,12 +127,19 @@ def _random_parts(labels: np.ndarray, seed: int) -> np.ndarray:
 
 
 def _simple(stack: xr.DataArray, windows: gpd.GeoDataFrame, name: str, seed: int) -> Callable:
-    half, labels = int(windows["size"].iloc[0]) // 2, windows["label"].to_numpy()
-    table = window_features(stack, windows["row"] + half, windows["col"] + half, int(windows["size"].iloc[0]))
+    half = int(windows["size"].iloc[0]) // 2
+    labels = windows["label"].to_numpy()
+    table = window_features(
+        stack, windows["row"] + half, windows["col"] + half, int(windows["size"].iloc[0])
+    )
 
     def judge(train: np.ndarray, test: np.ndarray, bands: list[str]) -> np.ndarray:
         own = table.select(bands=bands)
-        return make_baseline(name, seed=seed).fit(own[train], labels[train]).predict_proba(own[test])[:, 1]
+        return (
+            make_baseline(name, seed=seed)
+            .fit(own[train], labels[train])
+            .predict_proba(own[test])[:, 1]
+        )
 
     return judge
 
@@ -121,12 +147,15 @@ def _simple(stack: xr.DataArray, windows: gpd.GeoDataFrame, name: str, seed: int
 def _network(
     stack: xr.DataArray, windows: gpd.GeoDataFrame, options: Training | None, seed: int, device: str
 ) -> Callable:
-    # Starting weights would blur what the splits differ in; a correction needs folds, and a random split has none.
+    # Starting weights would blur what the splits differ in; a correction needs folds, and a random
+    # split has none.
     fresh = replace((options or training_options()).fresh(), joining="mean")
 
     def judge(train: np.ndarray, test: np.ndarray, bands: list[str]) -> np.ndarray:
         with quiet():
-            member = fit_member(stack, windows[train], bands, options=fresh, seed=seed, device=device)
+            member = fit_member(
+                stack, windows[train], bands, options=fresh, seed=seed, device=device
+            )
         return member.judge_windows(stack, windows[test])[0]
 
     return judge

@@ -1,7 +1,7 @@
 """The paper's experiments on any finished run: Tables 3 to 6 and the figure of the comparison.
 
-The paper's survey is not public. Its figures stand beside ours so that *orderings and differences* can be compared,
-never the figures themselves.
+The paper's survey is not public. Its figures stand beside ours so that *orderings and differences*
+can be compared, never the figures themselves.
 """
 
 from __future__ import annotations
@@ -45,7 +45,9 @@ LEAST_EPOCHS = 8
 
 @dataclass(frozen=True)
 class Method:
-    """One row of a table: its name, what it changes in the training, and the paper's figures in percent."""
+    """One row of a table: its name, what it changes in the training, and the paper's figures in
+    percent.
+    """
 
     name: str
     changes: dict[str, Any] = field(default_factory=dict)
@@ -72,7 +74,10 @@ COMPARISON = (
     _plain("MobileNetV2", "mobilenet_v2", 64.23, 64.13, 16.23, 58.36),
     _plain("MnasNet", "mnasnet", 68.79, 67.23, 17.69, 60.86),
 )
-OFF: tuple[dict[str, bool], dict[str, bool]] = ({"channel_attention": False}, {"spatial_attention": False})
+OFF: tuple[dict[str, bool], dict[str, bool]] = (
+    {"channel_attention": False},
+    {"spatial_attention": False},
+)
 
 TABLES: dict[str, tuple[str, tuple[Method, ...]]] = {
     "table3": ("Table 3: networks alone and, with *, under MFAF", COMPARISON),
@@ -102,10 +107,36 @@ TABLES: dict[str, tuple[str, tuple[Method, ...]]] = {
     "table6": (
         "Table 6: dilation rates (ResNet18)",
         (
-            _mfaf("1, 2, 4, 8, 10", "resnet18", 63.45, 62.02, 32.79, 50.43, dilations=(1, 2, 4, 8, 10)),
-            _mfaf("1, 4, 8, 12, 16", "resnet18", 67.34, 66.22, 38.28, 61.14, dilations=(1, 4, 8, 12, 16)),
-            _mfaf("1, 6, 12, 18, 24", "resnet18", 72.66, 73.46, 42.66, 63.71, dilations=(1, 6, 12, 18, 24)),
-            _mfaf("1, 8, 16, 24, 32", "resnet18", 70.22, 68.86, 31.46, 55.65, dilations=(1, 8, 16, 24, 32)),
+            _mfaf(
+                "1, 2, 4, 8, 10", "resnet18", 63.45, 62.02, 32.79, 50.43, dilations=(1, 2, 4, 8, 10)
+            ),
+            _mfaf(
+                "1, 4, 8, 12, 16",
+                "resnet18",
+                67.34,
+                66.22,
+                38.28,
+                61.14,
+                dilations=(1, 4, 8, 12, 16),
+            ),
+            _mfaf(
+                "1, 6, 12, 18, 24",
+                "resnet18",
+                72.66,
+                73.46,
+                42.66,
+                63.71,
+                dilations=(1, 6, 12, 18, 24),
+            ),
+            _mfaf(
+                "1, 8, 16, 24, 32",
+                "resnet18",
+                70.22,
+                68.86,
+                31.46,
+                55.65,
+                dilations=(1, 8, 16, 24, 32),
+            ),
             _mfaf("scaled to the window", "resnet18", *[np.nan] * 4, dilations=None),
         ),
     ),
@@ -116,11 +147,12 @@ TABLES: dict[str, tuple[str, tuple[Method, ...]]] = {
 def run_experiment(
     table: str, run: str | Path, *, seeds: int = 3, quick: bool = False, workers: int | None = None
 ) -> pd.DataFrame:
-    """Train every method of a table under both protocols and write ``run/experiments/table.csv``, ``.md``, ``.png``.
+    """Train every method of a table under both protocols and write ``run/experiments/table.csv``,
+    ``.md``, ``.png``.
 
-    The stack, windows, folds, bands of each fold and training settings are those of the run; a method changes the
-    network alone. Every finished training is one file in ``experiments/runs``: an interrupted experiment goes on, and
-    tables that share a method share its file.
+    The stack, windows, folds, bands of each fold and training settings are those of the run; a
+    method changes the network alone. Every finished training is one file in ``experiments/runs``:
+    an interrupted experiment goes on, and tables that share a method share its file.
 
     Parameters
     ----------
@@ -137,37 +169,59 @@ def run_experiment(
     Returns
     -------
     DataFrame
-        One row a method and protocol: mean and standard deviation over the seeds, and the paper's figures, in percent.
+        One row a method and protocol: mean and standard deviation over the seeds, and the paper's
+        figures, in percent.
     """
     if table not in TABLES:
-        raise UsageError(f'experiment "{table}" is unknown.{nearest_name(table, TABLES)} Known: {", ".join(TABLES)}.')
+        raise UsageError(
+            f'experiment "{table}" is unknown.{nearest_name(table, TABLES)} Known:'
+            f" {', '.join(TABLES)}."
+        )
     if seeds < 1:
         raise UsageError(f"seeds = {seeds} must be at least 1.")
     if workers is not None and workers < 1:
         raise UsageError(f"workers = {workers} must be at least 1.")
-    run, methods = Path(run), TABLES[table][1]
+    run = Path(run)
+    methods = TABLES[table][1]
     for name in ("stack.tif", "windows.gpkg", "model/model.json", "run.json"):
         if not (run / name).exists():
-            raise UsageError(f"{run} holds no finished run, {name} is missing: run `geomfaf run` on the project first.")
+            raise UsageError(
+                f"{run} holds no finished run, {name} is missing: run `geomfaf run` on the project"
+                " first."
+            )
     model = load_model(run / "model", device="cpu")
     own = read_folds(run / "windows.gpkg", model.folds.grid)[1]
     if not own.same_split(model.folds):
-        raise UsageError(f"the folds in {run}/windows.gpkg are not those of its model: run `geomfaf run` again.")
+        raise UsageError(
+            f"the folds in {run}/windows.gpkg are not those of its model: run `geomfaf run` again."
+        )
     base = alone(model.options)
     seeds, base = (1, replace(base, epochs=QUICK_EPOCHS, least_steps=0)) if quick else (seeds, base)
-    inputs = [file_hash(run / "stack.tif"), file_hash(run / "windows.gpkg"), _model_inputs(run), library_versions()]
+    inputs = [
+        file_hash(run / "stack.tif"),
+        file_hash(run / "windows.gpkg"),
+        _model_inputs(run),
+        library_versions(),
+    ]
     jobs = {}
     for protocol in PROTOCOLS:
         for seed in range(seeds):
             for method in methods:
                 options = replace(base, **method.changes)
-                key = json.dumps([protocol, seed, asdict(options), str(_arithmetic(options)), inputs])
+                key = json.dumps(
+                    [protocol, seed, asdict(options), str(_arithmetic(options)), inputs]
+                )
                 name = hashlib.sha256(key.encode()).hexdigest()[:16]
                 path = run / "experiments" / "runs" / f"{name}.json"
                 jobs[protocol, seed, method.name] = (run, path, protocol, seed, options)
     _work([job for job in jobs.values() if not job[1].exists()], table, workers)
     found = [
-        {"method": name, "protocol": protocol, "seed": seed, **json.loads(job[1].read_text(encoding="utf-8"))}
+        {
+            "method": name,
+            "protocol": protocol,
+            "seed": seed,
+            **json.loads(job[1].read_text(encoding="utf-8")),
+        }
         for (protocol, seed, name), job in jobs.items()
     ]
     result = _summary(pd.DataFrame(found), methods)
@@ -184,14 +238,23 @@ def _arithmetic(options: Training) -> torch.dtype | None:
 
 
 def alone(options: Training) -> Training:
-    """Return the training of a run for a published network: by itself, on whole windows, and long enough for it."""
-    return replace(options.fresh(), partners=(), joining="mean", view=1.0, epochs=max(options.epochs, LEAST_EPOCHS))
+    """Return the training of a run for a published network: by itself, on whole windows, and long
+    enough for it.
+    """
+    return replace(
+        options.fresh(),
+        partners=(),
+        joining="mean",
+        view=1.0,
+        epochs=max(options.epochs, LEAST_EPOCHS),
+    )
 
 
 def one_run(run: Path, path: Path, protocol: str, seed: int, options: Training) -> None:
     """Train one method with one seed under one protocol and write its window metrics as JSON.
 
-    The state of the training is kept beside the file until it is written: an interrupted one goes on where it stopped.
+    The state of the training is kept beside the file until it is written: an interrupted one goes
+    on where it stopped.
     """
     state = path.with_suffix("")
     state.mkdir(parents=True, exist_ok=True)
@@ -200,26 +263,39 @@ def one_run(run: Path, path: Path, protocol: str, seed: int, options: Training) 
     windows, folds = read_folds(run / "windows.gpkg", grid_of(stack))
     with quiet():
         if protocol == "paper":
-            row = evaluate_paper_protocol(stack, windows, checkpoint=state / "paper.safetensors", **own).iloc[0]
+            row = evaluate_paper_protocol(
+                stack, windows, checkpoint=state / "paper.safetensors", **own
+            ).iloc[0]
             figures = {name: row[name] for name in ("windows", "ore_windows", *METRICS)}
         else:
             members = load_model(run / "model", device="cpu").members
-            bands = [list(dict.fromkeys(channel.band for channel in m.encoder.channels)) for m in members]
+            bands = [
+                list(dict.fromkeys(channel.band for channel in m.encoder.channels)) for m in members
+            ]
             figures = spatial_figures(stack, windows, folds, bands=bands, checkpoints=state, **own)
     write_json(figures, path, overwrite=True)
     shutil.rmtree(state)
 
 
 def spatial_figures(
-    stack: xr.DataArray, windows: gpd.GeoDataFrame, folds: Folds, *, bands: Sequence[Sequence[str]], **training: Any
+    stack: xr.DataArray,
+    windows: gpd.GeoDataFrame,
+    folds: Folds,
+    *,
+    bands: Sequence[Sequence[str]],
+    **training: Any,
 ) -> dict[str, float]:
-    """Train a network a fold and return the metrics of all held-out windows together, see :func:`train_model`."""
+    """Train a network a fold and return the metrics of all held-out windows together, see
+    :func:`train_model`.
+    """
     model = train_model(stack, windows, folds, bands=bands, **training)
     scores = np.full(len(windows), np.nan)
     for member, names in zip(model.members, bands, strict=True):
         test = folds.testing(windows, member.fold)
         if test.any():
-            scores[test] = member.judge(encode_windows(stack, windows[test], names, member.encoder))[0]
+            scores[test] = member.judge(
+                encode_windows(stack, windows[test], names, member.encoder)
+            )[0]
     tested = np.isfinite(scores)
     return window_metrics(windows.loc[tested, "label"].to_numpy(), scores[tested])
 
@@ -232,7 +308,9 @@ def _model_inputs(run: Path) -> str:
 
 
 def _work(jobs: list[tuple], table: str, workers: int | None) -> None:
-    """Do the jobs, in as many processes as there are cores; each leaves its result in its own file."""
+    """Do the jobs, in as many processes as there are cores; each leaves its result in its
+    own file.
+    """
     workers = min(workers or os.cpu_count() or 1, len(jobs))
     if workers <= 1:
         for job in track(jobs, table, unit="trainings"):
@@ -241,8 +319,11 @@ def _work(jobs: list[tuple], table: str, workers: int | None) -> None:
     from multiprocessing import get_context
 
     say(f"{table}: {len(jobs)} trainings in {workers} processes")
-    # Spawned, not forked: a forked process inherits threads that PyTorch holds and may wait for them for ever.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
+    # Spawned, not forked: a forked process inherits threads that PyTorch holds and may wait for
+    # them for ever.
+    with ProcessPoolExecutor(
+        workers, mp_context=get_context("spawn"), initializer=_one_thread
+    ) as pool:
         pending = [pool.submit(one_run, *job) for job in jobs]
         try:
             finished = as_completed(pending)
@@ -268,47 +349,93 @@ def _summary(found: pd.DataFrame, methods: Iterable[Method]) -> pd.DataFrame:
             row |= {name: int(own[name].iloc[0]) for name in ("windows", "ore_windows")}
             for name, published in zip(METRICS, method.published, strict=True):
                 spread = float(100 * own[name].std(ddof=1)) if len(own) > 1 else np.nan
-                row |= {name: 100 * float(own[name].mean()), f"{name}_sd": spread, f"{name}_published": published}
+                row |= {
+                    name: 100 * float(own[name].mean()),
+                    f"{name}_sd": spread,
+                    f"{name}_published": published,
+                }
             rows.append(row)
     return pd.DataFrame(rows)
 
 
 def _page(table: str, result: pd.DataFrame, base: Training, quick: bool) -> str:
-    """Return the page: figures of both protocols beside the paper's, and how far their orders agree."""
+    """Return the page: figures of both protocols beside the paper's, and how far their orders
+    agree.
+    """
     title, methods = TABLES[table]
-    lines = [f"# {title}", "", "Percent; ours with the standard deviation over the seeds. The paper's survey is not"]
-    lines += ["public: compare orderings and differences between rows, not the figures themselves. The paper protocol"]
-    lines += ["leaks (balanced before a random split), the spatial one tests on ground that was not learned from.", ""]
+    lines = [
+        f"# {title}",
+        "",
+        "Percent; ours with the standard deviation over the seeds. The paper's survey is not",
+    ]
+    lines += [
+        "public: compare orderings and differences between rows, not the figures themselves. The"
+        " paper protocol"
+    ]
+    lines += [
+        (
+            "leaks (balanced before a random split), the spatial one tests on ground that was not"
+            " learned from."
+        ),
+        "",
+    ]
     names = ", ".join(METRICS)
-    lines += [f"| method | published ({names}) | spatial folds | paper protocol |", "|---|---|---|---|"]
+    lines += [
+        f"| method | published ({names}) | spatial folds | paper protocol |",
+        "|---|---|---|---|",
+    ]
     for method in methods:
         cells = [_cell(result, method.name, protocol) for protocol in PROTOCOLS]
-        published = " / ".join("-" if np.isnan(value) else f"{value:.2f}" for value in method.published)
+        published = " / ".join(
+            "-" if np.isnan(value) else f"{value:.2f}" for value in method.published
+        )
         lines.append(f"| {method.name} | {published} | {' | '.join(cells)} |")
     lines.append("")
     for protocol in PROTOCOLS:
         own = result[(result["protocol"] == protocol) & result["auc_published"].notna()]
         tied = own["auc"].nunique() == 1
         rho = np.nan if tied else own["auc"].corr(own["auc_published"], method="spearman")
-        first, rest = own.iloc[0], own.iloc[1:]
-        differences = [f"{r.method} {r.auc - first.auc:+.1f} ({r.auc_published - first.auc_published:+.1f})"
-                       for r in rest.itertuples()]  # fmt: skip
+        first = own.iloc[0]
+        rest = own.iloc[1:]
+        differences = [
+            f"{r.method} {r.auc - first.auc:+.1f} ({r.auc_published - first.auc_published:+.1f})"
+            for r in rest.itertuples()
+        ]
         said = "not defined, all are equal" if np.isnan(rho) else f"{rho:+.2f}"
-        lines.append(f"- {protocol}: rank correlation of the AUCs with the published ones {said}. Difference in AUC")
+        lines.append(
+            f"- {protocol}: rank correlation of the AUCs with the published ones {said}. Difference"
+            " in AUC"
+        )
         lines.append(f"  from {first.method}, published in brackets: {', '.join(differences)}.")
     seeds = int(result["seeds"].iloc[0])
     if quick:
         lines += [
             "",
-            "**A quick run**: too short for the larger networks to learn anything; no figure here is a result.",
+            (
+                "**A quick run**: too short for the larger networks to learn anything; no figure"
+                " here is a result."
+            ),
         ]
     counts = result.groupby("protocol")[["windows", "ore_windows"]].first()
     tested = ", ".join(f"{p} {int(n)} ({int(ore)} ore)" for p, n, ore in counts.itertuples())
-    lines += ["", f"Windows tested: {tested}. {seeds} seed{'s' if seeds > 1 else ''}, {base.epochs} epochs,"]
-    kind = str(_arithmetic(replace(base, **methods[0].changes))).removeprefix("torch.").replace("None", "float32")
-    lines += [f"{base.optimiser}, learning rate {base.learning_rate:g}, {kind}. Recall and F1 of ore at a score of"]
     lines += [
-        "0.5; how the paper averaged its F1 is not known. A dilation wider than the window sees padding only.",
+        "",
+        f"Windows tested: {tested}. {seeds} seed{'s' if seeds > 1 else ''}, {base.epochs} epochs,",
+    ]
+    kind = (
+        str(_arithmetic(replace(base, **methods[0].changes)))
+        .removeprefix("torch.")
+        .replace("None", "float32")
+    )
+    lines += [
+        f"{base.optimiser}, learning rate {base.learning_rate:g}, {kind}. Recall and F1 of ore at a"
+        " score of"
+    ]
+    lines += [
+        (
+            "0.5; how the paper averaged its F1 is not known. A dilation wider than the window sees"
+            " padding only."
+        ),
         "",
     ]
     return "\n".join(lines)
@@ -330,15 +457,32 @@ def _draw(table: str, result: pd.DataFrame, path: Path) -> None:
     axes = figure.add_subplot()
     at = np.arange(len(names))
     first = result[result["protocol"] == PROTOCOLS[0]]
-    axes.plot(first["auc_published"], at - 0.2, "D", color="#808080", label="published (another survey)")
+    axes.plot(
+        first["auc_published"], at - 0.2, "D", color="#808080", label="published (another survey)"
+    )
     labels = {"spatial": "here, spatial folds", "paper": "here, paper protocol (leaks)"}
     for shift, protocol, colour in ((0.0, "spatial", "#0072b2"), (0.2, "paper", "#d55e00")):
         own = result[result["protocol"] == protocol]
         spread = own["auc_sd"].fillna(0).to_numpy()
-        axes.errorbar(own["auc"], at + shift, xerr=spread, fmt="o", color=colour, capsize=3, label=labels[protocol])
+        axes.errorbar(
+            own["auc"],
+            at + shift,
+            xerr=spread,
+            fmt="o",
+            color=colour,
+            capsize=3,
+            label=labels[protocol],
+        )
     axes.axvline(50, color="#808080", linewidth=1, linestyle=":")
-    axes.set(yticks=at, yticklabels=names, ylim=(len(names) - 0.4, -0.6), xlim=(min(45, axes.get_xlim()[0]), 101))
-    axes.set_xlabel("AUC of the windows (%); bars: standard deviation over the seeds; dotted: chance")
+    axes.set(
+        yticks=at,
+        yticklabels=names,
+        ylim=(len(names) - 0.4, -0.6),
+        xlim=(min(45, axes.get_xlim()[0]), 101),
+    )
+    axes.set_xlabel(
+        "AUC of the windows (%); bars: standard deviation over the seeds; dotted: chance"
+    )
     axes.grid(axis="x", color="#dddddd", linewidth=0.6)
     axes.set_title(TABLES[table][0], fontsize=11)
     figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9)

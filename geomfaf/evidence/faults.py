@@ -1,8 +1,9 @@
 """Turn the faults into bands, block by block: distance, presence, density.
 
-The layer is made ready once (:class:`FaultLayer`); its ``block`` gives any window of the grid from the straight
-pieces of the lines that a spatial index finds, with the same bits whatever the blocks are. Distances are exact
-across the borders of blocks: the index looks as far as the nearest fault is.
+The layer is made ready once (:class:`FaultLayer`); its ``block`` gives any window of the grid from
+the straight pieces of the lines that a spatial index finds, with the same bits whatever the blocks
+are. Distances are exact across the borders of blocks: the index looks as far as the nearest fault
+is.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ from .geology import Shapes
 
 FAULT_BANDS = {
     "distance": Band("fault_distance", "distance", "m", "Distance to nearest fault (m)"),
-    "cell_distance": Band("fault_cell_distance", "distance", "m", "Distance to nearest cell with a fault (m)"),
+    "cell_distance": Band(
+        "fault_cell_distance", "distance", "m", "Distance to nearest cell with a fault (m)"
+    ),
     "presence": Band("fault_presence", "presence", "", "Fault in cell"),
     "density": Band("fault_density", "density", "km/km2", "Fault density (km/km2)"),
 }
@@ -55,13 +58,19 @@ class FaultLayer:
     """
 
     def __init__(
-        self, faults: gpd.GeoDataFrame, grid: Grid, kinds: Sequence[str] = ("distance",), *, radius: float | None = None
+        self,
+        faults: gpd.GeoDataFrame,
+        grid: Grid,
+        kinds: Sequence[str] = ("distance",),
+        *,
+        radius: float | None = None,
     ):
         grid.require_crs(faults.crs, "faults")
         for kind in kinds:
             if kind not in FAULT_BANDS:
                 raise UsageError(f'fault band "{kind}" is unknown: use {", ".join(FAULT_BANDS)}.')
-        self.grid, self.kinds = grid, tuple(kinds)
+        self.grid = grid
+        self.kinds = tuple(kinds)
         self.radius = 10 * grid.cell if radius is None else radius
         self.ends = _segments(faults)
         self.shapes = Shapes(shapely.linestrings(self.ends.reshape(-1, 2, 2)))
@@ -77,7 +86,9 @@ class FaultLayer:
     def block(
         self, row: int, column: int, height: int, width: int, *, inside: np.ndarray | None = None
     ) -> list[np.ndarray]:
-        """Return one float32 (height, width) for each kind; distances are NaN where ``inside`` is False."""
+        """Return one float32 (height, width) for each kind; distances are NaN where ``inside`` is
+        False.
+        """
         window = (row, column, height, width)
         make = {
             "distance": lambda: self._distance(window, inside),
@@ -98,11 +109,13 @@ class FaultLayer:
     def _distance(self, window: tuple[int, int, int, int], inside: np.ndarray | None) -> np.ndarray:
         """Return the exact distance of cell centres to the nearest line.
 
-        The distance is 1-Lipschitz: with d the distance of a tile's centre and h that of the centre to the tile's
-        outermost cell, the nearest segment of every cell lies within d + 2 h of the centre.
+        The distance is 1-Lipschitz: with d the distance of a tile's centre and h that of the centre
+        to the tile's outermost cell, the nearest segment of every cell lies within d + 2 h of the
+        centre.
         """
         row, column, height, width = window
-        down, across = -(-height // TILE), -(-width // TILE)
+        down = -(-height // TILE)
+        across = -(-width // TILE)
         square = np.full((down * TILE, across * TILE), np.nan, np.float32)
         wanted = np.zeros(square.shape, bool)
         wanted[:height, :width] = True if inside is None else inside
@@ -111,12 +124,20 @@ class FaultLayer:
             return square[:height, :width]
         half = (TILE - 1) / 2
         first = np.array([row, column]) + tiles * TILE
-        x, y = self.grid.xy(first[:, :1] + [[0, half, TILE - 1]], first[:, 1:] + [[0, half, TILE - 1]])
-        centres, reach = shapely.points(x[:, 1], y[:, 1]), np.hypot(x[:, 2] - x[:, 1], y[:, 2] - y[:, 1])
-        (_, _), nearest = self.shapes.tree.query_nearest(centres, return_distance=True, all_matches=False)
-        tile, segment = self.shapes.tree.query(centres, predicate="dwithin", distance=nearest + 2.001 * reach + 1e-6)
+        x, y = self.grid.xy(
+            first[:, :1] + [[0, half, TILE - 1]], first[:, 1:] + [[0, half, TILE - 1]]
+        )
+        centres = shapely.points(x[:, 1], y[:, 1])
+        reach = np.hypot(x[:, 2] - x[:, 1], y[:, 2] - y[:, 1])
+        (_, _), nearest = self.shapes.tree.query_nearest(
+            centres, return_distance=True, all_matches=False
+        )
+        tile, segment = self.shapes.tree.query(
+            centres, predicate="dwithin", distance=nearest + 2.001 * reach + 1e-6
+        )
         order = np.argsort(tile, kind="stable")
-        tile, segment = tile[order], segment[order]
+        tile = tile[order]
+        segment = segment[order]
         least = np.full((len(tiles), TILE, TILE), np.inf)
         steps = np.arange(TILE)
         for part in _slices(len(tile), PAIRS):
@@ -131,26 +152,37 @@ class FaultLayer:
         square[~wanted] = np.nan
         return square[:height, :width]
 
-    def _cell_distance(self, window: tuple[int, int, int, int], inside: np.ndarray | None) -> np.ndarray:
+    def _cell_distance(
+        self, window: tuple[int, int, int, int], inside: np.ndarray | None
+    ) -> np.ndarray:
         """Return the distance of cell centres to the nearest centre of a cell that a fault touches.
 
-        The window is widened until every cell's nearest fault cell of the grid lies in it. Cells are square.
+        The window is widened until every cell's nearest fault cell of the grid lies in it. Cells
+        are square.
         """
         row, column, height, width = window
         middle = self.grid.xy(row + (height - 1) / 2, column + (width - 1) / 2)
-        centre, diagonal = shapely.Point(*map(float, middle)), math.hypot(height, width) / 2
+        centre = shapely.Point(*map(float, middle))
+        diagonal = math.hypot(height, width) / 2
         result = np.full((height, width), np.nan, np.float32)
         if not len(self.within):
             return result
-        away = float(self.within.query_nearest(centre, return_distance=True, all_matches=False)[1][0]) / self.grid.cell
+        away = (
+            float(self.within.query_nearest(centre, return_distance=True, all_matches=False)[1][0])
+            / self.grid.cell
+        )
         halo = math.ceil(away + diagonal) + 2
-        top, left = max(0, row - halo), max(0, column - halo)
-        bottom, right = min(self.grid.height, row + height + halo), min(self.grid.width, column + width + halo)
+        top = max(0, row - halo)
+        left = max(0, column - halo)
+        bottom = min(self.grid.height, row + height + halo)
+        right = min(self.grid.width, column + width + halo)
         # Twelve bytes a cell and more: the transform keeps the coordinates of the nearest cells.
         self.grid.window(top, left, bottom - top, right - left).require_memory(5, copies=1)
         found = self._presence((top, left, bottom - top, right - left))
         if found.any():
-            far = distance_transform_edt(~found)[row - top : row - top + height, column - left : column - left + width]
+            far = distance_transform_edt(~found)[
+                row - top : row - top + height, column - left : column - left + width
+            ]
             result[...] = far * self.grid.cell
         if inside is not None:
             result[~inside] = np.nan
@@ -159,8 +191,8 @@ class FaultLayer:
     def _density(self, window: tuple[int, int, int, int]) -> np.ndarray:
         """Return km of fault per km2 within the radius.
 
-        Lines are cut into pieces of a tenth of a cell, each counted in the cell of its midpoint. Ground beyond the
-        grid is not counted, neither its faults nor its area.
+        Lines are cut into pieces of a tenth of a cell, each counted in the cell of its midpoint.
+        Ground beyond the grid is not counted, neither its faults nor its area.
         """
         row, column, height, width = window
         reach = int(self.radius // self.grid.cell)
@@ -170,7 +202,9 @@ class FaultLayer:
         ends, line = shapely.get_coordinates(pieces, return_index=True)
         joined = np.flatnonzero(line[1:] == line[:-1])
         middle = (ends[joined] + ends[joined + 1]) / 2
-        lengths = np.rint(np.hypot(*(ends[joined + 1] - ends[joined]).T) * MICROMETRES).astype(np.int64)
+        lengths = np.rint(np.hypot(*(ends[joined + 1] - ends[joined]).T) * MICROMETRES).astype(
+            np.int64
+        )
         rows, cols = self.grid.rowcol(middle[:, 0], middle[:, 1])
         rows, cols, outside = rows - wide[0], cols - wide[1], rows < 0
         kept = ~outside & (rows >= 0) & (cols >= 0) & (rows < wide[2]) & (cols < wide[3])
@@ -179,7 +213,10 @@ class FaultLayer:
         ground = np.zeros(wide[2:], np.int64)
         in_rows, in_cols = (
             slice(max(0, -start), max(0, min(size, limit - start)))
-            for start, size, limit in ((wide[0], wide[2], self.grid.height), (wide[1], wide[3], self.grid.width))
+            for start, size, limit in (
+                (wide[0], wide[2], self.grid.height),
+                (wide[1], wide[3], self.grid.width),
+            )
         )
         ground[in_rows, in_cols] = 1
         metres = _sum_within(length, reach, self.radius, self.grid.cell) / MICROMETRES
@@ -187,7 +224,9 @@ class FaultLayer:
         return (metres / 1e3 / (area / 1e6)).astype(np.float32)
 
 
-def fault_distance(faults: gpd.GeoDataFrame, grid: Grid, *, mask: np.ndarray | None = None) -> np.ndarray:
+def fault_distance(
+    faults: gpd.GeoDataFrame, grid: Grid, *, mask: np.ndarray | None = None
+) -> np.ndarray:
     """Return the exact distance from each cell centre to the nearest fault line.
 
     Parameters
@@ -214,11 +253,13 @@ def fault_presence(faults: gpd.GeoDataFrame, grid: Grid) -> np.ndarray:
     return fault_bands(faults, grid, ["presence"])[0]
 
 
-def fault_density(faults: gpd.GeoDataFrame, grid: Grid, *, radius: float | None = None) -> np.ndarray:
+def fault_density(
+    faults: gpd.GeoDataFrame, grid: Grid, *, radius: float | None = None
+) -> np.ndarray:
     """Return the length of faults within a radius of each cell centre, per area.
 
-    Lines are cut into pieces of a tenth of a cell, each counted in the cell of its midpoint. Ground beyond the
-    grid is not counted, neither its faults nor its area.
+    Lines are cut into pieces of a tenth of a cell, each counted in the cell of its midpoint. Ground
+    beyond the grid is not counted, neither its faults nor its area.
 
     Parameters
     ----------
@@ -243,8 +284,8 @@ def fault_bands(
 ) -> np.ndarray:
     """Return float32 (kinds, y, x): distance, cell_distance, presence, density by name.
 
-    ``cell_distance`` is the distance transform: to the centre of the nearest cell with a fault, half a cell's
-    diagonal off at most.
+    ``cell_distance`` is the distance transform: to the centre of the nearest cell with a fault,
+    half a cell's diagonal off at most.
     """
     layer = FaultLayer(faults, grid, kinds, radius=radius)
 
@@ -256,8 +297,12 @@ def fault_bands(
 
 
 def _segments(faults: gpd.GeoDataFrame) -> np.ndarray:
-    """Return (segments, 4) x1, y1, x2, y2 of all lines: an index of pieces is far tighter than one of long lines."""
-    coordinates, line = shapely.get_coordinates(shapely.get_parts(faults.geometry.to_numpy()), return_index=True)
+    """Return (segments, 4) x1, y1, x2, y2 of all lines: an index of pieces is far tighter than one
+    of long lines.
+    """
+    coordinates, line = shapely.get_coordinates(
+        shapely.get_parts(faults.geometry.to_numpy()), return_index=True
+    )
     start = np.flatnonzero(line[1:] == line[:-1])
     return np.hstack([coordinates[start], coordinates[start + 1]])
 
@@ -268,10 +313,13 @@ def _slices(count: int, size: int) -> Iterator[slice]:
 
 
 def _squared_distances(x: np.ndarray, y: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """Return (pairs, rows, columns): of the points x (pairs, columns), y (pairs, rows) to a segment each."""
+    """Return (pairs, rows, columns): of the points x (pairs, columns), y (pairs, rows) to a segment
+    each.
+    """
     along = ends[:, 2:] - ends[:, :2]
     length2 = (along**2).sum(axis=1)
-    dx, dy = x - ends[:, :1], y - ends[:, 1:2]
+    dx = x - ends[:, :1]
+    dy = y - ends[:, 1:2]
     scaled = along / np.where(length2 > 0, length2, 1.0)[:, None]
     place = (dy * scaled[:, 1:])[:, :, None] + (dx * scaled[:, :1])[:, None, :]
     np.clip(place, 0.0, 1.0, out=place)
@@ -281,7 +329,9 @@ def _squared_distances(x: np.ndarray, y: np.ndarray, ends: np.ndarray) -> np.nda
 
 
 def _sum_within(values: np.ndarray, reach: int, radius: float, cell: float) -> np.ndarray:
-    """Return the sums over the cells within the radius, for all cells but ``reach`` at each edge."""
+    """Return the sums over the cells within the radius, for all cells but ``reach`` at
+    each edge.
+    """
     height, width = (length - 2 * reach for length in values.shape)
     sums = np.zeros((height, width), np.int64)
     ahead = np.zeros((values.shape[0], values.shape[1] + 1), np.int64)
@@ -291,6 +341,7 @@ def _sum_within(values: np.ndarray, reach: int, radius: float, cell: float) -> n
         lines = ahead[reach + row : reach + row + height]
         if half >= 0:
             sums += (
-                lines[:, reach + half + 1 : reach + half + 1 + width] - lines[:, reach - half : reach - half + width]
+                lines[:, reach + half + 1 : reach + half + 1 + width]
+                - lines[:, reach - half : reach - half + width]
             )
     return sums

@@ -1,7 +1,8 @@
 """Turn the geological map into a band of classes and the study area into a mask, block by block.
 
-A layer is made ready once (:class:`GeologyLayer`, :class:`AreaLayer`); its ``block`` then gives any window of the
-grid from the polygons that a spatial index finds there, in a thread, in a process or on a cluster alike.
+A layer is made ready once (:class:`GeologyLayer`, :class:`AreaLayer`); its ``block`` then gives any
+window of the grid from the polygons that a spatial index finds there, in a thread, in a process or
+on a cluster alike.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ SUBCELLS = 8
 GEOLOGY_RULES = ("largest", "centre")
 
 MANY_VERTICES = 2_000
-"""Shapes with more vertices are cut to the window before they are burned: a long outline is not read for each block."""
+"""Shapes with more vertices are cut to the window before they are burned: a long outline is not
+read for each block.
+"""
 
 
 class AreaLayer:
@@ -61,16 +64,26 @@ class GeologyLayer:
         Number -> name, numbered from 1 in alphabetical order.
     """
 
-    def __init__(self, geology: gpd.GeoDataFrame, column: str, grid: Grid, *, rule: str = "largest"):
+    def __init__(
+        self, geology: gpd.GeoDataFrame, column: str, grid: Grid, *, rule: str = "largest"
+    ):
         if rule not in GEOLOGY_RULES:
-            raise UsageError(f'geology rule "{rule}" is unknown: use one of {", ".join(GEOLOGY_RULES)}.')
+            raise UsageError(
+                f'geology rule "{rule}" is unknown: use one of {", ".join(GEOLOGY_RULES)}.'
+            )
         grid.require_crs(geology.crs, "geology's polygons")
         names = geology[column].astype("string").str.strip()
         known = (names.notna() & (names != "")).to_numpy(bool)
-        self.grid, self.column, self.rule = grid, column, rule
-        self.legend = {number: str(name) for number, name in enumerate(sorted(names[known].unique()), start=1)}
+        self.grid = grid
+        self.column = column
+        self.rule = rule
+        self.legend = {
+            number: str(name) for number, name in enumerate(sorted(names[known].unique()), start=1)
+        }
         number_of = {name: number for number, name in self.legend.items()}
-        self.shapes = Shapes(geology.geometry.to_numpy()[known], names[known].map(number_of).to_numpy(np.uint16))
+        self.shapes = Shapes(
+            geology.geometry.to_numpy()[known], names[known].map(number_of).to_numpy(np.uint16)
+        )
 
     @property
     def band(self) -> Band:
@@ -86,7 +99,9 @@ class GeologyLayer:
 
 
 class Shapes:
-    """Shapes with numbers and the spatial index that finds those of a window; later ones lie on top."""
+    """Shapes with numbers and the spatial index that finds those of a window; later ones lie on
+    top.
+    """
 
     def __init__(self, shapes: Sequence[Any] | np.ndarray, numbers: np.ndarray | None = None):
         self.shapes = np.asarray(shapes, object)
@@ -95,14 +110,20 @@ class Shapes:
         self.tree = shapely.STRtree(self.shapes)
 
     def burn(self, window: Grid, *, all_touched: bool = False) -> np.ndarray:
-        """Return uint16 (y, x): the number of the last shape at a cell's centre, or that touches it; 0 is none."""
+        """Return uint16 (y, x): the number of the last shape at a cell's centre, or that touches
+        it; 0 is none.
+        """
         west, south, east, north = window.bounds
         near = np.sort(self.tree.query(shapely.box(west, south, east, north)))
         if not len(near):
             return np.zeros(window.shape, np.uint16)
         margin = 2 * window.cell
         cut = shapely.clip_by_rect(
-            self.shapes[near[self.large[near]]], west - margin, south - margin, east + margin, north + margin
+            self.shapes[near[self.large[near]]],
+            west - margin,
+            south - margin,
+            east + margin,
+            north + margin,
         )
         shapes = self.shapes[near]
         shapes[self.large[near]] = cut
@@ -111,7 +132,12 @@ class Shapes:
         if not pairs:
             return np.zeros(window.shape, np.uint16)
         return rasterize(
-            pairs, window.shape, transform=window.transform, fill=0, dtype=np.uint16, all_touched=all_touched
+            pairs,
+            window.shape,
+            transform=window.transform,
+            fill=0,
+            dtype=np.uint16,
+            all_touched=all_touched,
         )
 
     def digest(self) -> bytes:
@@ -139,8 +165,9 @@ def rasterize_geology(
     column : str
         Column with the class names; rows without a name are unmapped ground.
     rule : {"largest", "centre"}
-        ``"largest"`` gives a cell to the class that covers most of it (unmapped ground takes part; shares to
-        1/64 of a cell; the lower number wins a tie), ``"centre"`` to the class at its centre.
+        ``"largest"`` gives a cell to the class that covers most of it (unmapped ground takes part;
+        shares to 1/64 of a cell; the lower number wins a tie), ``"centre"`` to the class at its
+        centre.
 
     Returns
     -------
@@ -151,21 +178,32 @@ def rasterize_geology(
     """
     layer = GeologyLayer(geology, column, grid, rule=rule)
     # float32 holds every uint16 exactly.
-    classes = fill_blocks(lambda *window: layer.block(*window)[None], grid, 1, "rasterizing geology")[0]
+    classes = fill_blocks(
+        lambda *window: layer.block(*window)[None], grid, 1, "rasterizing geology"
+    )[0]
     return classes.astype(np.uint16), layer.legend
 
 
 def _largest_share(fine: np.ndarray) -> np.ndarray:
     """Return the commonest class of each SUBCELLS x SUBCELLS part; the lower number wins a tie."""
-    rows, cols = fine.shape[0] // SUBCELLS, fine.shape[1] // SUBCELLS
+    rows = fine.shape[0] // SUBCELLS
+    cols = fine.shape[1] // SUBCELLS
     low, high = (
-        extreme.reduce(extreme.reduce(fine.reshape(rows, SUBCELLS, -1), axis=1).reshape(rows, cols, SUBCELLS), axis=2)
+        extreme.reduce(
+            extreme.reduce(fine.reshape(rows, SUBCELLS, -1), axis=1).reshape(rows, cols, SUBCELLS),
+            axis=2,
+        )
         for extreme in (np.minimum, np.maximum)
     )
     # Few cells have a boundary in them: only their parts are counted.
     row, col = np.nonzero(low != high)
-    parts = fine.reshape(rows, SUBCELLS, cols, SUBCELLS).transpose(0, 2, 1, 3)[row, col].reshape(len(row), SUBCELLS**2)
-    best, count = np.zeros(len(row), np.uint16), np.zeros(len(row), np.uint8)
+    parts = (
+        fine.reshape(rows, SUBCELLS, cols, SUBCELLS)
+        .transpose(0, 2, 1, 3)[row, col]
+        .reshape(len(row), SUBCELLS**2)
+    )
+    best = np.zeros(len(row), np.uint16)
+    count = np.zeros(len(row), np.uint8)
     for number in np.unique(parts):
         here = (parts == number).sum(axis=1, dtype=np.uint8)
         better = here > count

@@ -9,8 +9,9 @@ nearest samples (Shepard 1968, doi 10.1145/800186.810616). Three rules make the 
 * at a sample's own place (to the micrometre) the estimate is the sample.
 
 Three engines give the same answer (to 1e-6, mostly 1e-7): scipy's tree for small jobs, compiled
-k-nearest tiles (:mod:`geomfaf.evidence.idw_engines.kernels`) and the compiled far field for all samples
-(:mod:`geomfaf.evidence.idw_engines.far_field`). Which one runs depends on the job's size only, so that a job repeats to the bit.
+k-nearest tiles (:mod:`geomfaf.evidence.idw_engines.kernels`) and the compiled far field for all
+samples (:mod:`geomfaf.evidence.idw_engines.far_field`). Which one runs depends on the job's size
+only, so that a job repeats to the bit.
 """
 
 from __future__ import annotations
@@ -117,7 +118,9 @@ def idw_grid(
         options=options,
     )
     array = as_dataarray(_fill(plan), grid, bands)
-    array.attrs["notes"] = dict(zip([band.name for band in bands], notes(samples, elements, plan, scale), strict=True))
+    array.attrs["notes"] = dict(
+        zip([band.name for band in bands], notes(samples, elements, plan, scale), strict=True)
+    )
     return array
 
 
@@ -133,32 +136,55 @@ def prepare(plan: IdwPlan) -> IdwPlan:
         return plan.prepare(pool)
 
 
-def notes(samples: gpd.GeoDataFrame, elements: Sequence[str], plan: IdwPlan, scale: str) -> list[dict[str, str]]:
-    """Return what each band should remember of its making: power, neighbours, radius, errors when asked for."""
+def notes(
+    samples: gpd.GeoDataFrame, elements: Sequence[str], plan: IdwPlan, scale: str
+) -> list[dict[str, str]]:
+    """Return what each band should remember of its making: power, neighbours, radius, errors when
+    asked for.
+    """
     rule = plan.rule
-    common = {"idw_power": f"{rule.power:g}", "idw_neighbours": str(rule.neighbours or "all"), "idw_scale": scale}
+    common = {
+        "idw_power": f"{rule.power:g}",
+        "idw_neighbours": str(rule.neighbours or "all"),
+        "idw_scale": scale,
+    }
     if rule.radius < FAR:
         common["idw_radius"] = f"{rule.radius:g}"
     made = [dict(common) for _ in range(plan.bands)]
     if plan.options.errors:
         radius = rule.radius if rule.radius < FAR else None
-        search: dict[str, Any] = {"power": rule.power, "neighbours": rule.neighbours or None, "radius": radius}
+        search: dict[str, Any] = {
+            "power": rule.power,
+            "neighbours": rule.neighbours or None,
+            "radius": radius,
+        }
         table = cross_validate_idw(samples, elements, scale=scale, options=plan.options, **search)
         say(_error_lines(table))
         for _, row in table.iterrows():
-            scheme, note = row["scheme"].replace(" ", "_").replace("-", "_"), made[list(elements).index(row["element"])]
-            note.update({f"{error}_{scheme}": f"{row[error]:.6g}" for error in ("rmse", "rmse_log10")})
+            scheme = row["scheme"].replace(" ", "_").replace("-", "_")
+            note = made[list(elements).index(row["element"])]
+            note.update(
+                {f"{error}_{scheme}": f"{row[error]:.6g}" for error in ("rmse", "rmse_log10")}
+            )
     return made
 
 
 def _error_lines(table: pd.DataFrame) -> str:
     """Return the cross-validated errors for people, one line an element."""
-    schemes = {str(scheme): part.set_index("element") for scheme, part in table.groupby("scheme", sort=False)}
-    wide = pd.DataFrame({
-        f"{title}, {scheme}": part[error]
-        for error, title in (("rmse", "RMSE"), ("rmse_log10", "RMSE log10")) for scheme, part in schemes.items()
-    })  # fmt: skip
-    return "cross-validated errors\n" + wide.reset_index().to_string(index=False, float_format="{:.3g}".format)
+    schemes = {
+        str(scheme): part.set_index("element")
+        for scheme, part in table.groupby("scheme", sort=False)
+    }
+    wide = pd.DataFrame(
+        {
+            f"{title}, {scheme}": part[error]
+            for error, title in (("rmse", "RMSE"), ("rmse_log10", "RMSE log10"))
+            for scheme, part in schemes.items()
+        }
+    )
+    return "cross-validated errors\n" + wide.reset_index().to_string(
+        index=False, float_format="{:.3g}".format
+    )
 
 
 def idw_to_file(
@@ -174,8 +200,8 @@ def idw_to_file(
 ) -> Path:
     """Grid element columns into a GeoTIFF or Zarr store of any size, block by block.
 
-    Takes what :func:`idw_grid` takes, and gives the same numbers. Memory holds the samples and a few
-    blocks; an interrupted run goes on where it stopped when it is called again.
+    Takes what :func:`idw_grid` takes, and gives the same numbers. Memory holds the samples and a
+    few blocks; an interrupted run goes on where it stopped when it is called again.
 
     Parameters
     ----------
@@ -184,14 +210,23 @@ def idw_to_file(
     cog : bool
         Make the finished GeoTIFF a cloud-optimised one, with overviews.
     scheduler : str, optional
-        Address of a Dask scheduler, such as "tcp://10.0.0.1:8786", whose workers compute the blocks.
+        Address of a Dask scheduler, such as "tcp://10.0.0.1:8786", whose workers compute the
+        blocks.
     """
     plan, bands = plan_grid(samples, elements, grid, **search)
     prepare(plan)
     tags = notes(samples, elements, plan, search.get("scale", "linear"))
     job = plan.fingerprint()
     return stream_raster(
-        path, grid, bands, plan.block, job=job, tags=tags, overwrite=overwrite, cog=cog, scheduler=scheduler
+        path,
+        grid,
+        bands,
+        plan.block,
+        job=job,
+        tags=tags,
+        overwrite=overwrite,
+        cog=cog,
+        scheduler=scheduler,
     )
 
 
@@ -215,7 +250,10 @@ def plan_grid(
         grid.require_crs(barriers.crs, "barriers")
     plan = IdwPlan(xy, values, grid, antilog=scale == "log", **search)
     if "auto" in (search.get("power"), search.get("neighbours")):
-        say(f"smallest leave-one-out error: power {plan.rule.power:g}, {plan.rule.neighbours} neighbours")
+        say(
+            f"smallest leave-one-out error: power {plan.rule.power:g}, {plan.rule.neighbours}"
+            " neighbours"
+        )
     how = "IDW of log10" if scale == "log" else "IDW"
     units = units or {}
     bands = []
@@ -255,7 +293,9 @@ def idw(
     ndarray
         float32 (band, y, x), NaN where no sample counts.
     """
-    plan = IdwPlan(xy, values, grid, power=power, neighbours=neighbours, radius=radius, options=options)
+    plan = IdwPlan(
+        xy, values, grid, power=power, neighbours=neighbours, radius=radius, options=options
+    )
     return _fill(plan)
 
 
@@ -277,9 +317,12 @@ def idw_points(
     options = options or IdwOptions()
     rule = make_rule(power, neighbours, radius, options)
     places, values = merge_places(*check_samples(xy, values))
-    targets, transform = np.asarray(targets, float), metric(options.anisotropy, places)
+    targets = np.asarray(targets, float)
+    transform = metric(options.anisotropy, places)
     result = np.full((len(values), len(targets)), np.nan)
     for bands, mask in bands_by_missing(values):
-        search = point_search(places[mask], values[np.ix_(bands, mask)], rule, transform, options.barriers)
+        search = point_search(
+            places[mask], values[np.ix_(bands, mask)], rule, transform, options.barriers
+        )
         result[bands] = search.estimate(transform(targets)).values
     return result

@@ -1,7 +1,8 @@
 """The stack: every band of evidence on one grid, nodata outside the study area.
 
-One plan (:class:`StackPlan`) holds every layer ready; its blocks fill an array (:func:`build_stack`) or a file larger
-than memory (:func:`stack_to_file`), on threads or on a Dask cluster, with the same numbers.
+One plan (:class:`StackPlan`) holds every layer ready; its blocks fill an array
+(:func:`build_stack`) or a file larger than memory (:func:`stack_to_file`), on threads or on a Dask
+cluster, with the same numbers.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ UNMAPPED = "unmapped"
 
 
 def survey_grid(survey: Survey, cell: float | None = None) -> Grid:
-    """Return the grid over the study area; the cell is a round number giving 500 to 1,000 cells by default."""
+    """Return the grid over the study area; the cell is a round number giving 500 to 1,000 cells by
+    default.
+    """
     bounds = area_of(survey).bounds
     return Grid.from_bounds(bounds, default_cell_size(bounds) if cell is None else cell, survey.crs)
 
@@ -65,16 +68,26 @@ class StackPlan:
         **search: Any,
     ):
         elements = list(survey.elements) if elements is None else list(elements)
-        self.grid, self.bands, self.notes = grid, [], []
-        area = survey.study_area if survey.study_area is not None else study_area_of_samples(survey.samples)
+        self.grid = grid
+        self.bands = []
+        self.notes = []
+        area = (
+            survey.study_area
+            if survey.study_area is not None
+            else study_area_of_samples(survey.samples)
+        )
         self.area = AreaLayer(area, grid)
         self.elements = self.geology = self.faults = None
         if elements:
             # Log-ratios are logarithms already, and may be negative.
             ratios = all(survey.elements.get(element) == LOG_RATIO for element in elements)
             search = {"scale": "log", **search, **({"scale": "linear"} if ratios else {})}
-            self.elements, bands = plan_grid(survey.samples, elements, grid, units=survey.elements, **search)
-            bands = [replace(band, kind="ratio") if band.unit == LOG_RATIO else band for band in bands]
+            self.elements, bands = plan_grid(
+                survey.samples, elements, grid, units=survey.elements, **search
+            )
+            bands = [
+                replace(band, kind="ratio") if band.unit == LOG_RATIO else band for band in bands
+            ]
             prepare(self.elements)
             self.bands += bands
             self.notes += notes(survey.samples, elements, self.elements, search["scale"])
@@ -109,12 +122,16 @@ class StackPlan:
         block[:, ~inside] = np.nan
         return block
 
-    def settle(self, bands: Sequence[Band], statistics: Sequence[Mapping[str, float]]) -> list[Band]:
+    def settle(
+        self, bands: Sequence[Band], statistics: Sequence[Mapping[str, float]]
+    ) -> list[Band]:
         """Return the bands as they turned out: no class "unmapped" where everything is mapped."""
         settled = []
         for band, figures in zip(bands, statistics, strict=True):
             legend = dict(band.legend)
-            if legend.get(max(legend, default=0)) == UNMAPPED and figures.get("MAXIMUM", 0) < max(legend):
+            if legend.get(max(legend, default=0)) == UNMAPPED and figures.get("MAXIMUM", 0) < max(
+                legend
+            ):
                 del legend[max(legend)]
             settled.append(replace(band, legend=legend))
         return settled
@@ -143,24 +160,29 @@ def build_stack(survey: Survey, grid: Grid, **choices: Any) -> xr.DataArray:
     elements : sequence of str, optional
         Columns to grid; all of ``survey.elements`` when omitted.
     power, neighbours, radius, scale, options
-        See :func:`geomfaf.idw_grid`. The default scale ``"log"`` interpolates log10 of the values, which are
-        log-normal, and gives back the element's unit.
+        See :func:`geomfaf.idw_grid`. The default scale ``"log"`` interpolates log10 of the values,
+        which are log-normal, and gives back the element's unit.
     geology : {"largest", "centre"}
         See :func:`geomfaf.rasterize_geology`.
     faults : sequence of {"distance", "cell_distance", "presence", "density"}
-        One band each, see :func:`geomfaf.fault_bands`; none when empty. ``("distance",)`` by default.
+        One band each, see :func:`geomfaf.fault_bands`; none when empty. ``("distance",)`` by
+        default.
 
     Returns
     -------
     xarray.DataArray
-        float32 (band, y, x): elements, ``geology``, ``fault_distance``, ... NaN outside the study area in every
-        band, a class band included (in memory and in the file, which has one nodata value).
+        float32 (band, y, x): elements, ``geology``, ``fault_distance``, ... NaN outside the study
+        area in every band, a class band included (in memory and in the file, which has one nodata
+        value).
     """
     plan = StackPlan(survey, grid, **choices)
     grid.require_memory(len(plan.bands))
     values = fill_blocks(plan.block, grid, len(plan.bands), "stacking")
     if not np.isfinite(values).any():
-        raise UsageError(f"no cell centre lies inside the study area: a cell of {grid.cell:g} m is too large for it.")
+        raise UsageError(
+            f"no cell centre lies inside the study area: a cell of {grid.cell:g} m is too large"
+            " for it."
+        )
     statistics = [{"MAXIMUM": float(np.nanmax(layer, initial=0))} for layer in values]
     array = as_dataarray(values, grid, plan.settle(plan.bands, statistics))
     kept = {band.name: note for band, note in zip(plan.bands, plan.notes, strict=True) if note}
@@ -181,8 +203,8 @@ def stack_to_file(
 ) -> Path:
     """Build the stack into a GeoTIFF or Zarr store of any size, block by block.
 
-    Takes what :func:`build_stack` takes, and gives the same numbers. Memory holds the layers and a few blocks; an
-    interrupted run goes on where it stopped when it is called again.
+    Takes what :func:`build_stack` takes, and gives the same numbers. Memory holds the layers and a
+    few blocks; an interrupted run goes on where it stopped when it is called again.
 
     Parameters
     ----------
@@ -191,16 +213,30 @@ def stack_to_file(
     """
     plan = StackPlan(survey, grid, **choices)
     return stream_raster(
-        path, grid, plan.bands, plan.block, job=plan.fingerprint(), tags=plan.notes,
-        overwrite=overwrite, cog=cog, scheduler=scheduler, settle=plan.settle,
-    )  # fmt: skip
+        path,
+        grid,
+        plan.bands,
+        plan.block,
+        job=plan.fingerprint(),
+        tags=plan.notes,
+        overwrite=overwrite,
+        cog=cog,
+        scheduler=scheduler,
+        settle=plan.settle,
+    )
 
 
 class VectorPlan:
     """One layer of polygons or lines made ready to give any block of its band."""
 
     def __init__(
-        self, layer: gpd.GeoDataFrame, grid: Grid, kind: str, *, column: str | None = None, rule: str = "largest"
+        self,
+        layer: gpd.GeoDataFrame,
+        grid: Grid,
+        kind: str,
+        *,
+        column: str | None = None,
+        rule: str = "largest",
     ):
         self.layer: GeologyLayer | FaultLayer
         if kind == "geology":
@@ -225,7 +261,12 @@ class VectorPlan:
 
 
 def vector_band(
-    layer: gpd.GeoDataFrame, grid: Grid, kind: str, *, column: str | None = None, rule: str = "largest"
+    layer: gpd.GeoDataFrame,
+    grid: Grid,
+    kind: str,
+    *,
+    column: str | None = None,
+    rule: str = "largest",
 ) -> xr.DataArray:
     """Return one band of a layer as a DataArray: ``geology`` classes, or a fault band by name."""
     plan = VectorPlan(layer, grid, kind, column=column, rule=rule)
@@ -242,6 +283,8 @@ def vector_to_file(
     rule: str = "largest",
     **output: Any,
 ) -> Path:
-    """Rasterize a layer into a file of any size, block by block; ``output`` as for :func:`stack_to_file`."""
+    """Rasterize a layer into a file of any size, block by block; ``output`` as for
+    :func:`stack_to_file`.
+    """
     plan = VectorPlan(layer, grid, kind, column=column, rule=rule)
     return stream_raster(path, grid, [plan.band], plan.block, job=plan.fingerprint(), **output)

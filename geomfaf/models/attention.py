@@ -18,12 +18,13 @@ COLUMNS = ["fold", "branch", "dilation", "factor", "weight", "spread", "windows"
 def factor_attention(model: Model, stack: xr.DataArray, windows: gpd.GeoDataFrame) -> pd.DataFrame:
     """Return the mean channel-attention weight of every factor in every branch of every fold model.
 
-    The dilated convolutions are grouped by channel, so a weight of equation (7) belongs to one factor. The classes of
-    a class band have a channel each; their weights are averaged over the windows and classes, each class counted by
-    the ground that it covers in the windows: the band's weight is that of the class a cell is likely to have.
+    The dilated convolutions are grouped by channel, so a weight of equation (7) belongs to one
+    factor. The classes of a class band have a channel each; their weights are averaged over the
+    windows and classes, each class counted by the ground that it covers in the windows: the band's
+    weight is that of the class a cell is likely to have.
 
-    A weight says how much of a factor a branch lets through (0: nothing, 1: all), not which way it points, and not
-    what the score would be without it.
+    A weight says how much of a factor a branch lets through (0: nothing, 1: all), not which way it
+    points, and not what the score would be without it.
 
     Parameters
     ----------
@@ -33,8 +34,9 @@ def factor_attention(model: Model, stack: xr.DataArray, windows: gpd.GeoDataFram
     Returns
     -------
     DataFrame
-        fold and branch (from 1), dilation (cells), factor (band), weight (mean over the windows), spread (standard
-        deviation over the windows), windows (how many). Empty for a model without channel attention.
+        fold and branch (from 1), dilation (cells), factor (band), weight (mean over the windows),
+        spread (standard deviation over the windows), windows (how many). Empty for a model without
+        channel attention.
     """
     fold_of = model.folds.of_windows(windows)
     rows = []
@@ -44,10 +46,15 @@ def factor_attention(model: Model, stack: xr.DataArray, windows: gpd.GeoDataFram
             continue
         names = list(dict.fromkeys(channel.band for channel in member.encoder.channels))
         net = member.classifier.net_
-        encoded = seen_part(encode_windows(stack, own, names, member.encoder), member.classifier.options)
+        encoded = seen_part(
+            encode_windows(stack, own, names, member.encoder), member.classifier.options
+        )
         x = torch.from_numpy(np.ascontiguousarray(encoded)).to(next(net.parameters()).device)
         cover = x.mean(dim=(0, 2, 3)).tolist()
-        shares = [max(cover[at], 1e-9) if c.kind == "class" else 1.0 for at, c in enumerate(member.encoder.channels)]
+        shares = [
+            max(cover[at], 1e-9) if c.kind == "class" else 1.0
+            for at, c in enumerate(member.encoder.channels)
+        ]
         for number, branch in enumerate(net.branches, start=1):
             if not isinstance(branch, Branch) or branch.attention is None:
                 continue
@@ -55,9 +62,15 @@ def factor_attention(model: Model, stack: xr.DataArray, windows: gpd.GeoDataFram
                 weights = branch.attention(branch.filtered(x)).cpu().numpy()
             at = {"fold": member.fold + 1, "branch": number, "dilation": branch.conv.dilation[0]}
             for name in names:
-                mine = [i for i, channel in enumerate(member.encoder.channels) if channel.band == name]
+                mine = [
+                    i for i, channel in enumerate(member.encoder.channels) if channel.band == name
+                ]
                 total = sum(shares[i] for i in mine)
                 factor = sum(weights[:, i] * shares[i] for i in mine) / total
-                found = {"weight": float(factor.mean()), "spread": float(factor.std()), "windows": len(own)}
+                found = {
+                    "weight": float(factor.mean()),
+                    "spread": float(factor.std()),
+                    "windows": len(own),
+                }
                 rows.append({**at, "factor": name, **found})
     return pd.DataFrame(rows, columns=COLUMNS)

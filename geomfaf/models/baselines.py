@@ -1,9 +1,9 @@
 """The simple models that a network has to beat, on the same folds, draws and bands.
 
-Every model has ``fit(features, labels, sample_weight=None)`` and ``predict_proba(features)`` on a table of
-:func:`geomfaf.window_features`, and learns everything from the rows it is fitted on. Ore and barren rows weigh the
-same in all of them: the share of ore among the windows is a choice of the evaluation and no property of the ground,
-so their probabilities are those at even odds.
+Every model has ``fit(features, labels, sample_weight=None)`` and ``predict_proba(features)`` on a
+table of :func:`geomfaf.window_features`, and learns everything from the rows it is fitted on. Ore
+and barren rows weigh the same in all of them: the share of ore among the windows is a choice of the
+evaluation and no property of the ground, so their probabilities are those at even odds.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ CLIP = 5.0
 class Baseline(Protocol):
     """What every baseline can do; users' own must offer the same."""
 
-    def fit(self, features: Features, labels: np.ndarray, sample_weight: np.ndarray | None = None) -> Any:
+    def fit(
+        self, features: Features, labels: np.ndarray, sample_weight: np.ndarray | None = None
+    ) -> Any:
         """Learn from rows with labels 1 (ore) and 0 (barren)."""
 
     def predict_proba(self, features: Features) -> np.ndarray:
@@ -46,12 +48,16 @@ class BestBand(TableModel):
 
         lifts = [roc_auc_score(labels, column, sample_weight=weights) - 0.5 for column in matrix.T]
         best = int(np.argmax(np.abs(lifts)))
-        self.best_, self.sign_ = best, 1.0 if lifts[best] >= 0 else -1.0
+        self.best_ = best
+        self.sign_ = 1.0 if lifts[best] >= 0 else -1.0
         self.band_: Column = self.columns_[self.kept_[best]]
-        self.centre_, self.spread_ = float(matrix[:, best].mean()), float(matrix[:, best].std()) or 1.0
+        self.centre_ = float(matrix[:, best].mean())
+        self.spread_ = float(matrix[:, best].std()) or 1.0
         line = LogisticRegression().fit(self._scaled(matrix), labels, sample_weight=weights)
-        # The ranking decides the sign; where skewed values tilt the line the other way it is made nearly level.
-        self.slope_, self.level_ = max(float(line.coef_[0, 0]), 0.01), float(line.intercept_[0])
+        # The ranking decides the sign; where skewed values tilt the line the other way it is made
+        # nearly level.
+        self.slope_ = max(float(line.coef_[0, 0]), 0.01)
+        self.level_ = float(line.intercept_[0])
 
     def _scaled(self, matrix: np.ndarray) -> np.ndarray:
         return (self.sign_ * (matrix[:, [self.best_]].astype(float) - self.centre_)) / self.spread_
@@ -90,35 +96,49 @@ class RandomForestWindow(TableModel):
     def _estimator(self) -> Any:
         from sklearn.ensemble import RandomForestClassifier
 
-        return RandomForestClassifier(self.trees, min_samples_leaf=2, n_jobs=-1, random_state=self.seed)
+        return RandomForestClassifier(
+            self.trees, min_samples_leaf=2, n_jobs=-1, random_state=self.seed
+        )
 
 
 class ExtraTreesWindow(RandomForestWindow):
-    """Extra trees on the centre cell and window statistics: the best simple model on real surveys."""
+    """Extra trees on the centre cell and window statistics: the best simple model on
+    real surveys.
+    """
 
     def _estimator(self) -> Any:
         from sklearn.ensemble import ExtraTreesClassifier
 
-        return ExtraTreesClassifier(self.trees, min_samples_leaf=2, n_jobs=-1, random_state=self.seed)
+        return ExtraTreesClassifier(
+            self.trees, min_samples_leaf=2, n_jobs=-1, random_state=self.seed
+        )
 
 
 class GradientBoostingWindow(TableModel):
-    """Gradient-boosted trees (histograms) on the centre cell and window statistics, held small for few deposits."""
+    """Gradient-boosted trees (histograms) on the centre cell and window statistics, held small for
+    few deposits.
+    """
 
     def _estimator(self) -> Any:
         from sklearn.ensemble import HistGradientBoostingClassifier
 
         return HistGradientBoostingClassifier(
-            learning_rate=0.05, max_iter=150, max_leaf_nodes=8, min_samples_leaf=10, l2_regularization=1.0,
-            early_stopping=False, random_state=self.seed,
-        )  # fmt: skip
+            learning_rate=0.05,
+            max_iter=150,
+            max_leaf_nodes=8,
+            min_samples_leaf=10,
+            l2_regularization=1.0,
+            early_stopping=False,
+            random_state=self.seed,
+        )
 
 
 class WeightsOfEvidenceCentre:
-    """Weights of evidence of the centre cell, barren rows for ground without a deposit, at even odds.
+    """Weights of evidence of the centre cell, barren rows for ground without a deposit, at even
+    odds.
 
-    A continuous band is cut where it says most, high or low; bands that do not reach a studentised contrast of 2, and
-    gaps, have weights of zero. See :mod:`geomfaf.models.weights_of_evidence`.
+    A continuous band is cut where it says most, high or low; bands that do not reach a studentised
+    contrast of 2, and gaps, have weights of zero. See :mod:`geomfaf.models.weights_of_evidence`.
     """
 
     def __init__(self, *, seed: int = 0) -> None:
@@ -128,10 +148,15 @@ class WeightsOfEvidenceCentre:
         self, features: Features, labels: np.ndarray, sample_weight: np.ndarray | None = None
     ) -> WeightsOfEvidenceCentre:
         """Learn cuts and weights from rows with labels 1 (ore) and 0 (barren)."""
-        weights, ore = balanced_weights(labels, sample_weight), np.asarray(labels) == 1
-        for members in (ore, ~ore):  # from shares to counts: an error bar needs to know how many rows there are
+        weights = balanced_weights(labels, sample_weight)
+        ore = np.asarray(labels) == 1
+        for members in (
+            ore,
+            ~ore,
+        ):  # from shares to counts: an error bar needs to know how many rows there are
             weights[members] *= effective_count(weights[members]) / weights[members].sum()
-        self.bands_, self.patterns_ = features.bands, []
+        self.bands_ = features.bands
+        self.patterns_ = []
         for band in self.bands_:
             values, methods = _band_values(features, band)
             if not np.isfinite(values[ore]).any():
@@ -148,8 +173,8 @@ class WeightsOfEvidenceCentre:
         """Return (rows, 2) posterior probabilities of barren and ore at even odds."""
         if features.bands != self.bands_:
             raise DataError(
-                f"the features are of the bands {', '.join(features.bands)}; the model was trained on "
-                f"{', '.join(self.bands_)}."
+                f"the features are of the bands {', '.join(features.bands)}; the model was trained"
+                f" on {', '.join(self.bands_)}."
             )
         odds = np.zeros(len(features))
         for pattern in self.patterns_:
@@ -161,12 +186,16 @@ class WeightsOfEvidenceCentre:
 
 
 class DistanceToDeposit:
-    """Nearness to the closest training deposit: the score that any clustered pattern gets for free."""
+    """Nearness to the closest training deposit: the score that any clustered pattern gets
+    for free.
+    """
 
     def __init__(self, *, seed: int = 0) -> None:
         self.seed = seed
 
-    def fit(self, features: Features, labels: np.ndarray, sample_weight: np.ndarray | None = None) -> DistanceToDeposit:
+    def fit(
+        self, features: Features, labels: np.ndarray, sample_weight: np.ndarray | None = None
+    ) -> DistanceToDeposit:
         """Remember where the ore rows are; rows of weight 0 do not count."""
         weights = balanced_weights(labels, sample_weight)
         ore = (np.asarray(labels) == 1) & (weights > 0)
@@ -177,7 +206,9 @@ class DistanceToDeposit:
         return self
 
     def predict_proba(self, features: Features) -> np.ndarray:
-        """Return (rows, 2): P(ore) falls from 1 at a deposit to 1/2 at the median distance of the barren rows."""
+        """Return (rows, 2): P(ore) falls from 1 at a deposit to 1/2 at the median distance of the
+        barren rows.
+        """
         distance = self.tree_.query(np.column_stack([features.x, features.y]))[0]
         ore = 1 / (1 + distance / self.scale_)
         return np.stack([1 - ore, ore], axis=1)
@@ -193,7 +224,9 @@ BASELINES: dict[str, Callable[..., Baseline]] = {
     "extra trees": ExtraTreesWindow,
     "gradient boosting": GradientBoostingWindow,
 }
-"""Name -> factory; a factory takes ``seed`` and returns an unfitted model. See :func:`register_baseline`."""
+"""Name -> factory; a factory takes ``seed`` and returns an unfitted model. See
+:func:`register_baseline`.
+"""
 
 
 def register_baseline(name: str, factory: Callable[..., Baseline]) -> None:
@@ -204,7 +237,8 @@ def register_baseline(name: str, factory: Callable[..., Baseline]) -> None:
     name : str
         A new name.
     factory : callable
-        ``factory(seed=0)`` returns an unfitted :class:`Baseline`: a class, or a ``functools.partial`` of one.
+        ``factory(seed=0)`` returns an unfitted :class:`Baseline`: a class, or a
+        ``functools.partial`` of one.
 
     Examples
     --------
@@ -224,7 +258,9 @@ def register_baseline(name: str, factory: Callable[..., Baseline]) -> None:
         raise UsageError(f'the factory of baseline "{name}" must take seed=: {error}') from error
     for method in ("fit", "predict_proba"):
         if not callable(getattr(model, method, None)):
-            raise UsageError(f'baseline "{name}" has no {method}(): see geomfaf.models.baselines.Baseline.')
+            raise UsageError(
+                f'baseline "{name}" has no {method}(): see geomfaf.models.baselines.Baseline.'
+            )
     BASELINES[name] = factory
 
 
@@ -232,13 +268,16 @@ def make_baseline(name: str, *, seed: int = 0) -> Baseline:
     """Return a new, unfitted model by its name."""
     if name not in BASELINES:
         raise UsageError(
-            f'there is no baseline "{name}".{nearest_name(name, BASELINES)} Known are {", ".join(BASELINES)}.'
+            f'there is no baseline "{name}".{nearest_name(name, BASELINES)} Known are'
+            f" {', '.join(BASELINES)}."
         )
     return BASELINES[name](seed=seed)
 
 
 def _band_values(features: Features, band: str) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Return the pixel values of a band (classes as their numbers, NaN = nodata) and the ways to cut it."""
+    """Return the pixel values of a band (classes as their numbers, NaN = nodata) and the ways to
+    cut it.
+    """
     part = features.select(bands=[band], statistics=["centre"])
     if part.columns[0].kind != "class":
         return part.values[:, 0], ("ascending", "descending")

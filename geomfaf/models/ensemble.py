@@ -1,8 +1,8 @@
 """Simple models that judge together with a network: the mean of all their log odds is the score.
 
-Their errors differ from the network's, so the mean is better than any of them alone more often than not. Weights
-learned on inner folds were tried and did worse than equal ones on every survey (docs/skill.md): with tens of deposits
-they are mostly noise.
+Their errors differ from the network's, so the mean is better than any of them alone more often than
+not. Weights learned on inner folds were tried and did worse than equal ones on every survey
+(docs/skill.md): with tens of deposits they are mostly noise.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from ..windows.features import Column, Features
 from .baselines import Baseline, make_baseline
 
 SUREST = 0.001
-"""Least probability of ore, and of barren ground, that a model's word counts for: log odds of 6.9."""
+"""Least probability of ore, and of barren ground, that a model's word counts for: log odds
+of 6.9.
+"""
 
 ROUNDING = 1e-4
 """Log odds on which a model that was trained again from its rows may differ from what it was."""
@@ -29,8 +31,8 @@ ROUNDING = 1e-4
 class Partners:
     """Fitted simple models and the rows that they were fitted on, see :func:`fit_partners`.
 
-    They are kept as their training rows, not as objects: no file that runs code is ever read. The same rows and seed
-    give the same models.
+    They are kept as their training rows, not as objects: no file that runs code is ever read. The
+    same rows and seed give the same models.
     """
 
     names: tuple[str, ...]
@@ -46,14 +48,26 @@ class Partners:
     def as_arrays(self) -> dict[str, np.ndarray]:
         """Return the numbers that :func:`restore_partners` needs."""
         said = self.log_odds(self.rows)
-        return {"rows": self.rows.values, "x": self.rows.x, "y": self.rows.y, "labels": self.labels, "said": said}
+        return {
+            "rows": self.rows.values,
+            "x": self.rows.x,
+            "y": self.rows.y,
+            "labels": self.labels,
+            "said": said,
+        }
 
     def as_json(self) -> dict[str, Any]:
         """Return the words that :func:`restore_partners` needs."""
-        return {"names": self.names, "seed": self.seed, "columns": [asdict(column) for column in self.rows.columns]}
+        return {
+            "names": self.names,
+            "seed": self.seed,
+            "columns": [asdict(column) for column in self.rows.columns],
+        }
 
 
-def fit_partners(names: Sequence[str], rows: Features, labels: np.ndarray, *, seed: int = 0) -> Partners:
+def fit_partners(
+    names: Sequence[str], rows: Features, labels: np.ndarray, *, seed: int = 0
+) -> Partners:
     """Fit simple models on the windows that train a network.
 
     Parameters
@@ -70,22 +84,26 @@ def fit_partners(names: Sequence[str], rows: Features, labels: np.ndarray, *, se
 
 
 def restore_partners(content: dict[str, Any], arrays: dict[str, np.ndarray]) -> Partners:
-    """Return the models trained again from what was kept; refused when they do not say what they said then."""
+    """Return the models trained again from what was kept; refused when they do not say what they
+    said then.
+    """
     columns = tuple(Column(**column) for column in content["columns"])
     rows = Features(arrays["rows"], columns, arrays["x"], arrays["y"])
     partners = fit_partners(content["names"], rows, arrays["labels"], seed=content["seed"])
     change = float(np.abs(partners.log_odds(rows) - arrays["said"]).max())
     if change > ROUNDING:
         raise ModelMismatchError(
-            f"{', '.join(partners.names)}, trained again from the rows in the model's folder, differ from what they "
-            f"were by up to {change:.3g} log odds: the library that computes them is another version than when the "
-            "model was trained (versions in model.json). Install that one, or train the model again."
+            f"{', '.join(partners.names)}, trained again from the rows in the model's folder,"
+            f" differ from what they were by up to {change:.3g} log odds: the library that computes"
+            " them is another version than when the model was trained (versions in model.json)."
+            " Install that one, or train the model again."
         )
     return partners
 
 
 def join(scores: np.ndarray, partners: np.ndarray) -> np.ndarray:
-    """Return the scores of a network joined with its partners' log odds, as sure as the mean of all.
+    """Return the scores of a network joined with its partners' log odds, as sure as the mean of
+    all.
 
     Parameters
     ----------

@@ -1,6 +1,8 @@
-"""A trained model: the networks of all folds, what they were trained on, and how it is kept on disk.
+"""A trained model: the networks of all folds, what they were trained on, and how it is kept on
+disk.
 
-``weights.safetensors`` holds the weights, ``model.json`` everything else in words and numbers. Nothing is pickled.
+``weights.safetensors`` holds the weights, ``model.json`` everything else in words and numbers.
+Nothing is pickled.
 """
 
 from __future__ import annotations
@@ -24,7 +26,13 @@ from ..windows.features import Features, window_features
 from ..windows.folds import Folds, shared_cells
 from ..windows.windows import read_windows
 from .ensemble import Partners, fit_partners, join
-from .network.calibrate import UNCALIBRATED, Calibration, fit_calibration, scores_by_parts, scores_inside
+from .network.calibrate import (
+    UNCALIBRATED,
+    Calibration,
+    fit_calibration,
+    scores_by_parts,
+    scores_inside,
+)
 from .network.classifier import MFAFClassifier, seen_size
 from .network.devices import choose_device
 from .network.distributed import gather, own_device, own_folds
@@ -37,7 +45,9 @@ from .network.uncertainty import dropout_probabilities
 
 @dataclass(frozen=True)
 class FoldModel:
-    """The network of one fold with the input layer, the calibration and the partners that it learned with."""
+    """The network of one fold with the input layer, the calibration and the partners that it
+    learned with.
+    """
 
     fold: int
     encoder: Encoder
@@ -51,13 +61,16 @@ class FoldModel:
         own = dict.fromkeys(channel.band for channel in self.encoder.channels)
         return list(own | dict.fromkeys([] if self.partners is None else self.partners.rows.bands))
 
-    def judge(self, x: np.ndarray, odds: np.ndarray | None = None, *, passes: int = 0, seed: int = 0) -> np.ndarray:
-        """Return what the fold model says of encoded windows, (5, windows) float32: every score comes from here.
+    def judge(
+        self, x: np.ndarray, odds: np.ndarray | None = None, *, passes: int = 0, seed: int = 0
+    ) -> np.ndarray:
+        """Return what the fold model says of encoded windows, (5, windows) float32: every score
+        comes from here.
 
-        The rows are the score (the mean of the branches' P(ore), joined with the partners' and calibrated), the share
-        of branches that vote ore (the network's own, before both), mean and standard deviation of the joined and
-        calibrated P(ore) over the branches, or over the branches of each of so many passes with dropout, and the
-        network's score alone.
+        The rows are the score (the mean of the branches' P(ore), joined with the partners' and
+        calibrated), the share of branches that vote ore (the network's own, before both), mean and
+        standard deviation of the joined and calibrated P(ore) over the branches, or over the
+        branches of each of so many passes with dropout, and the network's score alone.
 
         Parameters
         ----------
@@ -67,21 +80,30 @@ class FoldModel:
             What the partners say of the same windows, see :meth:`odds`; needed where there are any.
         """
         if self.partners is not None and odds is None:
-            raise DataError(f"{', '.join(self.partners.names)} judge with the network: their log odds are needed.")
+            raise DataError(
+                f"{', '.join(self.partners.names)} judge with the network: their log odds are"
+                " needed."
+            )
         corrects = self.classifier.options.joining == "correction"
         prior = odds.mean(axis=0).astype(np.float32) if corrects and odds is not None else None
         said = branches = self.classifier.predict_branches(x, prior=prior)
         if passes:
-            said = dropout_probabilities(self.classifier, x, passes=passes, seed=seed).reshape(-1, len(x))
+            said = dropout_probabilities(self.classifier, x, passes=passes, seed=seed).reshape(
+                -1, len(x)
+            )
         alone = score = branches.mean(axis=0)
         if self.partners is not None and odds is not None and not corrects:
-            score, said = join(alone, odds), join(said, odds)
-        said, score = self.calibration.apply(said).astype(float), self.calibration.apply(score)
+            score = join(alone, odds)
+            said = join(said, odds)
+        said = self.calibration.apply(said).astype(float)
+        score = self.calibration.apply(score)
         found = [score, (branches > 0.5).mean(axis=0), said.mean(axis=0), said.std(axis=0), alone]
         return np.stack(found).astype(np.float32)
 
     def odds(self, ground: Features | None) -> np.ndarray | None:
-        """Return the partners' log odds of ground, (partners, places); None where there are no partners."""
+        """Return the partners' log odds of ground, (partners, places); None where there are no
+        partners.
+        """
         if self.partners is None or ground is None:
             return None
         return self.partners.log_odds(ground.select(bands=self.partners.rows.bands))
@@ -89,7 +111,9 @@ class FoldModel:
     def judge_windows(self, stack: xr.DataArray, windows: gpd.GeoDataFrame) -> np.ndarray:
         """Return what the fold model says of the windows of a table, see :meth:`judge`."""
         names = list(dict.fromkeys(channel.band for channel in self.encoder.channels))
-        rows = None if self.partners is None else window_rows(stack, windows, self.partners.rows.bands)
+        rows = (
+            None if self.partners is None else window_rows(stack, windows, self.partners.rows.bands)
+        )
         return self.judge(encode_windows(stack, windows, names, self.encoder), self.odds(rows))
 
 
@@ -122,7 +146,9 @@ class Model:
     start: dict[str, Any] = field(default_factory=dict)
 
     def require_stack(self, stack: xr.DataArray) -> None:
-        """Raise :class:`ModelMismatchError` that says in what a stack differs from the training stack."""
+        """Raise :class:`ModelMismatchError` that says in what a stack differs from the training
+        stack.
+        """
         used = {name for member in self.members for name in member.bands}
         there = {band.name: band for band in bands_of(stack)}
         for band in self.bands:
@@ -130,18 +156,22 @@ class Model:
                 continue
             other = there.get(band.name)
             if other is None:
-                raise ModelMismatchError(f'the model needs band "{band.name}"; the stack has {", ".join(there)}.')
+                raise ModelMismatchError(
+                    f'the model needs band "{band.name}"; the stack has {", ".join(there)}.'
+                )
             for what in ("kind", "unit", "legend"):
-                mine, theirs = getattr(band, what), getattr(other, what)
+                mine = getattr(band, what)
+                theirs = getattr(other, what)
                 if mine != theirs:
                     raise ModelMismatchError(
-                        f'{what} of band "{band.name}" is {theirs!r} in the stack, {mine!r} in the model: '
-                        "build the stack as for the training."
+                        f'{what} of band "{band.name}" is {theirs!r} in the stack, {mine!r} in the'
+                        " model: build the stack as for the training."
                     )
         grid = grid_of(stack)
         if not np.isclose(grid.cell, self.folds.grid.cell, rtol=1e-6):
             raise ModelMismatchError(
-                f"the stack has cells of {grid.cell:g} m, the model was trained on {self.folds.grid.cell:g} m."
+                f"the stack has cells of {grid.cell:g} m, the model was trained on"
+                f" {self.folds.grid.cell:g} m."
             )
 
 
@@ -156,7 +186,8 @@ def train_model(
     device: str = "auto",
     checkpoints: Path | None = None,
 ) -> Model:
-    """Train one fold model a fold; with several processes each trains some of them, see :mod:`geomfaf.models.network.distributed`.
+    """Train one fold model a fold; with several processes each trains some of them, see
+    :mod:`geomfaf.models.network.distributed`.
 
     Parameters
     ----------
@@ -165,28 +196,35 @@ def train_model(
     windows : GeoDataFrame
         Labelled windows of one size, see :func:`geomfaf.centred_windows`.
     folds : Folds
-        See :func:`geomfaf.spatial_folds`. No training window of a fold shares a cell with its test windows; that is
-        checked here again, window by window.
+        See :func:`geomfaf.spatial_folds`. No training window of a fold shares a cell with its test
+        windows; that is checked here again, window by window.
     bands : sequence of sequences of str, optional
-        Names of the bands that each fold may use (screening is learned, so it belongs inside the fold).
+        Names of the bands that each fold may use (screening is learned, so it belongs inside the
+        fold).
     checkpoints : Path, optional
         Folder that keeps the state of the training; an interrupted one continues from it.
     """
     options = pinned(options or training_options())
-    grid, named = grid_of(stack), bands_of(stack)
+    grid = grid_of(stack)
+    named = bands_of(stack)
     grid.require_same(folds.grid, "the folds' grid")
     size = int(windows["size"].iloc[0])
     if folds.margin < size:
-        raise DataError(f"the folds keep {folds.margin} cells free around test ground; windows of {size} need {size}.")
+        raise DataError(
+            f"the folds keep {folds.margin} cells free around test ground; windows of {size} need"
+            f" {size}."
+        )
     members = []
     device = own_device(device)
     source = read_starting_weights(options, grid)
     for fold in track(own_folds(folds.count), "training", unit="folds"):
         names = list(bands[fold]) if bands is not None else [band.name for band in named]
-        train, test = folds.training(windows, fold), folds.testing(windows, fold)
+        train = folds.training(windows, fold)
+        test = folds.testing(windows, fold)
         if shared_cells(windows, train, test):
             raise DataError(
-                f"training and test windows of fold {fold + 1} share cells: the split leaks. This is a bug."
+                f"training and test windows of fold {fold + 1} share cells: the split leaks. This"
+                " is a bug."
             )
         own: dict[str, Any] = {"options": options, "seed": seed + fold, "device": device}
         calibration = UNCALIBRATED
@@ -195,17 +233,33 @@ def train_model(
             calibration = fit_calibration(options.calibration, *inner)
         checkpoint = None if checkpoints is None else checkpoints / f"fold_{fold + 1}.safetensors"
         if options.joining == "correction":
-            own["prior"] = inner_odds(stack, windows[train], folds, names, options.partners, seed + fold)
+            own["prior"] = inner_odds(
+                stack, windows[train], folds, names, options.partners, seed + fold
+            )
         begin = partial(
-            starting_point, stack=stack, size=seen_size(options, size), source=source, folds=folds, fold=fold
+            starting_point,
+            stack=stack,
+            size=seen_size(options, size),
+            source=source,
+            folds=folds,
+            fold=fold,
         )
         label = f"fold {fold + 1} of {folds.count}"
         member = fit_member(
-            stack, windows[train], names, fold=fold, begin=begin, checkpoint=checkpoint, label=label, **own
+            stack,
+            windows[train],
+            names,
+            fold=fold,
+            begin=begin,
+            checkpoint=checkpoint,
+            label=label,
+            **own,
         )
         members.append(replace(member, calibration=calibration))
     members = _gather_members(members, device)
-    return Model(members, named, size, folds, options, seed, {} if source is None else source.record())
+    return Model(
+        members, named, size, folds, options, seed, {} if source is None else source.record()
+    )
 
 
 def fit_member(
@@ -231,21 +285,32 @@ def fit_member(
     begin : callable, optional
         (classifier, encoder) -> weights that the training begins with.
     prior : (windows,) ndarray, optional
-        Log odds that the network corrects, see :func:`inner_odds`; needed for ``joining = "correction"``.
+        Log odds that the network corrects, see :func:`inner_odds`; needed for ``joining =
+        "correction"``.
     """
     if options.joining == "correction" and prior is None:
-        raise UsageError('joining = "correction" needs folds to split the windows once more: use train_model.')
+        raise UsageError(
+            'joining = "correction" needs folds to split the windows once more: use train_model.'
+        )
     x, labels, encoder = training_data(stack, windows, names)
     places = windows[["row", "col"]].to_numpy(float)
     classifier = MFAFClassifier(options, seed=seed, device=device)
-    start = None if begin is None else begin(classifier, encoder=encoder, label=f"{label}, pretraining")
+    start = (
+        None if begin is None else begin(classifier, encoder=encoder, label=f"{label}, pretraining")
+    )
     # A few seconds: a bar of its own would only flicker.
-    short = max(options.epochs * len(x), options.least_steps * options.batch) * x[0, 0].size < 5_000_000
+    short = (
+        max(options.epochs * len(x), options.least_steps * options.batch) * x[0, 0].size < 5_000_000
+    )
     with quiet() if short else nullcontext():
-        classifier.fit(x, labels, places=places, checkpoint=checkpoint, start=start, prior=prior, label=label)
+        classifier.fit(
+            x, labels, places=places, checkpoint=checkpoint, start=start, prior=prior, label=label
+        )
     partners = None
     if options.partners:
-        partners = fit_partners(options.partners, window_rows(stack, windows, names), labels, seed=seed)
+        partners = fit_partners(
+            options.partners, window_rows(stack, windows, names), labels, seed=seed
+        )
     return FoldModel(fold, encoder, classifier, partners=partners)
 
 
@@ -260,14 +325,18 @@ def inner_scores(
     seed: int = 0,
     device: str = "auto",
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return scores and labels of a fold's training windows, each by a model that did not see its ground.
+    """Return scores and labels of a fold's training windows, each by a model that did not see its
+    ground.
 
-    These models have the options of the fold's own one, and learn everything else anew from their own windows.
+    These models have the options of the fold's own one, and learn everything else anew from their
+    own windows.
     """
 
     def learn(train: gpd.GeoDataFrame, test: gpd.GeoDataFrame) -> np.ndarray:
         with quiet():
-            inside = fit_member(stack, train, names, options=options.fresh(), seed=seed, device=device)
+            inside = fit_member(
+                stack, train, names, options=options.fresh(), seed=seed, device=device
+            )
             return inside.judge_windows(stack, test)[0]
 
     return scores_inside(windows, folds, fold, learn)
@@ -281,13 +350,16 @@ def inner_odds(
     partners: Sequence[str],
     seed: int,
 ) -> np.ndarray:
-    """Return the partners' mean log odds of a fold's training windows, by models that did not see their ground.
+    """Return the partners' mean log odds of a fold's training windows, by models that did not see
+    their ground.
 
     Where the ground cannot be split once more they are 0, even odds.
     """
 
     def learn(train: gpd.GeoDataFrame, test: gpd.GeoDataFrame) -> np.ndarray:
-        found = fit_partners(partners, window_rows(stack, train, names), train["label"].to_numpy(), seed=seed)
+        found = fit_partners(
+            partners, window_rows(stack, train, names), train["label"].to_numpy(), seed=seed
+        )
         return found.log_odds(window_rows(stack, test, names)).mean(axis=0)
 
     with quiet():
@@ -295,7 +367,9 @@ def inner_odds(
 
 
 def _gather_members(members: list[FoldModel], device: str) -> list[FoldModel]:
-    """Return the models of all folds, those of other processes included, on this process's device."""
+    """Return the models of all folds, those of other processes included, on this
+    process's device.
+    """
     for member in members:
         member.classifier.net_.cpu()  # another process may not reach this one's graphics card
     members = sorted(gather(members), key=lambda member: member.fold)
@@ -330,5 +404,10 @@ def encode_windows(
 ) -> np.ndarray:
     """Return windows encoded by a learned encoder, (windows, channels, size, size)."""
     size = int(windows["size"].iloc[0]) if len(windows) else 1
-    raw = read_windows(stack.sel(band=list(names)).values, windows["row"].to_numpy(), windows["col"].to_numpy(), size)
+    raw = read_windows(
+        stack.sel(band=list(names)).values,
+        windows["row"].to_numpy(),
+        windows["col"].to_numpy(),
+        size,
+    )
     return np.ascontiguousarray(encoder.transform(raw.swapaxes(0, 1), names).swapaxes(0, 1))

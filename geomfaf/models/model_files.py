@@ -1,7 +1,7 @@
 """A trained model on disk: tensors and JSON, nothing that runs.
 
-``weights.safetensors`` holds the networks, ``partners.safetensors`` the rows that their partners were fitted on,
-``model.json`` everything else in words and numbers.
+``weights.safetensors`` holds the networks, ``partners.safetensors`` the rows that their partners
+were fitted on, ``model.json`` everything else in words and numbers.
 """
 
 from __future__ import annotations
@@ -82,20 +82,26 @@ def save_model(model: Model, folder: str | Path, *, overwrite: bool = False) -> 
 
 
 def load_model(folder: str | Path, *, device: str = "auto") -> Model:
-    """Read a model written by :func:`save_model`; only tensors and JSON are read, nothing is executed."""
+    """Read a model written by :func:`save_model`; only tensors and JSON are read, nothing is
+    executed.
+    """
     from safetensors.torch import load_file
 
     folder = Path(folder)
     for name in ("model.json", "weights.safetensors"):
         if not (folder / name).exists():
-            raise UsageError(f"{folder} holds no model: {name} is missing. Train one with `geomfaf train`.")
+            raise UsageError(
+                f"{folder} holds no model: {name} is missing. Train one with `geomfaf train`."
+            )
     content = read_description(folder / "model.json")
     if content.get("format") != FORMAT:
         raise ModelMismatchError(
             f"{folder}/model.json has format {content.get('format')}; this version reads {FORMAT}."
         )
     if file_hash(folder / "weights.safetensors") != content["weights_sha256"]:
-        raise ModelMismatchError(f"{folder}/weights.safetensors is not the file that model.json describes.")
+        raise ModelMismatchError(
+            f"{folder}/weights.safetensors is not the file that model.json describes."
+        )
     weights = load_file(folder / "weights.safetensors")
     rows = _partner_rows(folder, content)
     values = {**content["training"]}
@@ -103,18 +109,31 @@ def load_model(folder: str | Path, *, device: str = "auto") -> Model:
     values["partners"] = tuple(values.get("partners", ()))
     options = Training(**values)
     part = content["folds"]
-    folds = Folds(grid_from(content["grid"]), part["block"], np.array(part["table"]), part["margin"], part["linkage"])
+    folds = Folds(
+        grid_from(content["grid"]),
+        part["block"],
+        np.array(part["table"]),
+        part["margin"],
+        part["linkage"],
+    )
     if _describe(folds)["sha256"] != part["sha256"]:
-        raise ModelMismatchError(f"the folds in {folder}/model.json were changed: which ground is held out is unknown.")
+        raise ModelMismatchError(
+            f"the folds in {folder}/model.json were changed: which ground is held out is unknown."
+        )
     members = [
-        _restore_member(member, weights, rows, options, content["window"], device) for member in content["members"]
+        _restore_member(member, weights, rows, options, content["window"], device)
+        for member in content["members"]
     ]
     bands = [band_from(band) for band in content["bands"]]
-    return Model(members, bands, content["window"], folds, options, content["seed"], content.get("start", {}))
+    return Model(
+        members, bands, content["window"], folds, options, content["seed"], content.get("start", {})
+    )
 
 
 def _describe(folds: Folds) -> dict[str, Any]:
-    """Return the folds as JSON with a hash: were a block to change folds, trained ground would pass as held out."""
+    """Return the folds as JSON with a hash: were a block to change folds, trained ground would pass
+    as held out.
+    """
     at = {"transform": list(folds.grid.transform)[:6], "shape": list(folds.grid.shape)}
     split = {"block": folds.block, "margin": folds.margin, "linkage": float(folds.linkage)}
     split["table"] = folds.table.tolist()
@@ -125,7 +144,8 @@ def _partner_rows(folder: Path, content: dict[str, Any]) -> dict[str, np.ndarray
     """Return the rows on which the partners of all folds were fitted; none for a network alone."""
     from safetensors.numpy import load_file
 
-    wanted, path = content.get("partners_sha256"), folder / PARTNERS_FILE
+    wanted = content.get("partners_sha256")
+    path = folder / PARTNERS_FILE
     if wanted is None:
         return {}
     if not path.exists() or file_hash(path) != wanted:
@@ -142,12 +162,26 @@ def _restore_member(
     device: str,
 ) -> FoldModel:
     prefix = f"fold_{entry['fold']}."
-    own = {name.removeprefix(prefix): tensor for name, tensor in weights.items() if name.startswith(prefix)}
+    own = {
+        name.removeprefix(prefix): tensor
+        for name, tensor in weights.items()
+        if name.startswith(prefix)
+    }
     encoder = Encoder(tuple(Channel(**channel) for channel in entry["channels"]))
     classifier = restore_classifier(options, own, len(encoder.channels), size, device)
     classifier.history_ = entry["history"]
     partners = None
     if entry.get("partners"):
-        arrays = {name.removeprefix(prefix): array for name, array in rows.items() if name.startswith(prefix)}
+        arrays = {
+            name.removeprefix(prefix): array
+            for name, array in rows.items()
+            if name.startswith(prefix)
+        }
         partners = restore_partners(entry["partners"], arrays)
-    return FoldModel(entry["fold"] - 1, encoder, classifier, Calibration.from_json(entry.get("calibration")), partners)
+    return FoldModel(
+        entry["fold"] - 1,
+        encoder,
+        classifier,
+        Calibration.from_json(entry.get("calibration")),
+        partners,
+    )

@@ -1,4 +1,6 @@
-"""What simple models of the feature table share: checks, weights, no gaps, no constants, no rare classes."""
+"""What simple models of the feature table share: checks, weights, no gaps, no constants, no rare
+classes.
+"""
 
 from __future__ import annotations
 
@@ -21,29 +23,37 @@ RARE = 0.01
 def _alone() -> Iterator[None]:
     """Let scikit-learn compute without getting in the way of anything else.
 
-    Threads of BLAS and OpenMP wait for each other at every step; beside busy neighbours the small problems here took
-    minutes. Forests bring their own threads, which do not wait, but each of them sets the process's warning filters
-    aside and back, and what the last one puts back may be another's: afterwards libraries' notes to programmers would
-    run down a user's screen.
+    Threads of BLAS and OpenMP wait for each other at every step; beside busy neighbours the small
+    problems here took minutes. Forests bring their own threads, which do not wait, but each of them
+    sets the process's warning filters aside and back, and what the last one puts back may be
+    another's: afterwards libraries' notes to programmers would run down a user's screen.
     """
     with threadpool_limits(1), warnings.catch_warnings():
         yield
 
 
 class TableModel:
-    """A model of the kept columns; a subclass says which it reads, how it learns and how it scores."""
+    """A model of the kept columns; a subclass says which it reads, how it learns and how
+    it scores.
+    """
 
     statistics: tuple[str, ...] | None = None  # which columns the model reads; all when None
 
     def __init__(self, *, seed: int = 0) -> None:
         self.seed = seed
 
-    def fit(self, features: Features, labels: np.ndarray, sample_weight: np.ndarray | None = None) -> Any:
-        """Learn from rows with labels 1 (ore) and 0 (barren); weights are relative, within ore and within barren."""
+    def fit(
+        self, features: Features, labels: np.ndarray, sample_weight: np.ndarray | None = None
+    ) -> Any:
+        """Learn from rows with labels 1 (ore) and 0 (barren); weights are relative, within ore and
+        within barren.
+        """
         labels = np.asarray(labels)
         weights = balanced_weights(labels, sample_weight)
         self.columns_ = features.columns
-        kept, fills, shares = [], [], _class_shares(features)
+        kept = []
+        fills = []
+        shares = _class_shares(features)
         for number, column in enumerate(features.columns):
             known = features.values[:, number][np.isfinite(features.values[:, number])]
             wanted = self.statistics is None or column.statistic in self.statistics
@@ -53,8 +63,11 @@ class TableModel:
                 kept.append(number)
                 fills.append(0.0 if column.kind == "class" else float(np.median(known)))
         if not kept:
-            raise DataError("no column of the training rows varies: a simple model has nothing to learn from.")
-        self.kept_, self.fills_ = np.array(kept), np.array(fills, np.float32)
+            raise DataError(
+                "no column of the training rows varies: a simple model has nothing to learn from."
+            )
+        self.kept_ = np.array(kept)
+        self.fills_ = np.array(fills, np.float32)
         with _alone():
             self._learn(self._matrix(features), labels, weights)
         return self
@@ -63,8 +76,8 @@ class TableModel:
         """Return (rows, 2) float32 probabilities of barren and ore at even odds."""
         if features.columns != self.columns_:
             raise DataError(
-                f"the features have the columns {', '.join(features.names)}; the model was trained on "
-                f"{', '.join(column.name for column in self.columns_)}."
+                f"the features have the columns {', '.join(features.names)}; the model was trained"
+                f" on {', '.join(column.name for column in self.columns_)}."
             )
         with _alone():
             ore = self._ore(self._matrix(features)) if len(features) else np.empty(0)
@@ -86,12 +99,16 @@ class TableModel:
 
 
 def _class_shares(features: Features) -> dict[tuple[str, int], float]:
-    """Return the share of the ground of the rows that each class covers: of their windows, else of their pixels."""
+    """Return the share of the ground of the rows that each class covers: of their windows, else of
+    their pixels.
+    """
     shares = {}
     for wanted in ("centre", "mean"):
         for number, column in enumerate(features.columns):
             if column.kind == "class" and column.statistic == wanted:
-                shares[column.band, column.value] = float(np.nan_to_num(features.values[:, number]).mean())
+                shares[column.band, column.value] = float(
+                    np.nan_to_num(features.values[:, number]).mean()
+                )
     return shares
 
 
@@ -109,13 +126,16 @@ def balanced_weights(labels: np.ndarray, sample_weight: np.ndarray | None = None
         members = labels == value
         total = weights[members].sum()
         if not total > 0:
-            raise DataError(f"no training row is {name}: a model needs rows with label 1 (ore) and 0 (barren).")
+            raise DataError(
+                f"no training row is {name}: a model needs rows with label 1 (ore) and 0 (barren)."
+            )
         weights[members] *= len(labels) / 2 / total
     return weights
 
 
 def effective_count(weights: np.ndarray) -> float:
-    """Return how many rows of one weight say as much as these (Kish): the squared sum over the sum of squares.
+    """Return how many rows of one weight say as much as these (Kish): the squared sum over the sum
+    of squares.
 
     >>> effective_count(np.array([2.0, 2.0, 0.0])), effective_count(np.array([3.0, 1.0]))
     (2.0, 1.6)

@@ -24,8 +24,9 @@ KINDS = ("element", "ratio", "class", "distance", "density", "presence", "score"
 class Band:
     """Name, kind, unit, description and, for a class band, the legend of one band.
 
-    ``kind`` decides how a model scales the band: ``element`` (logarithm), ``ratio`` (a logarithm already), ``class``
-    (one-hot by ``legend``, id -> name), ``distance`` and ``density`` (metres, km per km2), ``presence`` (0 or 1).
+    ``kind`` decides how a model scales the band: ``element`` (logarithm), ``ratio`` (a logarithm
+    already), ``class`` (one-hot by ``legend``, id -> name), ``distance`` and ``density`` (metres,
+    km per km2), ``presence`` (0 or 1).
     """
 
     name: str
@@ -47,12 +48,16 @@ def as_dataarray(values: np.ndarray, grid: Grid, bands: Sequence[Band]) -> xr.Da
     -------
     xarray.DataArray
         float32 (band, y, x), NaN = nodata, coordinates at the cell centres; ``kind``, ``unit`` and
-        ``description`` are coordinates along ``band``; ``attrs["legends"]`` maps class bands to legends.
-        ``attrs["notes"]``, where there are any, maps bands to what else they remember of their making.
+        ``description`` are coordinates along ``band``; ``attrs["legends"]`` maps class bands to
+        legends. ``attrs["notes"]``, where there are any, maps bands to what else they remember of
+        their making.
     """
     values = np.asarray(values, np.float32)
     if values.shape != (len(bands), *grid.shape):
-        raise DataError(f"an array of shape {values.shape} does not hold {len(bands)} bands of {grid.shape} cells.")
+        raise DataError(
+            f"an array of shape {values.shape} does not hold {len(bands)} bands of {grid.shape}"
+            " cells."
+        )
     names = [band.name for band in bands]
     if len(set(names)) < len(names):
         raise DataError(f"two bands share a name: {', '.join(names)}. Every band needs its own.")
@@ -69,7 +74,8 @@ def as_dataarray(values: np.ndarray, grid: Grid, bands: Sequence[Band]) -> xr.Da
         },
         attrs={"legends": legends_of(bands)},
     )
-    # The authority's code, where there is one, is the same text before and after a round trip; WKT is not.
+    # The authority's code, where there is one, is the same text before and after a round trip; WKT
+    # is not.
     code = grid.crs.to_authority(min_confidence=70)
     crs = ":".join(code) if code and CRS.from_authority(*code) == grid.crs else grid.crs.to_wkt()
     return array.rio.write_crs(crs).rio.write_transform(grid.transform).rio.write_nodata(np.nan)
@@ -80,19 +86,27 @@ def legends_of(bands: Sequence[Band]) -> dict[str, dict[int, str]]:
     return {band.name: dict(band.legend) for band in bands if band.legend}
 
 
-def describe_band(target: Any, index: int, band: Band, notes: Mapping[str, str] | None = None) -> None:
-    """Write a band's description, unit, name, kind, legend and notes into an open rasterio dataset."""
+def describe_band(
+    target: Any, index: int, band: Band, notes: Mapping[str, str] | None = None
+) -> None:
+    """Write a band's description, unit, name, kind, legend and notes into an open
+    rasterio dataset.
+    """
     target.set_band_description(index, band.label)
     if band.unit:
         target.set_band_unit(index, band.unit)
     tags = {"name": band.name, "kind": band.kind, **(notes or {})}
     if band.legend:
-        tags["legend"] = json.dumps({str(key): value for key, value in band.legend.items()}, ensure_ascii=False)
+        tags["legend"] = json.dumps(
+            {str(key): value for key, value in band.legend.items()}, ensure_ascii=False
+        )
     target.update_tags(index, **tags)
 
 
 def from_rasterio(crs: rasterio.crs.CRS) -> CRS:
-    """Return rasterio's CRS as pyproj's: by its code, because rasterio's WKT loses the order of the axes."""
+    """Return rasterio's CRS as pyproj's: by its code, because rasterio's WKT loses the order of the
+    axes.
+    """
     code = crs.to_authority(confidence_threshold=70)
     return CRS.from_authority(*code) if code else CRS.from_wkt(crs.to_wkt())
 
@@ -100,8 +114,11 @@ def from_rasterio(crs: rasterio.crs.CRS) -> CRS:
 def grid_of(array: xr.DataArray) -> Grid:
     """Return the grid of a DataArray made here or by rioxarray."""
     if array.rio.crs is None:
-        raise DataError("the raster has no CRS: assign one, for instance array.rio.write_crs(32633).")
-    height, width = array.sizes["y"], array.sizes["x"]
+        raise DataError(
+            "the raster has no CRS: assign one, for instance array.rio.write_crs(32633)."
+        )
+    height = array.sizes["y"]
+    width = array.sizes["x"]
     return Grid(from_rasterio(array.rio.crs), array.rio.transform(), (height, width))
 
 
@@ -110,7 +127,9 @@ def bands_of(array: xr.DataArray) -> list[Band]:
     names = [str(name) for name in array["band"].values]
     columns = {}
     for key, default in (("kind", "element"), ("unit", ""), ("description", "")):
-        columns[key] = [str(v) for v in array[key].values] if key in array.coords else [default] * len(names)
+        columns[key] = (
+            [str(v) for v in array[key].values] if key in array.coords else [default] * len(names)
+        )
     legends = array.attrs.get("legends", {})
     return [
         Band(name, kind, unit, description, legends.get(name, {}))
@@ -121,24 +140,33 @@ def bands_of(array: xr.DataArray) -> list[Band]:
 def valid_cells(stack: xr.DataArray) -> np.ndarray:
     """Return which cells count, (y, x) bool: those with a value in at least one band.
 
-    A gap in one band (an element out of reach of every sample) does not take a cell out of the area: models read
-    it as that band's median.
+    A gap in one band (an element out of reach of every sample) does not take a cell out of the
+    area: models read it as that band's median.
     """
     return np.isfinite(stack.values).any(axis=0)
 
 
-def score_values(scores: xr.DataArray, names: Sequence[str] = ("score", "heldout_score")) -> list[np.ndarray]:
+def score_values(
+    scores: xr.DataArray, names: Sequence[str] = ("score", "heldout_score")
+) -> list[np.ndarray]:
     """Return named score bands as (y, x) arrays, or say which one a raster lacks."""
     there = [str(name) for name in scores["band"].values]
     for name in names:
         if name not in there:
-            raise UsageError(f'the raster has no band "{name}", it has {", ".join(there)}: give a result of `predict`.')
+            raise UsageError(
+                f'the raster has no band "{name}", it has {", ".join(there)}: give a result of'
+                " `predict`."
+            )
     return [scores.sel(band=name).values for name in names]
 
 
 def grid_record(grid: Grid) -> dict[str, Any]:
     """Return a grid as JSON."""
-    return {"crs": grid.crs.to_wkt(), "transform": list(grid.transform)[:6], "shape": list(grid.shape)}
+    return {
+        "crs": grid.crs.to_wkt(),
+        "transform": list(grid.transform)[:6],
+        "shape": list(grid.shape),
+    }
 
 
 def grid_from(record: Mapping[str, Any]) -> Grid:

@@ -16,11 +16,15 @@ from ..progress import track
 from .grid import Grid
 
 BLOCK = 512
-"""Cells along a block's side: eight bands of it are 8 MB, and the compiled engines fill it in 0.1 s or less."""
+"""Cells along a block's side: eight bands of it are 8 MB, and the compiled engines fill it in 0.1 s
+or less.
+"""
 
 Window = tuple[int, int, int, int]
 Compute = Callable[..., Any]
-"""Takes (row, column, height, width) of a window of the grid, returns float32 (bands, height, width)."""
+"""Takes (row, column, height, width) of a window of the grid, returns float32 (bands, height,
+width).
+"""
 
 
 def cores() -> int:
@@ -34,10 +38,13 @@ def block_windows(grid: Grid, size: int = BLOCK) -> list[Window]:
 
 
 class BlockRunner:
-    """Hands windows to workers, a few more than there are of them, and returns the results in order."""
+    """Hands windows to workers, a few more than there are of them, and returns the results in
+    order.
+    """
 
     def __init__(self, submit: Callable[[Window], Any], workers: int):
-        self.submit, self.most = submit, 2 * workers + 1
+        self.submit = submit
+        self.most = 2 * workers + 1
 
     def ordered(self, windows: Iterable[Window]) -> Iterator[Any]:
         """Yield the blocks of the windows one by one; memory holds ``most`` of them."""
@@ -64,7 +71,9 @@ def block_runner(compute: Compute, scheduler: str | None = None) -> Iterator[Blo
         # The samples and their tree travel once to every worker, not with every block.
         remote = client.scatter(compute, broadcast=True, hash=False)
         workers = sum(client.nthreads().values())
-        yield BlockRunner(lambda window: client.submit(call_block, remote, window, pure=False), workers)
+        yield BlockRunner(
+            lambda window: client.submit(call_block, remote, window, pure=False), workers
+        )
 
 
 def _client(scheduler: str) -> Any:
@@ -72,13 +81,15 @@ def _client(scheduler: str) -> Any:
     try:
         from distributed import Client
     except ImportError as error:
-        raise UsageError('a scheduler needs the package distributed: pip install "dask[distributed]".') from error
+        raise UsageError(
+            'a scheduler needs the package distributed: pip install "dask[distributed]".'
+        ) from error
     try:
         return Client(scheduler, timeout=10)
     except (OSError, ValueError) as error:
         raise UsageError(
-            f"no Dask scheduler answers at {scheduler}: start one with `dask scheduler`, or leave --scheduler out "
-            "to compute on this machine."
+            f"no Dask scheduler answers at {scheduler}: start one with `dask scheduler`, or leave"
+            " --scheduler out to compute on this machine."
         ) from error
 
 
@@ -88,7 +99,9 @@ def fill_blocks(compute: Compute, grid: Grid, bands: int, label: str) -> np.ndar
     windows = block_windows(grid)
     with block_runner(compute) as runner:
         results = runner.ordered(windows)
-        for window in track(windows, label, unit="cells", weights=[window[2] * window[3] for window in windows]):
+        for window in track(
+            windows, label, unit="cells", weights=[window[2] * window[3] for window in windows]
+        ):
             row, column, height, width = window
             out[:, row : row + height, column : column + width] = next(results)
     return out

@@ -19,19 +19,26 @@ from .stores import read_zarr
 
 
 def require_geotiff(path: Path) -> None:
-    """Raise :class:`UsageError` when a score map's file would be taken for something other than a GeoTIFF."""
+    """Raise :class:`UsageError` when a score map's file would be taken for something other than a
+    GeoTIFF.
+    """
     if path.suffix.lower() not in (".tif", ".tiff"):
-        raise UsageError(f'{path.name} ends in "{path.suffix}": a score map is a GeoTIFF, name it {path.stem}.tif.')
+        raise UsageError(
+            f'{path.name} ends in "{path.suffix}": a score map is a GeoTIFF, name it'
+            f" {path.stem}.tif."
+        )
     require_folder_of(path)
 
 
 def write_raster(array: xr.DataArray, path: str | Path, *, overwrite: bool = False) -> Path:
     """Write bands as a cloud-optimised GeoTIFF that says what it holds.
 
-    Every band carries its description, unit, kind, legend and the statistics of its valid cells; nodata is NaN;
-    overviews are included (nearest cell, so that class numbers stay class numbers).
+    Every band carries its description, unit, kind, legend and the statistics of its valid cells;
+    nodata is NaN; overviews are included (nearest cell, so that class numbers stay class numbers).
     """
-    grid, bands, notes = grid_of(array), bands_of(array), array.attrs.get("notes", {})
+    grid = grid_of(array)
+    bands = bands_of(array)
+    notes = array.attrs.get("notes", {})
     values = np.asarray(array.values, np.float32)
     profile = {
         "driver": "GTiff",
@@ -51,12 +58,23 @@ def write_raster(array: xr.DataArray, path: str | Path, *, overwrite: bool = Fal
         with rasterio.open(plain, "w", **profile) as target:
             target.write(values)
             for index, band in enumerate(bands, start=1):
-                describe_band(target, index, band, {**notes.get(band.name, {}), **_statistics(values[index - 1])})
+                describe_band(
+                    target,
+                    index,
+                    band,
+                    {**notes.get(band.name, {}), **_statistics(values[index - 1])},
+                )
         smooth = all(band.kind == "score" for band in bands)
         rasterio.shutil.copy(
-            plain, final, driver="COG", compress="ZSTD", level=1, predictor="YES", bigtiff="IF_SAFER",
+            plain,
+            final,
+            driver="COG",
+            compress="ZSTD",
+            level=1,
+            predictor="YES",
+            bigtiff="IF_SAFER",
             overview_resampling="AVERAGE" if smooth else "NEAREST",
-        )  # fmt: skip
+        )
     return path
 
 
@@ -73,12 +91,15 @@ def raster_grid(path: str | Path) -> Grid:
 
 def _grid(source: rasterio.DatasetReader) -> Grid:
     if source.crs is None:
-        raise DataError(f"{source.name} has no CRS: assign one first, for instance with `rio edit-info --crs`.")
+        raise DataError(
+            f"{source.name} has no CRS: assign one first, for instance with `rio edit-info --crs`."
+        )
     return Grid(from_rasterio(source.crs), source.transform, source.shape)
 
 
 def read_raster(path: str | Path) -> xr.DataArray:
-    """Read a raster with what it says of its bands; a foreign GeoTIFF gets defaults. (band, y, x) float32.
+    """Read a raster with what it says of its bands; a foreign GeoTIFF gets defaults. (band, y, x)
+    float32.
 
     A Zarr store must be one of geomfaf's.
     """
@@ -89,7 +110,10 @@ def read_raster(path: str | Path) -> xr.DataArray:
             grid = _grid(source)
             values = source.read(masked=True).astype(np.float32).filled(np.nan)
             bands = [_band(source, index) for index in source.indexes]
-            notes = {band.name: _notes(source, band_index) for band_index, band in enumerate(bands, start=1)}
+            notes = {
+                band.name: _notes(source, band_index)
+                for band_index, band in enumerate(bands, start=1)
+            }
     except rasterio.errors.RasterioIOError as error:
         raise UsageError(f"{path} is not a raster that can be read: {error}") from error
     array = as_dataarray(values, grid, bands)
@@ -102,19 +126,33 @@ def _statistics(values: np.ndarray) -> dict[str, str]:
     valid = values[np.isfinite(values)].astype(np.float64)
     if not len(valid):
         return {}
-    figures = {"MINIMUM": valid.min(), "MAXIMUM": valid.max(), "MEAN": valid.mean(), "STDDEV": valid.std()}
+    figures = {
+        "MINIMUM": valid.min(),
+        "MAXIMUM": valid.max(),
+        "MEAN": valid.mean(),
+        "STDDEV": valid.std(),
+    }
     figures["VALID_PERCENT"] = 100 * len(valid) / values.size
     return {f"STATISTICS_{key}": repr(float(figure)) for key, figure in figures.items()}
 
 
 def _notes(source: rasterio.DatasetReader, index: int) -> dict[str, str]:
-    """Return what a band remembers of its making: the tags that geomfaf and GDAL do not use for themselves."""
+    """Return what a band remembers of its making: the tags that geomfaf and GDAL do not use for
+    themselves.
+    """
     tags = source.tags(index)
-    return {key: text for key, text in tags.items() if key not in ("name", "kind", "legend") and key.islower()}
+    return {
+        key: text
+        for key, text in tags.items()
+        if key not in ("name", "kind", "legend") and key.islower()
+    }
 
 
 def _band(source: rasterio.DatasetReader, index: int) -> Band:
-    tags, description = source.tags(index), source.descriptions[index - 1] or ""
+    tags = source.tags(index)
+    description = source.descriptions[index - 1] or ""
     legend = {int(key): name for key, name in json.loads(tags.get("legend", "{}")).items()}
     name = tags.get("name") or description or f"band_{index}"
-    return Band(name, tags.get("kind", "element"), source.units[index - 1] or "", description, legend)
+    return Band(
+        name, tags.get("kind", "element"), source.units[index - 1] or "", description, legend
+    )

@@ -55,11 +55,15 @@ class Grid:
     def __post_init__(self) -> None:
         if self.transform.b or self.transform.d or self.transform.a <= 0 or self.transform.e >= 0:
             raise UsageError(
-                f"the transform {tuple(self.transform)[:6]} is not north-up: geomfaf's grids have no rotation, "
-                "a positive cell width and a negative cell height. Warp the raster to north-up first."
+                f"the transform {tuple(self.transform)[:6]} is not north-up: geomfaf's grids have"
+                " no rotation, a positive cell width and a negative cell height. Warp the raster"
+                " to north-up first."
             )
         if min(self.shape) < 1:
-            raise UsageError(f"a grid of {self.shape[0]} x {self.shape[1]} cells is empty: check bounds and cell size.")
+            raise UsageError(
+                f"a grid of {self.shape[0]} x {self.shape[1]} cells is empty: check bounds and cell"
+                " size."
+            )
 
     @classmethod
     def from_bounds(cls, bounds: Bounds, cell: float, crs: object) -> Grid:
@@ -76,8 +80,14 @@ class Grid:
             When the CRS is geographic: distances in degrees are no distances.
         """
         west, south, east, north = (float(value) for value in bounds)
-        if not all(map(math.isfinite, (west, south, east, north))) or west >= east or south >= north:
-            raise UsageError(f"bounds {bounds} are not west,south,east,north with west < east and south < north.")
+        if (
+            not all(map(math.isfinite, (west, south, east, north)))
+            or west >= east
+            or south >= north
+        ):
+            raise UsageError(
+                f"bounds {bounds} are not west,south,east,north with west < east and south < north."
+            )
         if not (math.isfinite(cell) and cell > 0):
             raise UsageError(f"a cell size of {cell} is not a positive number of metres.")
         crs = require_metres(crs)
@@ -105,7 +115,8 @@ class Grid:
     @property
     def cell(self) -> float:
         """Cell size in metres (the geometric mean of width and height when they differ)."""
-        a, e = float(self.transform.a), -float(self.transform.e)
+        a = float(self.transform.a)
+        e = -float(self.transform.e)
         return a if a == e else math.sqrt(a * e)
 
     @property
@@ -148,7 +159,12 @@ class Grid:
         xs, ys = np.broadcast_arrays(np.asarray(x, float), np.asarray(y, float))
         col = (xs - self.transform.c) / self.transform.a
         row = (ys - self.transform.f) / self.transform.e
-        inside = (col >= -EDGE) & (col <= self.width + EDGE) & (row >= -EDGE) & (row <= self.height + EDGE)
+        inside = (
+            (col >= -EDGE)
+            & (col <= self.width + EDGE)
+            & (row >= -EDGE)
+            & (row <= self.height + EDGE)
+        )
         cols = np.clip(np.floor(np.where(inside, col, 0.0)).astype(np.int64), 0, self.width - 1)
         rows = np.clip(np.floor(np.where(inside, row, 0.0)).astype(np.int64), 0, self.height - 1)
         return np.where(inside, rows, -1), np.where(inside, cols, -1)
@@ -156,8 +172,10 @@ class Grid:
     def window_bounds(self, row: int, col: int, height: int, width: int) -> Bounds:
         """Return west, south, east, north of a rectangle of cells, which may overhang the grid."""
         t = self.transform
-        west, east = t.c + col * t.a, t.c + (col + width) * t.a
-        north, south = t.f + row * t.e, t.f + (row + height) * t.e
+        west = t.c + col * t.a
+        east = t.c + (col + width) * t.a
+        north = t.f + row * t.e
+        south = t.f + (row + height) * t.e
         return float(west), float(south), float(east), float(north)
 
     def window(self, row: int, col: int, height: int, width: int) -> Grid:
@@ -176,7 +194,13 @@ class Grid:
         """Yield (first row, first column, sub-grid) of the square blocks that cover the grid."""
         for row in range(0, self.height, size):
             for col in range(0, self.width, size):
-                yield row, col, self.window(row, col, min(size, self.height - row), min(size, self.width - col))
+                yield (
+                    row,
+                    col,
+                    self.window(
+                        row, col, min(size, self.height - row), min(size, self.width - col)
+                    ),
+                )
 
     def require_memory(self, bands: int, *, copies: float = 3.0) -> None:
         """Refuse a grid whose float32 bands would not fit into the memory that is free.
@@ -193,16 +217,21 @@ class Grid:
         self._require_room(bands, copies, psutil.virtual_memory().available, "are free")
 
     def require_disk(self, bands: int, folder: Path, *, copies: float = 1.0) -> None:
-        """Refuse a grid whose float32 bands would not fit on the disk of a folder, compression left aside."""
-        self._require_room(bands, copies, shutil.disk_usage(folder).free, f"are free on the disk of {folder}")
+        """Refuse a grid whose float32 bands would not fit on the disk of a folder, compression left
+        aside.
+        """
+        self._require_room(
+            bands, copies, shutil.disk_usage(folder).free, f"are free on the disk of {folder}"
+        )
 
     def _require_room(self, bands: int, copies: float, free: int, where: str) -> None:
         needed = self.size * bands * 4 * copies
         if needed > free:
             raise UsageError(
-                f"a cell size of {self.cell:g} m gives {self.height:,} x {self.width:,} cells; {bands} bands need "
-                f"about {needed / 1e9:.1f} GB and {free / 1e9:.1f} GB {where}. "
-                f"Use cells of at least {_round_up(self.cell * math.sqrt(needed / free)):g} m or a smaller study area."
+                f"a cell size of {self.cell:g} m gives {self.height:,} x {self.width:,} cells;"
+                f" {bands} bands need about {needed / 1e9:.1f} GB and {free / 1e9:.1f} GB {where}."
+                f" Use cells of at least {_round_up(self.cell * math.sqrt(needed / free)):g} m or a"
+                " smaller study area."
             )
 
     def require_crs(self, crs: object, what: str) -> None:
@@ -211,17 +240,25 @@ class Grid:
             raise DataError(f"the {what} have no CRS: set one, for instance layer.set_crs(32633).")
         if self.crs != crs:
             name = CRS.from_user_input(crs).name
-            raise DataError(f"the {what} are in {name}, the grid in {self.crs.name}: reproject one of them.")
+            raise DataError(
+                f"the {what} are in {name}, the grid in {self.crs.name}: reproject one of them."
+            )
 
     def require_same(self, other: Grid, what: str) -> None:
         """Raise :class:`DataError` that says in what another grid differs from this one."""
         if self.crs != other.crs:
-            raise DataError(f"{what} is in {other.crs.name}, not in {self.crs.name}: warp it to the same CRS first.")
-        same = np.allclose(tuple(self.transform)[:6], tuple(other.transform)[:6], rtol=0, atol=self.cell * 1e-6)
+            raise DataError(
+                f"{what} is in {other.crs.name}, not in {self.crs.name}: warp it to the same CRS"
+                " first."
+            )
+        same = np.allclose(
+            tuple(self.transform)[:6], tuple(other.transform)[:6], rtol=0, atol=self.cell * 1e-6
+        )
         if not same or self.shape != other.shape:
             raise DataError(
-                f"{what} is on another grid: {other.height} x {other.width} cells of {other.cell:g} m from "
-                f"{other.bounds}, not {self.height} x {self.width} cells of {self.cell:g} m from {self.bounds}."
+                f"{what} is on another grid: {other.height} x {other.width} cells of {other.cell:g}"
+                f" m from {other.bounds}, not {self.height} x {self.width} cells of {self.cell:g} m"
+                f" from {self.bounds}."
             )
 
 
@@ -230,14 +267,15 @@ def require_metres(crs: object) -> CRS:
     crs = parse_crs(crs)
     if crs.is_geographic:
         raise DataError(
-            f"{crs.name} is geographic: its units are degrees, and distances in degrees are no distances. "
-            "Reproject to a metric CRS first, for instance layer.to_crs(layer.estimate_utm_crs()), "
-            "or let `geomfaf init` choose the UTM zone."
+            f"{crs.name} is geographic: its units are degrees, and distances in degrees are no"
+            " distances. Reproject to a metric CRS first, for instance"
+            " layer.to_crs(layer.estimate_utm_crs()), or let `geomfaf init` choose the UTM zone."
         )
     units = {axis.unit_name for axis in crs.axis_info}
     if units - {"metre", "meter", "m"}:
         raise DataError(
-            f"{crs.name} is measured in {', '.join(sorted(units))}, not in metres: reproject it to a metric CRS first."
+            f"{crs.name} is measured in {', '.join(sorted(units))}, not in metres: reproject it to"
+            " a metric CRS first."
         )
     return crs
 
@@ -253,9 +291,16 @@ def default_cell_size(bounds: Bounds) -> float:
     west, south, east, north = bounds
     longest = max(east - west, north - south)
     if not (math.isfinite(longest) and longest > 0):
-        raise UsageError(f"bounds {bounds} cover no ground, so no cell size can be chosen: give bounds or a cell size.")
+        raise UsageError(
+            f"bounds {bounds} cover no ground, so no cell size can be chosen: give bounds or a cell"
+            " size."
+        )
     decade = 10.0 ** math.floor(math.log10(longest / 500))
-    return max(step * decade for step in (1.0, 2.0, 2.5, 5.0) if step * decade <= longest / 500 * (1 + 1e-9))
+    return max(
+        step * decade
+        for step in (1.0, 2.0, 2.5, 5.0)
+        if step * decade <= longest / 500 * (1 + 1e-9)
+    )
 
 
 def _round_up(value: float) -> float:

@@ -22,7 +22,9 @@ from .grid import Grid
 from .tiff_tiles import LAYOUT, TILE, compressed_tiles, write_directory
 
 GDAL_CACHE = 64 * 2**20
-"""Bytes that GDAL may keep while it builds overviews; its own default is a twentieth of the machine."""
+"""Bytes that GDAL may keep while it builds overviews; its own default is a twentieth of the
+machine.
+"""
 
 Place = tuple[int, int, int, int]
 """First row, first column, rows and columns of a block."""
@@ -36,12 +38,18 @@ Settle = Callable[[Sequence[Band], Sequence[Mapping[str, float]]], Sequence[Band
 
 
 class TiffFile:
-    """A tiled GeoTIFF that grows beside its final name: tiles are appended, the directory comes last."""
+    """A tiled GeoTIFF that grows beside its final name: tiles are appended, the directory comes
+    last.
+    """
 
     encode = staticmethod(compressed_tiles)
 
-    def __init__(self, path: Path, grid: Grid, bands: Sequence[Band], tags: Sequence[Mapping[str, str]] = ()):
-        self.path, self.grid, self.bands = path, grid, bands
+    def __init__(
+        self, path: Path, grid: Grid, bands: Sequence[Band], tags: Sequence[Mapping[str, str]] = ()
+    ):
+        self.path = path
+        self.grid = grid
+        self.bands = bands
         self.tags = tags or [{} for _ in bands]
         self.part = path.with_name(f".{path.stem}.part{path.suffix}")
         self._file: BinaryIO | None = None
@@ -50,8 +58,16 @@ class TiffFile:
         """Begin a file that has its metadata and no tiles."""
         crs = rasterio.crs.CRS.from_wkt(self.grid.crs.to_wkt())
         height, width = self.grid.shape
-        profile = {**LAYOUT, "crs": crs, "transform": self.grid.transform, "height": height, "width": width}
-        with rasterio.open(self.part, "w", count=len(self.bands), sparse_ok=True, **profile) as file:
+        profile = {
+            **LAYOUT,
+            "crs": crs,
+            "transform": self.grid.transform,
+            "height": height,
+            "width": width,
+        }
+        with rasterio.open(
+            self.part, "w", count=len(self.bands), sparse_ok=True, **profile
+        ) as file:
             for index, band in enumerate(self.bands, start=1):
                 describe_band(file, index, band, self.tags[index - 1])
         self.resume()
@@ -68,7 +84,11 @@ class TiffFile:
         assert self._file is not None
         start = self._file.tell()
         self._file.writelines(tiles)
-        return {"start": start, "sizes": [len(tile) for tile in tiles], "crc": zlib.crc32(b"".join(tiles))}
+        return {
+            "start": start,
+            "sizes": [len(tile) for tile in tiles],
+            "crc": zlib.crc32(b"".join(tiles)),
+        }
 
     def holds(self, place: Place, note: Note) -> bool:
         """Say whether the tiles of a block are there, unharmed."""
@@ -90,8 +110,12 @@ class TiffFile:
             self._file.close()
             self._file = None
 
-    def finish(self, notes: Mapping[Place, Note], statistics: Sequence[Mapping[str, float]], *, cog: bool) -> None:
-        """Write the directory and the statistics, build overviews when a COG is wanted, take the final name."""
+    def finish(
+        self, notes: Mapping[Place, Note], statistics: Sequence[Mapping[str, float]], *, cog: bool
+    ) -> None:
+        """Write the directory and the statistics, build overviews when a COG is wanted, take the
+        final name.
+        """
         self.close()
         down, across = (-(-length // TILE) for length in self.grid.shape)
         offsets, sizes = np.zeros((2, len(self.bands), down, across), np.uint64)
@@ -103,7 +127,9 @@ class TiffFile:
         with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE):
             with rasterio.open(self.part, "r+") as file:
                 for index, figures in enumerate(statistics, start=1):
-                    tags = {f"STATISTICS_{key}": repr(float(value)) for key, value in figures.items()}
+                    tags = {
+                        f"STATISTICS_{key}": repr(float(value)) for key, value in figures.items()
+                    }
                     file.update_tags(index, **tags)
                     describe_band(file, index, self.bands[index - 1])
             if cog:
@@ -114,9 +140,15 @@ class TiffFile:
         final = self.part.with_name(f".{self.path.stem}.cog{self.path.suffix}")
         smooth = all(band.kind != "class" for band in self.bands)
         rasterio.shutil.copy(
-            self.part, final, driver="COG", compress="ZSTD", level=1, predictor="YES", bigtiff="IF_SAFER",
+            self.part,
+            final,
+            driver="COG",
+            compress="ZSTD",
+            level=1,
+            predictor="YES",
+            bigtiff="IF_SAFER",
             overview_resampling="AVERAGE" if smooth else "NEAREST",
-        )  # fmt: skip
+        )
         os.replace(final, self.part)
 
 
@@ -125,9 +157,13 @@ class ZarrStore:
 
     encode = staticmethod(np.asarray)
 
-    def __init__(self, path: Path, grid: Grid, bands: Sequence[Band], tags: Sequence[Mapping[str, str]] = ()):
+    def __init__(
+        self, path: Path, grid: Grid, bands: Sequence[Band], tags: Sequence[Mapping[str, str]] = ()
+    ):
         require_zarr()
-        self.path, self.grid, self.bands = path, grid, bands
+        self.path = path
+        self.grid = grid
+        self.bands = bands
         self.tags = tags or [{} for _ in bands]
         self.part = path.with_name(f".{path.stem}.part{path.suffix}")
         self._array: Any = None
@@ -139,7 +175,8 @@ class ZarrStore:
 
         if self.part.exists():
             shutil.rmtree(self.part)
-        shape, chunks = (len(self.bands), *self.grid.shape), (1, TILE, TILE)
+        shape = (len(self.bands), *self.grid.shape)
+        chunks = (1, TILE, TILE)
         corner = self.grid.window(0, 0, 1, 1)
         small = as_dataarray(np.zeros((len(self.bands), 1, 1)), corner, self.bands)
         array = xr.DataArray(
@@ -184,7 +221,9 @@ class ZarrStore:
         """Forget the open array."""
         self._array = None
 
-    def finish(self, notes: Mapping[Place, Note], statistics: Sequence[Mapping[str, float]], *, cog: bool) -> None:
+    def finish(
+        self, notes: Mapping[Place, Note], statistics: Sequence[Mapping[str, float]], *, cog: bool
+    ) -> None:
         """Store statistics and take the final name."""
         import zarr
 
@@ -194,7 +233,9 @@ class ZarrStore:
             for band, figures in zip(self.bands, statistics, strict=True)
         }
         group["bands"].attrs["legends"] = json.dumps(legends_of(self.bands))
-        group["bands"].attrs["tags"] = {band.name: dict(tags) for band, tags in zip(self.bands, self.tags, strict=True)}
+        group["bands"].attrs["tags"] = {
+            band.name: dict(tags) for band, tags in zip(self.bands, self.tags, strict=True)
+        }
         zarr.consolidate_metadata(group.store)
         if self.path.exists():
             old = self.path.with_name(f".{self.path.stem}.old{self.path.suffix}")
@@ -215,7 +256,9 @@ def require_zarr() -> None:
     try:
         import zarr  # noqa: F401
     except ImportError as error:
-        raise UsageError('Zarr needs the package zarr: pip install "geomfaf[zarr]", or use .tif.') from error
+        raise UsageError(
+            'Zarr needs the package zarr: pip install "geomfaf[zarr]", or use .tif.'
+        ) from error
 
 
 def read_zarr(path: Path) -> xr.DataArray:
@@ -227,9 +270,18 @@ def read_zarr(path: Path) -> xr.DataArray:
     except (FileNotFoundError, KeyError, ValueError) as error:
         raise UsageError(f"{path} is not a Zarr store that geomfaf wrote: {error}") from error
     legends = json.loads(found.attrs.get("legends", "{}"))
-    columns = zip(*(map(str, found[key].values) for key in ("band", "kind", "unit", "description")), strict=True)
+    columns = zip(
+        *(map(str, found[key].values) for key in ("band", "kind", "unit", "description")),
+        strict=True,
+    )
     bands = [
-        Band(name, kind, unit, description, {int(key): text for key, text in legends.get(name, {}).items()})
+        Band(
+            name,
+            kind,
+            unit,
+            description,
+            {int(key): text for key, text in legends.get(name, {}).items()},
+        )
         for name, kind, unit, description in columns
     ]
     array = as_dataarray(found.values, grid_of(found), bands)

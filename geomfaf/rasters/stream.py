@@ -1,8 +1,9 @@
 """Rasters larger than memory: computed block by block, written while the next blocks compute.
 
-Memory holds a few blocks and what the computation itself needs, never the grid. The file grows beside
-its final name and takes it when complete. A journal beside it lists the blocks that are safely on
-disk with their checksums: after an interruption, even a hard one, the same call goes on from there.
+Memory holds a few blocks and what the computation itself needs, never the grid. The file grows
+beside its final name and takes it when complete. A journal beside it lists the blocks that are
+safely on disk with their checksums: after an interruption, even a hard one, the same call goes on
+from there.
 """
 
 from __future__ import annotations
@@ -46,17 +47,19 @@ def stream_raster(
     scheduler: str | None = None,
     settle: Settle | None = None,
 ) -> Path:
-    """Compute a raster block by block and write it to a GeoTIFF or, for a name ending in .zarr, to Zarr.
+    """Compute a raster block by block and write it to a GeoTIFF or, for a name ending in .zarr, to
+    Zarr.
 
     Parameters
     ----------
     path : path
         ``.tif``: tiled GeoTIFF, zstd level 1. ``.zarr``: Zarr 2, one chunk a block and band.
     compute : callable
-        Takes (row, column, height, width), returns float32 (bands, height, width). On a cluster it is
-        sent to the workers once.
+        Takes (row, column, height, width), returns float32 (bands, height, width). On a cluster it
+        is sent to the workers once.
     job : str
-        Says what is computed. A file left unfinished by the same job is continued, any other replaced.
+        Says what is computed. A file left unfinished by the same job is continued, any other
+        replaced.
     tags : sequence of dict, optional
         What else to write into each band's metadata.
     cog : bool
@@ -64,7 +67,8 @@ def stream_raster(
     scheduler : str, optional
         Address of a Dask scheduler; local threads otherwise.
     settle : callable, optional
-        Takes the bands and their statistics when all is computed, returns the bands as the file shall describe them.
+        Takes the bands and their statistics when all is computed, returns the bands as the file
+        shall describe them.
     """
     path = Path(path)
     check_target(path, overwrite=overwrite, cog=cog)
@@ -78,7 +82,10 @@ def stream_raster(
         journal.open(store)
         left = [window for window in windows if window not in journal.done]
         if journal.done:
-            say(f"{path.name}: {len(journal.done):,} of {len(windows):,} blocks are done, going on with the rest.")
+            say(
+                f"{path.name}: {len(journal.done):,} of {len(windows):,} blocks are done, going on"
+                " with the rest."
+            )
         try:
             _write_blocks(store, journal, left, runner)
         finally:
@@ -92,16 +99,24 @@ def stream_raster(
     return path
 
 
-def encoded_block(compute: Compute, encode: Callable[[np.ndarray], Any], *window: int) -> tuple[Any, list[list[float]]]:
-    """Compute a block and bring it into the shape it is stored in, where it is computed; with its statistics."""
+def encoded_block(
+    compute: Compute, encode: Callable[[np.ndarray], Any], *window: int
+) -> tuple[Any, list[list[float]]]:
+    """Compute a block and bring it into the shape it is stored in, where it is computed; with its
+    statistics.
+    """
     values = np.asarray(compute(*window), np.float32)
     return encode(values), [_moments(band) for band in values]
 
 
-def _write_blocks(store: TiffFile | ZarrStore, journal: Journal, windows: list[Window], runner: BlockRunner) -> None:
+def _write_blocks(
+    store: TiffFile | ZarrStore, journal: Journal, windows: list[Window], runner: BlockRunner
+) -> None:
     saved = time.monotonic()
     results = runner.ordered(windows)
-    for window in track(windows, "writing", unit="cells", weights=[window[2] * window[3] for window in windows]):
+    for window in track(
+        windows, "writing", unit="cells", weights=[window[2] * window[3] for window in windows]
+    ):
         encoded, moments = next(results)
         journal.add(window, {**store.write(window, encoded), "bands": moments})
         if time.monotonic() - saved > CHECKPOINT:
@@ -112,31 +127,44 @@ def _write_blocks(store: TiffFile | ZarrStore, journal: Journal, windows: list[W
 def check_target(path: Path, *, overwrite: bool = False, cog: bool = False) -> None:
     """Refuse a name that cannot be written to, before any work."""
     if path.exists() and not overwrite:
-        raise OutputExistsError(f"{path} exists: choose another name or allow it with --overwrite (overwrite=True).")
+        raise OutputExistsError(
+            f"{path} exists: choose another name or allow it with --overwrite (overwrite=True)."
+        )
     if not path.parent.is_dir():
-        raise UsageError(f"the folder {path.parent} does not exist: create it or choose another place for {path.name}.")
+        raise UsageError(
+            f"the folder {path.parent} does not exist: create it or choose another place for"
+            f" {path.name}."
+        )
     if path.suffix not in (".tif", ".tiff", ".zarr"):
-        raise UsageError(f'{path.name} ends in "{path.suffix}": name it .tif for GeoTIFF or .zarr for Zarr.')
+        raise UsageError(
+            f'{path.name} ends in "{path.suffix}": name it .tif for GeoTIFF or .zarr for Zarr.'
+        )
     if cog and path.suffix == ".zarr":
-        raise UsageError("a Zarr store cannot be a cloud-optimised GeoTIFF: leave cog out or name the file .tif.")
+        raise UsageError(
+            "a Zarr store cannot be a cloud-optimised GeoTIFF: leave cog out or name the file .tif."
+        )
 
 
 class Journal:
     """Which blocks are safely on disk: their checksums and the statistics of their cells."""
 
     def __init__(self, path: Path, job: str):
-        self.path, self.job = path, job
+        self.path = path
+        self.job = job
         self.done: dict[Window, Note] = {}
         self._unsaved: dict[Window, Note] = {}
 
     def open(self, store: TiffFile | ZarrStore) -> None:
         """Continue the unfinished file of the same job, else begin a new one.
 
-        A block counts as done when it reads back with its checksum, whatever the machine went through.
+        A block counts as done when it reads back with its checksum, whatever the machine went
+        through.
         """
         known = self._read()
         if known and store.resume():
-            self.done = {window: note for window, note in known.items() if store.holds(window, note)}
+            self.done = {
+                window: note for window, note in known.items() if store.holds(window, note)
+            }
         if not self.done:
             store.create()
         with self.path.open("w", encoding="utf-8") as file:
@@ -151,7 +179,9 @@ class Journal:
         """Bring the data to disk first, then say so."""
         store.flush()
         with self.path.open("a", encoding="utf-8") as file:
-            file.writelines(json.dumps([window, note]) + "\n" for window, note in self._unsaved.items())
+            file.writelines(
+                json.dumps([window, note]) + "\n" for window, note in self._unsaved.items()
+            )
             file.flush()
             os.fsync(file.fileno())
         self.done.update(self._unsaved)
@@ -159,7 +189,10 @@ class Journal:
 
     def statistics(self, bands: int, cells: int) -> list[dict[str, float]]:
         """Return minimum, maximum, mean, standard deviation and valid percentage of each band."""
-        return [_merge([note["bands"][band] for note in self.done.values()], cells) for band in range(bands)]
+        return [
+            _merge([note["bands"][band] for note in self.done.values()], cells)
+            for band in range(bands)
+        ]
 
     def _read(self) -> dict[Window, Note]:
         if not self.path.exists():
@@ -178,7 +211,8 @@ def _moments(band: np.ndarray) -> list[float]:
     valid = band.ravel() if finite.all() else band[finite]
     if not len(valid):
         return [0, 0.0, 0.0, 0.0, 0.0]
-    mean, spread = float(valid.mean(dtype=np.float64)), 0.0
+    mean = float(valid.mean(dtype=np.float64))
+    spread = 0.0
     # Piece by piece: memory that stays in the cache costs a third of fresh memory.
     for start in range(0, len(valid), 16_384):
         centred = valid[start : start + 16_384] - np.float64(mean)
@@ -192,7 +226,9 @@ def _merge(parts: Sequence[Sequence[float]], cells: int) -> dict[str, float]:
     >>> _merge([_moments(np.array([1.0, 2.0])), _moments(np.array([3.0, np.nan]))], 4)["MEAN"]
     2.0
     """
-    count, low, high, total, spread = np.array([part for part in parts if part[0]], float).reshape(-1, 5).T
+    count, low, high, total, spread = (
+        np.array([part for part in parts if part[0]], float).reshape(-1, 5).T
+    )
     if not len(count):
         return {}
     mean = total.sum() / count.sum()

@@ -1,11 +1,13 @@
-"""GeoTIFF tiles as bytes: compressed where they are computed, appended to a file by whoever writes it.
+"""GeoTIFF tiles as bytes: compressed where they are computed, appended to a file by whoever writes
+it.
 
 GDAL compresses one block in memory; its tiles are cut out and appended to a growing file whose
 metadata GDAL wrote before any tile. The directory with the tiles' places is written last. So tiles
-are compressed in parallel, a file that is killed while growing loses no finished tile, and GDAL need
-not reopen it (it forgets the compression level: level 9 instead of 1 took ten times as long).
+are compressed in parallel, a file that is killed while growing loses no finished tile, and GDAL
+need not reopen it (it forgets the compression level: level 9 instead of 1 took ten times as long).
 
-Only what is needed of BigTIFF is here: little-endian, one directory (TIFF 6.0, Adobe 1992; BigTIFF, 2007).
+Only what is needed of BigTIFF is here: little-endian, one directory (TIFF 6.0, Adobe 1992; BigTIFF,
+2007).
 """
 
 from __future__ import annotations
@@ -19,11 +21,13 @@ from affine import Affine
 from rasterio.io import MemoryFile
 
 TILE = 512
-TILE_OFFSETS, TILE_BYTE_COUNTS = 324, 325
+TILE_OFFSETS = 324
+TILE_BYTE_COUNTS = 325
 LONG8 = 16
 TYPES = {3: "<u2", 4: "<u4", LONG8: "<u8"}
 
-# Level 6 or deflate cost several times the computation and save 3 %; predictor 2 costs nothing and saves 10 %.
+# Level 6 or deflate cost several times the computation and save 3 %; predictor 2 costs nothing and
+# saves 10 %.
 LAYOUT = {
     "driver": "GTiff",
     "dtype": "float32",
@@ -40,14 +44,22 @@ LAYOUT = {
 
 
 def compressed_tiles(values: np.ndarray) -> list[bytes]:
-    """Return the compressed tile of each band of a block (bands, rows, columns) of at most one tile."""
+    """Return the compressed tile of each band of a block (bands, rows, columns) of at most one
+    tile.
+    """
     bands, height, width = values.shape
     with MemoryFile() as memory:
         # No georeference is needed in memory; a transform keeps rasterio from warning about it.
-        with memory.open(**LAYOUT, count=bands, height=height, width=width, transform=Affine.scale(2, -2)) as file:
+        with memory.open(
+            **LAYOUT, count=bands, height=height, width=width, transform=Affine.scale(2, -2)
+        ) as file:
             file.write(values)
         entries = read_directory(memory)
-        places = zip(_numbers(memory, entries[TILE_OFFSETS]), _numbers(memory, entries[TILE_BYTE_COUNTS]), strict=True)
+        places = zip(
+            _numbers(memory, entries[TILE_OFFSETS]),
+            _numbers(memory, entries[TILE_BYTE_COUNTS]),
+            strict=True,
+        )
         return [_read(memory, offset, size) for offset, size in places]
 
 
@@ -89,7 +101,11 @@ def _append(file: BinaryIO, data: bytes) -> int:
 def _numbers(file: BinaryIO, entry: bytes) -> list[int]:
     _, kind, count = struct.unpack_from("<HHQ", entry)
     size = count * np.dtype(TYPES[kind]).itemsize
-    data = entry[12 : 12 + size] if size <= 8 else _read(file, struct.unpack_from("<Q", entry, 12)[0], size)
+    data = (
+        entry[12 : 12 + size]
+        if size <= 8
+        else _read(file, struct.unpack_from("<Q", entry, 12)[0], size)
+    )
     return np.frombuffer(data, TYPES[kind]).tolist()
 
 

@@ -68,13 +68,15 @@ from .steps import (
 def run_project(project: Project, *, overwrite: bool = False) -> Path:
     """Run every stage and fill the run folder; return the folder.
 
-    An interrupted run goes on with its training where it stopped. A finished one is kept unless ``overwrite`` is
-    given; even then, a trained model whose inputs did not change is used again.
+    An interrupted run goes on with its training where it stopped. A finished one is kept unless
+    ``overwrite`` is given; even then, a trained model whose inputs did not change is used again.
     """
     out = project.out
     _refuse_impossible(project)
     if (out / "run.json").exists() and not overwrite:
-        raise OutputExistsError(f"{out} holds a finished run: remove it, change out =, or use --overwrite.")
+        raise OutputExistsError(
+            f"{out} holds a finished run: remove it, change out =, or use --overwrite."
+        )
     out.mkdir(parents=True, exist_ok=True)
     (out / "run.json").unlink(missing_ok=True)
     timings: dict[str, float] = {}
@@ -100,7 +102,9 @@ def run_project(project: Project, *, overwrite: bool = False) -> Path:
         write_raster(stack, out / "stack.tif", overwrite=True)
         tables = draw_tables(project, ore, folds, stack, chosen)
         windows = tables[0]
-        write_layers({"windows": windows, "folds": folds.blocks()}, out / "windows.gpkg", overwrite=True)
+        write_layers(
+            {"windows": windows, "folds": folds.blocks()}, out / "windows.gpkg", overwrite=True
+        )
     with _timed(timings, "train"):
         model = _train(project, stack, windows, folds, chosen)
         write_table(factor_attention(model, stack, windows), out / "attention.csv", overwrite=True)
@@ -108,7 +112,9 @@ def run_project(project: Project, *, overwrite: bool = False) -> Path:
         scores = predict_scores(model, stack, **project.stage("predict"))
     with _timed(timings, "evaluate"):
         assessed = _assess(project, model, stack, tables, survey, scores, evidence)
-        scores, line = with_applicability(_chosen_map(project, assessed, scores), model, stack, windows)
+        scores, line = with_applicability(
+            _chosen_map(project, assessed, scores), model, stack, windows
+        )
         say(line)
         write_raster(scores, out / "scores.tif", overwrite=True)
         assessed = replace(assessed, verdict=[*assessed.verdict, *block_lines(folds, reach), line])
@@ -118,7 +124,9 @@ def run_project(project: Project, *, overwrite: bool = False) -> Path:
         mapped = chosen_model(project, assessed)
         supported = is_supported(assessed.table, mapped)
         draw_stack(stack, out / "stack.png", overwrite=True)
-        draw_scores(scores, targets, survey, out / "scores.png", supported=supported, overwrite=True)
+        draw_scores(
+            scores, targets, survey, out / "scores.png", supported=supported, overwrite=True
+        )
         draw_curves(assessed.evaluation.curves, assessed.table, out / "curves.png", overwrite=True)
         write_summary(
             out / "summary.md",
@@ -146,28 +154,51 @@ def _refuse_impossible(project: Project) -> None:
 
 
 def _train(
-    project: Project, stack: xr.DataArray, windows: gpd.GeoDataFrame, folds: Folds, chosen: list[list[str]]
+    project: Project,
+    stack: xr.DataArray,
+    windows: gpd.GeoDataFrame,
+    folds: Folds,
+    chosen: list[list[str]],
 ) -> Model:
     """Train, or take the model that was trained on exactly these inputs."""
     options, device = training_settings(project)
     options = pinned(options)
     bands = bands_in_folds(stack, chosen)
-    split = (folds.block, folds.margin, folds.linkage, folds.table.tolist(), grid_record(folds.grid))
+    split = (
+        folds.block,
+        folds.margin,
+        folds.linkage,
+        folds.table.tolist(),
+        grid_record(folds.grid),
+    )
     named = [asdict(band) for band in bands_of(stack)]
     choices = asdict(replace(options, weights=""))  # the hash stands for the file, wherever it lies
     state = (choices, bands, project.seed, windows.drop(columns="geometry").to_csv(), split, named)
     digest = hashlib.sha256(json.dumps([state, library_versions()]).encode())
     digest.update(stack.values.tobytes())
-    fingerprint, folder = digest.hexdigest()[:16], project.out / "model"
+    fingerprint = digest.hexdigest()[:16]
+    folder = project.out / "model"
     note = folder / "inputs.sha256"
-    if note.exists() and note.read_text().strip() == fingerprint and (folder / "model.json").exists():
+    if (
+        note.exists()
+        and note.read_text().strip() == fingerprint
+        and (folder / "model.json").exists()
+    ):
         say("training skipped: its inputs did not change since model/ was written")
-        # The weights may be named by another path now; that they are the same is in the fingerprint.
+        # The weights may be named by another path now; that they are the same is in the
+        # fingerprint.
         return replace(load_model(folder, device=device), options=options)
     checkpoints = folder / f"checkpoint-{fingerprint}"
     checkpoints.mkdir(parents=True, exist_ok=True)
     model = train_model(
-        stack, windows, folds, options=options, bands=bands, seed=project.seed, device=device, checkpoints=checkpoints
+        stack,
+        windows,
+        folds,
+        options=options,
+        bands=bands,
+        seed=project.seed,
+        device=device,
+        checkpoints=checkpoints,
     )
     note.unlink(missing_ok=True)
     save_model(model, folder, overwrite=True)
@@ -188,11 +219,20 @@ def _assess(
     scores: xr.DataArray,
     evidence: xr.DataArray,
 ) -> Assessment:
-    settings, out = project.stage("evaluate"), project.out
+    settings = project.stage("evaluate")
+    out = project.out
     kept = out / "model" / "evaluation"
     stride = project.stage("predict").get("stride")
     found = assess_map(
-        model, stack, tables, survey.deposits, scores, evidence=evidence, settings=settings, stride=stride, folder=kept
+        model,
+        stack,
+        tables,
+        survey.deposits,
+        scores,
+        evidence=evidence,
+        settings=settings,
+        stride=stride,
+        folder=kept,
     )
     table = found.table
     if settings.get("paper_protocol", project.preset == "paper"):
@@ -207,7 +247,10 @@ def _assess(
             checkpoint=kept / "paper_protocol.safetensors",
         )
         table = pd.concat([table, leaky], ignore_index=True)
-        say("the paper's protocol balances before it splits: its figures leak and are for comparison only")
+        say(
+            "the paper's protocol balances before it splits: its figures leak and are for"
+            " comparison only"
+        )
     found = replace(found, evaluation=replace(found.evaluation, table=table))
     write_table(table, out / "evaluation.csv", overwrite=True)
     write_table(found.evaluation.curves.reset_index(), out / "curves.csv", overwrite=True)
@@ -226,12 +269,19 @@ def chosen_model(project: Project, assessed: Assessment) -> str:
 
 
 def _chosen_map(project: Project, assessed: Assessment, scores: xr.DataArray) -> xr.DataArray:
-    """Return the score map of the model that the settings or the figures choose; write its risk-return map."""
-    evaluation, out, name = assessed.evaluation, project.out, chosen_model(project, assessed)
+    """Return the score map of the model that the settings or the figures choose; write its
+    risk-return map.
+    """
+    evaluation = assessed.evaluation
+    out = project.out
+    name = chosen_model(project, assessed)
     if name != NETWORK:
         if name not in evaluation.aucs:
             raise UsageError(f'model = "{name}" was not evaluated: add it to [evaluate] baselines.')
-        say(f"the score map is that of {name}" + (", which is ahead here" if project.model == "auto" else ""))
+        say(
+            f"the score map is that of {name}"
+            + (", which is ahead here" if project.model == "auto" else "")
+        )
         scores = baseline_scores(evaluation, name)
     risk = risk_return_bands(evaluation, name)
     (out / "risk_return.tif").unlink(missing_ok=True)  # of an earlier run with more draws
@@ -243,27 +293,49 @@ def _chosen_map(project: Project, assessed: Assessment, scores: xr.DataArray) ->
 def _write_targets(
     project: Project, model: Model, stack: xr.DataArray, survey: Survey, scores: xr.DataArray
 ) -> tuple[gpd.GeoDataFrame, gpd.GeoDataFrame]:
-    """Write targets, cells and deposits; return the targets, and the deposits with what the map says of them."""
+    """Write targets, cells and deposits; return the targets, and the deposits with what the map
+    says of them.
+    """
     options = project.stage("targets")
     targets = make_targets(scores, survey.deposits, stack=stack, faults=survey.faults, **options)
     cells = make_cells(scores, model.size, survey.deposits)
-    out, placed = project.out, placed_deposits(scores, survey.deposits, targets)
-    write_layers({"targets": targets, "cells": cells, "deposits": placed}, out / "targets.gpkg", overwrite=True)
+    out = project.out
+    placed = placed_deposits(scores, survey.deposits, targets)
+    write_layers(
+        {"targets": targets, "cells": cells, "deposits": placed},
+        out / "targets.gpkg",
+        overwrite=True,
+    )
     write_table(targets.drop(columns="geometry"), out / "targets.csv", overwrite=True)
-    say(f"{len(targets)} targets, {int((targets['status'] == 'new').sum())} of them without a known deposit")
+    say(
+        f"{len(targets)} targets, {int((targets['status'] == 'new').sum())} of them without a known"
+        " deposit"
+    )
     return targets, placed
 
 
-def _record(project: Project, survey: Survey, grid: Grid, folds: Folds, timings: dict[str, float]) -> dict[str, Any]:
+def _record(
+    project: Project, survey: Survey, grid: Grid, folds: Folds, timings: dict[str, float]
+) -> dict[str, Any]:
     inputs = {
         role: {**{k: v for k, v in asdict(source).items() if v}, **_identity(source.path)}
         for role, source in project.sources.items()
     }
     return {
         "inputs": inputs,
-        "settings": {"preset": project.preset, "seed": project.seed, "crs": project.crs, **project.stages},
+        "settings": {
+            "preset": project.preset,
+            "seed": project.seed,
+            "crs": project.crs,
+            **project.stages,
+        },
         "elements": survey.elements,
-        "grid": {"crs": grid.crs.to_string(), "cell": grid.cell, "shape": grid.shape, "bounds": grid.bounds},
+        "grid": {
+            "crs": grid.crs.to_string(),
+            "cell": grid.cell,
+            "shape": grid.shape,
+            "bounds": grid.bounds,
+        },
         "folds": {"count": folds.count, "block_cells": folds.block, "margin_cells": folds.margin},
         "versions": library_versions(),
         "seconds": {name: round(value, 2) for name, value in timings.items()},
@@ -272,12 +344,20 @@ def _record(project: Project, survey: Survey, grid: Grid, folds: Folds, timings:
 
 
 def _identity(path: str | Path) -> dict[str, str]:
-    """Return the hash of a file or of a folder's files; a database has its address, without the password."""
+    """Return the hash of a file or of a folder's files; a database has its address, without the
+    password.
+    """
     if is_database(path):
         return {"path": hidden_password(str(path))}
-    files = sorted(p for p in Path(path).iterdir() if p.is_file()) if Path(path).is_dir() else [path]
+    files = (
+        sorted(p for p in Path(path).iterdir() if p.is_file()) if Path(path).is_dir() else [path]
+    )
     hashes = [file_hash(file) for file in files]
-    return {"sha256": hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()}
+    return {
+        "sha256": (
+            hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
+        )
+    }
 
 
 @contextmanager

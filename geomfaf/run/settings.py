@@ -30,7 +30,9 @@ IDW_OPTIONS = ("minimum", "max_distance", "anisotropy", "errors")
 
 @dataclass(frozen=True)
 class Project:
-    """Settings of a run, as :func:`load_project` reads them: one table a stage, its keyword arguments as keys."""
+    """Settings of a run, as :func:`load_project` reads them: one table a stage, its keyword
+    arguments as keys.
+    """
 
     folder: Path
     sources: dict[str, Source]
@@ -47,7 +49,11 @@ class Project:
     def read(self) -> Survey:
         """Read the survey as the settings say."""
         return read_survey(
-            self.sources, elements=self.elements, units=self.units, geology_column=self.geology_column, crs=self.crs
+            self.sources,
+            elements=self.elements,
+            units=self.units,
+            geology_column=self.geology_column,
+            crs=self.crs,
         )
 
     def stage(self, name: str, *keys: str) -> dict[str, Any]:
@@ -57,13 +63,17 @@ class Project:
 
 
 def load_project(path: str | Path) -> Project:
-    """Read ``geomfaf.toml``; a key that no stage knows is refused with the nearest one that exists."""
+    """Read ``geomfaf.toml``; a key that no stage knows is refused with the nearest one
+    that exists.
+    """
     path = Path(path)
     path = path / "geomfaf.toml" if path.is_dir() else path
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise UsageError(f"{path} does not exist: write one with `geomfaf init survey.gpkg`.") from error
+        raise UsageError(
+            f"{path} does not exist: write one with `geomfaf init survey.gpkg`."
+        ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not a TOML file: {error}.") from error
     known = allowed_keys()
@@ -71,7 +81,9 @@ def load_project(path: str | Path) -> Project:
     for name, value in content.items():
         tables = {*known, *ROLES}
         if name not in top | tables or isinstance(value, dict) != (name in tables):
-            raise UsageError(f'{path.name}: "{name}" is no setting.{nearest_name(name, top | tables)}')
+            raise UsageError(
+                f'{path.name}: "{name}" is no setting.{nearest_name(name, top | tables)}'
+            )
     _require_values(path, content)
     sources: dict[str, Source] = {}
     extra = {"samples": {"elements", "units"}, "geology": {"column"}}
@@ -84,7 +96,9 @@ def load_project(path: str | Path) -> Project:
             options = {k: v for k, v in table.items() if k not in {"path", *extra.get(role, set())}}
             place = table["path"]
             sources[role] = Source(place if is_database(place) else path.parent / place, **options)
-    stages = {name: _checked(path, name, content[name], known[name]) for name in known if name in content}
+    stages = {
+        name: _checked(path, name, content[name], known[name]) for name in known if name in content
+    }
     limits = stages.get("check", {}).get("detection_limits")
     if isinstance(limits, str):
         stages["check"]["detection_limits"] = str(path.parent / limits)
@@ -124,11 +138,23 @@ def allowed_keys() -> dict[str, set[str]]:
         "grid": {"cell", "power", "neighbours", "radius", "scale", "barriers", *IDW_OPTIONS},
         "screen": keywords(screen_elements),
         "rasterize": {"geology", "faults"},
-        "windows": {"kind", "size", *keywords(tiled_windows, draw_windows, without=("deposits", "valid", "bands"))},
+        "windows": {
+            "kind",
+            "size",
+            *keywords(tiled_windows, draw_windows, without=("deposits", "valid", "bands")),
+        },
         "folds": keywords(spatial_folds, without=("autocorrelation",)),
         "train": {f.name for f in fields(Training)} - {"weights_sha256"} | {"device"},
         "predict": keywords(predict_scores),
-        "evaluate": {"baselines", "paper_protocol", "draws", "network_draws", "optimism", "shifts", "network_shifts"},
+        "evaluate": {
+            "baselines",
+            "paper_protocol",
+            "draws",
+            "network_draws",
+            "optimism",
+            "shifts",
+            "network_shifts",
+        },
         "targets": keywords(make_targets, without=("stack", "faults")),
     }
 
@@ -138,7 +164,11 @@ _KINDS: dict[tuple[str, ...], tuple[type, ...]] = {
     ("preset",): (str,),
     ("crs",): (str,),
     ("seed",): (int,),
-    **{(role, f.name): (bool,) if f.name == "swap_xy" else (str,) for role in ROLES for f in fields(Source)},
+    **{
+        (role, f.name): (bool,) if f.name == "swap_xy" else (str,)
+        for role in ROLES
+        for f in fields(Source)
+    },
     ("check", "strict"): (bool,),
     ("grid", "barriers"): (bool,),
     ("grid", "errors"): (bool,),
@@ -179,17 +209,25 @@ _WORDS = {
 
 
 def _require_values(path: Path, content: Mapping[str, Any]) -> None:
-    """Raise :class:`UsageError` for a value that some stage would refuse, before any work is done with it."""
+    """Raise :class:`UsageError` for a value that some stage would refuse, before any work is done
+    with it.
+    """
     for keys, kinds in _KINDS.items():
         value = _value(content, keys)
-        if value is not None and (not isinstance(value, kinds) or isinstance(value, bool) != (kinds == (bool,))):
-            raise UsageError(f"{path.name}: {_where(keys)} = {value!r} must be {_WORDS[kinds[-1]]}.")
+        if value is not None and (
+            not isinstance(value, kinds) or isinstance(value, bool) != (kinds == (bool,))
+        ):
+            raise UsageError(
+                f"{path.name}: {_where(keys)} = {value!r} must be {_WORDS[kinds[-1]]}."
+            )
     for keys, least in _LEAST.items():
         if (value := _value(content, keys)) is not None and value < least:
             raise UsageError(f"{path.name}: {_where(keys)} = {value} must be {least} or more.")
     share = _value(content, ("targets", "area_share"))
     if share is not None and not 0 < share < 1:
-        raise UsageError(f"{path.name}: [targets] area_share = {share} must lie between 0 and 1, such as 0.05.")
+        raise UsageError(
+            f"{path.name}: [targets] area_share = {share} must lie between 0 and 1, such as 0.05."
+        )
     models = (NETWORK, *BASELINES)
     for keys, known in (
         (("evaluate", "baselines"), tuple(BASELINES)),
@@ -201,7 +239,9 @@ def _require_values(path: Path, content: Mapping[str, Any]) -> None:
         for name in named if isinstance(named, list) else [] if named is None else [named]:
             if name not in known:
                 hint = nearest_name(str(name), known)
-                raise UsageError(f"{path.name}: {_where(keys)} has no {name!r}.{hint} Known: {', '.join(known)}.")
+                raise UsageError(
+                    f"{path.name}: {_where(keys)} has no {name!r}.{hint} Known: {', '.join(known)}."
+                )
 
 
 def _value(content: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
@@ -218,7 +258,10 @@ def _where(keys: tuple[str, ...]) -> str:
 def _model_name(name: object) -> str:
     known = ["auto", NETWORK, *BASELINES]
     if name not in known:
-        raise UsageError(f'model = "{name}" is unknown.{nearest_name(str(name), known)} Known: {", ".join(known)}.')
+        raise UsageError(
+            f'model = "{name}" is unknown.{nearest_name(str(name), known)} Known:'
+            f" {', '.join(known)}."
+        )
     return str(name)
 
 

@@ -1,4 +1,6 @@
-"""What the settings of a project say of its grid, stack, windows, folds and training; used by a run, step by step."""
+"""What the settings of a project say of its grid, stack, windows, folds and training; used by a
+run, step by step.
+"""
 
 from __future__ import annotations
 
@@ -48,14 +50,17 @@ def run_grid(project: Project, survey: Survey) -> Grid:
 
 
 def coarse_stack(project: Project, survey: Survey, grid: Grid) -> xr.DataArray:
-    """Return every band on about two hundred cells a side: no deposit had a say in it, and it costs little.
+    """Return every band on about two hundred cells a side: no deposit had a say in it, and it costs
+    little.
 
     It gives the bands' variogram range and is what the null test looks at.
     """
     factor = max(1, max(grid.shape) // COARSE_CELLS)
     coarse = Grid.from_bounds(grid.bounds, grid.cell * factor, grid.crs)
     choices = stack_choices(project, survey)
-    return build_stack(survey, coarse, **{**choices, "options": replace(choices["options"], errors=False)})
+    return build_stack(
+        survey, coarse, **{**choices, "options": replace(choices["options"], errors=False)}
+    )
 
 
 def cut_windows(
@@ -80,11 +85,17 @@ def cut_windows(
     options = project.stage("folds")
     if "zones" in options:
         options["zones"] = read_layer(Source(project.folder / options["zones"])).to_crs(grid.crs)
-    return windows, spatial_folds(windows, grid, valid, seed=project.seed, autocorrelation=autocorrelation, **options)
+    return windows, spatial_folds(
+        windows, grid, valid, seed=project.seed, autocorrelation=autocorrelation, **options
+    )
 
 
 def draw_tables(
-    project: Project, ore: gpd.GeoDataFrame, folds: Folds, stack: xr.DataArray, chosen: list[list[str]]
+    project: Project,
+    ore: gpd.GeoDataFrame,
+    folds: Folds,
+    stack: xr.DataArray,
+    chosen: list[list[str]],
 ) -> list[gpd.GeoDataFrame]:
     """Return the labelled windows of every draw; tiles are what they are in each of them."""
     count = project.stage("evaluate").get("draws", DRAWS)
@@ -97,32 +108,42 @@ def draw_tables(
     tables = []
     for number in range(count):
         seed = draw_seed(project.seed, number)
-        table = draw_windows(ore, folds, stack, bands=bands_in_folds(stack, chosen), seed=seed, **rule)
+        table = draw_windows(
+            ore, folds, stack, bands=bands_in_folds(stack, chosen), seed=seed, **rule
+        )
         tables.append(table.assign(fold=folds.of_windows(table) + 1))
     return tables
 
 
 def _with_data(ore: gpd.GeoDataFrame, folds: Folds, stack: xr.DataArray) -> gpd.GeoDataFrame:
-    """Return the deposits' windows whose centre has data: the folds are dealt before the bands are known."""
+    """Return the deposits' windows whose centre has data: the folds are dealt before the bands are
+    known.
+    """
     known = valid_cells(stack)[window_centres(ore, folds.grid)]
     if known.all():
         return ore
-    say(f"{int((~known).sum())} of {len(ore)} deposits' cells have no data in the stack: they neither train nor test")
+    say(
+        f"{int((~known).sum())} of {len(ore)} deposits' cells have no data in the stack: they"
+        " neither train nor test"
+    )
     kept = ore[known].reset_index(drop=True)
     for fold in range(folds.count):
         if not folds.training(kept, fold).any():
             raise DataError(
-                f"fold {fold + 1} has no deposit left to learn from: {int((~known).sum())} of {len(ore)} lie on ground "
-                "without data. Raise max_distance under [grid], or take fewer folds."
+                f"fold {fold + 1} has no deposit left to learn from: {int((~known).sum())} of"
+                f" {len(ore)} lie on ground without data. Raise max_distance under [grid], or take"
+                " fewer folds."
             )
     return kept
 
 
-def screen_in_folds(project: Project, survey: Survey, folds: Folds) -> tuple[pd.DataFrame, list[list[str]]]:
+def screen_in_folds(
+    project: Project, survey: Survey, folds: Folds
+) -> tuple[pd.DataFrame, list[list[str]]]:
     """Screen with all deposits for the table, and without each fold's ground for the models.
 
-    Choosing elements by deposits is learning from them: a fold model that is tested on a deposit may not use elements
-    chosen with it.
+    Choosing elements by deposits is learning from them: a fold model that is tested on a deposit
+    may not use elements chosen with it.
     """
     if not survey.elements:
         return pd.DataFrame(), [[] for _ in range(folds.count)]
@@ -133,28 +154,42 @@ def screen_in_folds(project: Project, survey: Survey, folds: Folds) -> tuple[pd.
     chosen = []
     for fold in range(folds.count):
         away_samples, away_deposits = (
-            frame[_away(folds, frame, fold, table.attrs["radius"])] for frame in (survey.samples, survey.deposits)
+            frame[_away(folds, frame, fold, table.attrs["radius"])]
+            for frame in (survey.samples, survey.deposits)
         )
-        part = table.iloc[:0]  # no deposit is far enough from this fold's ground: nothing can be learned of elements
+        part = table.iloc[
+            :0
+        ]  # no deposit is far enough from this fold's ground: nothing can be learned of elements
         if len(away_deposits):
             part = screen_elements(away_samples, away_deposits, survey.elements, **options)
         kept = set(part.loc[part["kept"], "element"])
         if not kept and no_other_evidence:
-            kept = set(part["element"].head(FALLBACK_ELEMENTS)) or set(list(survey.elements)[:FALLBACK_ELEMENTS])
+            kept = set(part["element"].head(FALLBACK_ELEMENTS)) or set(
+                list(survey.elements)[:FALLBACK_ELEMENTS]
+            )
         chosen.append([element for element in survey.elements if element in kept])
-    table["kept_in_folds"] = [f"{sum(e in part for part in chosen)} of {folds.count}" for e in table["element"]]
+    table["kept_in_folds"] = [
+        f"{sum(e in part for part in chosen)} of {folds.count}" for e in table["element"]
+    ]
     passed = int(table["kept"].sum())
-    say(f"{passed} of {len(table)} elements tell ore from barren ground (ore: within {options['radius']:g} m)")
+    say(
+        f"{passed} of {len(table)} elements tell ore from barren ground (ore: within"
+        f" {options['radius']:g} m)"
+    )
     if not any(chosen) or (no_other_evidence and not passed):
         rest = (
-            "geology and faults make the evidence" if not no_other_evidence else "the best three are used all the same"
+            "geology and faults make the evidence"
+            if not no_other_evidence
+            else "the best three are used all the same"
         )
         say(f"no element passes the screening: {rest}")
     return table, chosen
 
 
 def _away(folds: Folds, points: gpd.GeoDataFrame, fold: int, radius: float) -> np.ndarray:
-    """Return which points lie farther than the radius from a fold's blocks (and are on no test ground)."""
+    """Return which points lie farther than the radius from a fold's blocks (and are on no test
+    ground).
+    """
     ground = folds.blocks().query("fold == @fold + 1").geometry.buffer(radius).union_all()
     return ~points.geometry.intersects(ground).to_numpy()
 
@@ -166,7 +201,9 @@ def stack_choices(project: Project, survey: Survey) -> dict[str, Any]:
         **project.stage("rasterize"),
     }
     if "neighbours" in choices:
-        choices["neighbours"] = choices["neighbours"] or None  # 0 = all samples, as TOML has no null
+        choices["neighbours"] = (
+            choices["neighbours"] or None
+        )  # 0 = all samples, as TOML has no null
     settings = {"errors": True, **project.stage("grid", *IDW_OPTIONS)}
     if "anisotropy" in settings:
         settings["anisotropy"] = tuple(settings["anisotropy"])
@@ -178,7 +215,9 @@ def stack_choices(project: Project, survey: Survey) -> dict[str, Any]:
 
 
 def bands_in_folds(stack: xr.DataArray, chosen: list[list[str]]) -> list[list[str]]:
-    """Return the bands that each fold may use: the elements chosen without its ground, and all that is not chosen."""
+    """Return the bands that each fold may use: the elements chosen without its ground, and all that
+    is not chosen.
+    """
     others = [band.name for band in bands_of(stack) if band.kind not in ("element", "ratio")]
     return [[*elements, *others] for elements in chosen]
 

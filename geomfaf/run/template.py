@@ -49,7 +49,10 @@ def init_project(
     require_accepted(as_table(survey.findings))
     with finished_file(toml, overwrite=overwrite) as path:
         path.write_text(_toml(roles, sources, survey, toml.resolve().parent), encoding="utf-8")
-    lines = [f"{role}: {info.path.name}, layer {info.name} ({info.count:,} features)" for role, info in roles.items()]
+    lines = [
+        f"{role}: {info.path.name}, layer {info.name} ({info.count:,} features)"
+        for role, info in roles.items()
+    ]
     unused = [layer.name for layer in layers if layer not in roles.values()]
     lines += [f"not used: {', '.join(unused)}"] if unused else []
     lines += taken_by_shape(roles)
@@ -58,14 +61,25 @@ def init_project(
     return lines
 
 
-def _toml(roles: dict[str, LayerInfo], sources: dict[str, Source], survey: Survey, folder: Path) -> str:
+def _toml(
+    roles: dict[str, LayerInfo], sources: dict[str, Source], survey: Survey, folder: Path
+) -> str:
     cell = survey_grid(survey).cell
     lines = [
-        "# A geomfaf project: run it with `geomfaf run geomfaf.toml`. Lines that begin with # show the defaults.",
+        (
+            "# A geomfaf project: run it with `geomfaf run geomfaf.toml`. Lines that begin with #"
+            " show the defaults."
+        ),
         "",
         'out = "out"                 # folder of the results, beside this file',
-        'preset = "compact"          # "mfaf": the network alone; "tree-initialised"; "paper" (hours)',
-        'model = "auto"              # whose map is written; auto: a simple model\'s where it beats the network',
+        (
+            'preset = "compact"          # "mfaf": the network alone; "tree-initialised"; "paper"'
+            " (hours)"
+        ),
+        (
+            'model = "auto"              # whose map is written; auto: a simple model\'s where it'
+            " beats the network"
+        ),
         "seed = 0                    # the same seed gives the same map",
         f"crs = {_quoted(_crs_name(survey))}          # every layer is brought into it; metres",
     ]
@@ -74,7 +88,11 @@ def _toml(roles: dict[str, LayerInfo], sources: dict[str, Source], survey: Surve
         lines += ["", f"[{role}]", f"path = {_quoted(_relative(info.path, folder))}"]
         lines += [f"layer = {_quoted(source.layer)}"] if source.layer else []
         lines += [f"crs = {_quoted(source.crs)}"] if source.crs else []
-        lines += [f"xy_unit = {_quoted(source.xy_unit)}           # m, km or deg"] if source.xy_unit else []
+        lines += (
+            [f"xy_unit = {_quoted(source.xy_unit)}           # m, km or deg"]
+            if source.xy_unit
+            else []
+        )
         lines += _role_lines(role, info, source, survey)
     lines += ["", *_STAGES.format(cell=f"{cell:g}").splitlines()]
     return "\n".join(lines) + "\n"
@@ -88,7 +106,11 @@ def _role_lines(role: str, info: LayerInfo, source: Source, survey: Survey) -> l
         lines = [f"elements = [{', '.join(_quoted(column) for column in survey.elements)}]"]
         lines += [f"units = {{ {pairs} }}"] if pairs else []
         hint = "# units the column names do not tell, if you know them"
-        lines += [f'# units = {{ {_quoted(unknown[0])} = "ppm" }}   {hint}'] if unknown and not pairs else []
+        lines += (
+            [f'# units = {{ {_quoted(unknown[0])} = "ppm" }}   {hint}']
+            if unknown and not pairs
+            else []
+        )
         return lines
     if role == "geology":
         column = find_class_column(info.columns, info.text_columns)
@@ -98,17 +120,23 @@ def _role_lines(role: str, info: LayerInfo, source: Source, survey: Survey) -> l
 
 
 def _filters(deposits: pd.DataFrame) -> list[str]:
-    """Return commented filters for columns such as the commodity: a map of everything is a map of nothing."""
+    """Return commented filters for columns such as the commodity: a map of everything is a map of
+    nothing.
+    """
     lines = []
     for column in deposits.columns:
         values = deposits[column] if column != "geometry" else pd.Series(dtype=object)
-        if not pd.api.types.is_string_dtype(values) or not 1 < values.nunique() <= max(MANY_CLASSES, len(values) // 4):
+        if not pd.api.types.is_string_dtype(values) or not 1 < values.nunique() <= max(
+            MANY_CLASSES, len(values) // 4
+        ):
             continue
         counts = values.fillna("(none)").value_counts()
         shown = ", ".join(f"{name} {count}" for name, count in counts.head(6).items())
         example = str(values.value_counts().index[0]).replace("'", "''")
         condition = f"{column} = '{example}'"
-        lines.append(f"# where = {_quoted(condition)}   # {shown}{', ...' if len(counts) > 6 else ''}")
+        lines.append(
+            f"# where = {_quoted(condition)}   # {shown}{', ...' if len(counts) > 6 else ''}"
+        )
     return lines[:3]
 
 

@@ -1,7 +1,8 @@
-"""Where layers lie: coordinates that cannot be right are refused, with the setting that would put them right.
+"""Where layers lie: coordinates that cannot be right are refused, with the setting that would put
+them right.
 
-Nothing is moved here. A layer is judged by where it lies in the area of use of its CRS, and the layers of a survey by
-where they lie among themselves.
+Nothing is moved here. A layer is judged by where it lies in the area of use of its CRS, and the
+layers of a survey by where they lie among themselves.
 """
 
 from __future__ import annotations
@@ -24,7 +25,11 @@ XY = tuple[float, float]
 MISTAKES: tuple[tuple[str, Callable[[float, float], XY], str], ...] = (
     ("kilometres, not metres", lambda x, y: (1000 * x, 1000 * y), 'xy_unit = "km"'),
     ("swapped: north stands before east", lambda x, y: (y, x), "swap_xy = true"),
-    ("kilometres and swapped", lambda x, y: (1000 * y, 1000 * x), 'xy_unit = "km" and swap_xy = true'),
+    (
+        "kilometres and swapped",
+        lambda x, y: (1000 * y, 1000 * x),
+        'xy_unit = "km" and swap_xy = true',
+    ),
 )
 
 
@@ -45,13 +50,17 @@ def home_of(crs: CRS) -> Box | None:
     if crs.is_geographic:
         return use.bounds
     try:
-        return Transformer.from_crs(crs.geodetic_crs, crs, always_xy=True).transform_bounds(*use.bounds)
+        return Transformer.from_crs(crs.geodetic_crs, crs, always_xy=True).transform_bounds(
+            *use.bounds
+        )
     except ProjError:
         return None
 
 
 def extent_of(frame: gpd.GeoDataFrame) -> Box | None:
-    """Return west, south, east, north of a layer without its outermost hundredths; None when it lies nowhere."""
+    """Return west, south, east, north of a layer without its outermost hundredths; None when it
+    lies nowhere.
+    """
     bounds = shapely.bounds(frame.geometry.to_numpy())
     bounds = bounds[np.isfinite(bounds).all(axis=1)]
     if not len(bounds):
@@ -66,17 +75,24 @@ def _middle(box: Box) -> XY:
 
 
 def _inside(xy: XY, box: Box, margin: float = 0.0) -> bool:
-    """Return whether a position lies in a box grown on each side by a share of its width and height."""
-    across, along = margin * (box[2] - box[0]), margin * (box[3] - box[1])
+    """Return whether a position lies in a box grown on each side by a share of its width and
+    height.
+    """
+    across = margin * (box[2] - box[0])
+    along = margin * (box[3] - box[1])
     return box[0] - across <= xy[0] <= box[2] + across and box[1] - along <= xy[1] <= box[3] + along
 
 
-# --- one layer in its own CRS ----------------------------------------------------------------------------------------
+# --- one layer in its own CRS
+# ----------------------------------------------------------------------------------------
 
 
 def check_coordinates(role: str, frame: gpd.GeoDataFrame) -> Finding | None:
-    """Return what is wrong with the coordinates of a layer, judged by the area of use of its CRS alone."""
-    crs, box = CRS(frame.crs), extent_of(frame)
+    """Return what is wrong with the coordinates of a layer, judged by the area of use of its CRS
+    alone.
+    """
+    crs = CRS(frame.crs)
+    box = extent_of(frame)
     home = home_of(crs)
     use = crs.area_of_use
     if box is None or home is None or use is None:
@@ -85,15 +101,24 @@ def check_coordinates(role: str, frame: gpd.GeoDataFrame) -> Finding | None:
     said = f"{_numbers(xy)} in {_name(crs)}"
 
     def refuse(rule: str, what: str, advice: str) -> Finding:
-        return Finding("refused", role, "", rule, len(frame), f"the coordinates ({said}) {what}", advice, (0,))
+        return Finding(
+            "refused", role, "", rule, len(frame), f"the coordinates ({said}) {what}", advice, (0,)
+        )
 
     if crs.is_geographic:
         if _inside(xy, (-180, -90, 180, 90)):
             return None
         if _inside(xy[::-1], (-180, -90, 180, 90)):
-            return refuse("swapped axes", "are swapped: latitude stands first", _setting(role, "swap_xy = true"))
+            return refuse(
+                "swapped axes",
+                "are swapped: latitude stands first",
+                _setting(role, "swap_xy = true"),
+            )
         what = f"do not lie on the Earth in {crs.name}: they are no degrees"
-        advice = f'name the right CRS, the projected CRS they were measured in: crs = "EPSG:..." under [{role}]'
+        advice = (
+            'name the right CRS, the projected CRS they were measured in: crs = "EPSG:..." under'
+            f" [{role}]"
+        )
         return refuse("metres called degrees", what, advice)
     if _inside(xy, home):
         return None
@@ -112,13 +137,34 @@ def check_coordinates(role: str, frame: gpd.GeoDataFrame) -> Finding | None:
     fits = next((other for other in neighbours(crs) if _same_ground(xy, crs, other)), None)
     if _inside(xy, home, 2.0) and fits is not None:
         done = f"the middle ({said}) lies outside the zone: lengths are distorted there"
-        return Finding("noticed", role, "", "outside the zone", len(frame), done, f"crs = {_quoted(fits)} fits better")
+        return Finding(
+            "noticed",
+            role,
+            "",
+            "outside the zone",
+            len(frame),
+            done,
+            f"crs = {_quoted(fits)} fits better",
+        )
     if _inside(xy, home, 2.0):
         done = f"the middle ({said}) lies outside the area that this CRS is made for"
-        return Finding("noticed", role, "", "outside the area of use", len(frame), done, "name a CRS of the area")
+        return Finding(
+            "noticed",
+            role,
+            "",
+            "outside the area of use",
+            len(frame),
+            done,
+            "name a CRS of the area",
+        )
     west, south, east, north = home
-    what = f"lie far from the area of this CRS (x {west:,.0f} to {east:,.0f}, y {south:,.0f} to {north:,.0f})"
-    return refuse("coordinates that cannot be", what, "correct the coordinates or name their CRS: crs =")
+    what = (
+        f"lie far from the area of this CRS (x {west:,.0f} to {east:,.0f}, y {south:,.0f} to"
+        f" {north:,.0f})"
+    )
+    return refuse(
+        "coordinates that cannot be", what, "correct the coordinates or name their CRS: crs ="
+    )
 
 
 def neighbours(crs: CRS) -> Iterator[CRS]:
@@ -151,11 +197,13 @@ def _same_ground(xy: XY, crs: CRS, other: CRS) -> bool:
     return use is not None and _inside(lon_lat, use.bounds)
 
 
-# --- the layers among themselves -------------------------------------------------------------------------------------
+# --- the layers among themselves
+# -------------------------------------------------------------------------------------
 
 
 def check_extents(read: dict[str, gpd.GeoDataFrame], target: CRS) -> list[Finding]:
-    """Return which layers lie away from the others, by how far, and the setting that would bring them there.
+    """Return which layers lie away from the others, by how far, and the setting that would bring
+    them there.
 
     Parameters
     ----------
@@ -164,9 +212,15 @@ def check_extents(read: dict[str, gpd.GeoDataFrame], target: CRS) -> list[Findin
     target : CRS
         The metric CRS of the survey.
     """
-    boxes = {role: box for role, frame in read.items() if (box := extent_of(frame.to_crs(target))) is not None}
+    boxes = {
+        role: box
+        for role, frame in read.items()
+        if (box := extent_of(frame.to_crs(target))) is not None
+    }
     together = _largest_group(boxes)
-    ground = shapely.box(*shapely.union_all([shapely.box(*boxes[role]) for role in together]).bounds)
+    ground = shapely.box(
+        *shapely.union_all([shapely.box(*boxes[role]) for role in together]).bounds
+    )
     found = []
     for role in boxes:
         if role in together:
@@ -179,13 +233,20 @@ def check_extents(read: dict[str, gpd.GeoDataFrame], target: CRS) -> list[Findin
             other = together[0]
             advice = _remedy(other, read[other], target, boxes[role])
         advice = advice or f"check the CRS and the coordinates of the {role}"
-        found.append(Finding("refused", role, "", "away from the other layers", len(read[role]), done, advice))
+        found.append(
+            Finding(
+                "refused", role, "", "away from the other layers", len(read[role]), done, advice
+            )
+        )
     return found
 
 
 def _largest_group(boxes: dict[str, Box]) -> list[str]:
-    """Return the layers that overlap one another, directly or through others; of equal groups the one first named."""
-    left, groups = list(boxes), []
+    """Return the layers that overlap one another, directly or through others; of equal groups the
+    one first named.
+    """
+    left = list(boxes)
+    groups = []
     while left:
         group = [left.pop(0)]
         for member in group:
@@ -199,12 +260,20 @@ def _largest_group(boxes: dict[str, Box]) -> list[str]:
 
 def _remedy(role: str, frame: gpd.GeoDataFrame, target: CRS, ground: Box) -> str:
     """Return the setting that puts the middle of a layer on a ground in the target CRS, or ""."""
-    crs, box = CRS(frame.crs), extent_of(frame)
+    crs = CRS(frame.crs)
+    box = extent_of(frame)
     if box is None:
         return ""
     xy = _middle(box)
-    tries = [(crs, undo(*xy), setting) for _, undo, setting in MISTAKES if crs.is_projected or "km" not in setting]
-    tries += [(other, xy, f"crs = {_quoted(other)}") for other in (target, *neighbours(crs), *neighbours(target))]
+    tries = [
+        (crs, undo(*xy), setting)
+        for _, undo, setting in MISTAKES
+        if crs.is_projected or "km" not in setting
+    ]
+    tries += [
+        (other, xy, f"crs = {_quoted(other)}")
+        for other in (target, *neighbours(crs), *neighbours(target))
+    ]
     if crs.is_projected:
         degrees = 'crs = "EPSG:4326"'
         tries += [(CRS(4326), xy, degrees), (CRS(4326), xy[::-1], f"{degrees} and swap_xy = true")]

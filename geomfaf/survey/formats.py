@@ -1,4 +1,6 @@
-"""File formats beside the vector files: tables of text, Excel, GeoParquet, a PostGIS database; and text encodings."""
+"""File formats beside the vector files: tables of text, Excel, GeoParquet, a PostGIS database; and
+text encodings.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,19 @@ X_NAMES = (
     "long",
     "longitude",
 )
-Y_NAMES = ("y", "northing", "north", "y_m", "ycoord", "y_coord", "coord_y", "point_y", "utm_n", "lat", "latitude")
+Y_NAMES = (
+    "y",
+    "northing",
+    "north",
+    "y_m",
+    "ycoord",
+    "y_coord",
+    "coord_y",
+    "point_y",
+    "utm_n",
+    "lat",
+    "latitude",
+)
 TEXT_TABLES = (".csv", ".tsv", ".txt")
 EXCEL = (".xlsx", ".xlsm")
 TABLES = (*TEXT_TABLES, *EXCEL)
@@ -44,7 +58,8 @@ def is_database(path: str | Path) -> bool:
 
 
 def refuse_foreign_settings(path: str | Path, settings: Mapping[str, str | None]) -> None:
-    """Refuse the settings of a source that mean nothing for its kind: ignored, they would change the data silently.
+    """Refuse the settings of a source that mean nothing for its kind: ignored, they would change
+    the data silently.
 
     >>> refuse_foreign_settings("samples.csv", {"x": "east", "where": None})
     >>> refuse_foreign_settings("samples.csv", {"where": "Au > 1"})  # doctest: +ELLIPSIS
@@ -61,10 +76,18 @@ def refuse_foreign_settings(path: str | Path, settings: Mapping[str, str | None]
         "a vector file": {"layer", "where"},
     }
     if is_database(path):
-        kind, name = "a database", hidden_password(str(path))
+        kind = "a database"
+        name = hidden_password(str(path))
     else:
-        kind = "an Excel table" if suffix in EXCEL else "a text table" if suffix in TEXT_TABLES else "a vector file"
-        kind, name = "a GeoParquet file" if suffix == ".parquet" else kind, Path(path).name
+        kind = (
+            "an Excel table"
+            if suffix in EXCEL
+            else "a text table"
+            if suffix in TEXT_TABLES
+            else "a vector file"
+        )
+        kind = "a GeoParquet file" if suffix == ".parquet" else kind
+        name = Path(path).name
     needs = {
         "where": (
             "a vector layer",
@@ -92,23 +115,27 @@ def hidden_password(address: str) -> str:
     return re.sub(r"(?<=://)([^:/@]*):[^@]*@", r"\1:***@", address)
 
 
-# --- text ------------------------------------------------------------------------------------------------------------
+# --- text
+# ------------------------------------------------------------------------------------------------------------
 
 
 def find_encoding(raw: bytes) -> str:
-    """Return the encoding of a text: what its first bytes say, else UTF-8, else GBK where it is Chinese, else cp1252.
+    """Return the encoding of a text: what its first bytes say, else UTF-8, else GBK where it is
+    Chinese, else cp1252.
 
-    GBK and cp1252 cannot be told apart for certain; a Chinese character between two small Latin letters is an accented
-    one.
+    GBK and cp1252 cannot be told apart for certain; a Chinese character between two small Latin
+    letters is an accented one.
 
     >>> [find_encoding(text.encode(code)) for text, code in (
     ...     ("Au", "utf-8"), ("Au", "utf-8-sig"), ("Au", "utf-16"), ("Größe", "cp1252"), ("地层,岩性", "gbk"))]
     ['utf-8', 'utf-8-sig', 'utf-16', 'cp1252', 'gb18030']
     """
     for mark, name in (
-        (b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe\x00\x00", "utf-32"), (b"\xff\xfe", "utf-16"),
+        (b"\xef\xbb\xbf", "utf-8-sig"),
+        (b"\xff\xfe\x00\x00", "utf-32"),
+        (b"\xff\xfe", "utf-16"),
         (b"\xfe\xff", "utf-16"),
-    ):  # fmt: skip
+    ):
         if raw.startswith(mark):
             return name
     start = raw[:2000]
@@ -132,7 +159,8 @@ def find_encoding(raw: bytes) -> str:
 
 
 def read_table(path: Path, sheet: str | None = None, encoding: str | None = None) -> pd.DataFrame:
-    """Read a text table or an Excel sheet as pandas sees it; delimiter and encoding are found, nothing is converted.
+    """Read a text table or an Excel sheet as pandas sees it; delimiter and encoding are found,
+    nothing is converted.
 
     The encoding is in ``attrs["encoding"]``.
     """
@@ -141,11 +169,15 @@ def read_table(path: Path, sheet: str | None = None, encoding: str | None = None
     raw = path.read_bytes()
     encoding = encoding or find_encoding(raw)
     try:
-        header = re.sub(r'"[^"]*"', "", raw[:1_000_000].decode(encoding, errors="replace").split("\n", 1)[0])
+        header = re.sub(
+            r'"[^"]*"', "", raw[:1_000_000].decode(encoding, errors="replace").split("\n", 1)[0]
+        )
         delimiter = max("\t;|,", key=header.count)
         table = pd.read_csv(path, sep=delimiter, encoding=encoding, low_memory=False)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeError, LookupError) as error:
-        raise DataError(f"{path.name} is not a table that can be read (as {encoding}): {error}") from error
+        raise DataError(
+            f"{path.name} is not a table that can be read (as {encoding}): {error}"
+        ) from error
     table.attrs["encoding"] = encoding
     return table
 
@@ -154,13 +186,19 @@ def _read_excel(path: Path, sheet: str | None) -> pd.DataFrame:
     try:
         book = pd.read_excel(path, sheet_name=None)
     except (ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path.name} is not an Excel workbook that can be read: {error}") from error
+        raise DataError(
+            f"{path.name} is not an Excel workbook that can be read: {error}"
+        ) from error
     filled = {str(name): table for name, table in book.items() if len(table)}
     by_case = {name.casefold(): name for name in filled}
     if sheet is None and len(filled) == 1:
         sheet = next(iter(filled))
     if sheet is None or sheet.casefold() not in by_case:
-        asked = f'no sheet "{sheet}"' if sheet else f"{len(filled)} sheets, name one of them with layer ="
+        asked = (
+            f'no sheet "{sheet}"'
+            if sheet
+            else f"{len(filled)} sheets, name one of them with layer ="
+        )
         raise UsageError(f"{path.name} has {asked}: {', '.join(filled)}.")
     table = filled[by_case[sheet.casefold()]]
     table.columns = [str(column) for column in table.columns]
@@ -174,21 +212,32 @@ def find_column(columns: Iterable[str], names: Sequence[str]) -> str | None:
 
 
 def coordinate_numbers(column: pd.Series, file: str) -> np.ndarray:
-    """Return a column of coordinates as numbers, NaN where it is blank; decimal commas and blanks are understood."""
+    """Return a column of coordinates as numbers, NaN where it is blank; decimal commas and blanks
+    are understood.
+    """
     if pd.api.types.is_numeric_dtype(column):
         return column.to_numpy(float, na_value=np.nan)
-    text = column.astype("string").str.replace(r"\s", "", regex=True).str.replace(",", ".", regex=False)
+    text = (
+        column.astype("string")
+        .str.replace(r"\s", "", regex=True)
+        .str.replace(",", ".", regex=False)
+    )
     text = text.mask(text == "")
     numbers = pd.to_numeric(text, errors="coerce").to_numpy(float, na_value=np.nan)
     bad = np.isnan(numbers) & text.notna().to_numpy(bool)
     if bad.any():
         row = int(bad.argmax())
-        raise DataError(f'{file}, row {row}: coordinate "{column.iloc[row]}" in column {column.name} is not a number.')
+        raise DataError(
+            f'{file}, row {row}: coordinate "{column.iloc[row]}" in column {column.name} is not a'
+            " number."
+        )
     return numbers
 
 
 def text_encoding(path: Path) -> str | None:
-    """Return the encoding of a shapefile that does not say it, when its text needs one; else None."""
+    """Return the encoding of a shapefile that does not say it, when its text needs one;
+    else None.
+    """
     if path.suffix.lower() == ".zip":
         with zipfile.ZipFile(path) as archive:
             names = {name.lower(): name for name in archive.namelist()}
@@ -197,7 +246,9 @@ def text_encoding(path: Path) -> str | None:
                 return None
             raw = archive.read(names[tables[0]])
     else:
-        table = next((p for p in (path.with_suffix(".dbf"), path.with_suffix(".DBF")) if p.exists()), None)
+        table = next(
+            (p for p in (path.with_suffix(".dbf"), path.with_suffix(".DBF")) if p.exists()), None
+        )
         said = any(path.with_suffix(suffix).exists() for suffix in (".cpg", ".CPG"))
         if path.suffix.lower() != ".shp" or table is None or said:
             return None
@@ -206,7 +257,8 @@ def text_encoding(path: Path) -> str | None:
     return None if text.isascii() else find_encoding(text.rstrip(b"\x1a"))
 
 
-# --- other stores ----------------------------------------------------------------------------------------------------
+# --- other stores
+# ----------------------------------------------------------------------------------------------------
 
 
 def read_parquet(path: Path) -> gpd.GeoDataFrame:
@@ -214,7 +266,9 @@ def read_parquet(path: Path) -> gpd.GeoDataFrame:
     try:
         return gpd.read_parquet(path)
     except ImportError as error:
-        raise UsageError(f"{path.name}: GeoParquet needs pyarrow: pip install 'geomfaf[parquet]'.") from error
+        raise UsageError(
+            f"{path.name}: GeoParquet needs pyarrow: pip install 'geomfaf[parquet]'."
+        ) from error
     except (ValueError, OSError) as error:
         raise DataError(f"{path.name} is no GeoParquet file that can be read: {error}") from error
 
@@ -230,15 +284,23 @@ def read_database(address: str, layer: str | None, query: str | None) -> gpd.Geo
         When the result has no geometry column.
     """
     if (layer is None) == (query is None):
-        raise UsageError(f"{hidden_password(address)}: give either layer = a table, or query = an SQL query.")
+        raise UsageError(
+            f"{hidden_password(address)}: give either layer = a table, or query = an SQL query."
+        )
     try:
         import psycopg  # noqa: F401  (sqlalchemy would name its own, older default)
         import sqlalchemy
     except ImportError as error:
-        raise UsageError("a database needs sqlalchemy and psycopg: pip install 'geomfaf[postgis]'.") from error
+        raise UsageError(
+            "a database needs sqlalchemy and psycopg: pip install 'geomfaf[postgis]'."
+        ) from error
 
     url = "postgresql+psycopg://" + address.split("://", 1)[1]
-    sql = query.strip().rstrip(";") if query else "SELECT * FROM " + ".".join(f'"{p}"' for p in str(layer).split("."))
+    sql = (
+        query.strip().rstrip(";")
+        if query
+        else "SELECT * FROM " + ".".join(f'"{p}"' for p in str(layer).split("."))
+    )
     sql = sql.replace(":", r"\:")  # no placeholders: a colon is a colon
     try:
         # Without a pool the connection is closed with its block.

@@ -1,4 +1,6 @@
-"""Look at files and tell which layer is the samples, the geology, the faults, the deposits, the study area."""
+"""Look at files and tell which layer is the samples, the geology, the faults, the deposits, the
+study area.
+"""
 
 from __future__ import annotations
 
@@ -22,16 +24,18 @@ from .survey import ROLES, Source
 
 # What people call these layers. Ends of words are open, so that plurals and compounds match.
 _ROLE_NAMES = {
-    "samples": r"sampl|geochem|sedim|stream|soil|till|assay|probe|muestr|chantillon|näyt|prov|化探|样|水系",
-    "deposits": r"deposit|occurr|minerali[sz]|mines?\b|mining|prospect|yacim|gisem|lagerst|vorkomm|esiint|depósito|矿",
+    "samples": (
+        r"sampl|geochem|sedim|stream|soil|till|assay|probe|muestr|chantillon|näyt|prov|化探|样|水系"
+    ),
+    "deposits": (
+        r"deposit|occurr|minerali[sz]|mines?\b|mining|prospect|yacim|gisem|lagerst|vorkomm|esiint|depósito|矿"
+    ),
     "geology": r"geol|litho|strat|bedrock|rock|formation|kalliop|gestein|地质|地层|岩",
     "faults": r"fault|struct|lineam|shear|fract|falla|faille|störung|verwerf|siirro|断|构造",
     "study_area": r"study|area|aoi|bound|extent|outline|clip|mask|perim|gebiet|zona|研究|范围",
 }
 # Layers of a topographic map, which play no role.
-_OTHER_NAMES = (
-    r"road|street|track|rail|river|creek|drainage|contour|isoline|hypso|power|pipeline|fence|border|grid|strasse"
-)
+_OTHER_NAMES = r"road|street|track|rail|river|creek|drainage|contour|isoline|hypso|power|pipeline|fence|border|grid|strasse"
 _GEOMETRY_OF = {
     "samples": "point",
     "deposits": "point",
@@ -43,7 +47,9 @@ _GEOMETRY_OF = {
 
 @dataclass(frozen=True)
 class LayerInfo:
-    """What a look at a layer tells: name, geometry (point, line, polygon, none), size, CRS, columns."""
+    """What a look at a layer tells: name, geometry (point, line, polygon, none), size, CRS,
+    columns.
+    """
 
     path: Path
     name: str
@@ -73,30 +79,47 @@ def list_layers(path: str | Path) -> list[LayerInfo]:
     found = []
     for name, _ in layer_names(path):
         info = pyogrio.read_info(path, layer=name, force_feature_count=True)
-        text = tuple(f for f, t in zip(info["fields"], info["dtypes"], strict=True) if t == "object")
+        text = tuple(
+            f for f, t in zip(info["fields"], info["dtypes"], strict=True) if t == "object"
+        )
         kind = _geometry_kind(path, name, info["geometry_type"])
         found.append(
-            LayerInfo(path, name, kind, int(info["features"]), _said_crs(info["crs"]), tuple(info["fields"]), text)
+            LayerInfo(
+                path,
+                name,
+                kind,
+                int(info["features"]),
+                _said_crs(info["crs"]),
+                tuple(info["fields"]),
+                text,
+            )
         )
     return found
 
 
 def _table_info(path: Path, name: str, table: pd.DataFrame) -> LayerInfo:
     has_xy = find_column(table.columns, X_NAMES) and find_column(table.columns, Y_NAMES)
-    text = tuple(column for column in table.columns if not pd.api.types.is_numeric_dtype(table[column]))
-    return LayerInfo(path, name, "point" if has_xy else "none", len(table), None, tuple(table.columns), text)
+    text = tuple(
+        column for column in table.columns if not pd.api.types.is_numeric_dtype(table[column])
+    )
+    return LayerInfo(
+        path, name, "point" if has_xy else "none", len(table), None, tuple(table.columns), text
+    )
 
 
 def recognise_layers(layers: Sequence[LayerInfo]) -> dict[str, LayerInfo]:
     """Guess which layer plays which role, by geometry, name and columns.
 
-    A name in any of the languages we know wins; without one, points with element columns are samples, other
-    points are deposits, lines are faults, the polygon layer with most features is the geology.
+    A name in any of the languages we know wins; without one, points with element columns are
+    samples, other points are deposits, lines are faults, the polygon layer with most features is
+    the geology.
     """
     roles: dict[str, LayerInfo] = {}
     for role in ROLES:
         scored = [
-            (_role_score(role, layer), -i, layer) for i, layer in enumerate(layers) if layer not in roles.values()
+            (_role_score(role, layer), -i, layer)
+            for i, layer in enumerate(layers)
+            if layer not in roles.values()
         ]
         best = max(scored, default=None, key=lambda item: item[:2])
         if best and best[0] > 0:
@@ -110,7 +133,9 @@ def _said_crs(crs: str | None) -> str | None:
 
 
 def _geometry_kind(path: Path, layer: str, declared: str | None) -> str:
-    """Return point, line, polygon or none; a layer of unknown or mixed type is judged by its first features."""
+    """Return point, line, polygon or none; a layer of unknown or mixed type is judged by its first
+    features.
+    """
     if declared is None:
         return "none"
     if _kind_of(declared) != "none":
@@ -122,7 +147,13 @@ def _geometry_kind(path: Path, layer: str, declared: str | None) -> str:
 
 def _kind_of(name: str) -> str:
     """Return point, line, polygon or none for the name of a geometry type."""
-    kinds = {"Point": "point", "LineString": "line", "Curve": "line", "Polygon": "polygon", "Surface": "polygon"}
+    kinds = {
+        "Point": "point",
+        "LineString": "line",
+        "Curve": "line",
+        "Polygon": "polygon",
+        "Surface": "polygon",
+    }
     # A CurvePolygon is a polygon.
     name = name.replace("CurvePolygon", "Polygon")
     return next((kind for word, kind in kinds.items() if word in name), "none")
@@ -131,10 +162,11 @@ def _kind_of(name: str) -> str:
 def taken_by_shape(roles: dict[str, LayerInfo]) -> list[str]:
     """Say which layers were recognised by their shapes alone: their names do not tell."""
     return [
-        f"{info.path.name}: {info.name} is taken for the {role.replace('_', ' ')} because of its shapes alone, "
-        "its name does not tell"
+        f"{info.path.name}: {info.name} is taken for the {role.replace('_', ' ')} because of its"
+        " shapes alone, its name does not tell"
         for role, info in roles.items()
-        if role in ("faults", "geology", "deposits") and not re.search(_ROLE_NAMES[role], info.name.casefold())
+        if role in ("faults", "geology", "deposits")
+        and not re.search(_ROLE_NAMES[role], info.name.casefold())
     ]
 
 
@@ -150,7 +182,11 @@ def _role_score(role: str, layer: LayerInfo) -> float:
         return (10.0 if named else 1.0) + len(layer.elements) if layer.elements else 0.0
     if role == "study_area":
         return 10.0 if named else float(layer.count == 1 and not layer.text_columns)
-    if role == "geology" and not named and (layer.count == 1 or _role_score("study_area", layer) >= 10):
+    if (
+        role == "geology"
+        and not named
+        and (layer.count == 1 or _role_score("study_area", layer) >= 10)
+    ):
         return 0.0
     return 10.0 if named else 1.0 + min(layer.count / 1e6, 1.0)
 
@@ -170,9 +206,13 @@ def _recognised(paths: Sequence[str | Path]) -> tuple[list[LayerInfo], dict[str,
     roles = recognise_layers(layers)
     for role in ("samples", "deposits"):
         if role not in roles:
-            looked = "; ".join(f"{x.path.name}: {x.name} ({x.geometry}, {x.count} features)" for x in layers)
+            looked = "; ".join(
+                f"{x.path.name}: {x.name} ({x.geometry}, {x.count} features)" for x in layers
+            )
             wants = "points with element columns" if role == "samples" else "points"
-            raise DataError(f"no layer looks like {role} ({wants}). Looked at: {looked or 'no layer at all'}.")
+            raise DataError(
+                f"no layer looks like {role} ({wants}). Looked at: {looked or 'no layer at all'}."
+            )
     return layers, roles
 
 
@@ -182,4 +222,9 @@ def _source(info: LayerInfo, crs: str | None, xy_unit: str | None = None) -> Sou
     given = str(parse_crs(crs).to_string()) if needs and crs else None
     unit = "deg" if needs and crs and CRS.from_user_input(given).is_geographic else None
     table = is_table(info.path)
-    return Source(info.path, None if table else info.name, crs=given, xy_unit=(xy_unit or unit) if table else None)
+    return Source(
+        info.path,
+        None if table else info.name,
+        crs=given,
+        xy_unit=(xy_unit or unit) if table else None,
+    )

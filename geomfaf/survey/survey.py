@@ -62,11 +62,12 @@ class Survey:
 class Source:
     """Where a layer comes from.
 
-    ``path`` is a file, or the address of a database (``postgresql://user@host/base``). ``x`` and ``y`` are the
-    coordinate columns of a table. ``crs`` is for files without a CRS and overrules the one of a file that has one.
-    ``xy_unit`` (m, km, deg) and ``swap_xy`` say what the coordinates are. ``where`` keeps only the features that meet
-    an SQL condition, such as ``commodity LIKE '%Cu%'``; ``query`` is the SQL query of a database; ``encoding`` is that
-    of the text, where it is not found.
+    ``path`` is a file, or the address of a database (``postgresql://user@host/base``). ``x`` and
+    ``y`` are the coordinate columns of a table. ``crs`` is for files without a CRS and overrules
+    the one of a file that has one. ``xy_unit`` (m, km, deg) and ``swap_xy`` say what the
+    coordinates are. ``where`` keeps only the features that meet an SQL condition, such as
+    ``commodity LIKE '%Cu%'``; ``query`` is the SQL query of a database; ``encoding`` is that of the
+    text, where it is not found.
     """
 
     path: Path | str
@@ -90,5 +91,9 @@ def study_area_of_samples(samples: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
 
 def area_of(survey: Survey) -> shapely.Geometry:
     """Return the study area as one geometry: the layer, else the area around the samples."""
-    area = survey.study_area if survey.study_area is not None else study_area_of_samples(survey.samples)
+    area = (
+        survey.study_area
+        if survey.study_area is not None
+        else study_area_of_samples(survey.samples)
+    )
     return area.geometry.union_all()

@@ -33,8 +33,8 @@ ATOMIC_MASS = {
     "Bi": 208.98, "Th": 232.04, "U": 238.03,
 }  # fmt: skip
 
-# Upper continental crust, ppm; majors are given there as oxides (%). Rudnick and Gao (2003), Treatise on
-# Geochemistry 3, doi 10.1016/B0-08-043751-6/03016-4. The table has no Te, Rh and C.
+# Upper continental crust, ppm; majors are given there as oxides (%). Rudnick and Gao (2003),
+# Treatise on Geochemistry 3, doi 10.1016/B0-08-043751-6/03016-4. The table has no Te, Rh and C.
 _CRUST_OXIDES = {
     "SiO2": 66.6, "TiO2": 0.64, "Al2O3": 15.4, "FeO": 5.04, "MnO": 0.10, "MgO": 2.48, "CaO": 3.59, "Na2O": 3.27,
     "K2O": 2.80, "P2O5": 0.15,
@@ -84,7 +84,9 @@ def element_of(name: str) -> str:
 
 
 def ppm_factor(unit: str) -> float | None:
-    """Return how many ppm one of a unit is, None for an unknown unit; the ``?`` of a guessed one does not matter."""
+    """Return how many ppm one of a unit is, None for an unknown unit; the ``?`` of a guessed one
+    does not matter.
+    """
     return PPM_IN.get(unit.removesuffix("?"))
 
 
@@ -95,7 +97,8 @@ def convert(values: np.ndarray | float, source: str, target: str) -> np.ndarray 
     ----------
     values : array or float
     source, target : str
-        Element or oxide and unit, as a column would be named: ``"ZnO %"``, ``"Zn ppm"``. Both need a unit.
+        Element or oxide and unit, as a column would be named: ``"ZnO %"``, ``"Zn ppm"``. Both need
+        a unit.
 
     Examples
     --------
@@ -105,7 +108,9 @@ def convert(values: np.ndarray | float, source: str, target: str) -> np.ndarray 
     parsed = [parse_element(name) for name in (source, target)]
     for name, found in zip((source, target), parsed, strict=True):
         if found is None or not found[1]:
-            raise UsageError(f'"{name}" does not say an element and a unit: write it like "Cu ppm" or "Fe2O3 %".')
+            raise UsageError(
+                f'"{name}" does not say an element and a unit: write it like "Cu ppm" or "Fe2O3 %".'
+            )
     (name, unit), (wanted, wanted_unit) = parsed  # type: ignore[misc]
     if element_of(name) != element_of(wanted):
         raise UsageError(f"{name} cannot be converted to {wanted}: they are different elements.")
@@ -114,7 +119,8 @@ def convert(values: np.ndarray | float, source: str, target: str) -> np.ndarray 
 
 
 def crustal_abundance(name: str) -> float | None:
-    """Return what the upper continental crust holds of an element or oxide, in ppm; None where the table has none.
+    """Return what the upper continental crust holds of an element or oxide, in ppm; None where the
+    table has none.
 
     >>> crustal_abundance("Ag"), round(crustal_abundance("Zn") / crustal_abundance("ZnO"), 4)
     (0.053, 0.8034)
@@ -128,17 +134,20 @@ def crustal_abundance(name: str) -> float | None:
 
 
 def crust_ratio(median: float, name: str, unit: str) -> float | None:
-    """Return a median divided by the crustal abundance, None where either the unit or the abundance is unknown.
+    """Return a median divided by the crustal abundance, None where either the unit or the abundance
+    is unknown.
 
     >>> round(crust_ratio(0.053, "Ag", "ppb"), 4)
     0.001
     """
-    factor, crust = ppm_factor(unit), crustal_abundance(name)
+    factor = ppm_factor(unit)
+    crust = crustal_abundance(name)
     return None if factor is None or crust is None or not median > 0 else median * factor / crust
 
 
 def best_unit(median: float, name: str, within: float = IMPLAUSIBLE) -> str | None:
-    """Return the unit that brings a median nearest to the crust, None when none comes within a factor.
+    """Return the unit that brings a median nearest to the crust, None when none comes within a
+    factor.
 
     >>> best_unit(0.053, "Ag"), best_unit(14.8, "Au"), best_unit(1e12, "Cu")
     ('ppm', 'ppb', None)
@@ -152,7 +161,8 @@ def best_unit(median: float, name: str, within: float = IMPLAUSIBLE) -> str | No
 def guess_unit(median: float, name: str) -> str:
     """Return the likely unit of a column that does not say it, or ``""``.
 
-    ppm is the usual one and is taken when it is plausible; another one only when it fits the crust and ppm does not.
+    ppm is the usual one and is taken when it is plausible; another one only when it fits the crust
+    and ppm does not.
 
     >>> guess_unit(28.0, "Cu"), guess_unit(0.6, "Au"), guess_unit(4.1, "Fe2O3"), guess_unit(5.0, "Te")
     ('ppm', 'ppb', '%', '')

@@ -1,7 +1,8 @@
-"""The table that simple models read: the pixel at a place and the statistics of the window around it.
+"""The table that simple models read: the pixel at a place and the statistics of the window around
+it.
 
-Nothing here is learned from data, so one table serves every fold, draw and model: what a model needs to learn (fills,
-scales, which classes are too rare) it learns from its own training rows.
+Nothing here is learned from data, so one table serves every fold, draw and model: what a model
+needs to learn (fills, scales, which classes are too rare) it learns from its own training rows.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from ..rasters.bands import Band, bands_of, grid_of
 from .windows import read_windows
 
 STATISTICS = ("centre", "mean", "sd", "max")
-"""The pixel, and three figures of the window; a class counts as 0 or 1, so that its mean is its share of the window."""
+"""The pixel, and three figures of the window; a class counts as 0 or 1, so that its mean is its
+share of the window.
+"""
 
 LEAST = -6.0
 """log10 of the smallest element value that is told from zero, in any unit."""
@@ -29,7 +32,9 @@ BLOCK = 8_000_000
 
 @dataclass(frozen=True)
 class Column:
-    """One column of :class:`Features`: a statistic of a band, or of one class (``value``, ``label``) of it."""
+    """One column of :class:`Features`: a statistic of a band, or of one class (``value``,
+    ``label``) of it.
+    """
 
     band: str
     kind: str
@@ -39,7 +44,9 @@ class Column:
 
     @property
     def name(self) -> str:
-        """What a person reads: ``Au``, ``Au mean``, ``geology=granite``, ``geology=granite mean``."""
+        """What a person reads: ``Au``, ``Au mean``, ``geology=granite``,
+        ``geology=granite mean``.
+        """
         of = f"{self.band}={self.label}" if self.kind == "class" else self.band
         return of if self.statistic == "centre" else f"{of} {self.statistic}"
 
@@ -79,49 +86,65 @@ class Features:
         """Names of the bands, in their order."""
         return list(dict.fromkeys(column.band for column in self.columns))
 
-    def select(self, *, bands: Sequence[str] | None = None, statistics: Sequence[str] | None = None) -> Features:
+    def select(
+        self, *, bands: Sequence[str] | None = None, statistics: Sequence[str] | None = None
+    ) -> Features:
         """Return the columns of some bands (the fold's screened ones, say) or statistics."""
         for name in bands or ():
             if name not in self.bands:
-                raise UsageError(f'the features have no band "{name}".{nearest_name(name, self.bands)}')
+                raise UsageError(
+                    f'the features have no band "{name}".{nearest_name(name, self.bands)}'
+                )
         kept = [
             number
             for number, column in enumerate(self.columns)
-            if (bands is None or column.band in bands) and (statistics is None or column.statistic in statistics)
+            if (bands is None or column.band in bands)
+            and (statistics is None or column.statistic in statistics)
         ]
-        return Features(self.values[:, kept], tuple(self.columns[number] for number in kept), self.x, self.y)
+        return Features(
+            self.values[:, kept], tuple(self.columns[number] for number in kept), self.x, self.y
+        )
 
     def frame(self) -> pd.DataFrame:
         """Return the table as a data frame with x and y first."""
-        return pd.DataFrame({"x": self.x, "y": self.y, **dict(zip(self.names, self.values.T, strict=True))})
+        return pd.DataFrame(
+            {"x": self.x, "y": self.y, **dict(zip(self.names, self.values.T, strict=True))}
+        )
 
 
-def window_features(stack: xr.DataArray, rows: object, cols: object, size: int | None = None) -> Features:
+def window_features(
+    stack: xr.DataArray, rows: object, cols: object, size: int | None = None
+) -> Features:
     """Take the pixel and the window statistics of places.
 
-    Elements go through the logarithm and distances through log10(d + cell), both fixed; class bands become one
-    0-or-1 column a class.
+    Elements go through the logarithm and distances through log10(d + cell), both fixed; class bands
+    become one 0-or-1 column a class.
 
     Parameters
     ----------
     stack : DataArray
         (band, y, x), see :func:`geomfaf.build_stack`.
     rows, cols : (places,) int
-        Cells at the centres; a window reaches ``size // 2`` cells to the north and west of its centre, as those of
-        :func:`geomfaf.centred_windows`.
+        Cells at the centres; a window reaches ``size // 2`` cells to the north and west of its
+        centre, as those of :func:`geomfaf.centred_windows`.
     size : int, optional
         Cells along a window; only the pixel is taken when omitted.
 
     Returns
     -------
     Features
-        For each continuous band, and each class as 0 or 1: centre, and mean, sd and max over the window's cells that
-        have a value.
+        For each continuous band, and each class as 0 or 1: centre, and mean, sd and max over the
+        window's cells that have a value.
     """
-    grid, bands = grid_of(stack), bands_of(stack)
-    rows, cols = np.atleast_1d(np.asarray(rows, np.int64)), np.atleast_1d(np.asarray(cols, np.int64))
+    grid = grid_of(stack)
+    bands = bands_of(stack)
+    rows = np.atleast_1d(np.asarray(rows, np.int64))
+    cols = np.atleast_1d(np.asarray(cols, np.int64))
     if size is not None and size < 1:
-        raise UsageError(f"a window of {size} cells holds none: give 1 or more, or leave size out for the pixel alone.")
+        raise UsageError(
+            f"a window of {size} cells holds none: give 1 or more, or leave size out for the pixel"
+            " alone."
+        )
     columns: list[Column] = []
     parts: list[np.ndarray] = []
     for band, layer in zip(bands, stack.values, strict=True):
@@ -135,7 +158,9 @@ def window_features(stack: xr.DataArray, rows: object, cols: object, size: int |
         columns += own
         parts.append(values)
     if not columns:
-        raise DataError("the stack has no band with a value or a class: there is nothing to make features of.")
+        raise DataError(
+            "the stack has no band with a value or a class: there is nothing to make features of."
+        )
     x, y = grid.xy(rows, cols)
     return Features(np.concatenate(parts, axis=1), tuple(columns), x, y)
 
@@ -144,7 +169,9 @@ def _columns_of(band: Band, layer: np.ndarray, windows: bool) -> list[Column]:
     statistics = STATISTICS if windows else STATISTICS[:1]
     if band.kind != "class":
         return [Column(band.name, band.kind, statistic) for statistic in statistics]
-    legend = band.legend or {int(value): f"{value:g}" for value in np.unique(layer[np.isfinite(layer)])}
+    legend = band.legend or {
+        int(value): f"{value:g}" for value in np.unique(layer[np.isfinite(layer)])
+    }
     return [
         Column(band.name, "class", statistic, int(value), label)
         for statistic in statistics
@@ -153,7 +180,9 @@ def _columns_of(band: Band, layer: np.ndarray, windows: bool) -> list[Column]:
 
 
 def _straighten(layer: np.ndarray, kind: str, cell: float) -> np.ndarray:
-    """Return the band on its scale: a fixed, rising function of the value, so that no other cell has a say in it."""
+    """Return the band on its scale: a fixed, rising function of the value, so that no other cell
+    has a say in it.
+    """
     if kind == "element":
         size = np.maximum(np.log10(np.maximum(np.abs(layer), 10**LEAST)) - LEAST, 0.0)
         return np.sign(layer) * size  # a raster of unknown kind may be negative: its order is kept
@@ -165,7 +194,9 @@ def _straighten(layer: np.ndarray, kind: str, cell: float) -> np.ndarray:
 def _statistics(
     layer: np.ndarray, rows: np.ndarray, cols: np.ndarray, size: int | None, columns: list[Column]
 ) -> np.ndarray:
-    """Return (places, columns) of one band; each window is summed on its own, so no other ground reaches its bits."""
+    """Return (places, columns) of one band; each window is summed on its own, so no other ground
+    reaches its bits.
+    """
     half = 0 if size is None else size // 2
     cells = read_windows(layer[None], rows - half, cols - half, size or 1)[:, 0]
     centre = cells[:, half, half]

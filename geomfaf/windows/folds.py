@@ -27,7 +27,9 @@ KINDS = ("blocks", "clusters", "checkerboard")
 DEFAULT_COUNT = 5
 
 FEW = 20
-"""With fewer deposits, each cluster is left out in turn: every deposit that can be learned from counts then."""
+"""With fewer deposits, each cluster is left out in turn: every deposit that can be learned from
+counts then.
+"""
 
 MOST = 10
 """Most folds made so: a network is trained for each."""
@@ -39,8 +41,11 @@ FAIR = 2.0
 """No fold may hold more than this many times its fair share of the deposits."""
 
 
-EVERY_FOLD, NO_FOLD = 0, -1
-"""Values of the column ``trains`` beside a fold's number (from 1): any fold that the place allows, or none."""
+EVERY_FOLD = 0
+NO_FOLD = -1
+"""Values of the column ``trains`` beside a fold's number (from 1): any fold that the place allows,
+or none.
+"""
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,8 @@ class Folds:
 
     def raster(self) -> np.ndarray:
         """Return the fold of every cell, (y, x) int16."""
-        rows, cols = np.arange(self.grid.height) // self.block, np.arange(self.grid.width) // self.block
+        rows = np.arange(self.grid.height) // self.block
+        cols = np.arange(self.grid.width) // self.block
         return self.table[np.ix_(rows, cols)].astype(np.int16)
 
     def of_windows(self, windows: gpd.GeoDataFrame) -> np.ndarray:
@@ -85,50 +91,77 @@ class Folds:
     def training(self, windows: gpd.GeoDataFrame, fold: int) -> np.ndarray:
         """Return which windows may train the model that is tested on ``fold``, (windows,) bool.
 
-        A test window is centred in the fold's blocks and reaches half a window out of them; with a margin of a
-        whole window, no training window shares a cell with it. A window drawn for one fold alone (column ``trains``,
-        see :func:`geomfaf.draw_windows`) trains no other.
+        A test window is centred in the fold's blocks and reaches half a window out of them; with a
+        margin of a whole window, no training window shares a cell with it. A window drawn for one
+        fold alone (column ``trains``, see :func:`geomfaf.draw_windows`) trains no other.
         """
         total = np.zeros((self.grid.height + 1, self.grid.width + 1), np.int64)
         total[1:, 1:] = (self.raster() == fold).cumsum(axis=0, dtype=np.int64).cumsum(axis=1)
         row, col, size = (windows[name].to_numpy() for name in ("row", "col", "size"))
-        top, bottom = (np.clip(v, 0, self.grid.height) for v in (row - self.margin, row + size + self.margin))
-        left, right = (np.clip(v, 0, self.grid.width) for v in (col - self.margin, col + size + self.margin))
-        away = total[bottom, right] - total[top, right] - total[bottom, left] + total[top, left] == 0
+        top, bottom = (
+            np.clip(v, 0, self.grid.height) for v in (row - self.margin, row + size + self.margin)
+        )
+        left, right = (
+            np.clip(v, 0, self.grid.width) for v in (col - self.margin, col + size + self.margin)
+        )
+        away = (
+            total[bottom, right] - total[top, right] - total[bottom, left] + total[top, left] == 0
+        )
         if "trains" in windows:
             away &= windows["trains"].isin([EVERY_FOLD, fold + 1]).to_numpy()
         return away
 
     def testing(self, windows: gpd.GeoDataFrame, fold: int) -> np.ndarray:
-        """Return which windows test ``fold``, (windows,) bool: those centred in it that were not drawn to train."""
+        """Return which windows test ``fold``, (windows,) bool: those centred in it that were not
+        drawn to train.
+        """
         own = self.of_windows(windows) == fold
-        return own & windows["trains"].isin([EVERY_FOLD, NO_FOLD]).to_numpy() if "trains" in windows else own
+        return (
+            own & windows["trains"].isin([EVERY_FOLD, NO_FOLD]).to_numpy()
+            if "trains" in windows
+            else own
+        )
 
     def clusters(self, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
-        """Return the cluster of deposits in these cells: those of one block, or within the linkage of one another.
+        """Return the cluster of deposits in these cells: those of one block, or within the linkage
+        of one another.
 
-        Blocks are as long as the bands resemble themselves: deposits of one block are no independent witnesses.
+        Blocks are as long as the bands resemble themselves: deposits of one block are no
+        independent witnesses.
         """
         block_of = (rows // self.block) * self.table.shape[1] + cols // self.block
-        near = deposit_clusters(rows, cols, max(self.linkage, 0 if self.block >= 2 * self.margin else self.margin))
+        near = deposit_clusters(
+            rows, cols, max(self.linkage, 0 if self.block >= 2 * self.margin else self.margin)
+        )
         _, first, own = np.unique(block_of, return_index=True, return_inverse=True)
         _, other_first, other = np.unique(near, return_index=True, return_inverse=True)
         every = np.arange(len(rows))
         return _components(np.r_[every, every], np.r_[first[own], other_first[other]], len(rows))
 
     def same_split(self, other: Folds) -> bool:
-        """Return whether the same blocks test the same folds, with the same ground kept free around them."""
+        """Return whether the same blocks test the same folds, with the same ground kept free around
+        them.
+        """
         mine, theirs = ((f.block, f.margin, f.linkage, f.table.tolist()) for f in (self, other))
         return mine == theirs
 
     def blocks(self) -> gpd.GeoDataFrame:
-        """Return the blocks as polygons with fold (from 1), row, col, and block and margin in cells."""
+        """Return the blocks as polygons with fold (from 1), row, col, and block and margin in
+        cells.
+        """
         rows, cols = np.indices(self.table.shape).reshape(2, -1)
         shapes = []
         for row, col in zip(rows * self.block, cols * self.block, strict=True):
-            height, width = min(self.block, self.grid.height - row), min(self.block, self.grid.width - col)
+            height = min(self.block, self.grid.height - row)
+            width = min(self.block, self.grid.width - col)
             shapes.append(shapely.box(*self.grid.window_bounds(row, col, height, width)))
-        columns = {"fold": self.table.ravel() + 1, "row": rows, "col": cols, "block": self.block, "margin": self.margin}
+        columns = {
+            "fold": self.table.ravel() + 1,
+            "row": rows,
+            "col": cols,
+            "block": self.block,
+            "margin": self.margin,
+        }
         columns["linkage"] = float(self.linkage)
         return gpd.GeoDataFrame(columns, geometry=shapes, crs=self.grid.crs)
 
@@ -147,26 +180,28 @@ def spatial_folds(
 ) -> Folds:
     """Cut the map into blocks and deal them into folds with about equally many deposits.
 
-    Deposits within a window of each other are one cluster, and the blocks of one cluster go to one fold. Where that
-    would leave one fold with most deposits, first the blocks are halved, then the distance that makes a cluster.
+    Deposits within a window of each other are one cluster, and the blocks of one cluster go to one
+    fold. Where that would leave one fold with most deposits, first the blocks are halved, then the
+    distance that makes a cluster.
 
     Parameters
     ----------
     windows : GeoDataFrame
         Labelled windows of one size; those with deposits are dealt.
     count : int
-        Folds wanted, fewer when fewer blocks hold deposits. When omitted 5, or with fewer than 20 deposits one for
-        each cluster of them, if there are at most ten.
+        Folds wanted, fewer when fewer blocks hold deposits. When omitted 5, or with fewer than 20
+        deposits one for each cluster of them, if there are at most ten.
     block : int, optional
-        Cells along a block, at least two windows. When omitted, the larger of two windows and ``autocorrelation``
-        (an eighth of the longer side and four windows when that is unknown), halved down to two windows until there
-        are folds enough, every one can be trained and tested, and none holds more than twice its share of the deposits.
+        Cells along a block, at least two windows. When omitted, the larger of two windows and
+        ``autocorrelation`` (an eighth of the longer side and four windows when that is unknown),
+        halved down to two windows until there are folds enough, every one can be trained and
+        tested, and none holds more than twice its share of the deposits.
     kind : {"blocks", "clusters", "checkerboard"}, optional
-        ``"clusters"`` leaves out one cluster of deposits at a time, with its share of the barren blocks.
-        ``"checkerboard"`` makes two folds of alternating blocks.
+        ``"clusters"`` leaves out one cluster of deposits at a time, with its share of the barren
+        blocks. ``"checkerboard"`` makes two folds of alternating blocks.
     zones : GeoDataFrame, optional
-        Polygons, one a fold, instead of blocks; ground in none belongs to the nearest. Their edges are followed to a
-        quarter of a window.
+        Polygons, one a fold, instead of blocks; ground in none belongs to the nearest. Their edges
+        are followed to a quarter of a window.
     autocorrelation : float
         Metres, see :func:`geomfaf.autocorrelation_range`.
 
@@ -177,24 +212,37 @@ def spatial_folds(
     """
     size = int(windows["size"].iloc[0])
     if count is not None and count < 2:
-        raise UsageError(f"folds = {count}: at least 2 are needed to test on ground that was not learned from.")
+        raise UsageError(
+            f"folds = {count}: at least 2 are needed to test on ground that was not learned from."
+        )
     if block is not None and block < 2 * size:
-        raise UsageError(f"block = {block} cells: at least two windows ({2 * size} cells) are needed.")
+        raise UsageError(
+            f"block = {block} cells: at least two windows ({2 * size} cells) are needed."
+        )
     if kind is not None and kind not in KINDS:
-        raise UsageError(f'folds of kind "{kind}" are unknown: use {", ".join(KINDS)}, or give zones.')
+        raise UsageError(
+            f'folds of kind "{kind}" are unknown: use {", ".join(KINDS)}, or give zones.'
+        )
     if zones is not None:
         return _require_usable(_zoned(zones, grid, size), windows, "the zones")
     if block is not None:
         sides = [block]
     else:
         known = np.isfinite(autocorrelation)
-        first = math.ceil(autocorrelation / grid.cell) if known else max(max(grid.shape) // 8, 4 * size)
+        first = (
+            math.ceil(autocorrelation / grid.cell) if known else max(max(grid.shape) // 8, 4 * size)
+        )
         sides = _halved(max(first, 2 * size), 2 * size)
     if kind == "checkerboard":
         table = np.indices([-(-length // sides[0]) for length in grid.shape]).sum(axis=0) % 2
         return _require_usable(Folds(grid, sides[0], table, size), windows, "the checkerboard")
     # As many folds as wanted first; fewer only where no size of blocks gives them.
-    tries = [(least, linkage, side) for least in (count or DEFAULT_COUNT, 2) for linkage in LINKS for side in sides]
+    tries = [
+        (least, linkage, side)
+        for least in (count or DEFAULT_COUNT, 2)
+        for linkage in LINKS
+        for side in sides
+    ]
     for least, linkage, side in tries:
         cut = Folds(grid, side, np.zeros((0, 0), int), size, linkage * size)
         folds = _deal(windows, valid, cut, count, kind, seed)
@@ -204,14 +252,16 @@ def spatial_folds(
             _say_choice(folds, autocorrelation, size)
             return folds
     raise DataError(
-        f"the deposits lie too close together: with blocks of {sides[-1]} cells ({sides[-1] * grid.cell:g} m) there "
-        "is no split in which every fold has deposits to test and deposits and barren ground to learn from. "
-        "Use smaller cells, a smaller window or block, or a larger study area."
+        f"the deposits lie too close together: with blocks of {sides[-1]} cells"
+        f" ({sides[-1] * grid.cell:g} m) there is no split in which every fold has deposits to test"
+        " and deposits and barren ground to learn from. Use smaller cells, a smaller window or"
+        " block, or a larger study area."
     )
 
 
 def deposit_clusters(rows: np.ndarray, cols: np.ndarray, linkage: float) -> np.ndarray:
-    """Return the cluster of each deposit by single linkage: cells within ``linkage`` of each other are in one.
+    """Return the cluster of each deposit by single linkage: cells within ``linkage`` of each other
+    are in one.
 
     >>> deposit_clusters(np.array([0, 0, 9, 0]), np.array([0, 3, 9, 6]), 3).tolist()
     [0, 0, 1, 0]
@@ -221,31 +271,38 @@ def deposit_clusters(rows: np.ndarray, cols: np.ndarray, linkage: float) -> np.n
 
 
 def prove_leak_free(windows: gpd.GeoDataFrame, folds: Folds) -> pd.DataFrame:
-    """Show, cell by cell, that no fold is tested on what trained it; return the figures of each fold.
+    """Show, cell by cell, that no fold is tested on what trained it; return the figures of each
+    fold.
 
-    It shares no code with the choice of the training windows: the cells that training windows read are drawn on the
-    map, and so are the cells that any window centred on the fold's ground could read.
+    It shares no code with the choice of the training windows: the cells that training windows read
+    are drawn on the map, and so are the cells that any window centred on the fold's ground could
+    read.
 
     Returns
     -------
     DataFrame
-        fold, train, train_ore, test, test_ore (numbers of windows), gap (cells between the fold's blocks and the
-        nearest training window, at least the margin).
+        fold, train, train_ore, test, test_ore (numbers of windows), gap (cells between the fold's
+        blocks and the nearest training window, at least the margin).
 
     Raises
     ------
     DataError
-        When a cell trains and tests, a training window lies within the margin, or one cluster lies in two folds.
+        When a cell trains and tests, a training window lies within the margin, or one cluster lies
+        in two folds.
     """
-    raster, rows = folds.raster(), []
+    raster = folds.raster()
+    rows = []
     if folds.linkage > 0:
         at = window_centres(windows[windows["label"] == 1], folds.grid)
         tested = pd.Series(raster[at]).groupby(deposit_clusters(*at, folds.linkage)).nunique()
         if (tested > 1).any():
-            raise DataError("the split leaks: a cluster of deposits lies in two folds. This is a bug.")
+            raise DataError(
+                "the split leaks: a cluster of deposits lies in two folds. This is a bug."
+            )
     size = int(windows["size"].max())
     for fold in range(folds.count):
-        train, test = folds.training(windows, fold), folds.testing(windows, fold)
+        train = folds.training(windows, fold)
+        test = folds.testing(windows, fold)
         learned, judged = (_cells_of(windows[part], folds.grid) for part in (train, test))
         # Chessboard distance: 1 for a neighbour, so that the free cells between are one fewer.
         away = distance_transform_cdt(raster != fold, metric="chessboard")
@@ -253,15 +310,18 @@ def prove_leak_free(windows: gpd.GeoDataFrame, folds: Folds) -> pd.DataFrame:
         reachable = away <= size // 2  # by a window centred on the fold's ground
         if (learned & (judged | reachable)).any():
             raise DataError(
-                f"the split leaks: training and test windows of fold {fold + 1} share cells. This is a bug."
+                f"the split leaks: training and test windows of fold {fold + 1} share cells. This"
+                " is a bug."
             )
         if gap < folds.margin:
             raise DataError(
-                f"the split leaks: fold {fold + 1} trains {gap} cells from its test ground, not {folds.margin}. "
-                "This is a bug."
+                f"the split leaks: fold {fold + 1} trains {gap} cells from its test ground, not"
+                f" {folds.margin}. This is a bug."
             )
         ore = windows["label"].to_numpy() == 1
-        rows.append((fold + 1, train.sum(), (train & ore).sum(), test.sum(), (test & ore).sum(), gap))
+        rows.append(
+            (fold + 1, train.sum(), (train & ore).sum(), test.sum(), (test & ore).sum(), gap)
+        )
     return pd.DataFrame(rows, columns=["fold", "train", "train_ore", "test", "test_ore", "gap"])
 
 
@@ -273,23 +333,36 @@ def read_folds(path: str | Path, grid: Grid) -> tuple[gpd.GeoDataFrame, Folds]:
     linkage = float(blocks["linkage"].iloc[0]) if "linkage" in blocks else 0.0
     folds = Folds(grid, int(blocks["block"].iloc[0]), table, int(blocks["margin"].iloc[0]), linkage)
     # Block by block: a grid of finer cells over the same ground has the same outer bounds.
-    same = windows.crs == grid.crs and table.shape == tuple(-(-length // folds.block) for length in grid.shape)
-    if not same or not np.allclose(blocks.bounds, folds.blocks().bounds, rtol=0, atol=grid.cell / 1e3):
-        raise DataError(f"{path} was cut from another grid than this stack: run `geomfaf windows` on it again.")
+    same = windows.crs == grid.crs and table.shape == tuple(
+        -(-length // folds.block) for length in grid.shape
+    )
+    if not same or not np.allclose(
+        blocks.bounds, folds.blocks().bounds, rtol=0, atol=grid.cell / 1e3
+    ):
+        raise DataError(
+            f"{path} was cut from another grid than this stack: run `geomfaf windows` on it again."
+        )
     return windows, folds
 
 
 def shared_cells(windows: gpd.GeoDataFrame, train: np.ndarray, test: np.ndarray) -> int:
-    """Return how many pairs of a training and a test window share a cell: 0 in a split that does not leak."""
+    """Return how many pairs of a training and a test window share a cell: 0 in a split that does
+    not leak.
+    """
     row, col, size = (windows[name].to_numpy() for name in ("row", "col", "size"))
-    near_rows = np.abs(row[train][:, None] - row[test]) < np.maximum(size[train][:, None], size[test])
-    near_cols = np.abs(col[train][:, None] - col[test]) < np.maximum(size[train][:, None], size[test])
+    near_rows = np.abs(row[train][:, None] - row[test]) < np.maximum(
+        size[train][:, None], size[test]
+    )
+    near_cols = np.abs(col[train][:, None] - col[test]) < np.maximum(
+        size[train][:, None], size[test]
+    )
     return int((near_rows & near_cols).sum())
 
 
 def random_split(labels: np.ndarray, *, test_share: float = 0.2, seed: int = 0) -> np.ndarray:
-    """Return a random, stratified test mask: the paper's split. **It leaks**: overlapping windows and the synthetic
-    neighbours of a window stand on both sides. For comparison with published figures only.
+    """Return a random, stratified test mask: the paper's split. **It leaks**: overlapping windows
+    and the synthetic neighbours of a window stand on both sides. For comparison with published
+    figures only.
     """
     rng = np.random.default_rng(seed)
     test = np.zeros(len(labels), bool)
@@ -313,9 +386,15 @@ def _components(first: np.ndarray, second: np.ndarray, count: int) -> np.ndarray
 
 
 def _deal(
-    windows: gpd.GeoDataFrame, valid: np.ndarray, cut: Folds, count: int | None, kind: str | None, seed: int
+    windows: gpd.GeoDataFrame,
+    valid: np.ndarray,
+    cut: Folds,
+    count: int | None,
+    kind: str | None,
+    seed: int,
 ) -> Folds | None:
-    """Deal the blocks, richest first, each to the fold with fewest deposits, then with least ground.
+    """Deal the blocks, richest first, each to the fold with fewest deposits, then with least
+    ground.
 
     Blocks that hold deposits of one cluster are dealt as one.
     """
@@ -333,11 +412,14 @@ def _deal(
     if count < 2 or (deposits.max() > FAIR * len(rows) / count and groups > count):
         return None
     at_row, at_col = np.nonzero(valid)
-    ground = np.bincount(unit[(at_row // cut.block) * shape[1] + at_col // cut.block], minlength=len(deposits))
+    ground = np.bincount(
+        unit[(at_row // cut.block) * shape[1] + at_col // cut.block], minlength=len(deposits)
+    )
     order = np.random.default_rng(seed).permutation(len(deposits))
     order = order[np.argsort(-deposits[order], kind="stable")]
     fold_of = np.zeros(len(deposits), int)
-    held, area = np.zeros(count, int), np.zeros(count, int)
+    held = np.zeros(count, int)
+    area = np.zeros(count, int)
     for number in order:
         fold = np.lexsort((area, held))[0] if deposits[number] else np.argmin(area)
         fold_of[number] = fold
@@ -350,14 +432,20 @@ def _zoned(zones: gpd.GeoDataFrame, grid: Grid, size: int) -> Folds:
     """Return folds that follow polygons, on blocks of a quarter window."""
     grid.require_crs(zones.crs, "zones of the folds")
     if len(zones) < 2:
-        raise UsageError("zones for folds must be at least two polygons: one to test on, one to learn from.")
+        raise UsageError(
+            "zones for folds must be at least two polygons: one to test on, one to learn from."
+        )
     block = max(1, size // 4)
     rows, cols = (np.arange(0, length, block) + (block - 1) / 2 for length in grid.shape)
     x, y = grid.xy(*np.meshgrid(rows, cols, indexing="ij"))
-    nearest = shapely.STRtree(zones.geometry.to_numpy()).query_nearest(shapely.points(x, y).ravel(), all_matches=False)
+    nearest = shapely.STRtree(zones.geometry.to_numpy()).query_nearest(
+        shapely.points(x, y).ravel(), all_matches=False
+    )
     seen, table = np.unique(nearest[1], return_inverse=True)
     if len(seen) < 2:
-        raise UsageError("all ground lies in one of the zones for folds: give zones that divide the study area.")
+        raise UsageError(
+            "all ground lies in one of the zones for folds: give zones that divide the study area."
+        )
     return Folds(grid, block, table.reshape(x.shape), size)
 
 
@@ -365,16 +453,19 @@ def _require_usable(folds: Folds, windows: gpd.GeoDataFrame, what: str) -> Folds
     for fold in range(folds.count):
         if not _usable(windows, folds, fold):
             raise DataError(
-                f"without fold {fold + 1} {what} leave no deposit, or no barren window, a window away to learn from: "
-                "use other zones, another block, or another kind of folds."
+                f"without fold {fold + 1} {what} leave no deposit, or no barren window, a window"
+                " away to learn from: use other zones, another block, or another kind of folds."
             )
     return folds
 
 
 def _usable(windows: gpd.GeoDataFrame, folds: Folds, fold: int) -> bool:
-    labels, train = windows["label"].to_numpy(), folds.training(windows, fold)
+    labels = windows["label"].to_numpy()
+    train = folds.training(windows, fold)
     # Without any barren window in the table, they are drawn later on the ground that is left.
-    return bool((labels[train] == 1).any() and ((labels[train] == 0).sum() >= 2 or (labels == 1).all()))
+    return bool(
+        (labels[train] == 1).any() and ((labels[train] == 0).sum() >= 2 or (labels == 1).all())
+    )
 
 
 def _cells_of(windows: gpd.GeoDataFrame, grid: Grid) -> np.ndarray:
@@ -387,12 +478,16 @@ def _cells_of(windows: gpd.GeoDataFrame, grid: Grid) -> np.ndarray:
 
 def _say_choice(folds: Folds, autocorrelation: float, size: int) -> None:
     metres = folds.grid.cell
-    known = f"the bands' variogram range is {autocorrelation:,.0f} m; " if np.isfinite(autocorrelation) else ""
+    known = (
+        f"the bands' variogram range is {autocorrelation:,.0f} m; "
+        if np.isfinite(autocorrelation)
+        else ""
+    )
     smaller = np.isfinite(autocorrelation) and folds.block * metres < autocorrelation
     note = ": shorter than the range" if smaller else ""
     say(f"{known}{folds.count} folds of blocks of {folds.block * metres:,.0f} m{note}")
     if folds.linkage < size:
         say(
-            f"the deposits lie so close that only those within {folds.linkage * metres:,.0f} m of each other "
-            "stay in one fold"
+            f"the deposits lie so close that only those within {folds.linkage * metres:,.0f} m of"
+            " each other stay in one fold"
         )

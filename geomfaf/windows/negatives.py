@@ -1,7 +1,7 @@
 """Barren windows: drawn anew for every fold, from its training ground alone, by a rule with a name.
 
-No place is known to be barren. Which unlabelled ground stands for it is a choice that moves the figures (Zuo and Wang
-2020), so the rule is named, and the evaluation repeats it over several draws.
+No place is known to be barren. Which unlabelled ground stands for it is a choice that moves the
+figures (Zuo and Wang 2020), so the rule is named, and the evaluation repeats it over several draws.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ from .windows import NEGATIVES, window_centres, window_frame
 RULES = ("distance", "random", "environment", "unlabelled", "geology")
 
 POOL = 50
-"""Places looked at for each barren window wanted, where a rule needs to know the ground's values."""
+"""Places looked at for each barren window wanted, where a rule needs to know the
+ground's values.
+"""
 
 
 def draw_windows(
@@ -40,20 +42,22 @@ def draw_windows(
 ) -> gpd.GeoDataFrame:
     """Add barren windows to the deposits' windows: for each fold some to train and some to test.
 
-    A fold's training windows are drawn with its training deposits and training ground only. Drawn once for all
-    folds, their distance from every deposit would outline the deposits of the test ground.
+    A fold's training windows are drawn with its training deposits and training ground only. Drawn
+    once for all folds, their distance from every deposit would outline the deposits of the test
+    ground.
 
     Parameters
     ----------
     windows : GeoDataFrame
         Windows of one size; those with label 1 are taken, see :func:`geomfaf.centred_windows`.
     rule : {"distance", "random", "environment", "unlabelled", "geology"}
-        ``"distance"``: at random at least ``min_distance`` from the training deposits. ``"random"``: anywhere.
-        ``"environment"``: as ``"distance"``, and among the half of the ground whose bands are least like those at the
-        nearest training deposit. ``"unlabelled"``: as ``"random"``, with a chance that falls with the probability of
-        being an unknown deposit (positive-unlabelled weights of Elkan and Noto 2008, doi 10.1145/1401890.1401920).
-        ``"geology"``: as ``"distance"``, in the same classes of the class band, and in the same shares, as the
-        training deposits.
+        ``"distance"``: at random at least ``min_distance`` from the training deposits.
+        ``"random"``: anywhere. ``"environment"``: as ``"distance"``, and among the half of the
+        ground whose bands are least like those at the nearest training deposit. ``"unlabelled"``:
+        as ``"random"``, with a chance that falls with the probability of being an unknown deposit
+        (positive-unlabelled weights of Elkan and Noto 2008, doi 10.1145/1401890.1401920).
+        ``"geology"``: as ``"distance"``, in the same classes of the class band, and in the same
+        shares, as the training deposits.
     negatives : float
         Barren windows for each deposit window, in training and in test.
     min_distance : int, optional
@@ -66,20 +70,23 @@ def draw_windows(
     Returns
     -------
     GeoDataFrame
-        As ``windows``, deposits first, with ``trains``: 0 = every fold that its place allows, a number = that fold
-        alone (from 1), -1 = none. Barren test windows are always at random ``min_distance`` from deposits, so that
-        the rules can be compared.
+        As ``windows``, deposits first, with ``trains``: 0 = every fold that its place allows, a
+        number = that fold alone (from 1), -1 = none. Barren test windows are always at random
+        ``min_distance`` from deposits, so that the rules can be compared.
     """
     if rule not in RULES:
         raise UsageError(f'negatives by the rule "{rule}" are unknown: use {", ".join(RULES)}.')
     require_negatives(negatives)
-    grid, valid = folds.grid, valid_cells(stack)
+    grid = folds.grid
+    valid = valid_cells(stack)
     ore = windows[windows["label"] == 1]
     rows, cols = window_centres(ore, grid)
     size = int(windows["size"].iloc[0])
     reach = size if min_distance is None else min_distance
     chance = np.random.default_rng(seed).random(grid.shape)
-    raster, drawn, trains = folds.raster(), [], []
+    raster = folds.raster()
+    drawn = []
+    trains = []
     for fold in range(folds.count):
         known = folds.training(ore, fold)
         away = distance_transform_cdt(raster != fold, metric="chessboard")
@@ -87,12 +94,15 @@ def draw_windows(
         ground = valid & (away > folds.margin + size // 2)
         at = rows[known], cols[known]
         own = stack.sel(band=list(bands[fold])) if bands is not None else stack
-        weights = _weights(rule, own, ground, at, reach, round(POOL * negatives * known.sum()), chance)
+        weights = _weights(
+            rule, own, ground, at, reach, round(POOL * negatives * known.sum()), chance
+        )
         chosen = _draw(weights, chance, round(negatives * known.sum()))
         if len(chosen) < 2:
             raise DataError(
-                f'fold {fold + 1} has no barren ground to learn from by the rule "{rule}", {reach} cells '
-                f"({reach * grid.cell:g} m) from deposits: lower min_distance or use another rule or smaller cells."
+                f'fold {fold + 1} has no barren ground to learn from by the rule "{rule}", {reach}'
+                f" cells ({reach * grid.cell:g} m) from deposits: lower min_distance or use another"
+                " rule or smaller cells."
             )
         drawn.append(chosen)
         trains.append(np.full(len(chosen), fold + 1))
@@ -110,7 +120,13 @@ def draw_windows(
 
 
 def _weights(
-    rule: str, stack: xr.DataArray, ground: np.ndarray, ore: tuple, reach: int, pool: int, chance: np.ndarray
+    rule: str,
+    stack: xr.DataArray,
+    ground: np.ndarray,
+    ore: tuple,
+    reach: int,
+    pool: int,
+    chance: np.ndarray,
 ) -> np.ndarray:
     """Return the relative chance of every cell to be drawn, (y, x); 0 where it may not be."""
     free = ground.copy()
@@ -143,10 +159,12 @@ def _far(shape: tuple[int, ...], ore: tuple, reach: int) -> np.ndarray:
 
 
 def _draw(weights: np.ndarray, chance: np.ndarray, count: int) -> np.ndarray:
-    """Return flat numbers of ``count`` cells drawn by weight without replacement, the ones of highest key.
+    """Return flat numbers of ``count`` cells drawn by weight without replacement, the ones of
+    highest key.
 
-    The keys are ``chance ** (1 / weight)`` (Efraimidis and Spirakis 2006, doi 10.1016/j.ipl.2005.11.003): whether a
-    cell is drawn does not depend on the order or number of the others.
+    The keys are ``chance ** (1 / weight)`` (Efraimidis and Spirakis 2006, doi
+    10.1016/j.ipl.2005.11.003): whether a cell is drawn does not depend on the order or number of
+    the others.
     """
     cells = np.flatnonzero(weights > 0)
     keys = np.log(np.maximum(chance.flat[cells], 1e-300)) / weights.flat[cells]
@@ -154,10 +172,13 @@ def _draw(weights: np.ndarray, chance: np.ndarray, count: int) -> np.ndarray:
 
 
 def _standardised(stack: xr.DataArray, pool: tuple, ore: tuple) -> tuple[np.ndarray, np.ndarray]:
-    """Return the bands at the pool and at the deposits in units of the pool's spread; gaps are the pool's median."""
+    """Return the bands at the pool and at the deposits in units of the pool's spread; gaps are the
+    pool's median.
+    """
     here, there = (window_features(stack, *at).values.astype(float) for at in (pool, ore))
     seen = np.isfinite(here).any(axis=0) & np.isfinite(here).any(axis=0)
-    here, there = here[:, seen], there[:, seen]
+    here = here[:, seen]
+    there = there[:, seen]
     centre = np.nanmedian(here, axis=0)
     here, there = (np.where(np.isfinite(part), part, centre) for part in (here, there))
     spread = here.std(axis=0)
@@ -168,26 +189,33 @@ def _standardised(stack: xr.DataArray, pool: tuple, ore: tuple) -> tuple[np.ndar
 def _barren_chance(pool: np.ndarray, ore: np.ndarray) -> np.ndarray:
     """Return how likely each unlabelled place is barren, by the weights of Elkan and Noto (2008).
 
-    With g = P(labelled | bands) and c = the mean of g over deposits, an unlabelled place is ore with the probability
-    (1 - c) / c * g / (1 - g).
+    With g = P(labelled | bands) and c = the mean of g over deposits, an unlabelled place is ore
+    with the probability (1 - c) / c * g / (1 - g).
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import cross_val_predict
 
-    x, labels = np.concatenate([pool, ore]), np.r_[np.zeros(len(pool)), np.ones(len(ore))]
+    x = np.concatenate([pool, ore])
+    labels = np.r_[np.zeros(len(pool)), np.ones(len(ore))]
     model = LogisticRegression(max_iter=1000)
     if len(ore) < 3:
         return np.ones(len(pool))
     g = cross_val_predict(model, x, labels, cv=3, method="predict_proba")[:, 1]
-    c, g = float(g[labels == 1].mean()), np.clip(g[labels == 0], 0, 1 - 1e-9)
+    c = float(g[labels == 1].mean())
+    g = np.clip(g[labels == 0], 0, 1 - 1e-9)
     return np.clip(1 - (1 - c) / max(c, 1e-9) * g / (1 - g), 1e-3, 1.0)
 
 
 def _class_weights(stack: xr.DataArray, pool: tuple, ore: tuple) -> np.ndarray:
-    """Return for each place of the pool the deposits' share of its class over the pool's share of it."""
+    """Return for each place of the pool the deposits' share of its class over the pool's share of
+    it.
+    """
     found = [band for band in bands_of(stack) if band.kind == "class"]
     if not found:
-        raise UsageError('negatives by the rule "geology" need a class band, and the stack has none: use "distance".')
+        raise UsageError(
+            'negatives by the rule "geology" need a class band, and the stack has none: use'
+            ' "distance".'
+        )
     classes = stack.sel(band=found[0].name).values
     here, there = (np.nan_to_num(classes[at]).astype(int) for at in (pool, ore))
     length = max(here.max(), there.max()) + 1
@@ -196,9 +224,18 @@ def _class_weights(stack: xr.DataArray, pool: tuple, ore: tuple) -> np.ndarray:
 
 
 def require_negatives(negatives: object) -> None:
-    """Raise :class:`UsageError` unless there is a positive number of barren windows for each deposit."""
-    if isinstance(negatives, bool) or not isinstance(negatives, (int, float)) or not 0 < negatives < np.inf:
-        raise UsageError(f"negatives = {negatives!r} must be above 0: barren windows for each deposit, such as 4.")
+    """Raise :class:`UsageError` unless there is a positive number of barren windows for each
+    deposit.
+    """
+    if (
+        isinstance(negatives, bool)
+        or not isinstance(negatives, (int, float))
+        or not 0 < negatives < np.inf
+    ):
+        raise UsageError(
+            f"negatives = {negatives!r} must be above 0: barren windows for each deposit, such"
+            " as 4."
+        )
 
 
 DRAWS = 5

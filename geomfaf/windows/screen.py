@@ -30,7 +30,8 @@ def rank_auc(scores: np.ndarray, positive: np.ndarray) -> float:
     0.5
     """
     positive = np.asarray(positive, bool)
-    n1, n0 = int(positive.sum()), int((~positive).sum())
+    n1 = int(positive.sum())
+    n0 = int((~positive).sum())
     if not n1 or not n0:
         return float("nan")
     ranks = rankdata(np.asarray(scores, float))
@@ -38,7 +39,8 @@ def rank_auc(scores: np.ndarray, positive: np.ndarray) -> float:
 
 
 def auc_standard_error(auc: float, n1: int, n0: int) -> float:
-    r"""Return the standard error of an AUC (Hanley and McNeil 1982, doi 10.1148/radiology.143.1.7063747).
+    r"""Return the standard error of an AUC (Hanley and McNeil 1982, doi
+    10.1148/radiology.143.1.7063747).
 
     .. math:: SE^2 = \frac{A(1-A) + (n_1-1)(Q_1-A^2) + (n_0-1)(Q_2-A^2)}{n_1 n_0},
               \quad Q_1 = \frac{A}{2-A}, \quad Q_2 = \frac{2A^2}{1+A}
@@ -50,7 +52,8 @@ def auc_standard_error(auc: float, n1: int, n0: int) -> float:
     n1, n0 : int
         Number of "ore" and "no ore" values.
     """
-    q1, q2 = auc / (2 - auc), 2 * auc**2 / (1 + auc)
+    q1 = auc / (2 - auc)
+    q2 = 2 * auc**2 / (1 + auc)
     variance = auc * (1 - auc) + (n1 - 1) * (q1 - auc**2) + (n0 - 1) * (q2 - auc**2)
     return float(np.sqrt(max(variance, 0.0) / (n1 * n0)))
 
@@ -94,15 +97,18 @@ def screen_elements(
     Returns
     -------
     DataFrame
-        One row an element, best first: element, auc, auc_low, auc_high (95 %), zauc, p (two-sided), n_ore,
-        n_barren, kept; ``attrs["radius"]`` holds the radius.
+        One row an element, best first: element, auc, auc_low, auc_high (95 %), zauc, p (two-sided),
+        n_ore, n_barren, kept; ``attrs["radius"]`` holds the radius.
     """
     if method not in ("rank", "svm"):
         raise UsageError(f'screening method "{method}" is unknown: use "rank" or "svm".')
     if not len(deposits):
         raise DataError("screening needs deposits: none lie inside the study area.")
     if samples.crs is None or samples.crs != deposits.crs:
-        raise DataError(f"samples (CRS {samples.crs}) and deposits (CRS {deposits.crs}) need one CRS: reproject them.")
+        raise DataError(
+            f"samples (CRS {samples.crs}) and deposits (CRS {deposits.crs}) need one CRS: reproject"
+            " them."
+        )
     require_metres(samples.crs)
     radius = default_radius(samples) if radius is None else radius
     ore = near_deposits(samples, deposits, radius)
@@ -110,23 +116,41 @@ def screen_elements(
     for element in select_elements(samples, list(elements)):
         values = samples[element].to_numpy(float)
         known = np.isfinite(values)
-        n1, n0 = int((known & ore).sum()), int((known & ~ore).sum())
+        n1 = int((known & ore).sum())
+        n0 = int((known & ~ore).sum())
         if min(n1, n0) < MIN_GROUP:
             rows.append((element, *[np.nan] * 5, n1, n0, False))
             continue
         scores = values[known] if method == "rank" else _svm_scores(values[known], ore[known], seed)
         auc = rank_auc(scores, ore[known])
-        z, half = zauc(auc, n1, n0), norm.ppf(0.975) * auc_standard_error(auc, n1, n0)
+        z = zauc(auc, n1, n0)
+        half = norm.ppf(0.975) * auc_standard_error(auc, n1, n0)
         p = float(2 * norm.sf(abs(z)))
-        rows.append((element, auc, max(auc - half, 0.0), min(auc + half, 1.0), z, p, n1, n0, bool(z > critical)))
+        rows.append(
+            (
+                element,
+                auc,
+                max(auc - half, 0.0),
+                min(auc + half, 1.0),
+                z,
+                p,
+                n1,
+                n0,
+                bool(z > critical),
+            )
+        )
     columns = ["element", "auc", "auc_low", "auc_high", "zauc", "p", "n_ore", "n_barren", "kept"]
     table = pd.DataFrame(rows, columns=columns)
-    table = table.sort_values("zauc", ascending=False, kind="stable", na_position="last").reset_index(drop=True)
+    table = table.sort_values(
+        "zauc", ascending=False, kind="stable", na_position="last"
+    ).reset_index(drop=True)
     table.attrs["radius"] = radius
     return table
 
 
-def near_deposits(samples: gpd.GeoDataFrame, deposits: gpd.GeoDataFrame, radius: float) -> np.ndarray:
+def near_deposits(
+    samples: gpd.GeoDataFrame, deposits: gpd.GeoDataFrame, radius: float
+) -> np.ndarray:
     """Return which samples lie within ``radius`` metres of a deposit, (samples,) bool."""
     if not (np.isfinite(radius) and radius > 0):
         raise UsageError(f"radius {radius} must be a positive number of metres.")
@@ -137,8 +161,8 @@ def near_deposits(samples: gpd.GeoDataFrame, deposits: gpd.GeoDataFrame, radius:
 def default_radius(samples: gpd.GeoDataFrame) -> float:
     """Return the mean sample spacing in metres: the root of the hull's area a sample.
 
-    A circle of that radius holds about three samples, so that most deposits get some "ore" samples and none
-    of them far away.
+    A circle of that radius holds about three samples, so that most deposits get some "ore" samples
+    and none of them far away.
     """
     area = samples.geometry.union_all().convex_hull.area
     spacing = float(np.sqrt(area / len(samples)))
@@ -153,7 +177,11 @@ def _svm_scores(values: np.ndarray, ore: np.ndarray, seed: int) -> np.ndarray:
     from sklearn.svm import SVC
 
     # Log-ratios, which may be negative, are logarithms already.
-    logs = values if (values < 0).any() else np.log10(np.maximum(values, np.min(values[values > 0], initial=1.0)))
+    logs = (
+        values
+        if (values < 0).any()
+        else np.log10(np.maximum(values, np.min(values[values > 0], initial=1.0)))
+    )
     model = make_pipeline(StandardScaler(), SVC(class_weight="balanced"))
     folds = StratifiedKFold(5, shuffle=True, random_state=seed)
     return cross_val_predict(model, logs[:, None], ore, cv=folds, method="decision_function")

@@ -1,4 +1,6 @@
-"""How far the evidence resembles itself: the range of the bands' variograms, which sets the size of the folds."""
+"""How far the evidence resembles itself: the range of the bands' variograms, which sets the size of
+the folds.
+"""
 
 from __future__ import annotations
 
@@ -16,19 +18,23 @@ LAGS = 20
 """Classes of distance between a pair's two places."""
 
 REACH = 0.5
-"""Longest lag, as a share of the shorter side of the ground: beyond it pairs come from the edges alone."""
+"""Longest lag, as a share of the shorter side of the ground: beyond it pairs come from the edges
+alone.
+"""
 
 
 NOISE = 0.1
-"""A variogram that rises by less than this share of its sill is that of noise: its range means nothing."""
+"""A variogram that rises by less than this share of its sill is that of noise: its range means
+nothing.
+"""
 
 
 def variogram_range(xy: np.ndarray, values: np.ndarray, *, reach: float | None = None) -> float:
     """Return the distance at which values at two places stop resembling each other.
 
-    The values become normal scores first (one freak assay must not set the sill), then half their mean squared
-    difference by classes of distance is fitted with a spherical model (Matheron 1963, doi
-    10.2113/gsecongeo.58.8.1246), each class weighted by the root of its number of pairs.
+    The values become normal scores first (one freak assay must not set the sill), then half their
+    mean squared difference by classes of distance is fitted with a spherical model (Matheron 1963,
+    doi 10.2113/gsecongeo.58.8.1246), each class weighted by the root of its number of pairs.
 
     Parameters
     ----------
@@ -42,11 +48,12 @@ def variogram_range(xy: np.ndarray, values: np.ndarray, *, reach: float | None =
     Returns
     -------
     float
-        Metres; ``reach`` when the values still drift apart there, the shortest lag when they are noise, NaN with
-        fewer than 30 values or a constant.
+        Metres; ``reach`` when the values still drift apart there, the shortest lag when they are
+        noise, NaN with fewer than 30 values or a constant.
     """
     known = np.isfinite(values)
-    xy, values = xy[known], values[known]
+    xy = xy[known]
+    values = values[known]
     if len(values) < 30 or values.min() == values.max():
         return float("nan")
     reach = REACH * float(np.ptp(xy, axis=0).min()) if reach is None else reach
@@ -56,7 +63,11 @@ def variogram_range(xy: np.ndarray, values: np.ndarray, *, reach: float | None =
     lags, gamma, pairs = empirical_variogram(xy, scores, reach)
     sill = float(scores.var())
     best = None
-    for start in (0.1, 0.3, 0.7):  # the spherical model has flat stretches: one start alone may stay on one
+    for start in (
+        0.1,
+        0.3,
+        0.7,
+    ):  # the spherical model has flat stretches: one start alone may stay on one
         try:
             found, _ = curve_fit(
                 spherical,
@@ -77,8 +88,11 @@ def variogram_range(xy: np.ndarray, values: np.ndarray, *, reach: float | None =
     return float(found_range if rise > NOISE * (nugget + rise) else lags[0])
 
 
-def empirical_variogram(xy: np.ndarray, values: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return mean distance, half the mean squared difference and number of pairs of each class of distance.
+def empirical_variogram(
+    xy: np.ndarray, values: np.ndarray, reach: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return mean distance, half the mean squared difference and number of pairs of each class of
+    distance.
 
     >>> lags, gamma, pairs = empirical_variogram(np.array([[0, 0], [1, 0], [2, 0.0]]), np.array([1, 2, 4.0]), 2.0)
     >>> lags.tolist(), gamma.tolist(), pairs.tolist()
@@ -87,7 +101,9 @@ def empirical_variogram(xy: np.ndarray, values: np.ndarray, reach: float) -> tup
     first, second = np.triu_indices(len(xy), 1)
     distance = np.hypot(*(xy[first] - xy[second]).T)
     near = (distance <= reach) & (distance > 0)
-    distance, first, second = distance[near], first[near], second[near]
+    distance = distance[near]
+    first = first[near]
+    second = second[near]
     number = np.minimum((distance / reach * LAGS).astype(int), LAGS - 1)
     pairs = np.bincount(number, minlength=LAGS)
     squares = np.bincount(number, weights=(values[first] - values[second]) ** 2, minlength=LAGS)
@@ -97,7 +113,8 @@ def empirical_variogram(xy: np.ndarray, values: np.ndarray, reach: float) -> tup
 
 
 def spherical(lag: np.ndarray, nugget: float, sill: float, reach: float) -> np.ndarray:
-    """Return the spherical variogram: rises as 1.5 h/a - 0.5 (h/a)^3 up to the range a, level beyond.
+    """Return the spherical variogram: rises as 1.5 h/a - 0.5 (h/a)^3 up to the range a, level
+    beyond.
 
     >>> spherical(np.array([0.0, 1.0, 2.0, 5.0]), 0.1, 1.0, 2.0).round(4).tolist()
     [0.1, 0.7875, 1.1, 1.1]
@@ -107,11 +124,14 @@ def spherical(lag: np.ndarray, nugget: float, sill: float, reach: float) -> np.n
 
 
 def band_ranges(stack: xr.DataArray, *, seed: int = 0) -> dict[str, float]:
-    """Return the variogram range of every band that is no class band, in metres, from places drawn at random."""
+    """Return the variogram range of every band that is no class band, in metres, from places drawn
+    at random.
+    """
     grid = grid_of(stack)
     rows, cols = np.nonzero(np.isfinite(stack.values).any(axis=0))
     drawn = np.random.default_rng(seed).permutation(len(rows))[:POINTS]
-    rows, cols = rows[drawn], cols[drawn]
+    rows = rows[drawn]
+    cols = cols[drawn]
     xy = np.column_stack(grid.xy(rows, cols))
     return {
         band.name: variogram_range(xy, layer[rows, cols].astype(float))
@@ -123,7 +143,8 @@ def band_ranges(stack: xr.DataArray, *, seed: int = 0) -> dict[str, float]:
 def autocorrelation_range(stack: xr.DataArray, *, seed: int = 0) -> float:
     """Return the median of the bands' variogram ranges in metres, NaN when no band has one.
 
-    The median: a distance band rises all over the map and has no range, and one such band must not decide.
+    The median: a distance band rises all over the map and has no range, and one such band must not
+    decide.
     """
     ranges = [value for value in band_ranges(stack, seed=seed).values() if np.isfinite(value)]
     return float(np.median(ranges)) if ranges else float("nan")

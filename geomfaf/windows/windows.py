@@ -1,4 +1,6 @@
-"""Windows: square pieces of the stack that a model reads, tiled over the map or centred on places."""
+"""Windows: square pieces of the stack that a model reads, tiled over the map or centred
+on places.
+"""
 
 from __future__ import annotations
 
@@ -35,18 +37,20 @@ def tiled_windows(
     size : int
         Cells along a side.
     strides : sequence of int, optional
-        Cells from window to window; one pass over the map for each ("asynchronous" strides); the size, hence
-        windows that do not overlap, when omitted. Every cell is covered: the last windows of a row or column
-        overhang the grid and what lies beyond reads as nodata.
+        Cells from window to window; one pass over the map for each ("asynchronous" strides); the
+        size, hence windows that do not overlap, when omitted. Every cell is covered: the last
+        windows of a row or column overhang the grid and what lies beyond reads as nodata.
     deposits : GeoDataFrame, optional
         A window that holds one or more gets label 1.
     valid : ndarray, optional
-        (y, x) bool, the cells that count; windows without any are left out (numbers are given before).
+        (y, x) bool, the cells that count; windows without any are left out (numbers are given
+        before).
 
     Returns
     -------
     GeoDataFrame
-        number, row, col, size, label, deposits, valid_share; the geometry is the window's part of the grid.
+        number, row, col, size, label, deposits, valid_share; the geometry is the window's part of
+        the grid.
 
     Examples
     --------
@@ -57,7 +61,9 @@ def tiled_windows(
     corners: set[tuple[int, int]] = set()
     for stride in strides or [size]:
         if not 1 <= stride <= size:
-            raise UsageError(f"a stride of {stride} must be 1 to the window size {size}: no cell may be lost.")
+            raise UsageError(
+                f"a stride of {stride} must be 1 to the window size {size}: no cell may be lost."
+            )
         rows, cols = (_starts(length, size, stride) for length in grid.shape)
         corners |= {(row, col) for row in rows for col in cols}
     ordered = np.array(sorted(corners))
@@ -84,8 +90,9 @@ def centred_windows(
 ) -> gpd.GeoDataFrame:
     """Put one window on each deposit and random barren ones elsewhere.
 
-    The barren ones keep away from *all* deposits. Where folds are to be judged, take ``negatives=0`` here and
-    :func:`geomfaf.draw_windows`, which draws them for each fold without the deposits that test it.
+    The barren ones keep away from *all* deposits. Where folds are to be judged, take
+    ``negatives=0`` here and :func:`geomfaf.draw_windows`, which draws them for each fold without
+    the deposits that test it.
 
     Parameters
     ----------
@@ -99,8 +106,9 @@ def centred_windows(
     Returns
     -------
     GeoDataFrame
-        As :func:`tiled_windows`; deposit windows first. Deposits of one cell share a window. One on ground that is
-        not valid gets none: what a window on it learned would be that there is no data.
+        As :func:`tiled_windows`; deposit windows first. Deposits of one cell share a window. One on
+        ground that is not valid gets none: what a window on it learned would be that there is no
+        data.
     """
     _require_size(size, grid)
     rows, cols = deposit_cells(deposits, grid)
@@ -108,9 +116,14 @@ def centred_windows(
     occupied[rows, cols] = True
     known = valid[rows, cols]
     if not known.any():
-        raise DataError("no deposit lies on the grid where it is valid: there is nothing to centre a window on.")
+        raise DataError(
+            "no deposit lies on the grid where it is valid: there is nothing to centre a window on."
+        )
     if not known.all():
-        say(f"{int((~known).sum())} of {len(known)} deposits lie on ground without data and get no window")
+        say(
+            f"{int((~known).sum())} of {len(known)} deposits lie on ground without data and get no"
+            " window"
+        )
     cells, count = np.unique((rows * grid.width + cols)[known], return_counts=True)
     if negatives == 0:
         at_row, at_col = np.divmod(cells, grid.width)
@@ -136,22 +149,29 @@ def deposit_cells(deposits: gpd.GeoDataFrame, grid: Grid) -> tuple[np.ndarray, n
 
 
 def window_centres(windows: gpd.GeoDataFrame, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
-    """Return row and column of the centre cells, moved onto the grid where a window overhangs it."""
+    """Return row and column of the centre cells, moved onto the grid where a window
+    overhangs it.
+    """
     half = windows["size"].to_numpy() // 2
-    rows, cols = windows["row"].to_numpy() + half, windows["col"].to_numpy() + half
+    rows = windows["row"].to_numpy() + half
+    cols = windows["col"].to_numpy() + half
     return np.clip(rows, 0, grid.height - 1), np.clip(cols, 0, grid.width - 1)
 
 
-def read_windows(array: np.ndarray, rows: np.ndarray, cols: np.ndarray, size: int, fill: float = np.nan) -> np.ndarray:
+def read_windows(
+    array: np.ndarray, rows: np.ndarray, cols: np.ndarray, size: int, fill: float = np.nan
+) -> np.ndarray:
     """Return the windows of a (channel, y, x) array as (windows, channel, size, size).
 
-    ``rows`` and ``cols`` are the top-left cells and may lie off the array; what overhangs is ``fill``.
+    ``rows`` and ``cols`` are the top-left cells and may lie off the array; what overhangs is
+    ``fill``.
     """
     at_row = np.asarray(rows)[:, None] + np.arange(size)
     at_col = np.asarray(cols)[:, None] + np.arange(size)
     in_row = (at_row >= 0) & (at_row < array.shape[1])
     in_col = (at_col >= 0) & (at_col < array.shape[2])
-    at_row, at_col = np.clip(at_row, 0, array.shape[1] - 1), np.clip(at_col, 0, array.shape[2] - 1)
+    at_row = np.clip(at_row, 0, array.shape[1] - 1)
+    at_col = np.clip(at_col, 0, array.shape[2] - 1)
     taken = array[:, at_row[:, :, None], at_col[:, None, :]]
     outside = ~(in_row[:, :, None] & in_col[:, None, :])
     if outside.any():
@@ -173,13 +193,25 @@ def _require_size(size: int, grid: Grid) -> None:
 
 
 def window_frame(
-    grid: Grid, rows: np.ndarray, cols: np.ndarray, size: int, valid: np.ndarray | None, count: np.ndarray
+    grid: Grid,
+    rows: np.ndarray,
+    cols: np.ndarray,
+    size: int,
+    valid: np.ndarray | None,
+    count: np.ndarray,
 ) -> gpd.GeoDataFrame:
-    """Return the table of windows with these top-left cells and numbers of deposits, see :func:`tiled_windows`."""
-    top, left = np.clip(rows, 0, None), np.clip(cols, 0, None)
-    bottom, right = np.minimum(rows + size, grid.height), np.minimum(cols + size, grid.width)
+    """Return the table of windows with these top-left cells and numbers of deposits, see
+    :func:`tiled_windows`.
+    """
+    top = np.clip(rows, 0, None)
+    left = np.clip(cols, 0, None)
+    bottom = np.minimum(rows + size, grid.height)
+    right = np.minimum(cols + size, grid.width)
     edges = np.array(
-        [grid.window_bounds(r, c, b - r, e - c) for r, c, b, e in zip(top, left, bottom, right, strict=True)]
+        [
+            grid.window_bounds(r, c, b - r, e - c)
+            for r, c, b, e in zip(top, left, bottom, right, strict=True)
+        ]
     )
     valid = np.ones(grid.shape, bool) if valid is None else valid
     total = np.zeros((grid.height + 1, grid.width + 1), np.int64)

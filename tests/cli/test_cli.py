@@ -31,9 +31,15 @@ def example_of(name):
 
 
 def coarse(toml):
-    """Cells of 100 m, a short training and few draws make the demo quick; everything else stays as `init` wrote it."""
-    text = re.sub(r"# cell = \d+", "cell = 100", toml.read_text()).replace("# epochs = 12 ", "epochs = 3  # ")
-    toml.write_text(text.replace("[evaluate]\n", "[evaluate]\ndraws = 2\nnetwork_draws = 1\nshifts = 19\n"))
+    """Cells of 100 m, a short training and few draws make the demo quick; everything else stays as
+    `init` wrote it.
+    """
+    text = re.sub(r"# cell = \d+", "cell = 100", toml.read_text()).replace(
+        "# epochs = 12 ", "epochs = 3  # "
+    )
+    toml.write_text(
+        text.replace("[evaluate]\n", "[evaluate]\ndraws = 2\nnetwork_draws = 1\nshifts = 19\n")
+    )
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +52,19 @@ def demo(tmp_path_factory):
 
 def test_the_examples_of_all_help_texts_run_on_the_demo_data(demo, monkeypatch):
     monkeypatch.chdir(demo)
-    order = ["init", "run", "check", "screen", "grid", "rasterize", "stack", "weights", "windows", "pretrain", "train"]
+    order = [
+        "init",
+        "run",
+        "check",
+        "screen",
+        "grid",
+        "rasterize",
+        "stack",
+        "weights",
+        "windows",
+        "pretrain",
+        "train",
+    ]
     for name in [*order, "predict", "evaluate", "targets"]:
         words = example_of(name)
         assert words[0] == name
@@ -103,8 +121,22 @@ def test_a_csv_in_kilometres_is_gridded(tmp_path):
     table = pd.DataFrame({"X": [421.05, 421.45], "Y": [2416.05, 2416.25], "Au": [1.0, 5.0]})
     table.to_csv(tmp_path / "s.csv", index=False)
     out = tmp_path / "au.tif"
-    words = ["grid", tmp_path / "s.csv", out, "--x", "X", "--y", "Y", "--crs", "EPSG:32649", "--xy-unit", "km"]
-    result = call(*words, "--cell", 100, "--bounds", "421000,2416000,421500,2416300", "--elements", "au")
+    words = [
+        "grid",
+        tmp_path / "s.csv",
+        out,
+        "--x",
+        "X",
+        "--y",
+        "Y",
+        "--crs",
+        "EPSG:32649",
+        "--xy-unit",
+        "km",
+    ]
+    result = call(
+        *words, "--cell", 100, "--bounds", "421000,2416000,421500,2416300", "--elements", "au"
+    )
     assert result.exit_code == 0, result.output
     with rasterio.open(out) as grid:
         values = grid.read(1)
@@ -122,8 +154,12 @@ def write_survey(path, deposits=8, crs=32650, **columns):
     rng = np.random.default_rng(0)
     xy = rng.uniform(0, 10_000, (60, 2)) + np.array([400_000, 2_400_000])
     columns = columns or {"Au_ppb": rng.lognormal(size=60), "Cu_ppm": rng.lognormal(size=60)}
-    gpd.GeoDataFrame(columns, geometry=gpd.points_from_xy(*xy.T), crs=crs).to_file(path, layer="samples")
-    points = [Point(*p) for p in rng.uniform(1000, 9000, (deposits, 2)) + np.array([400_000, 2_400_000])]
+    gpd.GeoDataFrame(columns, geometry=gpd.points_from_xy(*xy.T), crs=crs).to_file(
+        path, layer="samples"
+    )
+    points = [
+        Point(*p) for p in rng.uniform(1000, 9000, (deposits, 2)) + np.array([400_000, 2_400_000])
+    ]
     frame = gpd.GeoDataFrame({"name": [f"D{i}" for i in range(deposits)]}, geometry=points, crs=crs)
     frame.to_file(path, layer="deposits")
     return path
@@ -203,18 +239,30 @@ def test_an_unknown_key_in_the_project_names_the_nearest_one(tmp_path, text, hin
         ("[samples]\npath = 5", "[samples] path = 5 must be a text"),
         ("[deposits]\npath = 's.gpkg'\nwhere = 5", "[deposits] where = 5 must be a text"),
         ("[samples]\npath = 's.gpkg'\nencoding = 5", "[samples] encoding = 5 must be a text"),
-        ("[deposits]\npath = 's.gpkg'\nswap_xy = 'false'", "[deposits] swap_xy = 'false' must be true or false"),
+        (
+            "[deposits]\npath = 's.gpkg'\nswap_xy = 'false'",
+            "[deposits] swap_xy = 'false' must be true or false",
+        ),
         ("[check]\nstrict = 'false'", "[check] strict = 'false' must be true or false"),
         ("[grid]\nbarriers = 'false'", "[grid] barriers = 'false' must be true or false"),
         ("[train]\ndevice = 'gpu'", 'device "gpu" is unknown: use auto, cpu, cuda or mps'),
-        ("[predict]\nuncertainty = 'mc-dropout'", "needs a network with dropout, and this one (compact) is without"),
+        (
+            "[predict]\nuncertainty = 'mc-dropout'",
+            "needs a network with dropout, and this one (compact) is without",
+        ),
         ("[predict]\nstride = 0", "[predict] stride = 0 must be 1 or more"),
-        ('[predict]\nuncertainty = "dropout"', "[predict] uncertainty has no 'dropout'. Did you mean"),
+        (
+            '[predict]\nuncertainty = "dropout"',
+            "[predict] uncertainty has no 'dropout'. Did you mean",
+        ),
         ("[evaluate]\ndraws = 0", "[evaluate] draws = 0 must be 1 or more"),
         ("[evaluate]\nshifts = true", "[evaluate] shifts = True must be a whole number"),
         ("[evaluate]\npaper_protocol = 1", "[evaluate] paper_protocol = 1 must be true or false"),
         ('[evaluate]\nbaselines = ["extra tree"]', 'Did you mean "extra trees"?'),
-        ('[evaluate]\noptimism = "MFAF"', "[evaluate] optimism = 'MFAF' must be a list in brackets"),
+        (
+            '[evaluate]\noptimism = "MFAF"',
+            "[evaluate] optimism = 'MFAF' must be a list in brackets",
+        ),
         ('[evaluate]\noptimism = ["mfaf"]', 'Did you mean "MFAF"?'),
         ("[targets]\narea_share = 5", "[targets] area_share = 5 must lie between 0 and 1"),
         ('[targets]\nby = "votes"', 'Did you mean "vote"?'),
@@ -238,8 +286,14 @@ def test_places_that_cannot_be_written_are_refused_before_any_work(tmp_path):
     for words, said in (
         (("train", *inputs, tmp_path / "model"), "weights.safetensors exists"),
         (("train", *inputs, tmp_path / "file" / "model"), "cannot be made"),
-        (("predict", tmp_path / "stack.tif", tmp_path / "model", tmp_path / "none" / "s.tif"), "does not exist"),
-        (("predict", tmp_path / "stack.tif", tmp_path / "model", tmp_path / "s.zarr"), "name it s.tif"),
+        (
+            ("predict", tmp_path / "stack.tif", tmp_path / "model", tmp_path / "none" / "s.tif"),
+            "does not exist",
+        ),
+        (
+            ("predict", tmp_path / "stack.tif", tmp_path / "model", tmp_path / "s.zarr"),
+            "name it s.tif",
+        ),
         (("weights", *inputs, "--out", tmp_path / "s.png"), "name it s.tif"),
     ):
         result = call(*words)
@@ -261,7 +315,9 @@ def test_a_place_that_cannot_be_read_or_written_is_one_line(tmp_path):
 def test_pretraining_refuses_windows_that_do_not_fit(tmp_path):
     write_raster(make_stack(make_grid(40, 40)), tmp_path / "stack.tif")
     for size in (0, -3, 1, 41):
-        result = call("pretrain", tmp_path / "stack.tif", tmp_path / "out", "--size", size, "--steps", 1)
+        result = call(
+            "pretrain", tmp_path / "stack.tif", tmp_path / "out", "--size", size, "--steps", 1
+        )
         assert "does not fit a stack of 40 x 40 cells" in " ".join(result.stderr.split())
 
 
@@ -271,7 +327,10 @@ def test_the_screening_of_a_project_file_is_the_files(demo, tmp_path):
     toml.write_text(toml.read_text().replace("[screen]", "[screen]\ncritical = 99.0"))
     kept = [row["kept"] for row in json.loads(call("screen", toml, "--json").stdout)]
     assert not any(kept)
-    given = [row["kept"] for row in json.loads(call("screen", toml, "--json", "--critical", "2.58").stdout)]
+    given = [
+        row["kept"]
+        for row in json.loads(call("screen", toml, "--json", "--critical", "2.58").stdout)
+    ]
     assert any(given)
 
 
@@ -305,9 +364,32 @@ def test_a_text_that_is_no_bounds_is_a_usage_error(demo, tmp_path):
 def test_what_the_gridding_offers_can_be_asked_for(demo, tmp_path):
     survey = demo / "demo" / "survey.gpkg"
     out = tmp_path / "o.zarr"
-    words = ("grid", survey, out, "--elements", "Au,Cu", "--cell", "200", "--power", "auto", "--neighbours", "8")
-    more = ("--extras", "distance,count", "--barriers", survey, "--max-distance", "900", "--anisotropy", "2,30")
-    result = CliRunner().invoke(main, [*map(str, ("--progress", "plain", *words, *more, "--minimum", "2"))])
+    words = (
+        "grid",
+        survey,
+        out,
+        "--elements",
+        "Au,Cu",
+        "--cell",
+        "200",
+        "--power",
+        "auto",
+        "--neighbours",
+        "8",
+    )
+    more = (
+        "--extras",
+        "distance,count",
+        "--barriers",
+        survey,
+        "--max-distance",
+        "900",
+        "--anisotropy",
+        "2,30",
+    )
+    result = CliRunner().invoke(
+        main, [*map(str, ("--progress", "plain", *words, *more, "--minimum", "2"))]
+    )
     assert result.exit_code == 0, result.output
     assert "smallest leave-one-out error: power" in result.stderr
     assert "RMSE log10, spatial blocks" in result.stderr
@@ -321,7 +403,9 @@ def test_what_the_gridding_offers_can_be_asked_for(demo, tmp_path):
 def test_a_stack_of_a_project_file_is_built_as_the_file_says(demo, tmp_path):
     toml = demo / "demo" / "power.toml"
     text = (demo / "demo" / "geomfaf.toml").read_text()
-    toml.write_text(text.replace("[grid]", "[grid]\npower = 3\nscale = 'linear'\nmax_distance = 5000\n", 1))
+    toml.write_text(
+        text.replace("[grid]", "[grid]\npower = 3\nscale = 'linear'\nmax_distance = 5000\n", 1)
+    )
     words = ("--elements", "Au", "--cell", "400", "--no-errors", "--power", "1.5")
     for given, power in ((words[:-2], "3"), (words, "1.5")):
         out = tmp_path / f"{power}.tif"
@@ -335,7 +419,10 @@ def test_a_stack_of_a_project_file_is_built_as_the_file_says(demo, tmp_path):
     [
         (("--power", "two"), ["--power", '"two" is neither a number nor "auto"']),
         (("--radius", "-5"), ["radius -5"]),
-        (("--scheduler", "tcp://127.0.0.1:9"), ["no Dask scheduler answers at tcp://127.0.0.1:9", "leave --scheduler"]),
+        (
+            ("--scheduler", "tcp://127.0.0.1:9"),
+            ["no Dask scheduler answers at tcp://127.0.0.1:9", "leave --scheduler"],
+        ),
     ],
 )
 def test_gridding_options_that_cannot_be_met_leave_nothing_behind(demo, tmp_path, words, parts):

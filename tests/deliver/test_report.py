@@ -18,7 +18,10 @@ from geomfaf.survey.survey import Survey
 from geomfaf.windows.screen import screen_elements
 
 GRID = make_grid(60, 80)
-VERDICT = ["MFAF's map ranks unseen deposits better than chance (7 of 9).", "Extra trees beats MFAF here: prefer it."]
+VERDICT = [
+    "MFAF's map ranks unseen deposits better than chance (7 of 9).",
+    "Extra trees beats MFAF here: prefer it.",
+]
 FINDINGS = pd.DataFrame(
     [["fixed", "samples", "Au|Ag", "zero values", 12, "read as half the limit"]],
     columns=["severity", "layer", "column", "rule", "count", "done"],
@@ -34,7 +37,9 @@ def survey(*, faults: bool = True) -> Survey:
         shapely.MultiLineString([[(west, north), (east, south)]]),
     ]
     layer = gpd.GeoDataFrame(geometry=lines, crs=GRID.crs) if faults else None
-    return Survey(samples, points_in(GRID, *scattered_cells(GRID, 6, 2)), faults=layer, elements={"Au": "ppb"})
+    return Survey(
+        samples, points_in(GRID, *scattered_cells(GRID, 6, 2)), faults=layer, elements={"Au": "ppb"}
+    )
 
 
 def score_map():
@@ -42,7 +47,14 @@ def score_map():
 
 
 def evaluation(leaking: bool = True) -> pd.DataFrame:
-    figures = {"accuracy": 0.8, "auc": 0.71, "recall": 0.6, "f1": 0.65, "windows": 30, "ore_windows": 6}
+    figures = {
+        "accuracy": 0.8,
+        "auc": 0.71,
+        "recall": 0.6,
+        "f1": 0.65,
+        "windows": 30,
+        "ore_windows": 6,
+    }
     figures |= {"average_precision": 0.5, "brier": 0.15, "calibration_error": 0.1}
     found = {"map_auc": (0.734, 0.512, 0.911), "nd": (3.04, 1, 5), "pa_area": (0.25, 0.2, 0.3)}
     found |= {f"capture_{share}": (share / 40, 0, 0.5) for share in (1, 2, 5, 10, 20)}
@@ -138,7 +150,9 @@ def test_elements_that_are_low_near_deposits_are_named(tmp_path):
 def test_numbers_that_would_cover_others_are_left_out_and_named():
     def drawn(count: int) -> tuple[list[str], str]:
         square = shapely.box(0, 0, 100, 100)
-        targets = gpd.GeoDataFrame({"number": range(1, count + 1)}, geometry=[square] * count, crs=GRID.crs)
+        targets = gpd.GeoDataFrame(
+            {"number": range(1, count + 1)}, geometry=[square] * count, crs=GRID.crs
+        )
         axes = Figure().add_subplot()
         axes.set(xlim=(-5, 5), ylim=(-5, 5))
         said = _number_targets(axes, targets)
@@ -170,7 +184,14 @@ def test_every_table_of_the_summary_has_rows_of_one_length(tmp_path):
 
 def test_what_was_done_to_the_data_is_told(tmp_path):
     findings = tables(summary(tmp_path))[-1]
-    assert findings[2] == ["fixed", "samples", "Au/Ag", "zero values", "12", "read as half the limit"]
+    assert findings[2] == [
+        "fixed",
+        "samples",
+        "Au/Ag",
+        "zero values",
+        "12",
+        "read as half the limit",
+    ]
 
 
 def test_a_leaking_row_is_marked_and_has_no_map(tmp_path):
@@ -197,7 +218,9 @@ def test_a_first_target_on_extrapolated_ground_is_flagged(tmp_path):
 def test_the_curves_of_all_models_are_drawn(tmp_path):
     curves = pd.DataFrame({"MFAF": np.linspace(0, 1, 101) ** 0.3}, index=np.linspace(0, 1, 101))
     path = draw_curves(curves, evaluation(), tmp_path / "curves.png")
-    other = draw_curves(curves * 0 + curves.index.to_numpy()[:, None], evaluation(), tmp_path / "chance.png")
+    other = draw_curves(
+        curves * 0 + curves.index.to_numpy()[:, None], evaluation(), tmp_path / "chance.png"
+    )
     assert (imread(path) != imread(other)).any(axis=2).sum() > 1000
 
 
@@ -234,13 +257,19 @@ def test_the_score_map_is_not_blank_and_shows_its_targets(tmp_path, faults):
 
 
 def test_a_deposit_is_drawn_where_it_lies(tmp_path):
-    """Two maps that differ by one deposit in the north-west differ in the north-west of the picture only."""
+    """Two maps that differ by one deposit in the north-west differ in the north-west of the picture
+    only.
+    """
     scores, here = score_map(), survey()
     images = []
     for row, col in ((5, 8), (6, 9)):
         moved = Survey(here.samples, points_in(GRID, [row], [col]), elements={})
         images.append(
-            imread(draw_scores(scores, make_targets(scores, moved.deposits)[:0], moved, tmp_path / f"{row}.png"))
+            imread(
+                draw_scores(
+                    scores, make_targets(scores, moved.deposits)[:0], moved, tmp_path / f"{row}.png"
+                )
+            )
         )
     rows, cols = np.nonzero((images[0] != images[1]).any(axis=2))
     height, width = images[0].shape[:2]

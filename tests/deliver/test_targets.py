@@ -1,10 +1,21 @@
-"""Targets: as much ground as asked for, ranked, numbered, and described by what really lies there."""
+"""Targets: as much ground as asked for, ranked, numbered, and described by what really
+lies there.
+"""
 
 import geopandas as gpd
 import numpy as np
 import pytest
 import shapely
-from builders import LEGEND, box_of, make_grid, make_scores, make_stack, points_in, scattered_cells, smooth_noise
+from builders import (
+    LEGEND,
+    box_of,
+    make_grid,
+    make_scores,
+    make_stack,
+    points_in,
+    scattered_cells,
+    smooth_noise,
+)
 
 from geomfaf.deliver.targets import TARGET_COLUMNS, make_cells, make_targets, placed_deposits
 from geomfaf.errors import DataError, UsageError
@@ -25,7 +36,9 @@ def smooth_scores(seed: int = 0, nodata: bool = True) -> np.ndarray:
 
 
 def two_hills() -> np.ndarray:
-    """A broad hill of 0.9 around (20, 30), a smaller one of 0.8 around (60, 80), a speck of 0.95."""
+    """A broad hill of 0.9 around (20, 30), a smaller one of 0.8 around (60, 80), a speck
+    of 0.95.
+    """
     score = np.full(GRID.shape, 0.1, np.float32)
     score[15:25, 20:40] = 0.9
     score[55:63, 75:85] = 0.8
@@ -72,7 +85,12 @@ def test_figures_of_a_target_are_those_of_its_cells():
         "vote_share": smooth_scores(6),
     }
     targets = make_targets(make_scores(GRID, **layers), NO_DEPOSITS, area_share=0.1)
-    columns = {"mean_score": "score", "heldout_score": "heldout_score", "spread": "spread", "vote_share": "vote_share"}
+    columns = {
+        "mean_score": "score",
+        "heldout_score": "heldout_score",
+        "spread": "spread",
+        "vote_share": "vote_share",
+    }
     for target in targets.itertuples():
         inside = cells_inside(target.geometry)
         for column, layer in columns.items():
@@ -128,19 +146,25 @@ def test_geology_is_the_commonest_class_on_the_target():
 def test_without_a_class_band_there_is_no_geology():
     scores, stack = make_scores(GRID, two_hills()), make_stack(GRID).sel(band=["Au", "Cu"])
     for evidence in (None, stack):
-        assert set(make_targets(scores, NO_DEPOSITS, stack=evidence, threshold=0.5)["geology"]) == {""}
+        assert set(make_targets(scores, NO_DEPOSITS, stack=evidence, threshold=0.5)["geology"]) == {
+            ""
+        }
 
 
 def test_fault_distance_is_that_of_shapely():
     rng = np.random.default_rng(0)
     west, south, east, north = GRID.bounds
     ends = rng.uniform([west, south], [east, north], (6, 2, 2))
-    lines = [shapely.LineString(pair) for pair in ends[:4]] + [shapely.MultiLineString(list(ends[4:]))]
+    lines = [shapely.LineString(pair) for pair in ends[:4]] + [
+        shapely.MultiLineString(list(ends[4:]))
+    ]
     faults = gpd.GeoDataFrame(geometry=lines, crs=GRID.crs)
     score = smooth_scores(8)
     targets = make_targets(make_scores(GRID, score), NO_DEPOSITS, faults=faults, area_share=0.1)
     best = shapely.points(targets["x"], targets["y"])
-    np.testing.assert_allclose(targets["fault_distance_m"], [faults.distance(point).min() for point in best])
+    np.testing.assert_allclose(
+        targets["fault_distance_m"], [faults.distance(point).min() for point in best]
+    )
     assert targets.geometry.contains(gpd.GeoSeries(best, crs=GRID.crs)).all()
     rows, cols = GRID.rowcol(targets["x"], targets["y"])
     np.testing.assert_allclose(score[rows, cols], targets["max_score"], rtol=1e-6)
@@ -161,7 +185,12 @@ def test_a_target_knows_how_far_the_nearest_deposit_is():
 
 def test_a_stack_on_another_grid_is_refused():
     with pytest.raises(DataError, match="the stack is on another grid"):
-        make_targets(make_scores(GRID, two_hills()), NO_DEPOSITS, stack=make_stack(make_grid(30, 40)), threshold=0.5)
+        make_targets(
+            make_scores(GRID, two_hills()),
+            NO_DEPOSITS,
+            stack=make_stack(make_grid(30, 40)),
+            threshold=0.5,
+        )
 
 
 def test_deposits_learn_their_score_rank_and_target():
@@ -175,18 +204,26 @@ def test_deposits_learn_their_score_rank_and_target():
     np.testing.assert_allclose(placed["map_score"], score[rows, cols], rtol=1e-6)
     np.testing.assert_allclose(placed["map_heldout"], heldout[rows, cols])
     ground = heldout[np.isfinite(heldout)]
-    expected = [100 * (ground >= v).mean() if np.isfinite(v) else np.nan for v in heldout[rows, cols]]
+    expected = [
+        100 * (ground >= v).mean() if np.isfinite(v) else np.nan for v in heldout[rows, cols]
+    ]
     np.testing.assert_allclose(placed["best_percent"], expected)
     inside = [targets.loc[targets.contains(point), "number"].sum() for point in deposits.geometry]
     assert placed["target_"].tolist() == inside
     assert (placed["target"] == "mine").all()
     off = deposits.iloc[:1].translate(1e6)
-    assert placed_deposits(scores, gpd.GeoDataFrame(geometry=off), targets)["best_percent"].isna().all()
+    assert (
+        placed_deposits(scores, gpd.GeoDataFrame(geometry=off), targets)["best_percent"]
+        .isna()
+        .all()
+    )
 
 
 def test_targets_by_vote_are_where_the_majority_votes_ore():
     votes = smooth_scores(9)
-    targets = make_targets(make_scores(GRID, two_hills(), vote_share=votes), NO_DEPOSITS, by="vote", min_cells=1)
+    targets = make_targets(
+        make_scores(GRID, two_hills(), vote_share=votes), NO_DEPOSITS, by="vote", min_cells=1
+    )
     np.testing.assert_array_equal(cells_inside(targets.union_all()), np.nan_to_num(votes) > 0.5)
 
 
@@ -200,7 +237,11 @@ def test_nothing_above_the_threshold_is_an_empty_table_with_all_columns():
     deposits = points_in(GRID, [3], [3])
     faults = gpd.GeoDataFrame(geometry=[shapely.LineString([(0, 0), (1, 1)])], crs=GRID.crs)
     targets = make_targets(
-        make_scores(GRID, two_hills()), deposits, threshold=0.99, stack=make_stack(GRID), faults=faults
+        make_scores(GRID, two_hills()),
+        deposits,
+        threshold=0.99,
+        stack=make_stack(GRID),
+        faults=faults,
     )
     assert len(targets) == 0
     assert tuple(targets.columns) == (*TARGET_COLUMNS, "geometry")
@@ -259,7 +300,9 @@ def test_a_cell_is_known_missed_new_or_nothing():
     votes = np.zeros(GRID.shape)
     votes[:32, :] = 0.6
     votes[0:16, 0:16] = 0.5
-    cells = make_cells(make_scores(GRID, two_hills(), vote_share=votes), 16, points_in(GRID, [20, 60], [5, 5]))
+    cells = make_cells(
+        make_scores(GRID, two_hills(), vote_share=votes), 16, points_in(GRID, [20, 60], [5, 5])
+    )
     status = cells.set_index("number")["status"]
     assert (status[2], status[8], status[22], status[1]) == ("new", "known", "missed", "")
     assert cells.loc[cells["number"] == 1, "vote"].item() == 0  # a tie is no majority

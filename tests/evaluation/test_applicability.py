@@ -13,12 +13,16 @@ from geomfaf.windows.features import Column, Features
 
 def table(values):
     values = np.asarray(values, np.float32)
-    columns = tuple(Column(f"band{number}", "density", "centre") for number in range(values.shape[1]))
+    columns = tuple(
+        Column(f"band{number}", "density", "centre") for number in range(values.shape[1])
+    )
     return Features(values, columns, np.zeros(len(values)), np.zeros(len(values)))
 
 
 def brute(train, folds, places, weight):
-    """Meyer and Pebesma (2021) in plain loops: indices of the training places, of the places, and the threshold."""
+    """Meyer and Pebesma (2021) in plain loops: indices of the training places, of the places, and
+    the threshold.
+    """
     mean, spread = train.mean(axis=0), train.std(axis=0, ddof=1)
     one, other = (weight * (values - mean) / spread for values in (train, places))
 
@@ -40,7 +44,9 @@ def brute(train, folds, places, weight):
 @settings(max_examples=25)
 def test_the_index_equals_brute_force(seed, count, columns):
     rng = np.random.default_rng(seed)
-    train, places = (rng.normal(size=(n, columns)).astype(np.float32).astype(float) * 3 + 1 for n in (count, 12))
+    train, places = (
+        rng.normal(size=(n, columns)).astype(np.float32).astype(float) * 3 + 1 for n in (count, 12)
+    )
     folds = np.arange(count) % 3
     weight = rng.random(columns) + 0.1
     importance = {f"band{number}": value for number, value in enumerate(weight)}
@@ -53,7 +59,9 @@ def test_the_index_equals_brute_force(seed, count, columns):
 
 
 def test_four_places_on_a_line_by_hand():
-    """0, 1, 2, 3: mean pair distance 10 / 6 of the spacing; 5 is two spacings off, 1.5 half a one."""
+    """0, 1, 2, 3: mean pair distance 10 / 6 of the spacing; 5 is two spacings off, 1.5 half
+    a one.
+    """
     fitted = fit_applicability(table([[0], [1], [2], [3]]), np.array([0, 1, 0, 1]))
     np.testing.assert_allclose(fitted.dissimilarity(table([[5], [1.5], [2]])), [1.2, 0.3, 0])
     np.testing.assert_allclose(fitted.training, 0.6)
@@ -62,7 +70,9 @@ def test_four_places_on_a_line_by_hand():
 
 
 def test_folds_that_lie_apart_allow_more():
-    """Random folds have a near neighbour in every other fold and make the area of applicability look small."""
+    """Random folds have a near neighbour in every other fold and make the area of applicability
+    look small.
+    """
     rng = np.random.default_rng(0)
     values = np.concatenate([rng.normal(centre, 0.3, (40, 2)) for centre in (0, 3, 6)])
     apart = fit_applicability(table(values), np.repeat([0, 1, 2], 40))
@@ -82,7 +92,9 @@ def test_units_do_not_matter_and_a_band_without_weight_says_nothing():
     plain = fit_applicability(table(train), folds)
     scaled = fit_applicability(table(train * [1, 100, 0.01] + 5), folds)
     np.testing.assert_allclose(
-        scaled.dissimilarity(table(places * [1, 100, 0.01] + 5)), plain.dissimilarity(table(places)), rtol=1e-3
+        scaled.dissimilarity(table(places * [1, 100, 0.01] + 5)),
+        plain.dissimilarity(table(places)),
+        rtol=1e-3,
     )
     without = fit_applicability(table(train), folds, importance={"band2": 0})
     away = places + np.array([0, 0, 1000])
@@ -111,7 +123,9 @@ def test_the_map_flags_ground_unlike_the_training_cells(monkeypatch):
     assert (applicable[30:, 5:] == 0).all()
     assert applicable[:30, 5:].mean() > 0.9
     np.testing.assert_allclose(index[rows, cols], 0, atol=1e-6)
-    assert (applicable[:, 5:] == (index[:, 5:] <= fitted.threshold)).mean() > 0.999  # float32 against float64
+    assert (
+        applicable[:, 5:] == (index[:, 5:] <= fitted.threshold)
+    ).mean() > 0.999  # float32 against float64
     monkeypatch.setattr("geomfaf.evaluation.applicability.BLOCK", 77)
     monkeypatch.setattr("geomfaf.evaluation.applicability.STEP", 10)
     again, _ = area_of_applicability(stack, rows, cols, (cols // 10) % 3)

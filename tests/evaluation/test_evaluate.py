@@ -24,7 +24,13 @@ from geomfaf.errors import DataError
 from geomfaf.evaluation.evaluate import evaluate_baselines, evaluate_model, evaluate_paper_protocol
 from geomfaf.evaluation.held_out import Draw
 from geomfaf.evaluation.null_tests import NullTest
-from geomfaf.evaluation.verdict import null_line, optimism_lines, recommended, verdict, with_null_tests
+from geomfaf.evaluation.verdict import (
+    null_line,
+    optimism_lines,
+    recommended,
+    verdict,
+    with_null_tests,
+)
 from geomfaf.models.baselines import BASELINES, ExtraTreesWindow, RandomForestWindow
 from geomfaf.models.fold_models import train_model
 from geomfaf.models.predict import predict_scores
@@ -38,7 +44,9 @@ ONE_EACH = np.arange(200)
 
 
 def outranked(own, rival, count=200):
-    """Shares of the ground that each deposit outranks, by two models; ``own`` and ``rival`` are shares above."""
+    """Shares of the ground that each deposit outranks, by two models; ``own`` and ``rival`` are
+    shares above.
+    """
     rng = np.random.default_rng(0)
     return {
         "MFAF": np.clip(1 - own + rng.normal(0, 0.05, count), 0, 1),
@@ -52,9 +60,21 @@ def outranked(own, rival, count=200):
         (0.1, 0.3, "better than chance", "MFAF is ahead of extra trees", "MFAF"),
         (0.3, 0.1, "better than chance", "MFAF is beaten here by extra trees", "extra trees"),
         (0.2, 0.2, "better than chance", "MFAF cannot be told apart from extra trees", "MFAF"),
-        (0.5, 0.5, "do not show that the map of MFAF is better than chance", "cannot be told apart", "MFAF"),
+        (
+            0.5,
+            0.5,
+            "do not show that the map of MFAF is better than chance",
+            "cannot be told apart",
+            "MFAF",
+        ),
         (0.8, 0.2, "worse than chance", "beaten here by", "extra trees"),
-        (0.8, 0.6, "worse than chance", "beaten here by", "MFAF"),  # better than the network, and no good itself
+        (
+            0.8,
+            0.6,
+            "worse than chance",
+            "beaten here by",
+            "MFAF",
+        ),  # better than the network, and no good itself
     ],
 )
 def test_the_verdict_says_who_wins(own, rival, against_chance, against_rival, best):
@@ -74,7 +94,10 @@ def test_the_verdict_says_who_wins(own, rival, against_chance, against_rival, be
 
 def test_a_simple_model_that_beats_chance_is_named_where_the_network_does_not():
     count = len(ONE_EACH)
-    found = {"MFAF": np.where(np.arange(count) % 2, 0.98, 0.06), "extra trees": np.full(count, 0.58)}
+    found = {
+        "MFAF": np.where(np.arange(count) % 2, 0.98, 0.06),
+        "extra trees": np.full(count, 0.58),
+    }
     lines = verdict(found, ONE_EACH)
     assert recommended(found, ONE_EACH) == "MFAF"
     assert lines[2].startswith("The map of MFAF cannot be recommended on these data.")
@@ -82,9 +105,14 @@ def test_a_simple_model_that_beats_chance_is_named_where_the_network_does_not():
 
 
 def test_a_map_of_what_is_known_is_never_recommended_and_is_told():
-    found = {"MFAF": outranked(0.3, 0.1)["MFAF"], "distance to deposit": outranked(0.3, 0.1)["extra trees"]}
+    found = {
+        "MFAF": outranked(0.3, 0.1)["MFAF"],
+        "distance to deposit": outranked(0.3, 0.1)["extra trees"],
+    }
     assert recommended(found, ONE_EACH) == "MFAF"
-    assert any("distance to the nearest known deposit alone" in line for line in verdict(found, ONE_EACH))
+    assert any(
+        "distance to the nearest known deposit alone" in line for line in verdict(found, ONE_EACH)
+    )
 
 
 def test_the_verdict_warns_of_few_deposits_in_few_places():
@@ -102,15 +130,24 @@ def test_the_null_test_and_the_optimism_meter_are_told_in_words():
     assert "redrawn at random 99 times 0.500 on average, p = 0.510" in line
     passed = null_line(NullTest(0.7, moved, "torus", "MFAF"))
     tests = [NullTest(0.7, moved, "torus", "MFAF"), NullTest(0.5, moved, "redraw", "extra trees")]
-    assert with_null_tests(["better than chance", "more"], tests) == ["better than chance", line, "more", passed]
-    meter = pd.DataFrame([{"model": "extra trees", "random_auc": 0.9, "spatial_auc": 0.7, "optimism": 0.2}])
+    assert with_null_tests(["better than chance", "more"], tests) == [
+        "better than chance",
+        line,
+        "more",
+        passed,
+    ]
+    meter = pd.DataFrame(
+        [{"model": "extra trees", "random_auc": 0.9, "spatial_auc": 0.7, "optimism": 0.2}]
+    )
     assert "+0.200 (extra trees" in optimism_lines(meter)[0]
 
 
 def small_evaluation(model=None, **options):
     case = small_case()
     scores = small_scores() if model is None else predict_scores(model, case.stack)
-    return evaluate_model(model or small_model(), case.stack, case.windows, case.deposits, scores, **options)
+    return evaluate_model(
+        model or small_model(), case.stack, case.windows, case.deposits, scores, **options
+    )
 
 
 def test_the_table_holds_what_can_be_computed_by_hand():
@@ -139,7 +176,8 @@ def test_the_table_holds_what_can_be_computed_by_hand():
     at = np.sort(heldout.ravel())[::-1]
     shares = [(at > heldout[cell]).mean() for cell in zip(*case.cells, strict=True)]
     assert 14 * row["capture_10"] == pytest.approx(np.sum(np.array(shares) < 0.1), abs=0.05)
-    # The rank of a share of area that ends on a whole number of cells: the curve is that of the captured counts.
+    # The rank of a share of area that ends on a whole number of cells: the curve is that of the
+    # captured counts.
     assert result.curves["MFAF"].is_monotonic_increasing
     assert result.curves["MFAF"].iloc[[0, -1]].tolist() == [0, 1]
     assert (result.proof["gap"] >= case.size).all()
@@ -149,7 +187,9 @@ def test_rivals_do_not_depend_on_the_order_in_which_a_fold_names_its_bands():
     names = ["Au", "Cu", "geology", "fault_distance"]
     count = small_case().folds.count
     found = [
-        small_evaluation(small_case().train(bands=[order] * count), baselines=["logistic regression"])
+        small_evaluation(
+            small_case().train(bands=[order] * count), baselines=["logistic regression"]
+        )
         .table.set_index("model")
         .loc["logistic regression"]
         for order in (names, names[::-1])
@@ -168,7 +208,9 @@ def test_an_evaluation_repeats_itself_to_the_bit(fewer_trees):
 def test_an_evaluation_on_another_grid_or_with_other_windows_is_refused():
     case, model = small_case(), small_model()
     with pytest.raises(DataError, match="another grid"):
-        evaluate_model(model, make_stack(make_grid(83, 97)), case.windows, case.deposits, small_scores())
+        evaluate_model(
+            model, make_stack(make_grid(83, 97)), case.windows, case.deposits, small_scores()
+        )
     with pytest.raises(DataError, match="another grid"):
         evaluate_model(model, case.stack, case.windows, case.deposits, small_scores()[:, :-1])
     wider = centred_windows(case.grid, 12, case.deposits, case.valid)
@@ -176,7 +218,9 @@ def test_an_evaluation_on_another_grid_or_with_other_windows_is_refused():
     blank.values[1] = np.nan
     with pytest.raises(DataError, match="no held-out scores"):
         evaluate_model(model, case.stack, case.windows, case.deposits, blank)
-    bands = [replace(band, description=band.description + " (extra trees)") for band in bands_of(blank)]
+    bands = [
+        replace(band, description=band.description + " (extra trees)") for band in bands_of(blank)
+    ]
     simple = as_dataarray(small_scores().values, case.grid, bands)
     with pytest.raises(DataError, match="is not the network's but"):
         evaluate_model(model, case.stack, case.windows, case.deposits, simple)
@@ -188,16 +232,25 @@ def test_deposits_outside_the_ground_are_not_counted():
     case = small_case()
     with pytest.raises(DataError, match="no deposit lies on valid ground"):
         evaluate_model(
-            model := small_model(), case.stack, case.windows, points_in(case.grid, [500], [0]), small_scores()
+            model := small_model(),
+            case.stack,
+            case.windows,
+            points_in(case.grid, [500], [0]),
+            small_scores(),
         )
     assert model.members
 
 
 def test_the_papers_protocol_is_marked_as_leaking():
-    row = evaluate_paper_protocol(small_case().stack, small_case().windows, options=QUICK, device="cpu")
+    row = evaluate_paper_protocol(
+        small_case().stack, small_case().windows, options=QUICK, device="cpu"
+    )
     assert row["protocol"].tolist() == ["paper (leaks)"]
     barren = (small_case().windows["label"] == 0).sum()
-    assert (row.loc[0, "windows"], row.loc[0, "ore_windows"]) == (2 * round(0.2 * barren), round(0.2 * barren))
+    assert (row.loc[0, "windows"], row.loc[0, "ore_windows"]) == (
+        2 * round(0.2 * barren),
+        round(0.2 * barren),
+    )
     assert "map_auc" not in row
 
 
@@ -217,18 +270,24 @@ def map_rows(case, baselines=None):
     """Every model's figures; those of the named simple models, without the network."""
     if baselines:
         draws = [Draw(case.windows, 0)]
-        found = evaluate_baselines(case.stack, case.folds, draws, case.deposits, baselines=baselines, stride=4)
+        found = evaluate_baselines(
+            case.stack, case.folds, draws, case.deposits, baselines=baselines, stride=4
+        )
         return found.table.set_index("model")
     model = train_model(case.stack, case.windows, case.folds, options=QUICK, device="cpu")
     scores = predict_scores(model, case.stack, stride=4)
-    return evaluate_model(model, case.stack, case.windows, case.deposits, scores, stride=4).table.set_index("model")
+    return evaluate_model(
+        model, case.stack, case.windows, case.deposits, scores, stride=4
+    ).table.set_index("model")
 
 
 def require_no_skill(tables):
-    """Refuse more intervals beside 0.5 than the 5 % of them that may be, and a mean that is not 0.5.
+    """Refuse more intervals beside 0.5 than the 5 % of them that may be, and a mean that is not
+    0.5.
 
-    The surveys are independent, the models of one survey are not: each model is counted on its own. Were there
-    nothing but chance, one in a hundred choices of seeds would be refused by the count, and one by the means.
+    The surveys are independent, the models of one survey are not: each model is counted on its own.
+    Were there nothing but chance, one in a hundred choices of seeds would be refused by the count,
+    and one by the means.
     """
     surveys, models = len(tables), len(tables[0])
     most = binom.ppf(1 - 0.01 / models, surveys, 0.05)
@@ -238,7 +297,9 @@ def require_no_skill(tables):
         beside = int(((rows["map_auc_low"] > 0.5) | (rows["map_auc_high"] < 0.5)).sum())
         assert beside <= most, f"{name}: {beside} of {surveys} intervals do not contain 0.5"
         auc = rows["map_auc"].astype(float)
-        assert abs(auc.mean() - 0.5) <= far * auc.std() / surveys**0.5, f"{name}: the mean map AUC is {auc.mean():.3f}"
+        assert abs(auc.mean() - 0.5) <= far * auc.std() / surveys**0.5, (
+            f"{name}: the mean map AUC is {auc.mean():.3f}"
+        )
 
 
 @pytest.fixture
@@ -248,14 +309,18 @@ def fewer_trees(monkeypatch):
 
 
 def test_noise_and_random_deposits_give_no_skill(fewer_trees):
-    """THE LEAK TEST: over surveys of noise every model's interval contains 0.5 as often as it should."""
+    """THE LEAK TEST: over surveys of noise every model's interval contains 0.5 as often as it
+    should.
+    """
     tables = [map_rows(random_case(seed)) for seed in range(10)]
     assert list(tables[0].index) == ["MFAF", *BASELINES]
     require_no_skill(tables)
 
 
 def test_the_leak_test_can_see_a_leak(fewer_trees, monkeypatch):
-    """The same with every window in every training: skill out of nothing, and the intervals show it."""
+    """The same with every window in every training: skill out of nothing, and the intervals show
+    it.
+    """
     monkeypatch.setattr(Folds, "training", lambda self, windows, fold: np.ones(len(windows), bool))
     with pytest.raises(DataError, match="the split leaks"):
         map_rows(random_case(0), ["extra trees"])

@@ -1,4 +1,6 @@
-"""Held-out scores: no simple model knows its test ground, what was kept is what was computed, and optimism shows."""
+"""Held-out scores: no simple model knows its test ground, what was kept is what was computed, and
+optimism shows.
+"""
 
 import numpy as np
 import pytest
@@ -51,11 +53,16 @@ def simple_models(case, names=tuple(BASELINES)):
 def test_noise_on_test_ground_changes_no_bit_of_a_simple_model(name, rule):
     """THE NOISE TEST of the simple models, the draw of their barren windows included."""
     case = drawn_case()
-    probe = window_features(make_stack(case.grid, 7), *scattered_cells(case.grid, 200, 3), case.size)
+    probe = window_features(
+        make_stack(case.grid, 7), *scattered_cells(case.grid, 200, 3), case.size
+    )
     hidden = case.folds.raster() == 0
     near = np.zeros(case.grid.shape, bool)
     for row, col in np.argwhere(hidden):
-        near[max(row - case.size, 0) : row + case.size + 1, max(col - case.size, 0) : col + case.size + 1] = True
+        near[
+            max(row - case.size, 0) : row + case.size + 1,
+            max(col - case.size, 0) : col + case.size + 1,
+        ] = True
     found = []
     for noisy in (False, True):
         if noisy:
@@ -85,21 +92,30 @@ def test_screening_does_not_know_the_test_ground():
     for name in ("Au", "Cu"):
         samples[name] = case.stack.sel(band=name).values[cells]
     project = Project(case.grid, {}, None, stages={"screen": {"radius": 300.0}})
-    before = screen_in_folds(project, Survey(samples, case.deposits, elements={"Au": "ppb", "Cu": "ppm"}), case.folds)
+    before = screen_in_folds(
+        project, Survey(samples, case.deposits, elements={"Au": "ppb", "Cu": "ppm"}), case.folds
+    )
     assert any("Au" in part for part in before[1])
     hidden = case.folds.raster()[cells] == 1
     for name in ("Au", "Cu"):
         samples.loc[hidden, name] = rng.lognormal(0, 3, hidden.sum()).astype(np.float32)
     moved = case.deposits[case.folds.raster()[case.cells] != 1]  # and none of the fold's deposits
-    after = screen_in_folds(project, Survey(samples, moved, elements={"Au": "ppb", "Cu": "ppm"}), case.folds)
+    after = screen_in_folds(
+        project, Survey(samples, moved, elements={"Au": "ppb", "Cu": "ppm"}), case.folds
+    )
     assert before[1][1] == after[1][1]
-    assert screen_elements(samples, moved, ["Au"], radius=300.0)["auc"][0] != before[0].set_index("element").auc["Au"]
+    assert (
+        screen_elements(samples, moved, ["Au"], radius=300.0)["auc"][0]
+        != before[0].set_index("element").auc["Au"]
+    )
 
 
 def test_the_network_map_of_a_draw_is_the_held_out_band_of_a_prediction():
     case, model = small_case(), small_model()
     alone = network_draw(model, case.stack, case.windows)
-    np.testing.assert_array_equal(alone.maps[NETWORK], small_scores().sel(band="heldout_score").values)
+    np.testing.assert_array_equal(
+        alone.maps[NETWORK], small_scores().sel(band="heldout_score").values
+    )
     assert np.isfinite(alone.scores[NETWORK]).all()
 
 
@@ -126,7 +142,9 @@ def test_an_interrupted_draw_goes_on_with_the_same_scores(tmp_path, monkeypatch)
     fitted = []
     original = Baselines.fitted
     monkeypatch.setattr(
-        Baselines, "fitted", lambda self, name, *rest: fitted.append(name) or original(self, name, *rest)
+        Baselines,
+        "fitted",
+        lambda self, name, *rest: fitted.append(name) or original(self, name, *rest),
     )
     again = simple_models(case, names).draw(draw, folder=tmp_path)
     assert set(fitted) == {"logistic regression"}
@@ -142,29 +160,42 @@ def test_a_random_split_of_overlapping_windows_flatters_and_the_meter_shows_it()
     stack, deposits = make_stack(grid, 0), points_in(grid, *cells)
     windows = centred_windows(grid, 8, deposits, np.ones(grid.shape, bool), negatives=0)
     folds = spatial_folds(windows, grid, np.ones(grid.shape, bool), count=4)
-    row = measure_optimism(stack, folds, deposits, size=8, options=QUICK, models=["extra trees", NETWORK]).set_index(
-        "model"
-    )
+    row = measure_optimism(
+        stack, folds, deposits, size=8, options=QUICK, models=["extra trees", NETWORK]
+    ).set_index("model")
     assert row.loc["extra trees", "spatial_auc"] == pytest.approx(0.5, abs=0.13)
     assert row.loc["extra trees", "optimism"] > 0.15
     assert (row["optimism"] == row["random_auc"] - row["spatial_auc"]).all()
 
 
 def assessed(case, **settings):
-    tables = [draw_windows(case.windows, case.folds, case.stack, seed=draw_seed(0, number)) for number in range(2)]
+    tables = [
+        draw_windows(case.windows, case.folds, case.stack, seed=draw_seed(0, number))
+        for number in range(2)
+    ]
     model = train_model(case.stack, tables[0], case.folds, options=QUICK, device="cpu")
     scores = predict_scores(model, case.stack)
-    options = {"baselines": ["logistic regression", "best band"], "shifts": 9, "optimism": ["best band"], **settings}
-    found = assess_map(model, case.stack, tables, case.deposits, scores, evidence=case.stack, settings=options)
+    options = {
+        "baselines": ["logistic regression", "best band"],
+        "shifts": 9,
+        "optimism": ["best band"],
+        **settings,
+    }
+    found = assess_map(
+        model, case.stack, tables, case.deposits, scores, evidence=case.stack, settings=options
+    )
     return found, model, scores, tables
 
 
 def test_every_training_of_an_assessment_is_on_the_models_device(monkeypatch):
     asked, real = [], geomfaf.models.network.classifier.choose_device
     monkeypatch.setattr(
-        "geomfaf.models.network.classifier.choose_device", lambda name: asked.append(name) or real(name)
+        "geomfaf.models.network.classifier.choose_device",
+        lambda name: asked.append(name) or real(name),
     )
-    assessed(drawn_case(), network_draws=2, network_shifts=1, optimism=["MFAF"], baselines=["best band"])
+    assessed(
+        drawn_case(), network_draws=2, network_shifts=1, optimism=["MFAF"], baselines=["best band"]
+    )
     assert len(asked) > 10
     assert set(asked) == {"cpu"}
 
@@ -172,12 +203,20 @@ def test_every_training_of_an_assessment_is_on_the_models_device(monkeypatch):
 def test_an_assessment_holds_every_part_and_its_figures_agree():
     case = drawn_case()
     found, model, scores, tables = assessed(case, network_draws=2, network_shifts=1)
-    assert [test["model"] for test in assessment_record(found)["null_tests"]] == ["logistic regression", "MFAF alone"]
+    assert [test["model"] for test in assessment_record(found)["null_tests"]] == [
+        "logistic regression",
+        "MFAF alone",
+    ]
     table = found.table.set_index("model")
     assert table["draws"].to_dict() == {NETWORK: 2, "logistic regression": 2, "best band": 2}
     assert (table["map_auc_sd_draws"] > 0).all()
     text = " ".join(found.verdict)
-    for words in ("held-out map AUC", "Recommended for this area", "Optimism of a random split", "p = 0."):
+    for words in (
+        "held-out map AUC",
+        "Recommended for this area",
+        "Optimism of a random split",
+        "p = 0.",
+    ):
         assert words in text
     mean, spread = found.evaluation.risk_return("logistic regression")
     maps = [draw.maps["logistic regression"] for draw in found.evaluation.draws]

@@ -1,4 +1,6 @@
-"""Figures of maps and windows: closed forms, brute force, scikit-learn, and what nodata and ties must not do."""
+"""Figures of maps and windows: closed forms, brute force, scikit-learn, and what nodata and ties
+must not do.
+"""
 
 from itertools import combinations
 
@@ -18,7 +20,12 @@ from sklearn.metrics import (
 )
 
 from geomfaf.errors import DataError
-from geomfaf.evaluation.intervals import _expanded_levels, bootstrap_interval, degrees_of_freedom, mean_interval
+from geomfaf.evaluation.intervals import (
+    _expanded_levels,
+    bootstrap_interval,
+    degrees_of_freedom,
+    mean_interval,
+)
 from geomfaf.evaluation.metrics import (
     boyce_index,
     map_metrics,
@@ -62,17 +69,27 @@ def test_a_placement_equals_counting_cells_one_by_one(seed, levels, nodata):
 @given(data=st.data(), levels=st.integers(1, 4))
 @settings(max_examples=30)
 def test_a_capture_is_the_mean_over_every_way_to_break_the_ties(data, levels):
-    scores = np.array(data.draw(st.lists(st.integers(0, levels - 1), min_size=2, max_size=7)), float)
-    deposits = np.array(data.draw(st.lists(st.integers(0, len(scores) - 1), min_size=1, max_size=3)))
+    scores = np.array(
+        data.draw(st.lists(st.integers(0, levels - 1), min_size=2, max_size=7)), float
+    )
+    deposits = np.array(
+        data.draw(st.lists(st.integers(0, len(scores) - 1), min_size=1, max_size=3))
+    )
     taken = data.draw(st.integers(0, len(scores)))
-    found = placed(scores[None], np.zeros(len(deposits), int), deposits).captured(taken / len(scores)).mean()
+    found = (
+        placed(scores[None], np.zeros(len(deposits), int), deposits)
+        .captured(taken / len(scores))
+        .mean()
+    )
     # Every set of that many cells that a ranking by score, ties in any order, could put first.
     ways = [
         chosen
         for chosen in map(set, combinations(range(len(scores)), taken))
         if all(scores[a] >= scores[b] for a in chosen for b in set(range(len(scores))) - chosen)
     ]
-    assert found == pytest.approx(np.mean([[cell in chosen for cell in deposits] for chosen in ways]), abs=1e-12)
+    assert found == pytest.approx(
+        np.mean([[cell in chosen for cell in deposits] for chosen in ways]), abs=1e-12
+    )
 
 
 def test_half_nodata_changes_no_share():
@@ -93,7 +110,9 @@ def test_map_auc_is_scikit_learns_and_the_area_under_the_curve(levels):
     score = scored_map(2, levels=levels, shape=(30, 30))
     rows, cols = np.argwhere(np.isfinite(score))[::37].T
     cells = score[np.isfinite(score)]
-    expected = roc_auc_score(np.r_[np.ones(len(rows)), np.zeros(len(cells))], np.r_[score[rows, cols], cells])
+    expected = roc_auc_score(
+        np.r_[np.ones(len(rows)), np.zeros(len(cells))], np.r_[score[rows, cols], cells]
+    )
     found = placed(score, rows, cols)
     area, captured = rate_curve(found)
     figures = map_metrics(found)
@@ -103,9 +122,13 @@ def test_map_auc_is_scikit_learns_and_the_area_under_the_curve(levels):
 
 
 def test_captures_count_the_deposits_on_the_best_ground():
-    columns = np.array([0, 9, 49, 50, 99, 150, 201, 900])  # the cell of column k is the last of the best k + 1
+    columns = np.array(
+        [0, 9, 49, 50, 99, 150, 201, 900]
+    )  # the cell of column k is the last of the best k + 1
     figures = map_metrics(placed(ranked_map(), np.zeros(8, int), columns))
-    assert [figures[f"capture_{share}"] * 8 for share in (1, 2, 5, 10, 20)] == pytest.approx([2, 2, 3, 5, 6])
+    assert [figures[f"capture_{share}"] * 8 for share in (1, 2, 5, 10, 20)] == pytest.approx(
+        [2, 2, 3, 5, 6]
+    )
     assert (figures["deposits"], figures["clusters"], figures["cells"]) == (8, 8, 1000)
 
 
@@ -113,7 +136,9 @@ def test_a_map_of_one_value_has_the_figures_of_no_skill():
     found = placed(np.ones((10, 10)), [0, 3, 9], [1, 1, 4])
     figures = map_metrics(found)
     assert figures["map_auc"] == pytest.approx(0.5)
-    assert [figures[f"capture_{share}"] for share in (1, 2, 5, 10, 20)] == pytest.approx([0.01, 0.02, 0.05, 0.1, 0.2])
+    assert [figures[f"capture_{share}"] for share in (1, 2, 5, 10, 20)] == pytest.approx(
+        [0.01, 0.02, 0.05, 0.1, 0.2]
+    )
     assert (figures["pa_area"], figures["nd"]) == pytest.approx((0.5, 1.0))
     assert np.isnan(figures["boyce"])
     assert np.isnan(figures["boyce_low"])
@@ -121,7 +146,9 @@ def test_a_map_of_one_value_has_the_figures_of_no_skill():
 
 @pytest.mark.parametrize(("cells", "held"), [(100, 1), (1000, 10), (64, 16)])
 def test_normalised_density_of_a_perfect_map_is_the_area_over_the_ore_ground(cells, held):
-    """Deposits on all of the best k of n cells: captured(x) = n x / k, so x = k / (n + k) and Nd = n / k."""
+    """Deposits on all of the best k of n cells: captured(x) = n x / k, so x = k / (n + k) and Nd =
+    n / k.
+    """
     figures = map_metrics(placed(ranked_map(cells), np.zeros(held, int), np.arange(held)))
     assert figures["pa_area"] == pytest.approx(held / (cells + held))
     assert figures["nd"] == pytest.approx(cells / held)
@@ -159,7 +186,9 @@ def brute_boyce(score, rows, cols):
 def test_boyce_index_equals_a_plain_loop(seed):
     score = scored_map(seed, levels=(0, 7)[seed % 2], shape=(25, 25))
     rows, cols = np.argwhere(np.isfinite(score))[seed :: 20 + seed].T
-    assert boyce_index(placed(score, rows, cols)) == pytest.approx(brute_boyce(score, rows, cols), abs=1e-9)
+    assert boyce_index(placed(score, rows, cols)) == pytest.approx(
+        brute_boyce(score, rows, cols), abs=1e-9
+    )
 
 
 def test_boyce_index_knows_a_good_map_from_one_the_wrong_way_round():
@@ -187,13 +216,19 @@ def test_one_cluster_has_no_interval_and_many_have_the_width_of_the_mean():
     assert np.isnan(bootstrap_interval(lambda drawn: drawn @ values[:, None], np.zeros(40))).all()
     low, high = mean_interval(values, np.arange(40))
     # Each deposit a cluster: the textbook interval of a mean.
-    assert (low, high) == pytest.approx(t.interval(0.95, 39, values.mean(), values.std(ddof=1) / np.sqrt(40)))
-    pairs = mean_interval(np.repeat(values, 2), np.repeat(np.arange(40), 2))  # twins are no new witnesses
+    assert (low, high) == pytest.approx(
+        t.interval(0.95, 39, values.mean(), values.std(ddof=1) / np.sqrt(40))
+    )
+    pairs = mean_interval(
+        np.repeat(values, 2), np.repeat(np.arange(40), 2)
+    )  # twins are no new witnesses
     assert pairs == pytest.approx((low, high), abs=1e-12)
 
 
 def test_degrees_of_freedom_are_those_of_bell_and_mccaffrey():
-    """Their matrices, written out: residuals of a mean, each cluster's times the inverse root of 1 - H."""
+    """Their matrices, written out: residuals of a mean, each cluster's times the inverse root of 1
+    - H.
+    """
     group = np.repeat(np.arange(4), (6, 3, 2, 1))
     one = np.ones((len(group), 1))
     residual = np.eye(len(group)) - one @ one.T / len(group)
@@ -210,22 +245,31 @@ def test_degrees_of_freedom_are_those_of_bell_and_mccaffrey():
     assert mean_interval(np.ones(12), group) == (1, 1)
 
 
-@pytest.mark.parametrize("sizes", [(7, 7), (5, 5, 5), (7,) * 5, (20, 6, 3, 2, 2, 1, 1, 1), (30, 4, 4), (3,) * 12])
+@pytest.mark.parametrize(
+    "sizes", [(7, 7), (5, 5, 5), (7,) * 5, (20, 6, 3, 2, 2, 1, 1, 1), (30, 4, 4), (3,) * 12]
+)
 @pytest.mark.parametrize("likeness", [0.0, 0.5])
 def test_intervals_of_few_clusters_hold_the_truth_as_often_as_they_say(sizes, likeness):
-    """Shares of mean 0.5 that are alike within a cluster; the 95 % interval may miss it in 5 % of 1,500 cases."""
+    """Shares of mean 0.5 that are alike within a cluster; the 95 % interval may miss it in 5 % of
+    1,500 cases.
+    """
     rng, group = np.random.default_rng(1), np.repeat(np.arange(len(sizes)), sizes)
     missed = 0
     for _ in range(1500):
         own, shared = rng.normal(size=len(group)), rng.normal(size=len(sizes))[group]
-        low, high = mean_interval(norm.cdf(likeness**0.5 * shared + (1 - likeness) ** 0.5 * own), group)
+        low, high = mean_interval(
+            norm.cdf(likeness**0.5 * shared + (1 - likeness) ** 0.5 * own), group
+        )
         missed += not low <= 0.5 <= high
     assert missed / 1500 < 0.075
 
 
 def test_bootstrap_intervals_of_few_clusters_are_wider_and_stay_among_the_draws():
     values = np.array([0.0, 0.1, 0.5, 0.9, 1.0, 0.4])
-    statistic = lambda drawn: (drawn @ values / drawn.sum(axis=1))[:, None]  # noqa: E731
+
+    def statistic(drawn):
+        return (drawn @ values / drawn.sum(axis=1))[:, None]
+
     low, high = bootstrap_interval(statistic, np.arange(6), draws=20_000)
     drawn = np.random.default_rng(0).choice(values, (20_000, 6)).mean(axis=1)
     # t(5) = 2.571, times sqrt(6 / 5) = 2.816 standard deviations of a normal: 0.243 and 99.757 %.
@@ -245,7 +289,9 @@ def test_intervals_equal_a_plain_bootstrap_of_clusters():
         area, captured = rate_curve(placed(score, rows[again], cols[again]))
         at = float(prediction_area(area, captured))
         drawn = placed(score, rows[again], cols[again])
-        replicas.append([drawn.auc.mean(), drawn.captured(0.1).mean(), (1 - at) / at, boyce_index(drawn)])
+        replicas.append(
+            [drawn.auc.mean(), drawn.captured(0.1).mean(), (1 - at) / at, boyce_index(drawn)]
+        )
     low, high = np.quantile(replicas, _expanded_levels(clusters), axis=0)
     assert (figures["map_auc_low"], figures["map_auc_high"]) == mean_interval(
         placed(score, rows, cols).auc, clusters, bounds=(0, 1)
@@ -301,7 +347,9 @@ def test_window_metrics_are_scikit_learns(seed, levels):
 
 
 def test_weighted_window_figures_are_scikit_learns():
-    """A bootstrap draw is a set of weights: the figures of a draw equal scikit-learn's with sample_weight."""
+    """A bootstrap draw is a set of weights: the figures of a draw equal scikit-learn's with
+    sample_weight.
+    """
     from geomfaf.evaluation.metrics import _window_figures
 
     rng = np.random.default_rng(0)

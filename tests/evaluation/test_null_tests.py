@@ -1,4 +1,6 @@
-"""The null test: a p value that is uniform when there is nothing to find, and small when there is."""
+"""The null test: a p value that is uniform when there is nothing to find, and small when
+there is.
+"""
 
 import numpy as np
 import pytest
@@ -20,21 +22,27 @@ def noise_stack(seed):
 
 
 def test_p_is_uniform_when_deposits_follow_nothing(monkeypatch):
-    """Forty surveys of noise: p takes the values 1/20 ... 20/20 equally often (Kolmogorov and Smirnov)."""
+    """Forty surveys of noise: p takes the values 1/20 ... 20/20 equally often (Kolmogorov and
+    Smirnov).
+    """
     monkeypatch.setattr("geomfaf.evaluation.null_tests.GROUND", 300)
     found = []
     for seed in range(40):
         deposits = points_in(GRID, *scattered_cells(GRID, 12, seed))
         options = {"block": 15, "margin": 2, "shifts": 19, "model": "best band"}
         found.append(null_test(noise_stack(seed), deposits, seed=seed, **options).p)
-    spread = np.random.default_rng(0).uniform(-1 / 20, 0, 40)  # the steps of a twentieth, made continuous
+    spread = np.random.default_rng(0).uniform(
+        -1 / 20, 0, 40
+    )  # the steps of a twentieth, made continuous
     assert kstest(np.array(found) + spread, "uniform").pvalue > 0.01
     assert np.mean(found) == pytest.approx(0.525, abs=0.15)
 
 
 def test_deposits_that_follow_a_band_are_not_by_chance():
     cells = scattered_cells(GRID, 20, 1)
-    result = null_test(make_stack(GRID, 1, ore=cells), points_in(GRID, *cells), block=15, margin=2, shifts=39)
+    result = null_test(
+        make_stack(GRID, 1, ore=cells), points_in(GRID, *cells), block=15, margin=2, shifts=39
+    )
     assert result.p == 1 / 40
     assert result.observed > 0.7
     assert np.mean(result.moved) == pytest.approx(0.5, abs=0.1)
@@ -77,7 +85,10 @@ def test_a_shift_on_the_torus_keeps_all_distances_and_a_turn_keeps_straight_ones
         step = (moved - at) % 60
         assert (step == step[0]).all()
         turned = _moved(at, GRID, "rotate", rng)
-        before, after = (np.hypot(*(points[:, None] - points[None]).transpose(2, 0, 1)) for points in (at, turned))
+        before, after = (
+            np.hypot(*(points[:, None] - points[None]).transpose(2, 0, 1))
+            for points in (at, turned)
+        )
         assert np.abs(before - after).max() < 1.5  # rounded to cells
 
 

@@ -1,4 +1,6 @@
-"""The paper's experiments on a small finished run: figures, resuming, the page and the published numbers."""
+"""The paper's experiments on a small finished run: figures, resuming, the page and the published
+numbers.
+"""
 
 import json
 from dataclasses import replace
@@ -16,7 +18,15 @@ from geomfaf.cli.main import main
 from geomfaf.deliver.layers import write_layers
 from geomfaf.errors import UsageError
 from geomfaf.evaluation.metrics import window_metrics
-from geomfaf.evaluation.paper_tables import LEAST_EPOCHS, METRICS, TABLES, Method, alone, one_run, run_experiment
+from geomfaf.evaluation.paper_tables import (
+    LEAST_EPOCHS,
+    METRICS,
+    TABLES,
+    Method,
+    alone,
+    one_run,
+    run_experiment,
+)
 from geomfaf.models.fold_models import encode_windows, train_model
 from geomfaf.models.model_files import save_model
 from geomfaf.models.network.options import training_options
@@ -44,11 +54,17 @@ def run(tmp_path, monkeypatch):
 
 
 def test_figures_are_those_of_held_out_windows_mean_and_spread_over_seeds(run):
-    table = run_experiment("table3", run, seeds=2, workers=1).query("protocol == 'spatial'").set_index("method")
+    table = (
+        run_experiment("table3", run, seeds=2, workers=1)
+        .query("protocol == 'spatial'")
+        .set_index("method")
+    )
     case, expected = small_case(), []
     options = training_options("mfaf", epochs=1, least_steps=2, batch=8, network="plain")
     for seed in (0, 1):
-        model = train_model(case.stack, case.windows, case.folds, options=options, seed=seed, device="cpu")
+        model = train_model(
+            case.stack, case.windows, case.folds, options=options, seed=seed, device="cpu"
+        )
         scores = np.empty(len(case.windows))
         for member in model.members:
             own = case.folds.of_windows(case.windows) == member.fold
@@ -68,7 +84,9 @@ def test_a_run_that_was_not_finished_or_has_other_folds_is_refused(run):
     """Its bands were screened without the old folds' ground: on new folds they would leak."""
     case = small_case()
     folds = replace(case.folds, table=case.folds.table[::-1].copy())
-    write_layers({"windows": case.windows, "folds": folds.blocks()}, run / "windows.gpkg", overwrite=True)
+    write_layers(
+        {"windows": case.windows, "folds": folds.blocks()}, run / "windows.gpkg", overwrite=True
+    )
     with pytest.raises(UsageError, match="are not those of its model"):
         run_experiment("table3", run, seeds=1, workers=1)
     (run / "run.json").unlink()
@@ -96,7 +114,8 @@ def test_a_training_that_was_interrupted_goes_on_in_its_middle(run, monkeypatch,
     assert not path.exists()
     rest = []
     monkeypatch.setattr(
-        "geomfaf.models.network.classifier._one_epoch", lambda *given: rest.append(given[6]) or one_epoch(*given)
+        "geomfaf.models.network.classifier._one_epoch",
+        lambda *given: rest.append(given[6]) or one_epoch(*given),
     )
     one_run(run, path, protocol, 0, options)
     assert rest[:2] == [2, 3]
@@ -117,7 +136,9 @@ def test_an_interrupted_experiment_goes_on_and_a_finished_one_trains_nothing(run
     with pytest.raises(KeyboardInterrupt):
         run_experiment("table3", run, seeds=1, workers=1)
     rest = []
-    monkeypatch.setattr(geomfaf.experiment, "one_run", lambda *job: rest.append(job[1]) or one_run(*job))
+    monkeypatch.setattr(
+        geomfaf.experiment, "one_run", lambda *job: rest.append(job[1]) or one_run(*job)
+    )
     first = run_experiment("table3", run, seeds=1, workers=1)
     assert len(rest) == 4
     assert not set(rest) & set(done)
@@ -158,7 +179,9 @@ def test_the_page_the_table_and_the_figure(run):
 def test_the_command(run):
     toml = run / "geomfaf.toml"
     toml.write_text('out = "."\n')
-    result = CliRunner().invoke(main, ["experiment", "table3", str(toml), "--quick", "--workers", "1"])
+    result = CliRunner().invoke(
+        main, ["experiment", "table3", str(toml), "--quick", "--workers", "1"]
+    )
     assert result.exit_code == 0, result.output
     page = (run / "experiments" / "table3.md").read_text(encoding="utf-8")
     assert "3 epochs" in page
@@ -195,5 +218,10 @@ def test_methods_change_what_their_table_is_about():
 
 def test_a_published_network_is_judged_alone_on_whole_windows_and_long_enough():
     chosen = alone(training_options())
-    assert (chosen.partners, chosen.joining, chosen.view, chosen.epochs) == ((), "mean", 1.0, LEAST_EPOCHS)
+    assert (chosen.partners, chosen.joining, chosen.view, chosen.epochs) == (
+        (),
+        "mean",
+        1.0,
+        LEAST_EPOCHS,
+    )
     assert alone(training_options("paper")).epochs == 220

@@ -14,7 +14,9 @@ def samples():
     rng = np.random.default_rng(2)
     xy = rng.uniform(0, 10_000, (400, 2))
     field = 10 ** (np.sin(xy[:, 0] / 2000) + np.cos(xy[:, 1] / 1500))
-    frame = gpd.GeoDataFrame({"Au": field, "Cu": field * 3}, geometry=[Point(p) for p in xy], crs=32633)
+    frame = gpd.GeoDataFrame(
+        {"Au": field, "Cu": field * 3}, geometry=[Point(p) for p in xy], crs=32633
+    )
     frame.loc[::5, "Cu"] = np.nan
     return frame
 
@@ -23,18 +25,23 @@ def test_leave_one_out_equals_leaving_each_out_by_hand(samples):
     xy = np.column_stack([samples.geometry.x, samples.geometry.y])
     au = samples["Au"].to_numpy()
     by_hand = [
-        idw_points(np.delete(xy, i, 0), np.delete(au, i)[None], xy[i : i + 1], neighbours=6)[0, 0] for i in range(400)
+        idw_points(np.delete(xy, i, 0), np.delete(au, i)[None], xy[i : i + 1], neighbours=6)[0, 0]
+        for i in range(400)
     ]
     table = cross_validate_idw(samples, ["Au", "Cu"], neighbours=6)
     found = table.set_index(["element", "scheme"]).loc[("Au", "leave-one-out")]
     assert found["rmse"] == pytest.approx(np.sqrt(np.mean((au - by_hand) ** 2)), rel=1e-9)
-    assert found["rmse_log10"] == pytest.approx(np.sqrt(np.mean(np.log10(au / by_hand) ** 2)), rel=1e-9)
+    assert found["rmse_log10"] == pytest.approx(
+        np.sqrt(np.mean(np.log10(au / by_hand) ** 2)), rel=1e-9
+    )
     assert table["places"].tolist() == [400, 320, 400, 320]
 
 
 def test_leaving_out_blocks_is_harder_than_leaving_out_one(samples):
     table = cross_validate_idw(samples, ["Au"], block=2500.0, scale="log").set_index("scheme")
-    assert table.loc["spatial blocks", "rmse_log10"] > 1.5 * table.loc["leave-one-out", "rmse_log10"]
+    assert (
+        table.loc["spatial blocks", "rmse_log10"] > 1.5 * table.loc["leave-one-out", "rmse_log10"]
+    )
 
 
 def test_auto_finds_the_smaller_error(samples):

@@ -26,7 +26,9 @@ def layer(shapes, **columns):
 
 def cell_boxes(grid):
     rows, cols = (axis.ravel() for axis in np.indices(grid.shape))
-    return np.array([box(*grid.window_bounds(int(r), int(c), 1, 1)) for r, c in zip(rows, cols, strict=True)])
+    return np.array(
+        [box(*grid.window_bounds(int(r), int(c), 1, 1)) for r, c in zip(rows, cols, strict=True)]
+    )
 
 
 def centres(grid):
@@ -37,23 +39,30 @@ def voronoi_map(grid, count, seed):
     """Return a gap-free geological map of slanting polygons, some of them of the same class."""
     rng = np.random.default_rng(seed)
     west, south, east, north = grid.bounds
-    seeds = shapely.MultiPoint(np.column_stack([rng.uniform(west, east, count), rng.uniform(south, north, count)]))
+    seeds = shapely.MultiPoint(
+        np.column_stack([rng.uniform(west, east, count), rng.uniform(south, north, count)])
+    )
     cells = shapely.get_parts(shapely.voronoi_polygons(seeds, extend_to=box(*grid.bounds)))
     return layer(cells, rock=rng.choice(["chalk", "gneiss", "slate"], count))
 
 
 def exact_shares(geology, grid, legend):
-    """Return the share of each cell that each class covers, (1 + classes, cells); 0 is unmapped ground."""
+    """Return the share of each cell that each class covers, (1 + classes, cells); 0 is unmapped
+    ground.
+    """
     cells = cell_boxes(grid)
     shares = [
-        shapely.area(shapely.intersection(cells, geology.geometry[geology["rock"] == name].union_all()))
+        shapely.area(
+            shapely.intersection(cells, geology.geometry[geology["rock"] == name].union_all())
+        )
         for name in legend.values()
     ]
     covered = np.array(shares) / grid.cell_area
     return np.vstack([1 - covered.sum(axis=0), covered])
 
 
-# --- geology ---------------------------------------------------------------------------------------------------------
+# --- geology
+# ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -71,13 +80,17 @@ def test_the_largest_share_is_that_of_an_exact_overlay(seed):
 
 @st.composite
 def maps_of_boxes(draw):
-    """Boxes whose edges lie on eighths of a cell, where the sampling of a cell is exact; later ones lie on top."""
+    """Boxes whose edges lie on eighths of a cell, where the sampling of a cell is exact; later ones
+    lie on top.
+    """
     shapes = []
     for _ in range(draw(st.integers(1, 6))):
         left, width = draw(st.integers(-4, 30)), draw(st.integers(1, 30))
         bottom, height = draw(st.integers(-4, 22)), draw(st.integers(1, 22))
         shapes.append((left, bottom, left + width, bottom + height))
-    return shapes, draw(st.lists(st.sampled_from("abc"), min_size=len(shapes), max_size=len(shapes)))
+    return shapes, draw(
+        st.lists(st.sampled_from("abc"), min_size=len(shapes), max_size=len(shapes))
+    )
 
 
 @given(maps_of_boxes())
@@ -94,7 +107,9 @@ def test_ties_go_to_the_lower_number_and_later_polygons_lie_on_top(drawn):
         visible[index] = shapely.difference(geology.geometry[index], above)
         above = shapely.union(above, geology.geometry[index])
     shares = exact_shares(layer(visible, rock=names), grid, legend)
-    assert np.array_equal(classes.ravel(), np.round(64 * shares).argmax(axis=0))  # argmax: the first, lowest number
+    assert np.array_equal(
+        classes.ravel(), np.round(64 * shares).argmax(axis=0)
+    )  # argmax: the first, lowest number
 
 
 def test_the_centre_rule_takes_the_class_at_the_centre():
@@ -141,7 +156,9 @@ def test_classes_may_be_numbers():
 @pytest.mark.parametrize("rule", ["largest", "centre"])
 def test_geology_stays_north_up(rule):
     north, corner = box(0, 360, 960, 720), box(880, 0, 960, 80)
-    classes, legend = rasterize_geology(layer([north, corner], rock=["north", "south east"]), "rock", GRID, rule=rule)
+    classes, legend = rasterize_geology(
+        layer([north, corner], rock=["north", "south east"]), "rock", GRID, rule=rule
+    )
     expected = np.zeros(GRID.shape)
     expected[:4], expected[-1, -1] = 1, 2
     expected[4] = classes[4, 0]  # the row that the edge halves
@@ -150,12 +167,15 @@ def test_geology_stays_north_up(rule):
 
 
 def test_geology_beyond_the_grid_gives_no_class():
-    classes, legend = rasterize_geology(layer([box(5000, 0, 6000, 100)], rock=["far"]), "rock", GRID)
+    classes, legend = rasterize_geology(
+        layer([box(5000, 0, 6000, 100)], rock=["far"]), "rock", GRID
+    )
     assert (classes == 0).all()
     assert legend == {1: "far"}
 
 
-# --- study area ------------------------------------------------------------------------------------------------------
+# --- study area
+# ------------------------------------------------------------------------------------------------------
 
 
 def test_the_study_area_holds_the_cells_whose_centre_lies_in_it():
@@ -167,11 +187,14 @@ def test_the_study_area_holds_the_cells_whose_centre_lies_in_it():
     assert not mask[0, 0]
 
 
-# --- distance to faults ----------------------------------------------------------------------------------------------
+# --- distance to faults
+# ----------------------------------------------------------------------------------------------
 
 
 COORDINATE = st.integers(-500, 1500)
-LINES = st.lists(st.tuples(COORDINATE, COORDINATE), min_size=2, max_size=5, unique=True).map(LineString)
+LINES = st.lists(st.tuples(COORDINATE, COORDINATE), min_size=2, max_size=5, unique=True).map(
+    LineString
+)
 
 
 @given(st.lists(LINES, min_size=1, max_size=5), st.booleans())
@@ -198,17 +221,23 @@ def test_fault_distance_stays_north_up_and_empty_outside_its_mask():
     assert np.isfinite(distance[:, :5]).all()
 
 
-# --- presence and density --------------------------------------------------------------------------------------------
+# --- presence and density
+# --------------------------------------------------------------------------------------------
 
 
 @given(st.lists(LINES, min_size=1, max_size=3))
 @settings(max_examples=60)
-def test_a_fault_is_present_where_it_runs_through_the_cell_and_absent_where_it_does_not_come_near(lines):
+def test_a_fault_is_present_where_it_runs_through_the_cell_and_absent_where_it_does_not_come_near(
+    lines,
+):
     together = shapely.union_all(lines)
     present = fault_presence(layer(lines), GRID).ravel()
     cells = cell_boxes(GRID)
     assert set(present) <= {0, 1}
-    assert (present[shapely.length(shapely.intersection(shapely.buffer(cells, -1e-3), together)) > 1] == 1).all()
+    assert (
+        present[shapely.length(shapely.intersection(shapely.buffer(cells, -1e-3), together)) > 1]
+        == 1
+    ).all()
     assert (present[shapely.distance(cells, together) > 1e-3] == 0).all()
 
 
@@ -217,7 +246,9 @@ def test_a_fault_is_present_where_it_runs_through_the_cell_and_absent_where_it_d
 def test_no_metre_of_fault_is_lost(lines):
     density = fault_density(layer(lines), GRID, radius=1.0)  # of each cell alone
     inside = sum(line.intersection(box(*GRID.bounds)).length for line in lines)
-    pieces = CELL / 10 * 4 * sum(len(line.coords) for line in lines)  # what the edge of the grid may cut
+    pieces = (
+        CELL / 10 * 4 * sum(len(line.coords) for line in lines)
+    )  # what the edge of the grid may cut
     assert density.sum() * GRID.cell_area / 1e3 == pytest.approx(inside, abs=pieces)
 
 
@@ -229,7 +260,9 @@ def test_faults_in_every_column_have_the_density_of_their_spacing():
 @pytest.mark.parametrize("reach", [2, 5, 12])
 def test_one_long_fault_has_the_density_of_its_chord(reach):
     grid = Grid.from_bounds((0, 0, 6100, 6100), 100, UTM)
-    density = fault_density(layer([LineString([(3050, 0), (3050, 6100)])]), grid, radius=100.0 * reach)
+    density = fault_density(
+        layer([LineString([(3050, 0), (3050, 6100)])]), grid, radius=100.0 * reach
+    )
     x, y = np.mgrid[-reach : reach + 1, -reach : reach + 1]
     disc = x**2 + y**2 <= reach**2
     middle = 30
@@ -239,7 +272,9 @@ def test_one_long_fault_has_the_density_of_its_chord(reach):
         assert density[middle, 30 + away] == pytest.approx(expected, rel=1e-5)
         assert density[middle, 30 - away] == pytest.approx(expected, rel=1e-5)
     assert density[middle, 30 + reach + 1] == pytest.approx(0, abs=1e-6)
-    assert density[middle, 30] == pytest.approx(2 * reach * 0.1 / (np.pi * (reach * 0.1) ** 2), rel=0.3)
+    assert density[middle, 30] == pytest.approx(
+        2 * reach * 0.1 / (np.pi * (reach * 0.1) ** 2), rel=0.3
+    )
 
 
 def test_density_stays_north_up_and_is_never_negative():
@@ -249,7 +284,8 @@ def test_density_stays_north_up_and_is_never_negative():
     assert density[4:].max() < 1e-6
 
 
-# --- as bands --------------------------------------------------------------------------------------------------------
+# --- as bands
+# --------------------------------------------------------------------------------------------------------
 
 
 def test_a_geology_band_knows_its_classes_and_is_empty_where_none_is_mapped():
@@ -278,21 +314,28 @@ def test_fault_bands_know_their_unit(kind, unit):
     assert np.array_equal(band.values[0], fault_bands(faults, GRID, [kind])[0])
 
 
-# --- what is refused -------------------------------------------------------------------------------------------------
+# --- what is refused
+# -------------------------------------------------------------------------------------------------
 
 
 def test_unknown_rules_and_bands_are_refused_with_what_is_known():
     geology, faults = layer([box(0, 0, 1, 1)], rock=["a"]), layer([LineString([(0, 0), (1, 1)])])
-    with pytest.raises(UsageError, match='geology rule "majority" is unknown: use one of largest, centre'):
+    with pytest.raises(
+        UsageError, match='geology rule "majority" is unknown: use one of largest, centre'
+    ):
         rasterize_geology(geology, "rock", GRID, rule="majority")
-    with pytest.raises(UsageError, match='fault band "nearness" is unknown: use distance, cell_distance, presence'):
+    with pytest.raises(
+        UsageError, match='fault band "nearness" is unknown: use distance, cell_distance, presence'
+    ):
         fault_bands(faults, GRID, ["distance", "nearness"])
 
 
 @pytest.mark.parametrize("burn", [fault_distance, fault_presence, fault_density, study_area_mask])
 def test_layers_of_another_or_no_crs_are_refused_instead_of_missing_the_grid(burn):
     shapes = layer([LineString([(0, 0), (1, 1)]).buffer(1)])
-    with pytest.raises(DataError, match="are in WGS 84, the grid in WGS 84 / UTM zone 33N: reproject"):
+    with pytest.raises(
+        DataError, match="are in WGS 84, the grid in WGS 84 / UTM zone 33N: reproject"
+    ):
         burn(shapes.to_crs(4326), GRID)
     with pytest.raises(DataError, match="have no CRS: set one"):
         burn(gpd.GeoDataFrame(geometry=shapes.geometry.to_numpy()), GRID)

@@ -14,7 +14,9 @@ UTM = CRS.from_epsg(32633)
 TIE, TOUCH = 1e-9, 1e-6
 
 
-def oracle(xy, values, targets, *, power=2.0, neighbours=12, radius=None, minimum=1, max_distance=None):
+def oracle(
+    xy, values, targets, *, power=2.0, neighbours=12, radius=None, minimum=1, max_distance=None
+):
     """Estimate one point and band at a time, in float64, from all distances."""
     places, values = merge_places(np.asarray(xy, float), np.asarray(values, float))
     result = np.full((len(values), len(targets)), np.nan)
@@ -29,7 +31,9 @@ def oracle(xy, values, targets, *, power=2.0, neighbours=12, radius=None, minimu
             if neighbours is not None and neighbours < len(known):
                 limit = min(limit, np.sort(distance)[neighbours - 1] * (1 + TIE))
             near = distance <= limit
-            if near.sum() < minimum or (max_distance is not None and distance.min() > max_distance * (1 + TIE)):
+            if near.sum() < minimum or (
+                max_distance is not None and distance.min() > max_distance * (1 + TIE)
+            ):
                 continue
             touching = distance <= TOUCH
             if touching.any():
@@ -52,7 +56,10 @@ def layout(kind, count, rng):
         xy = rng.uniform(0, 1000, (max(count // 3, 1), 2)).repeat(3, axis=0)[:count]
     elif kind == "lattice":
         side = int(np.ceil(np.sqrt(count)))
-        xy = np.stack(np.meshgrid(np.arange(side), np.arange(side)), -1).reshape(-1, 2)[:count] * 50.0
+        xy = (
+            np.stack(np.meshgrid(np.arange(side), np.arange(side)), -1).reshape(-1, 2)[:count]
+            * 50.0
+        )
     elif kind == "outside":
         xy = rng.uniform(-9000, -3000, (count, 2)) * rng.choice([-1, 1], (count, 2))
     else:
@@ -65,9 +72,13 @@ KINDS = ["random", "clustered", "collinear", "duplicated", "lattice", "outside",
 
 @st.composite
 def jobs(draw, powers=(0.5, 1.0, 1.3, 1.5, 2.0, 2.7, 3.0, 4.0)):
-    """Draw samples with missing values, a grid whose cells may be rectangular, and targets on it."""
+    """Draw samples with missing values, a grid whose cells may be rectangular, and targets
+    on it.
+    """
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    xy = layout(draw(st.sampled_from(KINDS)), draw(st.integers(1, 120)), rng) + draw(st.sampled_from([0.0, 4.5e6]))
+    xy = layout(draw(st.sampled_from(KINDS)), draw(st.integers(1, 120)), rng) + draw(
+        st.sampled_from([0.0, 4.5e6])
+    )
     values = rng.lognormal(2, 1, (3, len(xy))) * draw(st.sampled_from([1.0, -1.0, 1e-3]))
     if draw(st.booleans()):
         values[rng.uniform(size=values.shape) < 0.3] = np.nan
@@ -110,7 +121,16 @@ def test_nearest_neighbours_equal_the_oracle(engine, job, neighbours):
 )
 def test_radius_and_minimum_equal_the_oracle(engine, job, neighbours, radius, minimum):
     xy, values, grid, power = job
-    check(xy, values, grid, engine=engine, power=power, neighbours=neighbours, radius=radius, minimum=minimum)
+    check(
+        xy,
+        values,
+        grid,
+        engine=engine,
+        power=power,
+        neighbours=neighbours,
+        radius=radius,
+        minimum=minimum,
+    )
 
 
 @ENGINES
@@ -131,9 +151,13 @@ def test_steep_powers_do_not_overflow(job, neighbours):
 @pytest.mark.parametrize("neighbours", [None, 12])
 @pytest.mark.parametrize("origin", [0.0, 40_000.0])
 def test_many_blocks_and_levels_equal_the_oracle(neighbours, origin):
-    """A grid of several blocks, samples dense in places, inside it and beyond, with missing values."""
+    """A grid of several blocks, samples dense in places, inside it and beyond, with
+    missing values.
+    """
     rng = np.random.default_rng(7)
-    xy = np.vstack([rng.normal(origin + 9000, 300, (1500, 2)), rng.uniform(-30_000, 60_000, (1500, 2))])
+    xy = np.vstack(
+        [rng.normal(origin + 9000, 300, (1500, 2)), rng.uniform(-30_000, 60_000, (1500, 2))]
+    )
     values = rng.lognormal(2, 1, (3, 3000))
     values[1, ::3] = np.nan
     values[2, xy[:, 0] > 12_000] *= -1
@@ -146,8 +170,12 @@ def test_many_blocks_and_levels_equal_the_oracle(neighbours, origin):
     found = result[:, rows, columns]
     np.testing.assert_allclose(found[:2], expected[:2], rtol=1e-6)
     # Signed values cancel: the bound is relative to the distance from the smallest value.
-    np.testing.assert_allclose(found[2] - np.nanmin(values[2]), expected[2] - np.nanmin(values[2]), rtol=1e-6)
-    np.testing.assert_allclose(idw_points(xy, values, targets, neighbours=neighbours), expected, rtol=1e-9)
+    np.testing.assert_allclose(
+        found[2] - np.nanmin(values[2]), expected[2] - np.nanmin(values[2]), rtol=1e-6
+    )
+    np.testing.assert_allclose(
+        idw_points(xy, values, targets, neighbours=neighbours), expected, rtol=1e-9
+    )
 
 
 @pytest.mark.parametrize("tolerance", [1e-3, 1e-9])
@@ -188,7 +216,13 @@ def test_all_samples_have_extra_bands_too():
     values = np.array([[1.0, 2.0, 3.0], [1.0, np.nan, 3.0]])
     grid = Grid.from_bounds((0, 0, 300, 300), 100, UTM)
     results = [
-        idw(xy, values, grid, neighbours=None, options=IdwOptions(engine=engine, extras=("distance", "count")))
+        idw(
+            xy,
+            values,
+            grid,
+            neighbours=None,
+            options=IdwOptions(engine=engine, extras=("distance", "count")),
+        )
         for engine in ("scipy", "numba")
     ]
     assert (results[0][-1] == 3).all()
@@ -203,7 +237,13 @@ def test_nothing_known_gives_nothing(engine, neighbours):
     result = idw(np.empty((0, 2)), np.empty((2, 0)), grid, neighbours=neighbours, options=options)
     assert np.isnan(result[:3]).all()
     assert (result[3] == 0).all()
-    one = idw(np.array([[5.0, 5.0]]), np.array([[np.nan], [2.0]]), grid, neighbours=neighbours, options=options)
+    one = idw(
+        np.array([[5.0, 5.0]]),
+        np.array([[np.nan], [2.0]]),
+        grid,
+        neighbours=neighbours,
+        options=options,
+    )
     assert np.isnan(one[0]).all()
     assert (one[1] == 2).all()
     assert (one[3] == 1).all()
@@ -214,7 +254,13 @@ def test_direct_sums_are_within_the_tolerance_of_the_far_field():
     xy, values = rng.uniform(0, 3000, (500, 2)), rng.lognormal(0, 1, (2, 500))
     grid = Grid.from_bounds((0, 0, 3000, 3000), 10, UTM)
     far, direct = (
-        idw(xy, values, grid, neighbours=None, options=IdwOptions(engine="numba", tolerance=tolerance))
+        idw(
+            xy,
+            values,
+            grid,
+            neighbours=None,
+            options=IdwOptions(engine="numba", tolerance=tolerance),
+        )
         for tolerance in (1e-6, 0)
     )
     np.testing.assert_allclose(far, direct, rtol=1e-6)

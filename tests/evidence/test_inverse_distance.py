@@ -29,7 +29,9 @@ def oracle(xy, values, target, power, neighbours, radius):
     for place, value in zip(map(tuple, xy), values, strict=True):
         if math.isfinite(value):
             places.setdefault(place, []).append(float(value))
-    near = sorted((math.dist(place, target), math.fsum(group) / len(group)) for place, group in places.items())
+    near = sorted(
+        (math.dist(place, target), math.fsum(group) / len(group)) for place, group in places.items()
+    )
     if radius is not None:
         near = [(d, z) for d, z in near if d <= radius * (1 + TIE)]
     if neighbours is not None and len(near) > neighbours:
@@ -43,7 +45,9 @@ def oracle(xy, values, target, power, neighbours, radius):
 
 
 def oracle_bands(xy, values, targets, power, neighbours, radius):
-    return np.array([[oracle(xy, row, tuple(t), power, neighbours, radius) for t in targets] for row in values])
+    return np.array(
+        [[oracle(xy, row, tuple(t), power, neighbours, radius) for t in targets] for row in values]
+    )
 
 
 def layer(xy, **columns):
@@ -53,7 +57,9 @@ def layer(xy, **columns):
 
 # Layouts in whole metres, so that equal distances are equal; the grid's centres lie among them.
 def _places(draw, count):
-    kind = draw(st.sampled_from(["random", "clustered", "collinear", "duplicated", "lattice", "centres"]))
+    kind = draw(
+        st.sampled_from(["random", "clustered", "collinear", "duplicated", "lattice", "centres"])
+    )
     metre = st.integers(-200, 900)
     if kind == "random":
         return [(draw(metre), draw(metre)) for _ in range(count)]
@@ -67,7 +73,9 @@ def _places(draw, count):
         pool = [(draw(metre), draw(metre)) for _ in range(3)]
         return [draw(st.sampled_from(pool)) for _ in range(count)]
     step = 100 if kind == "lattice" else 50
-    return [(step * draw(st.integers(-1, 9)), step * draw(st.integers(-1, 7))) for _ in range(count)]
+    return [
+        (step * draw(st.integers(-1, 9)), step * draw(st.integers(-1, 7))) for _ in range(count)
+    ]
 
 
 @st.composite
@@ -81,11 +89,16 @@ def surveys(draw):
     return (
         xy,
         values,
-        {"power": draw(st.sampled_from([0.5, 1.0, 2.0, 3.5, 16.0])), "neighbours": neighbours, "radius": radius},
+        {
+            "power": draw(st.sampled_from([0.5, 1.0, 2.0, 3.5, 16.0])),
+            "neighbours": neighbours,
+            "radius": radius,
+        },
     )
 
 
-# --- against the oracle ----------------------------------------------------------------------------------------------
+# --- against the oracle
+# ----------------------------------------------------------------------------------------------
 
 
 @given(surveys())
@@ -100,7 +113,8 @@ def test_every_cell_is_what_the_oracle_says(survey):
 
 
 @pytest.mark.parametrize(
-    ("neighbours", "radius"), [(12, None), (1, None), (50, None), (12, 900.0), (None, 900.0), (None, None)]
+    ("neighbours", "radius"),
+    [(12, None), (1, None), (50, None), (12, 900.0), (None, 900.0), (None, None)],
 )
 def test_a_thousand_samples_agree_with_brute_force(neighbours, radius):
     rng = np.random.default_rng(7)
@@ -124,7 +138,8 @@ def test_cells_on_both_sides_of_a_chunk_agree_with_brute_force():
     np.testing.assert_allclose(got, oracle_bands(xy, values, targets, 2.0, 12, None), rtol=1e-6)
 
 
-# --- ties ------------------------------------------------------------------------------------------------------------
+# --- ties
+# ------------------------------------------------------------------------------------------------------------
 
 
 def circle_of(radius):
@@ -142,12 +157,19 @@ def test_all_tied_samples_count_however_many_there_are(radius, count, neighbours
     assert len(xy) == count
     values = np.arange(count, dtype=float)[None]
     far = np.array([[3.0 * radius, 0.0], [0.0, 4.0 * radius], [7.0 * radius, 1.0]])
-    got = idw_points(np.r_[xy, far], np.c_[values, [[1e6, 1e6, 1e6]]], [[0, 0]], neighbours=neighbours)
+    got = idw_points(
+        np.r_[xy, far], np.c_[values, [[1e6, 1e6, 1e6]]], [[0, 0]], neighbours=neighbours
+    )
     assert got[0, 0] == pytest.approx(values.mean(), rel=1e-12)
 
 
 def test_the_middle_of_four_samples_is_their_mean_with_one_neighbour():
-    assert idw_points([[0, 0], [10, 0], [0, 10], [10, 10]], [[1.0, 2.0, 3.0, 10.0]], [[5, 5]], neighbours=1) == 4.0
+    assert (
+        idw_points(
+            [[0, 0], [10, 0], [0, 10], [10, 10]], [[1.0, 2.0, 3.0, 10.0]], [[5, 5]], neighbours=1
+        )
+        == 4.0
+    )
 
 
 def test_distances_that_differ_by_rounding_alone_are_ties():
@@ -170,7 +192,8 @@ def test_the_order_of_the_samples_does_not_matter(survey, random):
     np.testing.assert_allclose(shuffled, idw_points(xy, values, CENTRES, **options), rtol=1e-12)
 
 
-# --- obvious answers -------------------------------------------------------------------------------------------------
+# --- obvious answers
+# -------------------------------------------------------------------------------------------------
 
 
 @given(surveys())
@@ -190,7 +213,9 @@ def test_a_sample_at_a_cell_centre_comes_back_exactly(neighbours):
     values = rng.lognormal(0, 2, GRID.size).astype(np.float32)
     got = idw_grid(layer(CENTRES, Au=values), ["Au"], GRID, neighbours=neighbours).values[0]
     assert np.array_equal(got.ravel(), values)
-    in_logs = idw_grid(layer(CENTRES, Au=values), ["Au"], GRID, neighbours=neighbours, scale="log").values[0]
+    in_logs = idw_grid(
+        layer(CENTRES, Au=values), ["Au"], GRID, neighbours=neighbours, scale="log"
+    ).values[0]
     np.testing.assert_allclose(in_logs.ravel(), values, rtol=1e-6)
 
 
@@ -201,7 +226,8 @@ def test_a_field_equal_to_northing_stays_north_up():
 
 
 @pytest.mark.parametrize(
-    ("corner", "cell"), [((50, 450), (0, 0)), ((650, 450), (0, -1)), ((50, 50), (-1, 0)), ((650, 50), (-1, -1))]
+    ("corner", "cell"),
+    [((50, 450), (0, 0)), ((650, 450), (0, -1)), ((50, 50), (-1, 0)), ((650, 50), (-1, -1))],
 )
 def test_a_corner_marker_stays_in_its_corner(corner, cell):
     values = np.zeros(len(CENTRES))
@@ -238,24 +264,37 @@ def test_missing_values_of_one_element_do_not_touch_another():
     holes = np.where(np.arange(20) % 3 == 0, np.nan, full)
     both = idw(xy, [full, holes], GRID)
     assert np.array_equal(both[0], idw(xy, [full], GRID)[0])
-    assert np.array_equal(both[1], idw(xy[np.isfinite(holes)], [holes[np.isfinite(holes)]], GRID)[0])
+    assert np.array_equal(
+        both[1], idw(xy[np.isfinite(holes)], [holes[np.isfinite(holes)]], GRID)[0]
+    )
 
 
 def test_samples_of_one_place_are_averaged_and_count_once():
-    one_place = idw_points([[0, 0], [0, 0.0001], [0, 0], [10, 0]], [[1.0, 2.0, 6.0, 9.0]], [[5, 0], [0, 0]])
+    one_place = idw_points(
+        [[0, 0], [0, 0.0001], [0, 0], [10, 0]], [[1.0, 2.0, 6.0, 9.0]], [[5, 0], [0, 0]]
+    )
     assert one_place.tolist() == [[6.0, 3.0]]
-    places, means = merge_places(np.array([[3.0, 1.0], [1.0, 1.0], [3.0, 1.0]]), np.array([[4.0, 5.0, 8.0]]))
-    assert dict(zip(map(tuple, places.tolist()), means[0].tolist(), strict=True)) == {(3, 1): 6, (1, 1): 5}
+    places, means = merge_places(
+        np.array([[3.0, 1.0], [1.0, 1.0], [3.0, 1.0]]), np.array([[4.0, 5.0, 8.0]])
+    )
+    assert dict(zip(map(tuple, places.tolist()), means[0].tolist(), strict=True)) == {
+        (3, 1): 6,
+        (1, 1): 5,
+    }
 
 
 def test_the_log_scale_halves_way_at_the_geometric_mean():
     samples = layer([[50, 50], [250, 50]], Au=[1.0, 100.0])
     grid = Grid.from_bounds((0, 0, 300, 100), 100, UTM)
-    np.testing.assert_allclose(idw_grid(samples, ["Au"], grid, scale="log").values[0], [[1, 10, 100]], rtol=1e-6)
+    np.testing.assert_allclose(
+        idw_grid(samples, ["Au"], grid, scale="log").values[0], [[1, 10, 100]], rtol=1e-6
+    )
 
 
 def test_no_power_overflows():
-    got = idw_points([[0, 0], [1e6, 0]], [[1.0, 2.0]], [[1e-3, 0], [999_999, 0], [5e5, 0]], power=300)
+    got = idw_points(
+        [[0, 0], [1e6, 0]], [[1.0, 2.0]], [[1e-3, 0], [999_999, 0], [5e5, 0]], power=300
+    )
     np.testing.assert_allclose(got, [[1, 2, 1.5]])
 
 
@@ -270,7 +309,8 @@ def test_bands_say_what_they_are_and_the_samples_stay_as_they_were():
     assert samples.crs == before.crs
 
 
-# --- what is refused -------------------------------------------------------------------------------------------------
+# --- what is refused
+# -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -299,7 +339,13 @@ def test_a_missing_column_is_refused_with_the_nearest_name():
         (None, "the samples have no CRS: set one"),
         (4326, "WGS 84 is geographic"),
         (2263, "US survey foot"),
-        (32634, "the samples are in WGS 84 / UTM zone 34N, the grid in WGS 84 / UTM zone 33N: reproject"),
+        (
+            32634,
+            (
+                "the samples are in WGS 84 / UTM zone 34N, the grid in WGS 84 / UTM zone 33N:"
+                " reproject"
+            ),
+        ),
     ],
 )
 def test_samples_of_another_crs_are_refused(crs, message):
@@ -308,10 +354,14 @@ def test_samples_of_another_crs_are_refused(crs, message):
 
 
 def test_samples_that_are_not_clean_are_refused_in_words():
-    with pytest.raises(DataError, match="Au holds text, not numbers alone: clean it with check_survey"):
+    with pytest.raises(
+        DataError, match="Au holds text, not numbers alone: clean it with check_survey"
+    ):
         idw_grid(layer([[50, 50], [150, 50]], Au=["<0.05", "1"]), ["Au"], GRID)
     with pytest.raises(DataError, match="Au has 2 values that are zero or negative"):
-        idw_grid(layer([[50, 50], [150, 50], [250, 50]], Au=[0.0, -1.0, 3.0]), ["Au"], GRID, scale="log")
+        idw_grid(
+            layer([[50, 50], [150, 50], [250, 50]], Au=[0.0, -1.0, 3.0]), ["Au"], GRID, scale="log"
+        )
     several = gpd.GeoDataFrame({"Au": [1.0]}, geometry=[MultiPoint([(0, 0), (1, 1)])], crs=UTM)
     with pytest.raises(DataError, match="the samples hold MultiPoint, not points alone"):
         idw_grid(several, ["Au"], GRID)
@@ -325,7 +375,8 @@ def test_arrays_of_the_wrong_shape_are_refused():
         idw(np.zeros((3, 2)), np.zeros((1, 4)), GRID)
 
 
-# --- progress --------------------------------------------------------------------------------------------------------
+# --- progress
+# --------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -351,4 +402,9 @@ def test_gridding_reports_to_stderr_only_when_asked(progress_style):
 def test_json_progress_counts_every_cell(progress_style):
     progress_style("json")
     last = json.loads(stderr_of_gridding().splitlines()[-1])
-    assert (last["event"], last["done"], last["total"], last["unit"]) == ("progress", 35, 35, "cells")
+    assert (last["event"], last["done"], last["total"], last["unit"]) == (
+        "progress",
+        35,
+        35,
+        "cells",
+    )

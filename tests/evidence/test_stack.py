@@ -1,4 +1,6 @@
-"""The stack: every layer on one grid, each where it belongs, and nothing where the survey does not reach."""
+"""The stack: every layer on one grid, each where it belongs, and nothing where the survey does not
+reach.
+"""
 
 from dataclasses import replace
 
@@ -32,15 +34,22 @@ def frame(shapes, **columns):
 
 
 def make_survey(**changes):
-    """A survey whose Cu is the northing and whose faults, geology and study area have plain shapes."""
+    """A survey whose Cu is the northing and whose faults, geology and study area have
+    plain shapes.
+    """
     axes = np.meshgrid(np.arange(WEST + 50, EAST, 500.0), np.arange(SOUTH + 50, NORTH, 500.0))
     x, y = (axis.ravel() for axis in axes)
-    samples = frame(shapely.points(x, y), Cu=y - SOUTH, Au_ppb=np.random.default_rng(0).lognormal(0, 1, len(x)))
+    samples = frame(
+        shapely.points(x, y), Cu=y - SOUTH, Au_ppb=np.random.default_rng(0).lognormal(0, 1, len(x))
+    )
     middle = (SOUTH + NORTH) / 2
     survey = Survey(
         samples=samples,
         deposits=frame([Point(WEST + 1000, SOUTH + 1000), Point(EAST - 1000, NORTH - 1000)]),
-        geology=frame([box(WEST, middle, EAST, NORTH), box(WEST, SOUTH, EAST, middle)], rock=["north", "a south"]),
+        geology=frame(
+            [box(WEST, middle, EAST, NORTH), box(WEST, SOUTH, EAST, middle)],
+            rock=["north", "a south"],
+        ),
         faults=frame([LineString([(WEST - 9000, NORTH), (EAST + 9000, NORTH)])]),
         study_area=frame([box(WEST, SOUTH, EAST, NORTH)]),
         elements={"Cu": "ppm", "Au_ppb": "ppb"},
@@ -62,7 +71,8 @@ def names(array):
     return [band.name for band in bands_of(array)]
 
 
-# --- what is in it ---------------------------------------------------------------------------------------------------
+# --- what is in it
+# ---------------------------------------------------------------------------------------------------
 
 
 def test_the_bands_are_elements_geology_and_faults_and_never_the_deposits(stack):
@@ -91,7 +101,9 @@ def test_each_band_is_what_its_own_function_makes(stack):
 def test_everything_is_north_up(stack):
     assert grid_of(stack).bounds == (WEST, SOUTH, EAST, NORTH)
     copper, geology, fault = stack.sel(band=["Cu", "geology", "fault_distance"]).values
-    assert copper[4::5, 0] == pytest.approx(np.arange(3550, 0, -500))  # the rows of samples, from north to south
+    assert copper[4::5, 0] == pytest.approx(
+        np.arange(3550, 0, -500)
+    )  # the rows of samples, from north to south
     assert (geology[:20] == 2).all()
     assert (geology[20:] == 1).all()
     assert fault[:, 7].tolist() == np.arange(50, 4000, 100).tolist()
@@ -101,7 +113,9 @@ def test_a_sample_at_a_cell_centre_comes_back(stack):
     samples = make_survey().samples
     rows, cols = grid_of(stack).rowcol(samples.geometry.x, samples.geometry.y)
     for column in ("Cu", "Au_ppb"):
-        np.testing.assert_allclose(stack.sel(band=column).values[rows, cols], samples[column], rtol=1e-6)
+        np.testing.assert_allclose(
+            stack.sel(band=column).values[rows, cols], samples[column], rtol=1e-6
+        )
 
 
 def test_options_reach_the_gridding():
@@ -116,16 +130,23 @@ def test_options_reach_the_gridding():
 
 
 def test_several_fault_bands_keep_their_order():
-    stack = build_stack(make_survey(), make_grid(), elements=[], faults=["presence", "density", "distance"])
+    stack = build_stack(
+        make_survey(), make_grid(), elements=[], faults=["presence", "density", "distance"]
+    )
     assert names(stack) == ["geology", "fault_presence", "fault_density", "fault_distance"]
     assert [band.kind for band in bands_of(stack)] == ["class", "presence", "density", "distance"]
 
 
 def test_the_geology_rule_is_passed_on():
-    dyke = frame([box(WEST, SOUTH, EAST, NORTH), box(WEST + 45, SOUTH, WEST + 55, NORTH)], rock=["host", "dyke"])
+    dyke = frame(
+        [box(WEST, SOUTH, EAST, NORTH), box(WEST + 45, SOUTH, WEST + 55, NORTH)],
+        rock=["host", "dyke"],
+    )
     survey = make_survey(geology=dyke)
     for rule, number in (("largest", 2), ("centre", 1)):
-        assert (build_stack(survey, make_grid(), elements=[], geology=rule).values[0, :, 0] == number).all()
+        assert (
+            build_stack(survey, make_grid(), elements=[], geology=rule).values[0, :, 0] == number
+        ).all()
 
 
 @pytest.mark.parametrize(
@@ -143,7 +164,8 @@ def test_layers_that_are_not_there_make_fewer_bands(missing, bands):
     assert np.isfinite(stack.values).all()
 
 
-# --- where it has no value -------------------------------------------------------------------------------------------
+# --- where it has no value
+# -------------------------------------------------------------------------------------------
 
 
 def test_outside_the_study_area_no_band_has_a_value():
@@ -190,7 +212,8 @@ def test_a_cell_counts_with_a_value_in_any_band(stack):
     assert valid.sum() == valid.size - 1
 
 
-# --- grid ------------------------------------------------------------------------------------------------------------
+# --- grid
+# ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("side", [700.0, 6000.0, 81_234.0, 400_000.0])
@@ -208,7 +231,8 @@ def test_the_cell_size_that_is_asked_for_is_used():
     assert survey_grid(make_survey(), 250).shape == (16, 24)
 
 
-# --- reading back ----------------------------------------------------------------------------------------------------
+# --- reading back
+# ----------------------------------------------------------------------------------------------------
 
 
 def test_the_stack_reads_back_identical(stack, tmp_path):
@@ -227,23 +251,30 @@ def test_a_stack_with_holes_reads_back_identical(tmp_path):
     xr.testing.assert_identical(read_raster(write_raster(stack, tmp_path / "stack.tif")), stack)
 
 
-# --- what is refused -------------------------------------------------------------------------------------------------
+# --- what is refused
+# -------------------------------------------------------------------------------------------------
 
 
 def test_a_survey_without_any_evidence_is_refused():
     survey = make_survey(elements={}, geology=None, faults=None)
-    with pytest.raises(DataError, match="no band is left: the survey needs usable elements, geology or faults"):
+    with pytest.raises(
+        DataError, match="no band is left: the survey needs usable elements, geology or faults"
+    ):
         build_stack(survey, make_grid())
 
 
 def test_a_cell_too_large_for_the_study_area_is_refused():
     survey = make_survey(study_area=frame([box(WEST, SOUTH, WEST + 10, SOUTH + 10)]))
-    with pytest.raises(UsageError, match="no cell centre lies inside the study area: a cell of 5000 m is too large"):
+    with pytest.raises(
+        UsageError, match="no cell centre lies inside the study area: a cell of 5000 m is too large"
+    ):
         build_stack(survey, survey_grid(survey, 5000))
 
 
 def test_a_cell_too_small_for_the_memory_is_refused_before_the_work():
-    with pytest.raises(UsageError, match=r"a cell size of 0\.001 m gives .* cells; 4 bands need about .* GB") as caught:
+    with pytest.raises(
+        UsageError, match=r"a cell size of 0\.001 m gives .* cells; 4 bands need about .* GB"
+    ) as caught:
         build_stack(make_survey(), survey_grid(make_survey(), 0.001))
     assert caught.value.exit_code == 2
 
@@ -269,7 +300,8 @@ def test_the_survey_stays_as_it_was():
         assert layer.equals(before[role])
 
 
-# --- a real area -----------------------------------------------------------------------------------------------------
+# --- a real area
+# -----------------------------------------------------------------------------------------------------
 
 
 def test_central_lapland_becomes_a_stack(real_area, tmp_path):

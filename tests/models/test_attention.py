@@ -17,7 +17,9 @@ def by_hand(member, windows, number):
     branch = member.classifier.net_.branches[number]
     features = branch.conv(torch.from_numpy(x)).detach().numpy()
     first, _, second = branch.attention.mlp
-    w1, b1, w2, b2 = (p.detach().numpy() for p in (first.weight, first.bias, second.weight, second.bias))
+    w1, b1, w2, b2 = (
+        p.detach().numpy() for p in (first.weight, first.bias, second.weight, second.bias)
+    )
     pooled = (features.mean(axis=(2, 3)), features.max(axis=(2, 3)))
     total = sum(np.maximum(v @ w1.T + b1, 0) @ w2.T + b2 for v in pooled)
     return x, 1 / (1 + np.exp(-total))
@@ -41,12 +43,16 @@ def test_weights_are_those_of_equation_7_on_held_out_windows(number):
     member = model.members[1]
     windows = case.windows[case.folds.of_windows(case.windows) == 1]
     x, weights = by_hand(member, windows, number)
-    table = factor_attention(model, case.stack, case.windows).query("fold == 2 and branch == @number + 1")
+    table = factor_attention(model, case.stack, case.windows).query(
+        "fold == 2 and branch == @number + 1"
+    )
     found = table.set_index("factor")["weight"]
     for at, channel in enumerate(member.encoder.channels):
         if channel.kind != "class":
             assert found[channel.band] == pytest.approx(weights[:, at].mean(), abs=1e-5)
-    classes = [at for at, channel in enumerate(member.encoder.channels) if channel.band == "geology"]
+    classes = [
+        at for at, channel in enumerate(member.encoder.channels) if channel.band == "geology"
+    ]
     cover = x.mean(axis=(0, 2, 3))[classes]
     expected = (weights[:, classes].mean(axis=0) * cover).sum() / cover.sum()
     assert len(classes) == 2

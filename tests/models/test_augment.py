@@ -1,4 +1,6 @@
-"""Augmentation: eight symmetries, noise of the right size, synthetic windows between their parents."""
+"""Augmentation: eight symmetries, noise of the right size, synthetic windows between
+their parents.
+"""
 
 import numpy as np
 import pytest
@@ -45,7 +47,9 @@ def test_noise_has_mean_zero_and_the_papers_variance():
     assert NOISE_VARIANCE == 0.01
     assert float(noise.var()) == pytest.approx(0.01, rel=0.03)
     assert abs(float(noise.mean())) < 0.002
-    assert float(add_noise(torch.zeros(50, 4, 16, 16), seeded(), variance=0.25).std()) == pytest.approx(0.5, rel=0.03)
+    assert float(
+        add_noise(torch.zeros(50, 4, 16, 16), seeded(), variance=0.25).std()
+    ) == pytest.approx(0.5, rel=0.03)
 
 
 @pytest.mark.parametrize("change", [turn_and_flip, add_noise])

@@ -1,4 +1,6 @@
-"""Simple models: each finds what it is made to find, learns from its training rows alone, and repeats itself."""
+"""Simple models: each finds what it is made to find, learns from its training rows alone, and
+repeats itself.
+"""
 
 import warnings
 from functools import partial
@@ -8,7 +10,11 @@ import pytest
 from builders import make_grid, make_stack, scattered_cells
 from scipy.special import expit
 from scipy.stats import logistic
-from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+)
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
@@ -29,12 +35,16 @@ from geomfaf.windows.features import Column, Features, window_features
 
 
 def table_of(seed=0, count=200):
-    """Noise, a band that is low in ore, a class that is common there, gaps; ore lies in the east."""
+    """Noise, a band that is low in ore, a class that is common there, gaps; ore lies in
+    the east.
+    """
     rng = np.random.default_rng(seed)
     labels = (np.arange(count) % 4 == 0).astype(int)
     low = rng.normal(0, 1, count) - 1.5 * labels
     host = (rng.random(count) < np.where(labels == 1, 0.8, 0.3)).astype(float)
-    values = np.column_stack([rng.normal(0, 1, count), low, host, 1 - host, low + rng.normal(0, 1, count)])
+    values = np.column_stack(
+        [rng.normal(0, 1, count), low, host, 1 - host, low + rng.normal(0, 1, count)]
+    )
     values[rng.random(count) < 0.1, 1] = np.nan
     columns = (
         Column("noise", "element", "centre"),
@@ -57,7 +67,9 @@ def few_trees(monkeypatch):
 def test_every_baseline_learns_and_repeats_itself(name):
     features, labels = table_of()
     unseen, truth = table_of(1)
-    first, again = (make_baseline(name, seed=3).fit(features, labels).predict_proba(unseen) for _ in range(2))
+    first, again = (
+        make_baseline(name, seed=3).fit(features, labels).predict_proba(unseen) for _ in range(2)
+    )
     assert first.tobytes() == again.tobytes()
     assert first.shape == (200, 2)
     assert (first >= 0).all()
@@ -78,12 +90,16 @@ def test_random_labels_give_no_skill(name):
         drawn = rng.permutation(labels)
         scores = make_baseline(name).fit(features, drawn).predict_proba(unseen)[:, 1]
         found.append(roc_auc_score(rng.permutation(labels), scores))
-    assert np.mean(found) == pytest.approx(0.5, abs=0.05)  # one AUC of 50 against 150 has a standard error of 0.047
+    assert np.mean(found) == pytest.approx(
+        0.5, abs=0.05
+    )  # one AUC of 50 against 150 has a standard error of 0.047
 
 
 @pytest.mark.parametrize("name", BASELINES)
 def test_nothing_is_learned_from_rows_that_are_not_given(name):
-    """The prediction for a row depends on that row and the training rows alone, not on the table it stands in."""
+    """The prediction for a row depends on that row and the training rows alone, not on the table it
+    stands in.
+    """
     features, labels = table_of()
     model = make_baseline(name).fit(features, labels)
     noise, _ = table_of(7)
@@ -100,13 +116,17 @@ def test_nothing_is_learned_from_rows_that_are_not_given(name):
 
 @pytest.mark.parametrize("name", sorted(set(BASELINES) - {"distance to deposit"}))
 def test_sample_weights_reach_the_model(name):
-    """Rows whose label is turned round carry nearly all the weight: the model learns the opposite."""
+    """Rows whose label is turned round carry nearly all the weight: the model learns
+    the opposite.
+    """
     features, labels = table_of(count=400)
     turned = np.random.default_rng(0).random(400) < 0.5
     wrong = np.where(turned, 1 - labels, labels)
     scores = []
     for weights in (np.where(turned, 1e-3, 1.0), np.where(turned, 1.0, 1e-3)):
-        scores.append(make_baseline(name).fit(features, wrong, weights).predict_proba(features)[:, 1])
+        scores.append(
+            make_baseline(name).fit(features, wrong, weights).predict_proba(features)[:, 1]
+        )
     assert roc_auc_score(labels[~turned], scores[0][~turned]) > 0.75
     assert roc_auc_score(labels[turned], scores[1][turned]) < 0.25
 
@@ -144,7 +164,9 @@ def test_the_distance_is_that_to_the_nearest_training_deposit():
     unseen, _ = table_of(1)
     model = DistanceToDeposit().fit(features, labels)
     ore = np.column_stack([features.x, features.y])[labels == 1]
-    distance = np.array([np.hypot(*(ore - place).T).min() for place in np.column_stack([unseen.x, unseen.y])])
+    distance = np.array(
+        [np.hypot(*(ore - place).T).min() for place in np.column_stack([unseen.x, unseen.y])]
+    )
     scores = model.predict_proba(unseen)[:, 1]
     assert (np.argsort(scores) == np.argsort(-distance)).all()
     half = np.median([np.hypot(*(ore - place).T).min() for place in
@@ -155,13 +177,18 @@ def test_the_distance_is_that_to_the_nearest_training_deposit():
 def test_fuzzy_overlay_with_known_directions_is_the_gamma_operator():
     features, labels = table_of()
     known = {"noise": 1, "depth": -1, "geology": {"host": 0.8, "cover": 0.3}}
-    found = FuzzyOverlay(directions=known, gamma=0.7).fit(features, labels).predict_proba(features)[:, 1]
+    found = (
+        FuzzyOverlay(directions=known, gamma=0.7)
+        .fit(features, labels)
+        .predict_proba(features)[:, 1]
+    )
     members = []
     for column, sign in ((0, 1), (1, -1)):
         values = features.values[:, column].astype(float)
         values = np.where(np.isnan(values), np.nanmedian(values), values)
         low, high = np.quantile(values, [0.01, 0.99])
-        # 0.01 and 0.99 at the ends: the logistic distribution's own quantile function says how steep.
+        # 0.01 and 0.99 at the ends: the logistic distribution's own quantile function says how
+        # steep.
         steep = 2 * logistic.ppf(0.99) / (high - low)
         members.append(expit(sign * steep * (values - (low + high) / 2)))
     members.append(np.where(features.values[:, 2] == 1, 0.8, 0.3))
@@ -208,9 +235,16 @@ def test_baselines_are_the_models_they_are_named_after():
     trees = make_baseline("extra trees").fit(features, labels)
     assert isinstance(trees.model_, ExtraTreesClassifier)
     assert (ExtraTreesWindow().trees, trees.model_.min_samples_leaf) == (400, 2)
-    assert type(make_baseline("random forest").fit(features, labels).model_) is RandomForestClassifier
-    assert isinstance(make_baseline("gradient boosting").fit(features, labels).model_, HistGradientBoostingClassifier)
-    assert isinstance(make_baseline("logistic regression").fit(features, labels).model_, LogisticRegression)
+    assert (
+        type(make_baseline("random forest").fit(features, labels).model_) is RandomForestClassifier
+    )
+    assert isinstance(
+        make_baseline("gradient boosting").fit(features, labels).model_,
+        HistGradientBoostingClassifier,
+    )
+    assert isinstance(
+        make_baseline("logistic regression").fit(features, labels).model_, LogisticRegression
+    )
 
 
 def test_balanced_weights_are_scikit_learns_class_weights():
@@ -233,7 +267,9 @@ def test_centre_models_read_the_centre_alone():
 
 
 def test_warning_filters_are_kept_whatever_the_threads_of_a_forest_leave(monkeypatch):
-    """Scikit-learn resets the filters in every thread, and what the last thread puts back may be an empty list."""
+    """Scikit-learn resets the filters in every thread, and what the last thread puts back may be an
+    empty list.
+    """
     features, labels = table_of()
 
     class Careless(ExtraTreesClassifier):
@@ -310,10 +346,15 @@ def test_on_a_stack_the_baselines_find_the_halo():
 
 
 def test_weights_of_evidence_are_those_of_the_module():
-    """One band, known counts: P(ore) at even odds is the share of ore rows over ore and barren shares in the class."""
+    """One band, known counts: P(ore) at even odds is the share of ore rows over ore and barren
+    shares in the class.
+    """
     labels = np.repeat([1, 0], [20, 100])
     host = np.concatenate([np.ones(15), np.zeros(5), np.ones(30), np.zeros(70)])
-    columns = tuple(Column("geology", "class", "centre", number + 1, name) for number, name in enumerate(("a", "b")))
+    columns = tuple(
+        Column("geology", "class", "centre", number + 1, name)
+        for number, name in enumerate(("a", "b"))
+    )
     values = np.column_stack([host, 1 - host]).astype(np.float32)
     features = Features(values, columns, np.zeros(120), np.zeros(120))
     model = WeightsOfEvidenceCentre().fit(features, labels)
@@ -331,6 +372,8 @@ def test_weights_of_evidence_cut_a_band_from_either_side():
     model = WeightsOfEvidenceCentre().fit(features, labels)
     by_band = {pattern.band: pattern for pattern in model.patterns_}
     assert by_band["depth"].method == "ascending"
-    assert by_band["depth"].studentised > 2 * by_band["noise"].studentised  # the best of 200 cuts of noise passes 2
+    assert (
+        by_band["depth"].studentised > 2 * by_band["noise"].studentised
+    )  # the best of 200 cuts of noise passes 2
     with pytest.raises(DataError, match="was trained on"):
         model.predict_proba(features.select(bands=["depth"]))

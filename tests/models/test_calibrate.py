@@ -1,4 +1,6 @@
-"""Calibration: it finds what is known to be wrong with scores, and learns it without the fold's test ground."""
+"""Calibration: it finds what is known to be wrong with scores, and learns it without the fold's
+test ground.
+"""
 
 import json
 from dataclasses import replace
@@ -54,7 +56,9 @@ def calibrated_model(kind: str):
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
 def test_a_known_temperature_is_found(temperature):
     logits, labels = sure_scores(temperature=temperature)
-    assert fit_temperature(logits, labels, np.ones(len(labels))) == pytest.approx(temperature, rel=0.04)
+    assert fit_temperature(logits, labels, np.ones(len(labels))) == pytest.approx(
+        temperature, rel=0.04
+    )
 
 
 def test_temperature_is_the_slope_of_a_logistic_regression_without_intercept():
@@ -62,7 +66,9 @@ def test_temperature_is_the_slope_of_a_logistic_regression_without_intercept():
     weights = even_odds(labels)
     theirs = LogisticRegression(C=1e12, fit_intercept=False, tol=1e-10, max_iter=1000)
     theirs.fit(logits[:, None], labels, sample_weight=weights * len(labels))
-    assert fit_temperature(logits, labels, weights) == pytest.approx(1 / theirs.coef_[0, 0], rel=1e-4)
+    assert fit_temperature(logits, labels, weights) == pytest.approx(
+        1 / theirs.coef_[0, 0], rel=1e-4
+    )
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -89,7 +95,9 @@ def test_windows_told_apart_without_error_get_a_bounded_temperature():
 def test_isotonic_is_scikit_learns():
     logits, labels = sure_scores(400)
     scores, weights = expit(logits), even_odds(labels)
-    theirs = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(scores, labels, sample_weight=weights)
+    theirs = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(
+        scores, labels, sample_weight=weights
+    )
     said, found = fit_isotonic(scores, labels, weights)
     new = np.r_[0.0, np.random.default_rng(1).random(1000), 1.0]
     np.testing.assert_allclose(
@@ -101,7 +109,10 @@ def test_isotonic_is_scikit_learns():
 def test_scores_that_were_too_sure_are_mended_on_new_windows(kind):
     learned, new = sure_scores(2000), sure_scores(2000, seed=1)
     calibration = fit_calibration(kind, expit(learned[0]), learned[1])
-    before, after = (window_metrics(new[1], scores) for scores in (expit(new[0]), calibration.apply(expit(new[0]))))
+    before, after = (
+        window_metrics(new[1], scores)
+        for scores in (expit(new[0]), calibration.apply(expit(new[0])))
+    )
     assert before["calibration_error"] > 0.08
     assert after["calibration_error"] < 0.04
     assert after["brier"] < before["brier"]
@@ -114,13 +125,17 @@ def test_a_temperature_keeps_the_order():
     assert calibrated.dtype == np.float32
     order = np.argsort(scores)
     assert (np.diff(calibrated[order]) >= 0).all()
-    assert window_metrics(labels, calibrated)["auc"] == pytest.approx(window_metrics(labels, scores)["auc"], abs=1e-9)
+    assert window_metrics(labels, calibrated)["auc"] == pytest.approx(
+        window_metrics(labels, scores)["auc"], abs=1e-9
+    )
 
 
 def test_ore_and_barren_windows_weigh_the_same():
     """Scores of 0.5 that know nothing stay 0.5, however many barren windows were drawn."""
     labels = np.r_[np.ones(10), np.zeros(90)]
-    assert fit_calibration("isotonic", np.full(100, 0.5), labels).apply(np.array([0.5])) == pytest.approx(0.5)
+    assert fit_calibration("isotonic", np.full(100, 0.5), labels).apply(
+        np.array([0.5])
+    ) == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -159,7 +174,9 @@ def test_what_cannot_be_fitted_is_refused():
 
 @pytest.mark.parametrize("fold", [0, 1])
 def test_noise_on_test_ground_changes_no_bit_of_weights_and_calibration(fold):
-    """THE NOISE TEST, once more: the inner networks and the curve must not know the fold's ground either."""
+    """THE NOISE TEST, once more: the inner networks and the curve must not know the fold's ground
+    either.
+    """
     case, options = Case(count=16), replace(QUICK, calibration="isotonic")
     honest = case.train(options=options)
     hidden, rng = ground_to_test(case, fold), np.random.default_rng(99)
@@ -202,7 +219,9 @@ def test_inner_networks_see_neither_the_folds_ground_nor_what_they_are_tested_on
 def test_windows_drawn_for_one_fold_alone_train_its_inner_networks_only():
     case, seen = Case(count=14), []
     windows = case.windows.assign(trains=np.where(case.windows["label"] == 1, 0, 2))
-    scores_inside(windows, case.folds, 1, lambda train, test: seen.append(train) or np.full(len(test), 0.5))
+    scores_inside(
+        windows, case.folds, 1, lambda train, test: seen.append(train) or np.full(len(test), 0.5)
+    )
     assert all((train["label"] == 0).any() for train in seen)
     with pytest.raises(DataError, match="training ground of fold 1 cannot be split once more"):
         scores_inside(windows, case.folds, 0, lambda train, test: np.full(len(test), 0.5))
@@ -210,8 +229,12 @@ def test_windows_drawn_for_one_fold_alone_train_its_inner_networks_only():
 
 def test_two_folds_leave_no_inner_parts_and_that_is_said():
     case = small_case()
-    halves = Folds(case.grid, case.folds.block, (case.folds.table > 0).astype(int), case.folds.margin)
-    with pytest.raises(DataError, match='use calibration = "none", more folds, or a smaller window'):
+    halves = Folds(
+        case.grid, case.folds.block, (case.folds.table > 0).astype(int), case.folds.margin
+    )
+    with pytest.raises(
+        DataError, match='use calibration = "none", more folds, or a smaller window'
+    ):
         scores_inside(case.windows, halves, 0, lambda train, test: np.full(len(test), 0.5))
 
 
@@ -235,7 +258,11 @@ def test_the_networks_are_those_of_a_model_without_calibration(kind):
 
 def test_every_score_goes_through_the_folds_curve_and_votes_do_not():
     case, plain, model = small_case(), small_model(), calibrated_model("temperature")
-    x = np.random.default_rng(0).normal(size=(40, len(plain.members[0].encoder.channels), 8, 8)).astype(np.float32)
+    x = (
+        np.random.default_rng(0)
+        .normal(size=(40, len(plain.members[0].encoder.channels), 8, 8))
+        .astype(np.float32)
+    )
     for before, after in zip(plain.members, model.members, strict=True):
         branches, curve = before.classifier.predict_branches(x), after.calibration
         score, votes, mean, spread, alone = after.judge(x)
@@ -246,9 +273,14 @@ def test_every_score_goes_through_the_folds_curve_and_votes_do_not():
         np.testing.assert_allclose(spread, curve.apply(branches).std(axis=0), atol=1e-6)
         assert (np.argsort(score) == np.argsort(before.judge(x)[0])).all()
     drawn, first = network_draw(model, case.stack, case.windows), predict_scores(model, case.stack)
-    np.testing.assert_allclose(drawn.maps[NETWORK], first.sel(band="heldout_score").values, atol=1e-6)
+    np.testing.assert_allclose(
+        drawn.maps[NETWORK], first.sel(band="heldout_score").values, atol=1e-6
+    )
     uncalibrated = predict_scores(plain, case.stack)
-    assert np.abs(first.sel(band="heldout_score") - uncalibrated.sel(band="heldout_score")).max() > 1e-3
+    assert (
+        np.abs(first.sel(band="heldout_score") - uncalibrated.sel(band="heldout_score")).max()
+        > 1e-3
+    )
     np.testing.assert_array_equal(first.sel(band="vote_share"), uncalibrated.sel(band="vote_share"))
 
 
@@ -258,7 +290,9 @@ def test_a_calibrated_model_survives_its_files(tmp_path, kind):
     back = load_model(save_model(model, tmp_path / "model"), device="cpu")
     assert [m.calibration for m in back.members] == [m.calibration for m in model.members]
     assert back.options == model.options
-    np.testing.assert_array_equal(predict_scores(back, case.stack).values, predict_scores(model, case.stack).values)
+    np.testing.assert_array_equal(
+        predict_scores(back, case.stack).values, predict_scores(model, case.stack).values
+    )
 
 
 def test_a_model_file_without_calibration_is_read(tmp_path):
@@ -270,5 +304,6 @@ def test_a_model_file_without_calibration_is_read(tmp_path):
     (folder / "model.json").write_text(json.dumps(content))
     back = load_model(folder, device="cpu")
     np.testing.assert_array_equal(
-        predict_scores(back, small_case().stack).values, predict_scores(small_model(), small_case().stack).values
+        predict_scores(back, small_case().stack).values,
+        predict_scores(small_model(), small_case().stack).values,
     )

@@ -27,7 +27,9 @@ def blobs(count: int = 60, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 
 def options(**changes) -> Training:
-    return training_options("mfaf", **{"dilations": (1, 2), "epochs": 4, "least_steps": 4, "batch": 16, **changes})
+    return training_options(
+        "mfaf", **{"dilations": (1, 2), "epochs": 4, "least_steps": 4, "batch": 16, **changes}
+    )
 
 
 def fitted(chosen: Training, *, seed: int = 0, data_seed: int = 0, **arguments) -> MFAFClassifier:
@@ -45,7 +47,9 @@ class StoppedError(Exception):
 
 @pytest.fixture
 def interrupt(monkeypatch):
-    """Make the training write a checkpoint after each epoch and break off before epoch number ``at``."""
+    """Make the training write a checkpoint after each epoch and break off before epoch number
+    ``at``.
+    """
 
     def arm(at: int | None) -> None:
         def track(epochs, label, *, unit=""):
@@ -117,9 +121,16 @@ def test_a_checkpoint_of_another_training_is_not_taken_over(tmp_path, interrupt,
 
 def test_every_epoch_draws_and_turns_anew(monkeypatch):
     drawn, turned = [], []
-    batches, turn = geomfaf.models.network.classifier._batches, geomfaf.models.network.classifier.turn_and_flip
-    monkeypatch.setattr(geomfaf.train, "_batches", lambda *a: drawn.append(list(batches(*a))) or drawn[-1])
-    monkeypatch.setattr(geomfaf.train, "turn_and_flip", lambda *a: turned.append(turn(*a)) or turned[-1])
+    batches, turn = (
+        geomfaf.models.network.classifier._batches,
+        geomfaf.models.network.classifier.turn_and_flip,
+    )
+    monkeypatch.setattr(
+        geomfaf.train, "_batches", lambda *a: drawn.append(list(batches(*a))) or drawn[-1]
+    )
+    monkeypatch.setattr(
+        geomfaf.train, "turn_and_flip", lambda *a: turned.append(turn(*a)) or turned[-1]
+    )
     fitted(options(epochs=3))
     orders = {tuple(torch.cat(epoch).tolist()) for epoch in drawn}
     assert len(orders) == 3
@@ -150,11 +161,14 @@ def test_validation_windows_lie_on_one_side_of_the_map_and_are_never_trained_on(
         svm = LogisticRegression(C=1e6, max_iter=10_000).fit(
             np.concatenate([part, rest]) / 1000, [1] * len(part) + [0] * len(rest)
         )
-        assert svm.score(np.concatenate([part, rest]) / 1000, [1] * len(part) + [0] * len(rest)) == 1
+        assert (
+            svm.score(np.concatenate([part, rest]) / 1000, [1] * len(part) + [0] * len(rest)) == 1
+        )
     changed = x.copy()
     changed[held] = 0
     first, second = (
-        MFAFClassifier(options(patience=99), device="cpu").fit(values, labels, places=places) for values in (x, changed)
+        MFAFClassifier(options(patience=99), device="cpu").fit(values, labels, places=places)
+        for values in (x, changed)
     )
     assert [e["loss"] for e in first.history_] == [e["loss"] for e in second.history_]
 
@@ -183,7 +197,9 @@ def test_the_score_is_the_mean_of_the_branches():
 
 def test_batches_of_prediction_do_not_matter():
     classifier, (x, _) = fitted(QUICK), blobs(33, seed=2)
-    np.testing.assert_allclose(classifier.predict_branches(x, batch=7), classifier.predict_branches(x), atol=1e-6)
+    np.testing.assert_allclose(
+        classifier.predict_branches(x, batch=7), classifier.predict_branches(x), atol=1e-6
+    )
     assert classifier.predict_branches(x[:0]).shape == (2, 0)
 
 
@@ -207,7 +223,9 @@ def test_the_sampler_makes_half_of_every_batch_ore():
 def test_without_balance_every_window_is_used_and_no_batch_is_short():
     labels = np.array([1] * 5 + [0] * 60)
     batches = list(
-        geomfaf.models.network.classifier._batches(labels, options(balance="none"), torch.Generator().manual_seed(0))
+        geomfaf.models.network.classifier._batches(
+            labels, options(balance="none"), torch.Generator().manual_seed(0)
+        )
     )
     assert [len(b) for b in batches] == [16] * 5
     assert set(np.concatenate(batches)) == set(range(65))
@@ -216,7 +234,9 @@ def test_without_balance_every_window_is_used_and_no_batch_is_short():
 def test_few_windows_still_get_the_least_number_of_steps():
     labels = np.array([1] * 4 + [0] * 4)
     steps = list(
-        geomfaf.models.network.classifier._batches(labels, options(least_steps=90), torch.Generator().manual_seed(0))
+        geomfaf.models.network.classifier._batches(
+            labels, options(least_steps=90), torch.Generator().manual_seed(0)
+        )
     )
     assert len(steps) == 23  # 90 in four epochs
 
@@ -240,7 +260,12 @@ def test_one_cycle_rises_and_falls_along_a_cosine():
 def test_the_paper_preset_is_the_papers_network():
     paper = PRESETS["paper"]
     assert paper.dilations == PAPER_DILATIONS
-    assert (paper.optimiser, paper.learning_rate, paper.momentum, paper.weight_decay) == ("sgd", 0.02, 0.2, 1e-4)
+    assert (paper.optimiser, paper.learning_rate, paper.momentum, paper.weight_decay) == (
+        "sgd",
+        0.02,
+        0.2,
+        1e-4,
+    )
     assert (paper.epochs, paper.batch, paper.beta, paper.backbone) == (220, 32, 0.4, "resnet18")
 
 
@@ -297,12 +322,17 @@ def test_bfloat16_is_chosen_where_the_processor_multiplies_it(monkeypatch, name)
 
 
 def test_bfloat16_computes_the_backbone_and_keeps_branches_weights_and_losses_in_float32():
-    """The branches' grouped dilated convolutions must never be bfloat16: PyTorch's gradient reads out of bounds."""
+    """The branches' grouped dilated convolutions must never be bfloat16: PyTorch's gradient reads
+    out of bounds.
+    """
     kinds, given = [], []
     classifier = fitted(options(precision="bfloat16"))
     for branch in classifier.net_.branches:
         branch.register_forward_hook(lambda m, i, o: given.append(o.dtype))
-    for part in (classifier.net_.backbones[0], *(branch.conv for branch in classifier.net_.branches)):
+    for part in (
+        classifier.net_.backbones[0],
+        *(branch.conv for branch in classifier.net_.branches),
+    ):
         first = next(m for m in part.modules() if isinstance(m, torch.nn.Conv2d))
         first.register_forward_hook(lambda m, i, o: kinds.append(o.dtype))
     branches = classifier.predict_branches(blobs()[0])
@@ -323,7 +353,9 @@ def test_bfloat16_and_float32_score_alike():
 
 
 def test_a_network_with_a_view_sees_nothing_outside_of_it():
-    """The window's centre cell, size // 2, is the centre of what is seen; other cells may be anything."""
+    """The window's centre cell, size // 2, is the centre of what is seen; other cells may be
+    anything.
+    """
     x, labels = blobs()
     chosen = options(view=0.5)
     classifier = MFAFClassifier(chosen, device="cpu").fit(x, labels)
@@ -331,8 +363,12 @@ def test_a_network_with_a_view_sees_nothing_outside_of_it():
     half, quarter = x.shape[-1] // 2, x.shape[-1] // 4
     inner = slice(half - quarter, half + quarter)
     changed[..., inner, inner] = x[..., inner, inner]
-    np.testing.assert_array_equal(classifier.predict_branches(changed), classifier.predict_branches(x))
-    cut = MFAFClassifier(options(), device="cpu").fit(np.ascontiguousarray(x[..., inner, inner]), labels)
+    np.testing.assert_array_equal(
+        classifier.predict_branches(changed), classifier.predict_branches(x)
+    )
+    cut = MFAFClassifier(options(), device="cpu").fit(
+        np.ascontiguousarray(x[..., inner, inner]), labels
+    )
     assert same_bits(cut, classifier)
     for size, view, seen in ((16, 0.5, 8), (9, 0.5, 4), (8, 1.0, 8), (3, 0.1, 2), (1, 1.0, 1)):
         assert seen_size(options(view=view), size) == seen

@@ -23,19 +23,42 @@ def test_two_processes_train_the_model_of_one(tmp_path, monkeypatch):
     write_layers({"windows": case.windows, "folds": case.folds.blocks()}, tmp_path / "windows.gpkg")
 
     def arguments(out):
-        return ["train", str(tmp_path / "stack.tif"), str(tmp_path / "windows.gpkg"), str(out), "--epochs", "1"]
+        return [
+            "train",
+            str(tmp_path / "stack.tif"),
+            str(tmp_path / "windows.gpkg"),
+            str(out),
+            "--epochs",
+            "1",
+        ]
 
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    group = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": "1"}
+    group = {
+        "WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": port,
+        "OMP_NUM_THREADS": "1",
+    }
     started = []
     for rank in ("0", "1"):
         for name, value in {**group, "RANK": rank}.items():
             monkeypatch.setenv(name, value)
         code = "from geomfaf.cli import main; main()"
-        command = [sys.executable, "-c", code, "--progress", "plain", *arguments(tmp_path / "two"), "--device", "cpu"]
-        started.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+        command = [
+            sys.executable,
+            "-c",
+            code,
+            "--progress",
+            "plain",
+            *arguments(tmp_path / "two"),
+            "--device",
+            "cpu",
+        ]
+        started.append(
+            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        )
     said = [process.communicate(timeout=240) for process in started]
     assert [process.returncode for process in started] == [0, 0], said
     assert [out.strip() for out, _ in said] == [str(tmp_path / "two"), ""]  # one writes

@@ -28,7 +28,9 @@ def test_an_element_becomes_a_standard_normal_of_its_logarithm():
     logs = np.log10(values)
     low, centre, high = np.quantile(logs, [0.25, 0.5, 0.75])
     above = values > np.quantile(values, 0.01)
-    np.testing.assert_allclose(x[above], ((logs - centre) / ((high - low) / 1.349))[above].clip(-5, 5), atol=1e-5)
+    np.testing.assert_allclose(
+        x[above], ((logs - centre) / ((high - low) / 1.349))[above].clip(-5, 5), atol=1e-5
+    )
     assert abs(np.median(x)) < 1e-6
     assert x.std() == pytest.approx(1, abs=0.03)
 
@@ -36,7 +38,10 @@ def test_an_element_becomes_a_standard_normal_of_its_logarithm():
 def test_what_is_learned_comes_from_training_values_only():
     train, test = lognormal(500), lognormal(500, 1)
     encoder = fit_encoder(train[None], [GOLD])
-    one, other = (encoder.transform(np.concatenate([test, rest])[None], ["Au"])[0, :500] for rest in (test, test * 1e6))
+    one, other = (
+        encoder.transform(np.concatenate([test, rest])[None], ["Au"])[0, :500]
+        for rest in (test, test * 1e6)
+    )
     assert (one == other).all()
     assert encoder == fit_encoder(train[None].copy(), [GOLD])
 
@@ -85,7 +90,9 @@ def test_distances_saturate_and_keep_their_order():
     x = encoded(np.linspace(0, 20_000, 200), [FAULT])[0]
     steps = np.diff(x)
     assert (steps > 0).all()
-    assert steps[0] / steps[-1] == pytest.approx(3, rel=0.02)  # (20 km + the median of 10 km) / 10 km
+    assert steps[0] / steps[-1] == pytest.approx(
+        3, rel=0.02
+    )  # (20 km + the median of 10 km) / 10 km
 
 
 def test_a_constant_or_empty_band_gives_zeros():
@@ -95,7 +102,9 @@ def test_a_constant_or_empty_band_gives_zeros():
 
 @pytest.mark.parametrize("value", [0.5, 7.1, 0.013])
 def test_rounding_noise_of_a_censored_element_is_not_blown_up(value):
-    """Most samples at the detection limit: interpolation gives that value up to the last bits of a float32."""
+    """Most samples at the detection limit: interpolation gives that value up to the last bits of a
+    float32.
+    """
     rng = np.random.default_rng(0)
     values = np.float32(value) * (1 + rng.normal(0, 1e-7, 4000)).astype(np.float32)
     values[:400] *= np.float32(10) ** rng.random(400).astype(np.float32)

@@ -1,4 +1,6 @@
-"""The simple models that judge together with a network: joined, kept, restored, and blind to test ground."""
+"""The simple models that judge together with a network: joined, kept, restored, and blind to test
+ground.
+"""
 
 from dataclasses import replace
 
@@ -41,7 +43,9 @@ def test_joining_is_the_mean_of_log_odds(scores):
 
 def test_equal_words_stay_and_the_order_of_models_does_not_matter():
     odds = np.log([[3.0, 0.5], [3.0, 0.25]])
-    np.testing.assert_allclose(join(np.array([0.75, 0.2]), odds), join(np.array([0.75, 0.2]), odds[::-1]))
+    np.testing.assert_allclose(
+        join(np.array([0.75, 0.2]), odds), join(np.array([0.75, 0.2]), odds[::-1])
+    )
     assert join(np.array([0.75]), np.log([[3.0], [3.0]]))[0] == pytest.approx(0.75)
 
 
@@ -50,21 +54,32 @@ def test_the_score_is_the_network_s_joined_with_each_partner(model):
     test = case.windows[model.folds.testing(case.windows, 0)]
     found = member.judge_windows(case.stack, test)
     rows = window_rows(case.stack, test, member.partners.rows.bands)
-    words = [logit(partner.predict_proba(rows)[:, 1].clip(SUREST, 1 - SUREST)) for partner in member.partners.models]
+    words = [
+        logit(partner.predict_proba(rows)[:, 1].clip(SUREST, 1 - SUREST))
+        for partner in member.partners.models
+    ]
     np.testing.assert_allclose(found[0], expit((logit(found[4]) + sum(words)) / 3), atol=1e-5)
     alone = small_case().train(options=QUICK).members[0].judge_windows(case.stack, test)
-    np.testing.assert_allclose(found[4], alone[0], atol=1e-6)  # partners change nothing in the network
+    np.testing.assert_allclose(
+        found[4], alone[0], atol=1e-6
+    )  # partners change nothing in the network
     np.testing.assert_array_equal(found[1], alone[1])  # votes are the network's
 
 
 def test_the_map_agrees_with_its_windows(model):
-    """At a lattice centre on a fold's own ground the held-out map is what the fold model says of that window."""
+    """At a lattice centre on a fold's own ground the held-out map is what the fold model says of
+    that window.
+    """
     case = small_case()
     scores = predict_scores(model, case.stack, stride=2)
     draw = network_draw(model, case.stack, case.windows, stride=2)
-    np.testing.assert_allclose(draw.maps[NETWORK], scores.sel(band="heldout_score").values, atol=1e-6)
+    np.testing.assert_allclose(
+        draw.maps[NETWORK], scores.sel(band="heldout_score").values, atol=1e-6
+    )
     half, raster = case.size // 2, model.folds.raster()
-    at = case.windows[(case.windows["row"] % 2 == 0) & (case.windows["col"] % 2 == 0)]  # centres on the lattice
+    at = case.windows[
+        (case.windows["row"] % 2 == 0) & (case.windows["col"] % 2 == 0)
+    ]  # centres on the lattice
     assert len(at) > 3
     for number in at.index:
         row, col = int(at["row"][number]) + half, int(at["col"][number]) + half
@@ -77,7 +92,9 @@ def test_a_saved_model_with_partners_scores_the_same(model, tmp_path):
     save_model(model, tmp_path)
     again = load_model(tmp_path, device="cpu")
     stack = small_case().stack
-    np.testing.assert_array_equal(predict_scores(again, stack).values, predict_scores(model, stack).values)
+    np.testing.assert_array_equal(
+        predict_scores(again, stack).values, predict_scores(model, stack).values
+    )
     assert again.options.partners == NAMES
 
 
@@ -93,23 +110,31 @@ def test_changed_or_missing_rows_are_refused(model, tmp_path):
 
 
 def test_partners_that_learn_something_else_today_are_refused(model):
-    """As another version of a library might: their words on their own rows are kept and compared."""
+    """As another version of a library might: their words on their own rows are kept
+    and compared.
+    """
     partners = model.members[0].partners
     arrays = partners.as_arrays()
     content = partners.as_json()
-    np.testing.assert_array_equal(restore_partners(content, arrays).log_odds(partners.rows), arrays["said"])
+    np.testing.assert_array_equal(
+        restore_partners(content, arrays).log_odds(partners.rows), arrays["said"]
+    )
     with pytest.raises(ModelMismatchError, match=r"differ from what they were by up to 0\.5"):
         restore_partners(content, {**arrays, "said": arrays["said"] + 0.5})
 
 
 def test_noise_on_test_ground_changes_no_partner():
-    """Bands and deposits of a fold's ground are replaced: its partners say the same of any place, to the bit."""
+    """Bands and deposits of a fold's ground are replaced: its partners say the same of any place,
+    to the bit.
+    """
     case = Case()
     before = case.train(options=JOINED)
     rng, raster = np.random.default_rng(0), case.folds.raster()
     stack = case.stack.copy(deep=True)
     ground = raster == 1
-    stack.values[:, ground] = stack.values[:, rng.permutation(np.flatnonzero(ground.ravel())) // 83, 0]
+    stack.values[:, ground] = stack.values[
+        :, rng.permutation(np.flatnonzero(ground.ravel())) // 83, 0
+    ]
     windows = case.windows.copy()
     own = case.folds.of_windows(windows) == 1
     windows.loc[own, "label"] = 1 - windows.loc[own, "label"]
@@ -150,8 +175,13 @@ CORRECTING = replace(QUICK, partners=("logistic regression",), joining="correcti
 
 
 def test_a_correction_begins_by_saying_what_the_partners_say():
-    """Before its first step, the zero classifier adds nothing: P(ore) is the prior's, in every branch."""
-    x, prior = np.random.default_rng(0).normal(size=(12, 3, 8, 8)).astype(np.float32), np.linspace(-2, 2, 12)
+    """Before its first step, the zero classifier adds nothing: P(ore) is the prior's, in every
+    branch.
+    """
+    x, prior = (
+        np.random.default_rng(0).normal(size=(12, 3, 8, 8)).astype(np.float32),
+        np.linspace(-2, 2, 12),
+    )
     still = replace(CORRECTING, learning_rate=1e-12, weight_decay=0.0)
     classifier = MFAFClassifier(still, device="cpu").fit(x, np.arange(12) % 2, prior=prior)
     branches = classifier.predict_branches(x, prior=prior.astype(np.float32))
@@ -195,7 +225,9 @@ def test_a_saved_correction_scores_the_same_and_has_no_network_alone(tmp_path):
     save_model(model, tmp_path)
     stack = small_case().stack
     scores = predict_scores(model, stack)
-    np.testing.assert_array_equal(predict_scores(load_model(tmp_path, device="cpu"), stack).values, scores.values)
+    np.testing.assert_array_equal(
+        predict_scores(load_model(tmp_path, device="cpu"), stack).values, scores.values
+    )
     assert list(network_draw(model, stack, small_case().windows).maps) == [NETWORK]
 
 

@@ -6,7 +6,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from builders import QUICK, Case, ground_to_test, make_grid, make_stack, same_weights, small_case, small_model, weights
+from builders import (
+    QUICK,
+    Case,
+    ground_to_test,
+    make_grid,
+    make_stack,
+    same_weights,
+    small_case,
+    small_model,
+    weights,
+)
 
 import geomfaf.models.fold_models
 from geomfaf.errors import DataError, ModelMismatchError, OutputExistsError, UsageError
@@ -24,12 +34,22 @@ def changed_stack(number: int, **changes):
     """The small case's stack with one band described otherwise."""
     stack, bands = small_case().stack, bands_of(small_case().stack)
     band = bands[number]
-    fields = {"name": band.name, "kind": band.kind, "unit": band.unit, "legend": band.legend, **changes}
-    bands[number] = Band(fields["name"], fields["kind"], fields["unit"], band.description, fields["legend"])
+    fields = {
+        "name": band.name,
+        "kind": band.kind,
+        "unit": band.unit,
+        "legend": band.legend,
+        **changes,
+    }
+    bands[number] = Band(
+        fields["name"], fields["kind"], fields["unit"], band.description, fields["legend"]
+    )
     return as_dataarray(stack.values, grid_of(stack), bands)
 
 
-@pytest.mark.parametrize("changes", [{}, {"balance": "smote"}, {"patience": 1}], ids=["sampler", "smote", "patience"])
+@pytest.mark.parametrize(
+    "changes", [{}, {"balance": "smote"}, {"patience": 1}], ids=["sampler", "smote", "patience"]
+)
 @pytest.mark.parametrize("fold", [0, 2])
 def test_noise_on_test_ground_changes_no_bit_of_the_fold_model(fold, changes):
     """THE NOISE TEST: nothing of a fold's ground, neither bands nor labels, reaches its model."""
@@ -60,7 +80,11 @@ def test_training_data_are_encoded_windows_and_the_encoder_of_these_windows():
     x, labels, encoder = training_data(case.stack, part, ["Cu", "geology"])
     raw = []
     for row, col in part[["row", "col"]].to_numpy():
-        padded = np.pad(case.stack.sel(band=["Cu", "geology"]).values, ((0, 0), (9, 9), (9, 9)), constant_values=np.nan)
+        padded = np.pad(
+            case.stack.sel(band=["Cu", "geology"]).values,
+            ((0, 0), (9, 9), (9, 9)),
+            constant_values=np.nan,
+        )
         raw.append(padded[:, row + 9 : row + 17, col + 9 : col + 17])
     raw = np.stack(raw, axis=1)
     expected = fit_encoder(raw.reshape(2, -1), bands_of(case.stack)[1:3])
@@ -71,7 +95,9 @@ def test_training_data_are_encoded_windows_and_the_encoder_of_these_windows():
 
 def test_each_fold_uses_its_own_bands():
     model = small_case().train(bands=[["Au"], ["Cu", "geology"], ["Au", "fault_distance"]])
-    used = [sorted({channel.band for channel in member.encoder.channels}) for member in model.members]
+    used = [
+        sorted({channel.band for channel in member.encoder.channels}) for member in model.members
+    ]
     assert used == [["Au"], ["Cu", "geology"], ["Au", "fault_distance"]]
     heldout = predict_scores(model, small_case().stack).sel(band="heldout_score")
     assert np.isfinite(heldout.values).all()
@@ -88,7 +114,9 @@ def test_a_model_survives_its_files(tmp_path):
     back = load_model(save_model(model, tmp_path / "model"), device="cpu")
     assert (back.size, back.seed, back.options) == (model.size, model.seed, model.options)
     assert [m.encoder for m in back.members] == [m.encoder for m in model.members]
-    assert [m.classifier.history_ for m in back.members] == [m.classifier.history_ for m in model.members]
+    assert [m.classifier.history_ for m in back.members] == [
+        m.classifier.history_ for m in model.members
+    ]
     assert back.bands == model.bands
     assert (back.folds.table == model.folds.table).all()
     assert back.folds.grid == model.folds.grid
@@ -98,7 +126,9 @@ def test_a_model_survives_its_files(tmp_path):
 
 
 def test_held_out_scores_survive_files_of_stack_and_model(tmp_path):
-    """Cells of a third of a metre more than 33 m: the grid must come back to the bit or nothing is held out."""
+    """Cells of a third of a metre more than 33 m: the grid must come back to the bit or nothing is
+    held out.
+    """
     case = Case()
     grid = make_grid(97, 83, cell=100 / 3)
     stack = as_dataarray(case.stack.values, grid, bands_of(case.stack))
@@ -123,7 +153,9 @@ def test_no_file_holds_a_pickle(tmp_path):
     header = (folder / "weights.safetensors").read_bytes()
     length = int.from_bytes(header[:8], "little")
     described = json.loads(header[8 : 8 + length])
-    expected = 8 + length + max(t["data_offsets"][1] for n, t in described.items() if n != "__metadata__")
+    expected = (
+        8 + length + max(t["data_offsets"][1] for n, t in described.items() if n != "__metadata__")
+    )
     assert len(header) == expected
     json.loads((folder / "model.json").read_text())
 
@@ -210,14 +242,18 @@ def test_two_trainings_with_one_seed_are_the_same_and_folds_differ():
     again, other = small_case().train(), small_case().train(seed=5)
     assert all(same_weights(small_model(), again, fold) for fold in range(3))
     assert not same_weights(small_model(), other, 0)
-    assert not torch.equal(next(iter(weights(again, 0).values())), next(iter(weights(again, 1).values())))
+    assert not torch.equal(
+        next(iter(weights(again, 0).values())), next(iter(weights(again, 1).values()))
+    )
 
 
 def test_checkpoints_are_named_by_fold(tmp_path, monkeypatch):
     monkeypatch.setattr("geomfaf.models.network.classifier.CHECKPOINT_SECONDS", -1.0)
     case = small_case()
     first = case.train(checkpoints=tmp_path)
-    assert sorted(p.name for p in tmp_path.iterdir()) == [f"fold_{n}.safetensors" for n in (1, 2, 3)]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        f"fold_{n}.safetensors" for n in (1, 2, 3)
+    ]
     assert all(same_weights(first, case.train(checkpoints=tmp_path), fold) for fold in range(3))
 
 
@@ -227,11 +263,16 @@ def test_checkpoints_of_other_folds_do_not_leak_in(tmp_path, monkeypatch):
     case.train(checkpoints=tmp_path)
     turned = Folds(case.grid, case.folds.block, (case.folds.table + 1) % 3, case.folds.margin)
     clean = train_model(case.stack, case.windows, turned, options=QUICK, device="cpu")
-    reused = train_model(case.stack, case.windows, turned, options=QUICK, device="cpu", checkpoints=tmp_path)
+    reused = train_model(
+        case.stack, case.windows, turned, options=QUICK, device="cpu", checkpoints=tmp_path
+    )
     assert all(same_weights(clean, reused, fold) for fold in range(3))
 
 
 def test_versions_of_the_libraries_are_told():
     versions = geomfaf.files.library_versions()
-    assert versions["torch"] == torch.__version__.split("+")[0] or versions["torch"] == torch.__version__
+    assert (
+        versions["torch"] == torch.__version__.split("+")[0]
+        or versions["torch"] == torch.__version__
+    )
     assert {"python", "geomfaf", "numpy", "rasterio"} <= set(versions)

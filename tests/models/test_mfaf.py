@@ -58,7 +58,10 @@ def test_a_branch_is_a_dilated_convolution_of_each_band_alone(dilation):
     torch.nn.init.normal_(branch.conv.bias)
     x = random(2, 3, 13, 11)
     weight, bias = branch.conv.weight.detach().numpy(), branch.conv.bias.detach().numpy()
-    expected = [[convolve(plane, weight[c, 0], dilation) + bias[c] for c, plane in enumerate(w)] for w in x.numpy()]
+    expected = [
+        [convolve(plane, weight[c, 0], dilation) + bias[c] for c, plane in enumerate(w)]
+        for w in x.numpy()
+    ]
     np.testing.assert_allclose(branch(x).detach().numpy(), expected, atol=1e-5)
 
 
@@ -75,7 +78,9 @@ def test_channel_attention_is_equation_7():
     torch.manual_seed(2)
     attention, x = ChannelAttention(8), random(4, 8, 6, 5)
     first, _, second = attention.mlp
-    w1, b1, w2, b2 = (p.detach().numpy() for p in (first.weight, first.bias, second.weight, second.bias))
+    w1, b1, w2, b2 = (
+        p.detach().numpy() for p in (first.weight, first.bias, second.weight, second.bias)
+    )
 
     def mlp(v: np.ndarray) -> np.ndarray:
         return np.maximum(v @ w1.T + b1, 0) @ w2.T + b2
@@ -99,8 +104,13 @@ def test_spatial_attention_is_equation_8():
     kernel, bias = attention.conv.weight.detach().numpy()[0], attention.conv.bias.detach().numpy()
     values = x.numpy()
     planes = np.stack([values.mean(axis=1), values.max(axis=1)], axis=1)
-    expected = [[sigmoid(sum(convolve(p, k, 1) for p, k in zip(w, kernel, strict=True)) + bias)] for w in planes]
-    np.testing.assert_allclose(attention(x).detach().numpy(), np.reshape(expected, (2, 1, 9, 8)), atol=1e-5)
+    expected = [
+        [sigmoid(sum(convolve(p, k, 1) for p, k in zip(w, kernel, strict=True)) + bias)]
+        for w in planes
+    ]
+    np.testing.assert_allclose(
+        attention(x).detach().numpy(), np.reshape(expected, (2, 1, 9, 8)), atol=1e-5
+    )
     assert kernel.shape == (2, 7, 7)
 
 
@@ -117,7 +127,9 @@ def loss_by_hand(logits: np.ndarray, labels: np.ndarray, beta: float, temperatur
     entropy = np.mean([-np.log(p[k, i, labels[i]]) for k in range(branches) for i in range(batch)])
     teacher = softmax(logits.mean(axis=0) / temperature, 1)
     students = softmax(logits / temperature, 2)
-    divergence = np.mean([(teacher * np.log(teacher / students[k])).sum(axis=1) for k in range(branches)])
+    divergence = np.mean(
+        [(teacher * np.log(teacher / students[k])).sum(axis=1) for k in range(branches)]
+    )
     return (1 - beta) * entropy + beta * temperature**2 * divergence
 
 
@@ -126,7 +138,9 @@ def loss_by_hand(logits: np.ndarray, labels: np.ndarray, beta: float, temperatur
 def test_the_loss_is_cross_entropy_and_self_distillation(beta, temperature):
     logits, labels = random(5, 6, 2, seed=4).double() * 3, torch.tensor([0, 1, 1, 0, 1, 0])
     expected = loss_by_hand(logits.numpy(), labels.numpy(), beta, temperature)
-    assert float(distillation_loss(logits, labels, beta=beta, temperature=temperature)) == pytest.approx(expected)
+    assert float(
+        distillation_loss(logits, labels, beta=beta, temperature=temperature)
+    ) == pytest.approx(expected)
 
 
 def test_without_distillation_the_loss_is_the_sum_of_equation_9_over_the_branches():
@@ -147,7 +161,9 @@ def test_the_class_is_the_vote_of_the_branches():
     logits = random(5, 200, 2, seed=9) * 2
     classes = logits.numpy().argmax(axis=2)
     expected = np.array([np.bincount(column, minlength=2).argmax() for column in classes.T])
-    share = (branch_probabilities(logits).numpy() > 0.5).mean(axis=0)  # what predict writes as vote_share
+    share = (branch_probabilities(logits).numpy() > 0.5).mean(
+        axis=0
+    )  # what predict writes as vote_share
     np.testing.assert_array_equal(share > 0.5, expected == 1)
     assert 0 < expected.mean() < 1
 
@@ -159,12 +175,15 @@ def test_branches_that_agree_have_nothing_to_distil():
 
 
 def test_the_teacher_is_detached():
-    """A gradient through the teacher would let it follow its pupils: compare with a constant teacher."""
+    """A gradient through the teacher would let it follow its pupils: compare with a constant
+    teacher.
+    """
     logits, labels = random(3, 4, 2, seed=5).double().requires_grad_(), torch.tensor([0, 1, 1, 0])
     distillation_loss(logits, labels, beta=1.0, temperature=2.0).backward()
     values = logits.detach().numpy()
     teacher = softmax(values.mean(axis=0) / 2, 1)
-    # d/dz of T^2 * mean KL(teacher || softmax(z / T)) = T * (softmax(z / T) - teacher) / (branches * batch)
+    # d/dz of T^2 * mean KL(teacher || softmax(z / T)) = T * (softmax(z / T) - teacher) / (branches
+    # * batch)
     expected = 2 * (softmax(values / 2, 2) - teacher) / 12
     np.testing.assert_allclose(logits.grad.numpy(), expected, atol=1e-9)
 
@@ -222,7 +241,12 @@ def test_the_compact_network_has_about_forty_thousand_weights():
 PUBLISHED = {  # torchvision's builder, its parameters, and those with ten bands and two classes
     "resnet18": (models.resnet18, {}, 11_689_512, 11_199_490),
     "shufflenet_v2": (models.shufflenet_v2_x1_0, {}, 2_278_604, 1_257_166),
-    "googlenet": (models.googlenet, {"aux_logits": False, "init_weights": False}, 6_624_904, 5_623_906),
+    "googlenet": (
+        models.googlenet,
+        {"aux_logits": False, "init_weights": False},
+        6_624_904,
+        5_623_906,
+    ),
     "mobilenet_v2": (models.mobilenet_v2, {}, 3_504_872, 2_228_450),
     "mnasnet": (models.mnasnet1_0, {}, 4_383_312, 3_106_890),
 }
@@ -253,7 +277,8 @@ def test_at_full_size_they_compute_what_torchvision_computes(name):
 
 
 def test_resnet18_learns_as_torchvisions_does():
-    # Pooled before ReLU and with products for its last maps, it is the same function with the same gradient.
+    # Pooled before ReLU and with products for its last maps, it is the same function with the same
+    # gradient.
     torch.manual_seed(3)
     ours = make_backbone("resnet18", 3, 64).double().train()
     theirs = models.resnet18(weights=None).double().train()
@@ -278,14 +303,18 @@ def by_torchvisions_names(net, *, gradients=False):
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_the_published_dropout_stands_before_the_classifier(name):
     build, arguments, *_ = PUBLISHED[name]
-    theirs = [m.p for m in build(weights=None, **arguments).modules() if isinstance(m, torch.nn.Dropout)]
+    theirs = [
+        m.p for m in build(weights=None, **arguments).modules() if isinstance(m, torch.nn.Dropout)
+    ]
     ours = [m.p for m in plain_network(name, 3, 16).modules() if isinstance(m, torch.nn.Dropout)]
     assert ours == theirs
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_strides_follow_the_window(name):
-    """Five halvings from 64 cells, the first two left out below (where a size is odd, some round up)."""
+    """Five halvings from 64 cells, the first two left out below (where a size is odd, some round
+    up).
+    """
     for size in (16, 32, 63, 64, 128, 256):
         net = make_backbone(name, 3, size).eval()
         with torch.inference_mode():
@@ -294,8 +323,12 @@ def test_strides_follow_the_window(name):
 
 
 def test_mnasnet_normalises_by_what_it_has_seen_lately():
-    """With the published momentum its running averages are still noise after a hundred steps, and so are scores."""
-    norms = [m for m in make_backbone("mnasnet", 3, 16).modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    """With the published momentum its running averages are still noise after a hundred steps, and
+    so are scores.
+    """
+    norms = [
+        m for m in make_backbone("mnasnet", 3, 16).modules() if isinstance(m, torch.nn.BatchNorm2d)
+    ]
     assert {m.momentum for m in norms} == {0.1}
 
 
@@ -303,17 +336,26 @@ def test_mnasnet_normalises_by_what_it_has_seen_lately():
 def test_one_branch_of_rate_1_without_attention_is_the_plain_backbone_to_the_bit(name):
     x, x_new = random(24, 3, 16, 16).numpy(), random(9, 3, 16, 16, seed=1).numpy()
     labels = np.arange(24) % 3 == 0
-    few = {"epochs": 1, "least_steps": 2, "batch": 8, "precision": "float32"}  # as the plain forward pass below
+    few = {
+        "epochs": 1,
+        "least_steps": 2,
+        "batch": 8,
+        "precision": "float32",
+    }  # as the plain forward pass below
     plain = training_options("mfaf", network="plain", backbone=name, **few)
     off = {"dilations": (1,), "channel_attention": False, "spatial_attention": False, "beta": 0.0}
     single = training_options("mfaf", backbone=name, **few, **off)
-    first, second = (MFAFClassifier(o, seed=3, device="cpu").fit(x, labels) for o in (plain, single))
+    first, second = (
+        MFAFClassifier(o, seed=3, device="cpu").fit(x, labels) for o in (plain, single)
+    )
     assert first.net_.state_dict().keys() == second.net_.state_dict().keys()
     np.testing.assert_array_equal(first.predict_proba(x_new), second.predict_proba(x_new))
     with torch.inference_mode():
         maps = first.net_.backbones[0](torch.from_numpy(x_new))
         logits = first.net_.classifier(maps.mean(dim=(2, 3)))
-    np.testing.assert_allclose(first.predict_proba(x_new)[:, 1], softmax(logits.numpy(), 1)[:, 1], atol=1e-6)
+    np.testing.assert_allclose(
+        first.predict_proba(x_new)[:, 1], softmax(logits.numpy(), 1)[:, 1], atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("size", [16, 64])
@@ -327,7 +369,9 @@ def test_every_backbone_learns_at_every_size(name, size):
     logits = model(random(2, 3, size, size))
     assert logits.shape == (2, 2, 2)
     distillation_loss(logits, torch.tensor([0, 1])).backward()
-    without = [n for n, p in model.named_parameters() if p.grad is None or not torch.isfinite(p.grad).all()]
+    without = [
+        n for n, p in model.named_parameters() if p.grad is None or not torch.isfinite(p.grad).all()
+    ]
     assert without == []
 
 
@@ -345,14 +389,23 @@ def test_a_map_of_2_x_2_cells_is_convolved_as_by_torch(layout):
     x = torch.randn(4, 3, 2, 2, dtype=torch.float64).to(memory_format=layout).requires_grad_()
     towards = torch.randn(4, 5, 2, 2, dtype=torch.float64)
     torch.testing.assert_close(quick(x), plain(x))
-    ours, theirs = (torch.autograd.grad(layer(x), (x, plain.weight), towards) for layer in (quick, plain))
+    ours, theirs = (
+        torch.autograd.grad(layer(x), (x, plain.weight), towards) for layer in (quick, plain)
+    )
     torch.testing.assert_close(ours, theirs)
-    assert torch.autograd.gradcheck(lambda x, w: torch.func.functional_call(quick, {"weight": w}, x), (x, plain.weight))
+    assert torch.autograd.gradcheck(
+        lambda x, w: torch.func.functional_call(quick, {"weight": w}, x), (x, plain.weight)
+    )
 
 
 @pytest.mark.parametrize(("size", "end"), [(16, 2), (17, 3), (64, 2), (65, 3)])
 def test_windows_of_16_and_64_cells_end_in_such_maps(size, end):
-    assert make_backbone("resnet18", 3, size).eval()(torch.zeros(1, 3, size, size)).shape == (1, 512, end, end)
+    assert make_backbone("resnet18", 3, size).eval()(torch.zeros(1, 3, size, size)).shape == (
+        1,
+        512,
+        end,
+        end,
+    )
 
 
 def test_under_autocast_it_computes_in_bfloat16_and_gives_the_weights_their_own_type():
@@ -365,7 +418,9 @@ def test_under_autocast_it_computes_in_bfloat16_and_gives_the_weights_their_own_
     torch.testing.assert_close(found, wanted, rtol=0.02, atol=0.02)
     gradient = torch.autograd.grad(found.sum(), plain.weight)[0]
     assert gradient.dtype == torch.float32
-    torch.testing.assert_close(gradient, torch.autograd.grad(plain(x).sum(), plain.weight)[0], rtol=0.02, atol=0.1)
+    torch.testing.assert_close(
+        gradient, torch.autograd.grad(plain(x).sum(), plain.weight)[0], rtol=0.02, atol=0.1
+    )
 
 
 def test_only_convolutions_that_it_knows_are_replaced_and_no_random_number_is_drawn():

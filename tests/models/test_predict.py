@@ -1,4 +1,6 @@
-"""Dense prediction: every cell scored, blended without seams or shifts, held out where it says so."""
+"""Dense prediction: every cell scored, blended without seams or shifts, held out where it
+says so.
+"""
 
 from dataclasses import replace
 
@@ -22,14 +24,22 @@ def tent_average(lattice, values, row, col):
     total = weight = 0.0
     for i, centre_row in enumerate(lattice.rows):
         for j, centre_col in enumerate(lattice.cols):
-            near = [max(0, 1 - abs(a - b) / lattice.stride) for a, b in ((row, centre_row), (col, centre_col))]
+            near = [
+                max(0, 1 - abs(a - b) / lattice.stride)
+                for a, b in ((row, centre_row), (col, centre_col))
+            ]
             if np.isfinite(values[i, j]):
                 total += near[0] * near[1] * values[i, j]
                 weight += near[0] * near[1]
     return total / weight
 
 
-@given(height=st.integers(1, 40), width=st.integers(1, 40), stride=st.integers(1, 9), seed=st.integers(0, 99))
+@given(
+    height=st.integers(1, 40),
+    width=st.integers(1, 40),
+    stride=st.integers(1, 9),
+    seed=st.integers(0, 99),
+)
 @settings(max_examples=60, deadline=None)
 def test_a_constant_stays_constant_on_every_valid_cell(height, width, stride, seed):
     valid = np.random.default_rng(seed).random((height, width)) < 0.7
@@ -48,7 +58,9 @@ def test_the_blend_is_the_tent_weighted_average(stride):
     for row, col in [(0, 0), (13, 10), (7, 5), (1, 3), (12, 9)]:
         if stride == 1 and (row, col) == (0, 1):
             continue
-        assert blended[0, row, col] == pytest.approx(tent_average(lattice, values, row, col), rel=1e-5)
+        assert blended[0, row, col] == pytest.approx(
+            tent_average(lattice, values, row, col), rel=1e-5
+        )
     np.testing.assert_allclose(blended[1], 2 * blended[0], rtol=1e-5)
 
 
@@ -61,13 +73,20 @@ def test_a_centre_keeps_its_own_score_and_a_slope_stays_a_slope():
 
 @pytest.mark.parametrize(("stride", "size"), [(1, 4), (3, 5), (4, 8)])
 def test_scores_stand_on_the_cell_their_window_is_centred_on(stride, size):
-    """A predictor that returns the centre cell gives back the band: no shift, whatever the strip or the edge."""
+    """A predictor that returns the centre cell gives back the band: no shift, whatever the strip or
+    the edge.
+    """
     grid = make_grid(75, 41)
     values = np.arange(grid.size, dtype=np.float32).reshape(1, *grid.shape) / grid.size
     stack = as_dataarray(values, grid, [Band("Au", "density")])
     lattice = Lattice(np.ones(grid.shape, bool), stride)
     scores = lattice_scores(
-        stack, lattice, lattice.wanted, VALUE_ITSELF, lambda w: w[:, 0, size // 2, size // 2][None], size
+        stack,
+        lattice,
+        lattice.wanted,
+        VALUE_ITSELF,
+        lambda w: w[:, 0, size // 2, size // 2][None],
+        size,
     )
     np.testing.assert_array_equal(scores[0], values[0][np.ix_(lattice.rows, lattice.cols)])
 
@@ -76,7 +95,14 @@ def test_windows_of_a_prediction_are_the_windows_of_the_training():
     grid = make_grid(31, 23)
     stack = make_stack(grid)
     lattice, seen = Lattice(np.ones(grid.shape, bool), 3), []
-    lattice_scores(stack, lattice, lattice.wanted, VALUE_ITSELF, lambda w: seen.append(w) or np.zeros((1, len(w))), 6)
+    lattice_scores(
+        stack,
+        lattice,
+        lattice.wanted,
+        VALUE_ITSELF,
+        lambda w: seen.append(w) or np.zeros((1, len(w))),
+        6,
+    )
     seen = np.concatenate(seen)
     padded = np.pad(VALUE_ITSELF.transform(stack.values[:1], ["Au"]), ((0, 0), (6, 6), (6, 6)))
     expected = [padded[:, r + 3 : r + 9, c + 3 : c + 9] for r in lattice.rows for c in lattice.cols]
@@ -90,7 +116,9 @@ def test_a_lattice_point_that_is_not_wanted_is_not_scored():
     wanted[2, 3] = True
     scores = lattice_scores(stack, lattice, wanted, VALUE_ITSELF, lambda w: np.ones((2, len(w))), 6)
     assert (np.isfinite(scores) == wanted).all()
-    nothing = lattice_scores(stack, lattice, wanted & False, VALUE_ITSELF, lambda w: np.ones((2, len(w))), 6)
+    nothing = lattice_scores(
+        stack, lattice, wanted & False, VALUE_ITSELF, lambda w: np.ones((2, len(w))), 6
+    )
     assert np.isnan(nothing).all()
 
 
@@ -99,7 +127,14 @@ def test_score_spread_and_votes_are_those_of_all_branches_of_all_folds():
     lattice = Lattice(case.valid, default_stride(case.size))
     branches = np.concatenate(
         [
-            lattice_scores(case.stack, lattice, lattice.wanted, m.encoder, m.classifier.predict_branches, case.size)
+            lattice_scores(
+                case.stack,
+                lattice,
+                lattice.wanted,
+                m.encoder,
+                m.classifier.predict_branches,
+                case.size,
+            )
             for m in model.members
         ]
     )
@@ -113,7 +148,9 @@ def test_the_held_out_score_is_the_folds_own_model_and_no_other():
     case, model = small_case(), small_model()
     raster, heldout = case.folds.raster(), small_scores().sel(band="heldout_score").values
     for member in model.members:
-        alone = predict_scores(replace(model, members=[member]), case.stack).sel(band="score").values
+        alone = (
+            predict_scores(replace(model, members=[member]), case.stack).sel(band="score").values
+        )
         own = raster == member.fold
         np.testing.assert_allclose(heldout[own], alone[own], atol=1e-6)
         assert np.abs(heldout[~own] - alone[~own]).max() > 1e-3
@@ -125,7 +162,9 @@ def test_no_window_behind_a_held_out_score_touches_training_ground(stride):
     lattice, raster = Lattice(case.valid, stride), case.folds.raster()
     for fold in range(case.folds.count):
         learned = np.zeros(case.grid.shape, bool)
-        for row, col in case.windows.loc[case.folds.training(case.windows, fold), ["row", "col"]].to_numpy():
+        for row, col in case.windows.loc[
+            case.folds.training(case.windows, fold), ["row", "col"]
+        ].to_numpy():
             learned[max(row, 0) : row + case.size, max(col, 0) : col + case.size] = True
         own = raster == fold
         weights = lattice.down.T @ own.astype(float) @ lattice.across

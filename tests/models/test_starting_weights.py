@@ -1,4 +1,6 @@
-"""Starting weights: what fits is taken over by name, band and shape; what would leak or run code is refused."""
+"""Starting weights: what fits is taken over by name, band and shape; what would leak or run code is
+refused.
+"""
 
 import json
 import os
@@ -23,7 +25,12 @@ from geomfaf.models.network.classifier import MFAFClassifier, make_network
 from geomfaf.models.network.encode import Channel, Encoder
 from geomfaf.models.network.options import Training
 from geomfaf.models.network.pretrain import pretrain_network, save_pretrained
-from geomfaf.models.network.starting_weights import FORMAT, SAFE_TORCH, pinned, read_starting_weights
+from geomfaf.models.network.starting_weights import (
+    FORMAT,
+    SAFE_TORCH,
+    pinned,
+    read_starting_weights,
+)
 from geomfaf.rasters.bands import as_dataarray, bands_of
 from geomfaf.rasters.geotiff import write_raster
 from geomfaf.rasters.grid import Grid
@@ -35,7 +42,10 @@ SMALL = Training(dilations=(1, 2))
 PUBLISHED = {
     "resnet18": (torchvision.models.resnet18, "fc"),
     "shufflenet_v2": (torchvision.models.shufflenet_v2_x1_0, "fc"),
-    "googlenet": (lambda **k: torchvision.models.googlenet(**k, aux_logits=True, init_weights=False), "fc"),
+    "googlenet": (
+        lambda **k: torchvision.models.googlenet(**k, aux_logits=True, init_weights=False),
+        "fc",
+    ),
     "mobilenet_v2": (torchvision.models.mobilenet_v2, "classifier"),
     "mnasnet": (torchvision.models.mnasnet1_0, "classifier"),
 }
@@ -46,7 +56,9 @@ reads_pickles = pytest.mark.skipif(OLD_TORCH, reason="this PyTorch does not read
 def channels(*names: str) -> Encoder:
     """An encoder; "map=shale" is a class, all else an element."""
     parts = [name.partition("=") for name in names]
-    return Encoder(tuple(Channel(band, "class" if eq else "element", label=label) for band, eq, label in parts))
+    return Encoder(
+        tuple(Channel(band, "class" if eq else "element", label=label) for band, eq, label in parts)
+    )
 
 
 def network(encoder: Encoder, options: Training = SMALL, size: int = 8, seed: int = 5):
@@ -55,7 +67,9 @@ def network(encoder: Encoder, options: Training = SMALL, size: int = 8, seed: in
 
 def pretrained_on(encoder_names, tmp_path, seed=1):
     """A folder whose network has channels of these names."""
-    found = pretrain_network(make_stack(make_grid(30, 30)), size=8, options=SMALL, steps=1, device="cpu")
+    found = pretrain_network(
+        make_stack(make_grid(30, 30)), size=8, options=SMALL, steps=1, device="cpu"
+    )
     encoder = channels(*encoder_names)
     found = replace(found, encoder=encoder, net=network(encoder, seed=seed))
     return found, str(save_pretrained(found, tmp_path / "old"))
@@ -70,7 +84,11 @@ def file_of(state: dict[str, torch.Tensor], path) -> str:
 def another_survey(shift: float = 50_000.0) -> Case:
     """The small case so many metres further east, where another survey lies."""
     case = Case()
-    grid = Grid(case.grid.crs, case.grid.transform.translation(shift, 0) @ case.grid.transform, case.grid.shape)
+    grid = Grid(
+        case.grid.crs,
+        case.grid.transform.translation(shift, 0) @ case.grid.transform,
+        case.grid.shape,
+    )
     case.stack = as_dataarray(case.stack.values, grid, bands_of(case.stack))
     case.folds = Folds(grid, case.folds.block, case.folds.table, case.folds.margin)
     case.grid = grid
@@ -111,7 +129,9 @@ def test_bands_that_only_one_survey_has_start_fresh(tmp_path):
         ("backbones.0.net.1.weight", 1),
     ):
         new, one, start = (s[name].movedim(axis, 0) for s in (state, was, fresh))
-        rest = tuple(slice(length) for length in new.shape[1:])  # the attention of 3 bands has fewer hidden units
+        rest = tuple(
+            slice(length) for length in new.shape[1:]
+        )  # the attention of 3 bands has fewer hidden units
         assert torch.equal(new[0], one[11][rest]), name
         assert torch.equal(new[2], one[10][rest]), name
         assert torch.equal(new[1], start[1]), name
@@ -161,13 +181,19 @@ def test_files_of_torchvision_see_a_grey_picture_as_the_published_network_does(t
 # Whole trainings
 
 
-@pytest.mark.parametrize("options", [QUICK, replace(QUICK, pretrain=2)], ids=["weights", "weights and pretraining"])
-def test_a_model_of_another_survey_gives_each_fold_its_own_beginning(tmp_path, monkeypatch, options):
+@pytest.mark.parametrize(
+    "options", [QUICK, replace(QUICK, pretrain=2)], ids=["weights", "weights and pretraining"]
+)
+def test_a_model_of_another_survey_gives_each_fold_its_own_beginning(
+    tmp_path, monkeypatch, options
+):
     source, starts = small_model(), []
     path = str(save_model(source, tmp_path / "there"))
     fit = MFAFClassifier.fit
     monkeypatch.setattr(
-        MFAFClassifier, "fit", lambda self, *a, start, **k: starts.append(start) or fit(self, *a, start=start, **k)
+        MFAFClassifier,
+        "fit",
+        lambda self, *a, start, **k: starts.append(start) or fit(self, *a, start=start, **k),
     )
     case = another_survey()
     model = case.train(options=replace(options, weights=path))
@@ -187,13 +213,17 @@ def test_a_model_of_another_survey_gives_each_fold_its_own_beginning(tmp_path, m
 
 def test_a_model_of_the_same_ground_is_refused_and_pretrained_weights_are_not(tmp_path):
     case, path = small_case(), str(save_model(small_model(), tmp_path / "model"))
-    with pytest.raises(DataError, match=r"labels on ground that overlaps this survey's.*geomfaf pretrain"):
+    with pytest.raises(
+        DataError, match=r"labels on ground that overlaps this survey's.*geomfaf pretrain"
+    ):
         case.train(options=replace(QUICK, weights=path))
     with pytest.raises(DataError, match="overlaps"):
         read_starting_weights(replace(QUICK, weights=path), another_survey(8_200).grid)
     read_starting_weights(replace(QUICK, weights=path), another_survey(8_300).grid)
     found = pretrain_network(case.stack, size=8, options=SMALL, steps=1, device="cpu")
-    model = case.train(options=replace(QUICK, weights=str(save_pretrained(found, tmp_path / "pretrained"))))
+    model = case.train(
+        options=replace(QUICK, weights=str(save_pretrained(found, tmp_path / "pretrained")))
+    )
     assert model.start["labels_seen"] == []
 
 
@@ -218,23 +248,37 @@ def test_ground_seen_by_the_weights_that_the_weights_began_with_counts_too(tmp_p
     here = str(save_model(small_model(), tmp_path / "here"))
     there = another_survey().train(options=replace(QUICK, weights=here))
     with pytest.raises(DataError, match="overlaps"):
-        small_case().train(options=replace(QUICK, weights=str(save_model(there, tmp_path / "there"))))
+        small_case().train(
+            options=replace(QUICK, weights=str(save_model(there, tmp_path / "there")))
+        )
 
 
 def test_other_weights_are_another_training(tmp_path, monkeypatch):
-    """Resumable training: neither checkpoints nor a finished model of other starting weights are taken."""
+    """Resumable training: neither checkpoints nor a finished model of other starting weights are
+    taken.
+    """
     monkeypatch.setattr("geomfaf.models.network.classifier.CHECKPOINT_SECONDS", -1.0)
     said = []
     monkeypatch.setattr("geomfaf.run.run.say", said.append)
     trained = []
     real = geomfaf.run.run.train_model
-    monkeypatch.setattr("geomfaf.run.run.train_model", lambda *a, **k: trained.append(real(*a, **k)) or trained[-1])
+    monkeypatch.setattr(
+        "geomfaf.run.run.train_model", lambda *a, **k: trained.append(real(*a, **k)) or trained[-1]
+    )
     case = small_case()
-    settings = {"dilations": [1, 2], "epochs": 1, "least_steps": 1, "device": "cpu", "weights": str(tmp_path / "start")}
+    settings = {
+        "dilations": [1, 2],
+        "epochs": 1,
+        "least_steps": 1,
+        "device": "cpu",
+        "weights": str(tmp_path / "start"),
+    }
     project = Project(tmp_path, {}, tmp_path / "out", stages={"train": settings})
     everything = [list(case.stack["band"].values)] * case.folds.count
     for seed in (0, 0, 1):
-        found = pretrain_network(case.stack, size=8, options=SMALL, steps=1, seed=seed, device="cpu")
+        found = pretrain_network(
+            case.stack, size=8, options=SMALL, steps=1, seed=seed, device="cpu"
+        )
         save_pretrained(found, tmp_path / "start", overwrite=True)
         geomfaf.run.run._train(project, case.stack, case.windows, case.folds, everything)
     assert len(trained) == 2
@@ -247,7 +291,9 @@ def test_other_weights_are_another_training(tmp_path, monkeypatch):
 
 def test_another_legend_or_crs_is_another_training(tmp_path, monkeypatch):
     trained, real, case = [], geomfaf.run.run.train_model, small_case()
-    monkeypatch.setattr("geomfaf.run.run.train_model", lambda *a, **k: trained.append(1) or real(*a, **k))
+    monkeypatch.setattr(
+        "geomfaf.run.run.train_model", lambda *a, **k: trained.append(1) or real(*a, **k)
+    )
     settings = {"dilations": [1, 2], "epochs": 1, "least_steps": 1, "device": "cpu"}
     project = Project(tmp_path, {}, tmp_path / "out", stages={"train": settings})
     everything = [list(case.stack["band"].values)] * case.folds.count
@@ -272,19 +318,27 @@ def test_another_legend_or_crs_is_another_training(tmp_path, monkeypatch):
 def test_a_damaged_description_is_refused_in_words(tmp_path, text):
     folder = save_model(small_model(), tmp_path / "model")
     (folder / "model.json").write_text(text.replace("FORMAT", json.dumps(FORMAT)))
-    for read in (load_model, lambda path: read_starting_weights(replace(QUICK, weights=str(path)), small_case().grid)):
+    for read in (
+        load_model,
+        lambda path: read_starting_weights(replace(QUICK, weights=str(path)), small_case().grid),
+    ):
         with pytest.raises(ModelMismatchError, match=r"model\.json"):
             read(folder)
 
 
 def test_a_checkpoint_of_another_beginning_is_not_continued(tmp_path, monkeypatch):
     monkeypatch.setattr("geomfaf.models.network.classifier.CHECKPOINT_SECONDS", -1.0)
-    x, labels = np.random.default_rng(0).normal(size=(8, 2, 8, 8)).astype(np.float32), np.arange(8) % 2
+    x, labels = (
+        np.random.default_rng(0).normal(size=(8, 2, 8, 8)).astype(np.float32),
+        np.arange(8) % 2,
+    )
     options, ends = replace(QUICK, pretrain=1), []
     for seed in (1, 2):
         start = network(channels("Au", "Cu"), QUICK, seed=seed).state_dict()
         for checkpoint in (tmp_path / "fold.safetensors", None):
-            fitted = MFAFClassifier(options, device="cpu").fit(x, labels, start=start, checkpoint=checkpoint)
+            fitted = MFAFClassifier(options, device="cpu").fit(
+                x, labels, start=start, checkpoint=checkpoint
+            )
             ends.append(fitted.net_.state_dict()["classifier.weight"])
     assert torch.equal(ends[0], ends[1])
     assert torch.equal(ends[2], ends[3])
@@ -351,7 +405,9 @@ def test_a_checkpoint_of_a_training_script_gives_its_state_dict(tmp_path):
 
 
 def test_weights_of_another_network_are_refused(tmp_path):
-    path = file_of(torchvision.models.mobilenet_v2(weights=None).state_dict(), tmp_path / "mobile.safetensors")
+    path = file_of(
+        torchvision.models.mobilenet_v2(weights=None).state_dict(), tmp_path / "mobile.safetensors"
+    )
     now, options = channels("Au"), Training(backbone="resnet18", weights=path)
     with pytest.raises(UsageError, match=r"no weight in common with this network \(resnet18\)"):
         read_starting_weights(options, make_grid(9, 9)).give(network(now, options, 16), now)
@@ -363,7 +419,10 @@ def test_weights_of_another_network_are_refused(tmp_path):
 
 
 def test_folders_that_are_not_whole_are_refused(tmp_path):
-    for path, words in ((tmp_path / "none", "does not exist"), (tmp_path, "neither a model nor pretrained weights")):
+    for path, words in (
+        (tmp_path / "none", "does not exist"),
+        (tmp_path, "neither a model nor pretrained weights"),
+    ):
         with pytest.raises(UsageError, match=words):
             pinned(Training(weights=str(path)))
     _, folder = pretrained_on(["Au"], tmp_path)
@@ -396,18 +455,42 @@ def test_pretrain_and_train_as_commands(tmp_path):
     def call(*words):
         return CliRunner().invoke(main, ["--progress", "plain", *map(str, words)])
 
-    words = ["pretrain", tmp_path / "stack.tif", tmp_path / "start", "--size", 8, "--steps", 3, "--device", "cpu"]
+    words = [
+        "pretrain",
+        tmp_path / "stack.tif",
+        tmp_path / "start",
+        "--size",
+        8,
+        "--steps",
+        3,
+        "--device",
+        "cpu",
+    ]
     result = call(*words)
     assert result.exit_code == 0, result.output
     assert result.stdout.strip() == str(tmp_path / "start")
     assert "pretrained for 3 steps: squared error at hidden cells" in result.stderr
-    assert sorted(p.name for p in (tmp_path / "start").iterdir()) == ["pretrained.json", "weights.safetensors"]
+    assert sorted(p.name for p in (tmp_path / "start").iterdir()) == [
+        "pretrained.json",
+        "weights.safetensors",
+    ]
     assert "--overwrite" in call(*words).stderr
     assert call(*words, "--overwrite").exit_code == 0
-    train = ["train", tmp_path / "stack.tif", tmp_path / "windows.gpkg", tmp_path / "model", "--epochs", 1]
+    train = [
+        "train",
+        tmp_path / "stack.tif",
+        tmp_path / "windows.gpkg",
+        tmp_path / "model",
+        "--epochs",
+        1,
+    ]
     result = call(*train, "--weights", tmp_path / "start", "--pretrain", 1, "--device", "cpu")
     assert result.exit_code == 0, result.output
-    line = next(line for line in result.stderr.splitlines() if line.startswith("starting weights start (pretrained)"))
+    line = next(
+        line
+        for line in result.stderr.splitlines()
+        if line.startswith("starting weights start (pretrained)")
+    )
     assert "bands in common: Au, Cu, geology, fault_distance; fresh: classifier" in line
     again = call(*train, "--weights", tmp_path / "model", "--overwrite", "--device", "cpu")
     assert again.exit_code == 3

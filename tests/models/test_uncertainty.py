@@ -1,4 +1,6 @@
-"""Monte-Carlo dropout: thinned networks around the trained one, the same for the same seed, by name only."""
+"""Monte-Carlo dropout: thinned networks around the trained one, the same for the same seed, by name
+only.
+"""
 
 from dataclasses import replace
 from functools import cache
@@ -32,7 +34,9 @@ def windows(count: int = 40, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 @cache
 def classifier(dropout: float = 0.3, **changes) -> MFAFClassifier:
-    options = training_options(dilations=[1, 2], epochs=6, least_steps=24, batch=16, dropout=dropout, **changes)
+    options = training_options(
+        dilations=[1, 2], epochs=6, least_steps=24, batch=16, dropout=dropout, **changes
+    )
     return MFAFClassifier(options, device="cpu").fit(*windows())
 
 
@@ -52,14 +56,19 @@ def with_share(trained: MFAFClassifier, share: float) -> MFAFClassifier:
 def test_dropout_stands_before_the_compact_classifier_and_is_off_in_prediction():
     x = windows()[0]
     assert classifier().net_.dropout.p == 0.3
-    np.testing.assert_array_equal(classifier().predict_branches(x), classifier().predict_branches(x))
+    np.testing.assert_array_equal(
+        classifier().predict_branches(x), classifier().predict_branches(x)
+    )
     assert isinstance(classifier(0.0).net_.dropout, torch.nn.Identity)
     assert MFAF(3, 8, backbone="mobilenet_v2", dropout=0.3).dropout.p == 0.2  # the published one
     assert classifier(0.3, network="plain").net_.dropout.p == 0.3
 
 
 def test_dropout_of_zero_changes_no_bit_of_the_training():
-    a, b = (MFAFClassifier(o, device="cpu").fit(*windows()) for o in (QUICK, replace(QUICK, dropout=0.0)))
+    a, b = (
+        MFAFClassifier(o, device="cpu").fit(*windows())
+        for o in (QUICK, replace(QUICK, dropout=0.0))
+    )
     assert all(torch.equal(v, b.net_.state_dict()[k]) for k, v in a.net_.state_dict().items())
 
 
@@ -70,13 +79,17 @@ def test_the_same_seed_gives_the_same_bytes_and_batches_do_not_matter():
     assert first.dtype == np.float32
     torch.manual_seed(77)  # the state of the process has no say
     assert first.tobytes() == dropout_probabilities(classifier(), x, passes=5, seed=3).tobytes()
-    np.testing.assert_allclose(first, dropout_probabilities(classifier(), x, passes=5, seed=3, batch=7), atol=1e-6)
+    np.testing.assert_allclose(
+        first, dropout_probabilities(classifier(), x, passes=5, seed=3, batch=7), atol=1e-6
+    )
     assert np.abs(first - dropout_probabilities(classifier(), x, passes=5, seed=4)).max() > 1e-3
     assert dropout_probabilities(classifier(), x[:0], passes=5).shape == (5, 2, 0)
 
 
 def test_a_pass_is_what_the_network_says_in_training_with_the_same_features_dropped():
-    """Its own dropout layer, given the masks: normalisation as in prediction, dropout as in training."""
+    """Its own dropout layer, given the masks: normalisation as in prediction, dropout as in
+    training.
+    """
     x, net = windows(9, seed=2)[0], classifier().net_
     generator = torch.Generator().manual_seed(5)
     masks = (torch.rand(3, 2, 1, 48, generator=generator) >= 0.3).float() / 0.7
@@ -124,7 +137,9 @@ def test_the_spread_of_a_map_is_over_branches_fold_models_and_passes():
         ]
     )  # fmt: skip
     assert len(every) == 3 * 20 * 2
-    np.testing.assert_allclose(scores.sel(band="spread"), lattice.blend(every.std(axis=0)), atol=1e-5)
+    np.testing.assert_allclose(
+        scores.sel(band="spread"), lattice.blend(every.std(axis=0)), atol=1e-5
+    )
     plain = predict_scores(model, case.stack)
     for name in ("score", "heldout_score", "vote_share"):
         np.testing.assert_array_equal(scores.sel(band=name), plain.sel(band=name))
@@ -141,16 +156,24 @@ def test_the_default_is_the_ensemble():
 
 def test_dropout_that_is_not_there_is_refused_with_what_to_do():
     case = small_case()
-    with pytest.raises(UsageError, match=r'compact\) is without: train it with dropout = 0.2 .*"ensemble"'):
+    with pytest.raises(
+        UsageError, match=r'compact\) is without: train it with dropout = 0.2 .*"ensemble"'
+    ):
         predict_scores(small_model(), case.stack, uncertainty="mc-dropout")
-    with pytest.raises(UsageError, match='uncertainty = "dropout" is unknown: use ensemble or mc-dropout'):
+    with pytest.raises(
+        UsageError, match='uncertainty = "dropout" is unknown: use ensemble or mc-dropout'
+    ):
         predict_scores(small_model(), case.stack, uncertainty="dropout")
     for wrong in (1, 0, 2.5):
         with pytest.raises(UsageError, match=f"passes = {wrong} must be a whole number from 2"):
             predict_scores(dropout_model(), case.stack, uncertainty="mc-dropout", passes=wrong)
-    with pytest.raises(UsageError, match=r"dropout = 1.0 must be a share from 0 \(none\) to less than 1"):
+    with pytest.raises(
+        UsageError, match=r"dropout = 1.0 must be a share from 0 \(none\) to less than 1"
+    ):
         Training(dropout=1.0)
-    with pytest.raises(UsageError, match=r"dropout = 0.3 is for the compact network: resnet18 keeps what it has"):
+    with pytest.raises(
+        UsageError, match=r"dropout = 0.3 is for the compact network: resnet18 keeps what it has"
+    ):
         training_options("paper", dropout=0.3)
 
 
@@ -173,7 +196,16 @@ def test_the_commands_train_calibrated_with_dropout_and_predict_by_name(tmp_path
     write_raster(case.stack, tmp_path / "stack.tif")
     write_layers({"windows": case.windows, "folds": case.folds.blocks()}, tmp_path / "windows.gpkg")
     files = [str(tmp_path / name) for name in ("stack.tif", "windows.gpkg", "model")]
-    chosen = ["--epochs", "1", "--dropout", "0.3", "--calibration", "temperature", "--device", "cpu"]
+    chosen = [
+        "--epochs",
+        "1",
+        "--dropout",
+        "0.3",
+        "--calibration",
+        "temperature",
+        "--device",
+        "cpu",
+    ]
     assert CliRunner().invoke(main, ["train", *files, *chosen]).exit_code == 0
     model = load_model(tmp_path / "model", device="cpu")
     assert (model.options.dropout, model.options.calibration) == (0.3, "temperature")
@@ -182,12 +214,19 @@ def test_the_commands_train_calibrated_with_dropout_and_predict_by_name(tmp_path
     named = ["--uncertainty", "mc-dropout", "--passes", "3", "--device", "cpu"]
 
     def predict(model: str):
-        arguments = ["predict", str(tmp_path / "stack.tif"), str(tmp_path / model), str(tmp_path / f"{model}.tif")]
+        arguments = [
+            "predict",
+            str(tmp_path / "stack.tif"),
+            str(tmp_path / model),
+            str(tmp_path / f"{model}.tif"),
+        ]
         return CliRunner().invoke(main, [*arguments, *named])
 
     assert predict("model").exit_code == 0
     expected = predict_scores(model, case.stack, uncertainty="mc-dropout", passes=3)
-    np.testing.assert_allclose(read_raster(tmp_path / "model.tif").values, expected.values, atol=1e-6)
+    np.testing.assert_allclose(
+        read_raster(tmp_path / "model.tif").values, expected.values, atol=1e-6
+    )
     refused = predict("without")
     assert refused.exit_code == 2
     assert "--dropout 0.2" in refused.output

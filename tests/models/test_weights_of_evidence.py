@@ -1,4 +1,6 @@
-"""Weights of evidence: published tables, closed forms, plain loops, missing bands, the independence test."""
+"""Weights of evidence: published tables, closed forms, plain loops, missing bands, the independence
+test.
+"""
 
 import csv
 import math
@@ -27,7 +29,9 @@ from geomfaf.survey.survey import Source
 from geomfaf.windows.screen import rank_auc
 from geomfaf.windows.windows import deposit_cells
 
-GIVEN = {  # Geoscience Australia's thresholds (their test data's README): 5 km, 2 km, fault density classes 6 to 10
+# Geoscience Australia's thresholds (their test data's README): 5 km, 2 km, fault density classes 6
+# to 10
+GIVEN = {
     "dist_breccia_m": 5000.0,
     "fault_density_class10": 6.0,
     "strat_no": {76890, 42515, 31441, 26091, 12754, 11361, 7245},
@@ -38,17 +42,25 @@ TABLES = dict(zip(GIVEN, ("Dist2Breccia", "FaultDensity", "StratNo", "Dist2Fault
 
 @pytest.fixture(scope="module")
 def cloncurry():
-    """Geoscience Australia's stack, its deposits, its posterior and our weights of the same four bands."""
+    """Geoscience Australia's stack, its deposits, its posterior and our weights of the same four
+    bands.
+    """
     path = AREAS / "cloncurry_iocg_stack.tif"
     if not path.exists():
-        pytest.skip(f"the real area cloncurry_iocg is not here: {path.parent} is missing or incomplete")
+        pytest.skip(
+            f"the real area cloncurry_iocg is not here: {path.parent} is missing or incomplete"
+        )
     raster = read_raster(path)
     kinds = dict.fromkeys(("strat_no", "fault_2km"), "class")
     names = [*GIVEN, "posterior"]
-    stack = as_dataarray(raster.values, grid_of(raster), [Band(name, kinds.get(name, "density")) for name in names])
+    stack = as_dataarray(
+        raster.values, grid_of(raster), [Band(name, kinds.get(name, "density")) for name in names]
+    )
     deposits = read_layer(Source(AREAS / "cloncurry_iocg.gpkg", "deposits"))
     methods = {"dist_breccia_m": "ascending"}
-    ours = weigh_evidence(stack.sel(band=list(GIVEN)), deposits, methods=methods, favourable=GIVEN, unit_area=1.0)
+    ours = weigh_evidence(
+        stack.sel(band=list(GIVEN)), deposits, methods=methods, favourable=GIVEN, unit_area=1.0
+    )
     return stack, deposits, ours
 
 
@@ -67,14 +79,24 @@ def test_weights_equal_the_published_tables(cloncurry, band):
 
 
 def test_a_cumulative_table_equals_the_published_one(cloncurry):
-    """FaultDensity_CD.csv of GeoscienceAustralia/MPM-WofE (Apache-2.0, (c) Commonwealth of Australia 2023).
+    """FaultDensity_CD.csv of GeoscienceAustralia/MPM-WofE (Apache-2.0, (c) Commonwealth of
+    Australia 2023).
 
-    Classes 10 to 4 from the top; where a cut holds all deposits that script replaces zeros in a way of its own.
+    Classes 10 to 4 from the top; where a cut holds all deposits that script replaces zeros in a way
+    of its own.
     """
     _, _, ours = cloncurry
     table = ours.tables["fault_density_class10"]
     assert table["class"].tolist() == list(range(10, 0, -1))
-    assert table["area"].round(2).tolist()[:7] == [1464.66, 3740.31, 6211.54, 9414.59, 12385.13, 16626.9, 21547.39]
+    assert table["area"].round(2).tolist()[:7] == [
+        1464.66,
+        3740.31,
+        6211.54,
+        9414.59,
+        12385.13,
+        16626.9,
+        21547.39,
+    ]
     assert table["points"].tolist() == [5, 22, 62, 135, 187, 211, 238, 258, 258, 258]
     published = {
         "w_plus": (-0.886019155369624, -0.339480346541272, 0.193503566856249, 0.560203877735014, 0.612572419636479,
@@ -110,22 +132,33 @@ def test_the_auc_equals_geoscience_australias(cloncurry):
 
 
 def test_the_published_bands_depend_on_each_other(cloncurry):
-    """Faults, fault density and breccia say the same thing: the map expects more deposits than there are."""
+    """Faults, fault density and breccia say the same thing: the map expects more deposits than
+    there are.
+    """
     _, _, ours = cloncurry
     assert ours.independence["deposits"] == 258
     assert ours.independence["expected"] > 258
     assert ours.independence["ratio"] == pytest.approx(258 / ours.independence["expected"])
 
 
-@given(hit=st.integers(1, 30), missed=st.integers(1, 30), size=st.integers(1, 500), rest=st.integers(1, 500))
+@given(
+    hit=st.integers(1, 30),
+    missed=st.integers(1, 30),
+    size=st.integers(1, 500),
+    rest=st.integers(1, 500),
+)
 def test_weights_are_log_odds(hit, missed, size, rest):
-    """The contrast is the log odds ratio of the 2 x 2 table, its variance the sum of the reciprocals (Woolf)."""
+    """The contrast is the log odds ratio of the 2 x 2 table, its variance the sum of the
+    reciprocals (Woolf).
+    """
     row = weights_of_counts([hit], hit + missed, [hit + size], hit + missed + size + rest).iloc[0]
     assert row["contrast"] == pytest.approx(math.log(hit * rest / (missed * size)))
     assert row["s_contrast"] == pytest.approx(math.sqrt(1 / hit + 1 / missed + 1 / size + 1 / rest))
     prior = (hit + missed) / (hit + missed + size + rest)
     assert expit(logit(prior) + row["w_plus"]) == pytest.approx(hit / (hit + size))  # Bayes, inside
-    assert expit(logit(prior) + row["w_minus"]) == pytest.approx(missed / (missed + rest))  # and outside
+    assert expit(logit(prior) + row["w_minus"]) == pytest.approx(
+        missed / (missed + rest)
+    )  # and outside
     assert not row["corrected"]
 
 
@@ -170,8 +203,12 @@ def test_a_mirrored_band_has_the_mirrored_table():
     rng = np.random.default_rng(0)
     cells = rng.normal(size=3000)
     points = rng.choice(cells, 30)
-    up, down = weights_table(cells, points, "ascending"), weights_table(-cells, -points, "descending")
-    # Quantiles of the mirrored values are not exactly the mirrored quantiles: the best cut is all but the same.
+    up, down = (
+        weights_table(cells, points, "ascending"),
+        weights_table(-cells, -points, "descending"),
+    )
+    # Quantiles of the mirrored values are not exactly the mirrored quantiles: the best cut is all
+    # but the same.
     assert up["studentised"].max() == pytest.approx(down["studentised"].max(), rel=0.05)
     assert len(up) == 101
 
@@ -180,7 +217,9 @@ def test_weights_of_rows_count_like_copies():
     rng = np.random.default_rng(1)
     cells, times = rng.integers(0, 5, 200).astype(float), rng.integers(1, 4, 200)
     points = cells[:20]
-    weighted = weights_table(cells, points, "ascending", cell_weights=times, point_weights=np.full(20, 2.0))
+    weighted = weights_table(
+        cells, points, "ascending", cell_weights=times, point_weights=np.full(20, 2.0)
+    )
     copied = weights_table(np.repeat(cells, times), np.repeat(points, 2), "ascending")
     np.testing.assert_allclose(weighted.to_numpy(float), copied.to_numpy(float))
 
@@ -188,7 +227,9 @@ def test_weights_of_rows_count_like_copies():
 def test_the_best_cut_is_found_and_chance_is_not():
     rng = np.random.default_rng(0)
     cells = rng.random(5000)
-    points = np.append(rng.random(60) * 0.2, rng.random(30))  # a halo, and deposits that do not care
+    points = np.append(
+        rng.random(60) * 0.2, rng.random(30)
+    )  # a halo, and deposits that do not care
     pattern = best_pattern("near", "ascending", weights_table(cells, points, "ascending"))
     assert pattern.favourable == pytest.approx(0.2, abs=0.02)
     assert pattern.words.startswith("<= 0.")
@@ -196,13 +237,17 @@ def test_the_best_cut_is_found_and_chance_is_not():
     assert (nothing.w_plus, nothing.w_minus, nothing.words) == (0.0, 0.0, "none")
     classes = np.repeat([1.0, 2.0, 3.0], [2000, 2000, 1000])
     hosts = best_pattern(
-        "geology", "categorical", weights_table(classes, np.repeat([1.0, 3.0], [5, 30]), "categorical")
+        "geology",
+        "categorical",
+        weights_table(classes, np.repeat([1.0, 3.0], [5, 30]), "categorical"),
     )
     assert hosts.words == "3"
 
 
 def independent_case(seed=0, share=(0.3, 0.5), deposits=4000):
-    """Two bands that are independent given the deposits, by construction: each cell is drawn on its own."""
+    """Two bands that are independent given the deposits, by construction: each cell is drawn on its
+    own.
+    """
     rng = np.random.default_rng(seed)
     ore = np.zeros(40_000, bool)
     ore[:deposits] = True
@@ -222,7 +267,9 @@ def weigh(ore, *layers, **options):
 
 @pytest.mark.parametrize("method", ["ascending", "descending", "categorical"])
 def test_ground_without_a_deposit_is_never_favourable(method):
-    """One cell of a million without a deposit: corrected by half a deposit, it has the largest contrast of all."""
+    """One cell of a million without a deposit: corrected by half a deposit, it has the largest
+    contrast of all.
+    """
     rng = np.random.default_rng(0)
     cells = rng.integers(2, 20, 1_000_000).astype(float)
     points = np.repeat([9.0, 10.0, 11.0], 8)
@@ -278,8 +325,12 @@ def test_a_missing_band_leaves_the_odds_and_widens_the_error():
     one, two = found.patterns
     assert inside == pytest.approx(expit(logit(found.prior) + one.w_plus), rel=1e-5)
     share = two.area / ore.size
-    branches = [expit(logit(found.prior) + one.w_plus + weight) for weight in (two.w_plus, two.w_minus)]
-    expected = math.sqrt(share * (branches[0] - inside) ** 2 + (1 - share) * (branches[1] - inside) ** 2)
+    branches = [
+        expit(logit(found.prior) + one.w_plus + weight) for weight in (two.w_plus, two.w_minus)
+    ]
+    expected = math.sqrt(
+        share * (branches[0] - inside) ** 2 + (1 - share) * (branches[1] - inside) ** 2
+    )
     assert missing[rows[0], 150 + cols[0]] == pytest.approx(expected, rel=1e-4)
     assert (missing[:, :150] == 0).all()
     known = np.isfinite(gaps)
@@ -316,7 +367,8 @@ def test_what_makes_no_sense_is_refused():
     grid = make_grid(20, 20)
     stack, deposits = make_stack(grid), points_in(grid, [1, 5], [1, 5])
     with pytest.raises(
-        UsageError, match=r'methods: the stack has no band "fault_dist"\. Did you mean "fault_distance"'
+        UsageError,
+        match=r'methods: the stack has no band "fault_dist"\. Did you mean "fault_distance"',
     ):
         weigh_evidence(stack, deposits, methods={"fault_dist": "ascending"})
     with pytest.raises(UsageError, match='method "up" is unknown'):

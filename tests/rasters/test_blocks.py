@@ -1,4 +1,6 @@
-"""Blocks: whatever the windows are, they give the whole; and the whole stack as a file is the one in memory."""
+"""Blocks: whatever the windows are, they give the whole; and the whole stack as a file is the one
+in memory.
+"""
 
 from itertools import pairwise
 
@@ -17,7 +19,13 @@ from geomfaf.evidence import geology as rasterize
 from geomfaf.evidence.faults import FAULT_BANDS, FaultLayer, fault_bands
 from geomfaf.evidence.geology import AreaLayer, GeologyLayer
 from geomfaf.evidence.inverse_distance import IdwOptions
-from geomfaf.evidence.stack import StackPlan, build_stack, stack_to_file, vector_band, vector_to_file
+from geomfaf.evidence.stack import (
+    StackPlan,
+    build_stack,
+    stack_to_file,
+    vector_band,
+    vector_to_file,
+)
 from geomfaf.rasters import blocks as runner
 from geomfaf.rasters import stream, tiff_tiles
 from geomfaf.rasters.bands import bands_of
@@ -47,7 +55,9 @@ def random_faults(seed, count=8, spread=1.3):
 def random_geology(seed, count=30):
     rng = np.random.default_rng(seed)
     west, south, east, north = GRID.bounds
-    seeds = shapely.MultiPoint(np.column_stack([rng.uniform(west, east, count), rng.uniform(south, north, count)]))
+    seeds = shapely.MultiPoint(
+        np.column_stack([rng.uniform(west, east, count), rng.uniform(south, north, count)])
+    )
     cells = shapely.get_parts(shapely.voronoi_polygons(seeds, extend_to=box(*GRID.bounds)))
     return layer(cells[2:], rock=rng.choice(["chalk", "gneiss", "slate"], len(cells) - 2))
 
@@ -56,9 +66,14 @@ def cut(seed):
     """Windows that cover the grid once, of any sizes."""
     rng = np.random.default_rng(seed)
     rows, cols = (
-        np.unique([0, *rng.integers(1, length, rng.integers(0, 5)), length]) for length in (GRID.height, GRID.width)
+        np.unique([0, *rng.integers(1, length, rng.integers(0, 5)), length])
+        for length in (GRID.height, GRID.width)
     )
-    return [(int(r), int(c), int(r2 - r), int(c2 - c)) for r, r2 in pairwise(rows) for c, c2 in pairwise(cols)]
+    return [
+        (int(r), int(c), int(r2 - r), int(c2 - c))
+        for r, r2 in pairwise(rows)
+        for c, c2 in pairwise(cols)
+    ]
 
 
 def assembled(block, bands, windows):
@@ -93,20 +108,26 @@ def test_the_distance_is_exact_far_from_every_fault_too(seed):
     faults = random_faults(seed, count=3, spread=float(rng.choice([0.1, 1.0, 20.0])))
     got = FaultLayer(faults, GRID).block(0, 0, *GRID.shape)[0]
     points = shapely.points(*(axis.ravel() for axis in GRID.xy(*np.indices(GRID.shape))))
-    np.testing.assert_allclose(got.ravel(), shapely.distance(points, faults.union_all()), rtol=1e-6, atol=1e-4)
+    np.testing.assert_allclose(
+        got.ravel(), shapely.distance(points, faults.union_all()), rtol=1e-6, atol=1e-4
+    )
 
 
 @given(SEEDS)
 @settings(max_examples=40, deadline=None)
 def test_the_cell_distance_is_that_to_the_nearest_fault_cell(seed):
-    exact, cells, present = fault_bands(random_faults(seed, count=2), GRID, ["distance", "cell_distance", "presence"])
+    exact, cells, present = fault_bands(
+        random_faults(seed, count=2), GRID, ["distance", "cell_distance", "presence"]
+    )
     if not present.any():
         assert np.isnan(cells).all()
         return
     places = np.column_stack([axis.ravel() for axis in GRID.xy(*np.indices(GRID.shape))])
     nearest = cKDTree(places[present.ravel() > 0]).query(places)[0]
     np.testing.assert_allclose(cells.ravel(), nearest, rtol=1e-6, atol=1e-3)
-    assert (exact - cells).max() <= GRID.cell * np.sqrt(0.5) + 1e-3  # a fault cell's centre is that near to its fault
+    assert (exact - cells).max() <= GRID.cell * np.sqrt(
+        0.5
+    ) + 1e-3  # a fault cell's centre is that near to its fault
 
 
 def test_an_outline_of_many_vertices_is_cut_to_the_block_and_stays_where_it_is(monkeypatch):
@@ -125,7 +146,8 @@ def test_an_outline_of_many_vertices_is_cut_to_the_block_and_stays_where_it_is(m
         np.testing.assert_array_equal(cut_out, uncut)
 
 
-# --- the whole stack -------------------------------------------------------------------------------------------------
+# --- the whole stack
+# -------------------------------------------------------------------------------------------------
 
 
 def survey(**changes):
@@ -165,7 +187,9 @@ def small_blocks(monkeypatch):
 def test_the_stack_of_many_blocks_is_the_stack_of_one(small_blocks):
     plan = StackPlan(survey(), GRID, **CHOICES)
     assert len(block_windows(GRID)) == 30
-    np.testing.assert_array_equal(build_stack(survey(), GRID, **CHOICES).values, plan.block(0, 0, *GRID.shape))
+    np.testing.assert_array_equal(
+        build_stack(survey(), GRID, **CHOICES).values, plan.block(0, 0, *GRID.shape)
+    )
 
 
 @pytest.mark.parametrize("cog", [False, True])
@@ -173,16 +197,24 @@ def test_the_stack_as_a_file_is_the_stack_in_memory(tmp_path, cog):
     expected = build_stack(survey(), GRID, **CHOICES)
     found = read_raster(stack_to_file(survey(), GRID, tmp_path / "stack.tif", cog=cog, **CHOICES))
     xr.testing.assert_identical(found, expected)
-    assert {"idw_power", "rmse_leave_one_out", "rmse_log10_spatial_blocks"} <= set(found.attrs["notes"]["Au"])
+    assert {"idw_power", "rmse_leave_one_out", "rmse_log10_spatial_blocks"} <= set(
+        found.attrs["notes"]["Au"]
+    )
 
 
 @pytest.mark.parametrize("mapped", [True, False])
 def test_the_legend_names_unmapped_ground_only_where_there_is_some(tmp_path, mapped):
-    geology = layer([box(*GRID.bounds) if mapped else box(500_000, 5_500_000, 502_000, 5_503_700)], rock=["slate"])
+    geology = layer(
+        [box(*GRID.bounds) if mapped else box(500_000, 5_500_000, 502_000, 5_503_700)],
+        rock=["slate"],
+    )
     known = survey(geology=geology, elements={})
     legend = {1: "slate"} if mapped else {1: "slate", 2: "unmapped"}
     assert bands_of(build_stack(known, GRID))[0].legend == legend
-    assert bands_of(read_raster(stack_to_file(known, GRID, tmp_path / "stack.tif")))[0].legend == legend
+    assert (
+        bands_of(read_raster(stack_to_file(known, GRID, tmp_path / "stack.tif")))[0].legend
+        == legend
+    )
 
 
 def test_a_zarr_stack_is_the_stack_in_memory(tmp_path):
@@ -206,9 +238,15 @@ def test_a_cluster_of_processes_stacks_the_same_bits(tmp_path):
     from distributed import LocalCluster
 
     choices = {**CHOICES, "faults": tuple(FAULT_BANDS)}
-    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as workers:
-        path = stack_to_file(survey(), GRID, tmp_path / "s.tif", scheduler=workers.scheduler_address, **choices)
-    np.testing.assert_array_equal(read_raster(path).values, build_stack(survey(), GRID, **choices).values)
+    with LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+    ) as workers:
+        path = stack_to_file(
+            survey(), GRID, tmp_path / "s.tif", scheduler=workers.scheduler_address, **choices
+        )
+    np.testing.assert_array_equal(
+        read_raster(path).values, build_stack(survey(), GRID, **choices).values
+    )
 
 
 def test_another_layer_or_rule_is_another_job():

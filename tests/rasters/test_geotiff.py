@@ -1,4 +1,6 @@
-"""Writing: a file is north-up, says what it holds, reads back identical, and is complete or not there at all."""
+"""Writing: a file is north-up, says what it holds, reads back identical, and is complete or not
+there at all.
+"""
 
 import json
 import sqlite3
@@ -46,14 +48,17 @@ def stack(grid=GRID):
 
 
 def northing(grid=GRID):
-    return as_dataarray(np.repeat(grid.y[:, None], grid.width, 1)[None], grid, [Band("north", "distance", "m")])
+    return as_dataarray(
+        np.repeat(grid.y[:, None], grid.width, 1)[None], grid, [Band("north", "distance", "m")]
+    )
 
 
 def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-# --- reading back ----------------------------------------------------------------------------------------------------
+# --- reading back
+# ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("crs", [UTM, 3067, 28354, 28350, 7845, 2193, 4547, "ESRI:102025"])
@@ -82,9 +87,13 @@ def test_a_crs_without_a_code_reads_back_as_the_same_crs(tmp_path, crs):
 @pytest.mark.parametrize("shape", [(1, 1), (1, 40), (39, 2), (17, 23)])
 def test_values_and_transform_come_back_to_the_bit(tmp_path, cell, shape):
     rng = np.random.default_rng(shape)
-    grid = Grid(CRS(UTM), Affine(cell, 0, rng.uniform(-1e6, 1e6), 0, -cell, rng.uniform(0, 1e7)), shape)
+    grid = Grid(
+        CRS(UTM), Affine(cell, 0, rng.uniform(-1e6, 1e6), 0, -cell, rng.uniform(0, 1e7)), shape
+    )
     values = rng.normal(size=(2, *shape)).astype(np.float32)
-    path = write_raster(as_dataarray(values, grid, [Band("a"), Band("b", "score")]), tmp_path / "r.tif")
+    path = write_raster(
+        as_dataarray(values, grid, [Band("a"), Band("b", "score")]), tmp_path / "r.tif"
+    )
     read = read_raster(path)
     assert tuple(grid_of(read).transform) == tuple(grid.transform)
     assert read.values.tobytes() == values.tobytes()
@@ -97,13 +106,20 @@ def test_the_array_that_is_written_stays_as_it_was(tmp_path):
     xr.testing.assert_identical(written, before)
 
 
-# --- what any other program sees -------------------------------------------------------------------------------------
+# --- what any other program sees
+# -------------------------------------------------------------------------------------
 
 
 def test_northing_stays_north_up_for_gdal(tmp_path):
     path = write_raster(northing(), tmp_path / "north.tif")
     with rasterio.open(path) as source:
-        assert source.read(1)[:, 3].tolist() == [5_500_450, 5_500_350, 5_500_250, 5_500_150, 5_500_050]
+        assert source.read(1)[:, 3].tolist() == [
+            5_500_450,
+            5_500_350,
+            5_500_250,
+            5_500_150,
+            5_500_050,
+        ]
         places = [(500_350.0, 5_500_450.0), (500_001.0, 5_500_051.0), (500_699.0, 5_500_249.0)]
         assert [value[0] for value in source.sample(places)] == [5_500_450, 5_500_050, 5_500_250]
         assert tuple(source.bounds) == GRID.bounds
@@ -123,7 +139,9 @@ def test_northing_stays_north_up_for_gdal(tmp_path):
 def test_a_corner_marker_stays_in_its_corner_for_gdal(tmp_path, row, col, place):
     values = np.zeros((1, *GRID.shape))
     values[0, row, col] = 9
-    path = write_raster(as_dataarray(values, GRID, [Band("marker", "presence")]), tmp_path / "marker.tif")
+    path = write_raster(
+        as_dataarray(values, GRID, [Band("marker", "presence")]), tmp_path / "marker.tif"
+    )
     with rasterio.open(path) as source:
         assert next(source.sample([place]))[0] == 9
         assert np.count_nonzero(source.read(1)) == 1
@@ -134,9 +152,15 @@ def test_the_file_says_what_each_band_is(tmp_path):
     with rasterio.open(path) as source:
         assert source.descriptions == tuple(band.description for band in BANDS)
         assert [unit or "" for unit in source.units] == ["ppb", "", "m"]
-        assert [source.tags(i)["name"] for i in source.indexes] == ["Au_ppb", "geology", "fault_distance"]
+        assert [source.tags(i)["name"] for i in source.indexes] == [
+            "Au_ppb",
+            "geology",
+            "fault_distance",
+        ]
         assert [source.tags(i)["kind"] for i in source.indexes] == ["element", "class", "distance"]
-        assert json.loads(source.tags(2)["legend"]) == {str(number): name for number, name in LEGEND.items()}
+        assert json.loads(source.tags(2)["legend"]) == {
+            str(number): name for number, name in LEGEND.items()
+        }
         assert all(np.isnan(nodata) for nodata in source.nodatavals)
         assert source.dtypes == ("float32",) * 3
         assert source.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
@@ -148,9 +172,15 @@ def test_the_statistics_are_those_of_the_valid_cells(tmp_path):
     with rasterio.open(write_raster(written, tmp_path / "stack.tif")) as source:
         for index, band in enumerate(written.values.astype(float), start=1):
             tags = source.tags(index)
-            figures = [float(tags[f"STATISTICS_{key}"]) for key in ("MINIMUM", "MAXIMUM", "MEAN", "STDDEV")]
-            assert figures == pytest.approx([f(band) for f in (np.nanmin, np.nanmax, np.nanmean, np.nanstd)], rel=1e-12)
-            assert float(tags["STATISTICS_VALID_PERCENT"]) == pytest.approx(100 * np.isfinite(band).mean())
+            figures = [
+                float(tags[f"STATISTICS_{key}"]) for key in ("MINIMUM", "MAXIMUM", "MEAN", "STDDEV")
+            ]
+            assert figures == pytest.approx(
+                [f(band) for f in (np.nanmin, np.nanmax, np.nanmean, np.nanstd)], rel=1e-12
+            )
+            assert float(tags["STATISTICS_VALID_PERCENT"]) == pytest.approx(
+                100 * np.isfinite(band).mean()
+            )
 
 
 def test_a_band_without_a_valid_cell_is_written_too(tmp_path):
@@ -174,7 +204,8 @@ def test_overviews_keep_class_numbers_and_average_scores(tmp_path):
         assert set(np.unique(smaller)) <= ({1, 17} if kind == "class" else {9})
 
 
-# --- rasters of other programs ---------------------------------------------------------------------------------------
+# --- rasters of other programs
+# ---------------------------------------------------------------------------------------
 
 
 def write_foreign(path, values, **profile):
@@ -235,11 +266,14 @@ def test_the_published_stack_of_cloncurry_reads_as_it_is_described(real_area):
     assert (grid.rowcol(deposits.geometry.x, deposits.geometry.y)[0] >= 0).all()
 
 
-# --- arrays and bands ------------------------------------------------------------------------------------------------
+# --- arrays and bands
+# ------------------------------------------------------------------------------------------------
 
 
 def test_values_that_do_not_fit_their_grid_or_bands_are_refused():
-    with pytest.raises(DataError, match=r"shape \(1, 5, 7\) does not hold 2 bands of \(5, 7\) cells"):
+    with pytest.raises(
+        DataError, match=r"shape \(1, 5, 7\) does not hold 2 bands of \(5, 7\) cells"
+    ):
         as_dataarray(np.zeros((1, 5, 7)), GRID, [Band("a"), Band("b")])
     with pytest.raises(DataError, match="two bands share a name: a, a"):
         as_dataarray(np.zeros((2, 5, 7)), GRID, [Band("a"), Band("a")])
@@ -248,13 +282,17 @@ def test_values_that_do_not_fit_their_grid_or_bands_are_refused():
 def test_an_array_without_a_crs_is_refused():
     places = {"band": ["a"], "y": [1.0, 0.0], "x": [0.0, 1.0]}
     bare = xr.DataArray(np.zeros((1, 2, 2)), dims=("band", "y", "x"), coords=places)
-    with pytest.raises(DataError, match=r"the raster has no CRS: assign one, for instance array\.rio\.write_crs"):
+    with pytest.raises(
+        DataError, match=r"the raster has no CRS: assign one, for instance array\.rio\.write_crs"
+    ):
         grid_of(bare)
 
 
 def test_an_array_made_elsewhere_gets_defaults():
     bare = xr.DataArray(
-        np.zeros((1, 2, 2)), dims=("band", "y", "x"), coords={"band": ["Cu"], "y": [150.0, 50.0], "x": [50.0, 150.0]}
+        np.zeros((1, 2, 2)),
+        dims=("band", "y", "x"),
+        coords={"band": ["Cu"], "y": [150.0, 50.0], "x": [50.0, 150.0]},
     ).rio.write_crs(UTM)
     assert bands_of(bare) == [Band("Cu", "element", "", "")]
     assert grid_of(bare) == Grid.from_bounds((0, 0, 200, 200), 100, UTM)
@@ -262,7 +300,11 @@ def test_an_array_made_elsewhere_gets_defaults():
 
 @pytest.mark.parametrize(
     ("band", "label"),
-    [(Band("Au", unit="ppb"), "Au (ppb)"), (Band("Au"), "Au"), (Band("Au", unit="ppb", description="Gold"), "Gold")],
+    [
+        (Band("Au", unit="ppb"), "Au (ppb)"),
+        (Band("Au"), "Au"),
+        (Band("Au", unit="ppb", description="Gold"), "Gold"),
+    ],
 )
 def test_the_label_is_the_description_or_name_and_unit(band, label):
     assert band.label == label
@@ -274,11 +316,14 @@ def test_one_band_of_a_stack_is_a_stack_of_one():
     assert grid_of(one) == GRID
 
 
-# --- vectors, tables, JSON -------------------------------------------------------------------------------------------
+# --- vectors, tables, JSON
+# -------------------------------------------------------------------------------------------
 
 
 def two_layers():
-    deposits = gpd.GeoDataFrame({"name": ["Ä", "矿"], "n": [1, 2]}, geometry=[Point(1, 2), Point(3, 4)], crs=UTM)
+    deposits = gpd.GeoDataFrame(
+        {"name": ["Ä", "矿"], "n": [1, 2]}, geometry=[Point(1, 2), Point(3, 4)], crs=UTM
+    )
     faults = gpd.GeoDataFrame({"kind": ["NE"]}, geometry=[LineString([(0, 0), (1, 1)])], crs=UTM)
     return {"deposits": deposits, "faults": faults}
 
@@ -290,14 +335,18 @@ def test_layers_read_back_with_their_crs_and_columns(tmp_path):
         read = gpd.read_file(path, layer=name)
         assert read.geometry.tolist() == frame.geometry.tolist()
         assert CRS(read.crs) == CRS(UTM)
-        assert read.drop(columns="geometry").to_dict("list") == frame.drop(columns="geometry").to_dict("list")
+        assert read.drop(columns="geometry").to_dict("list") == frame.drop(
+            columns="geometry"
+        ).to_dict("list")
     assert names(tmp_path) == ["targets.gpkg"]
 
 
 def test_geopackages_are_of_the_version_and_geometry_name_that_qgis_expects(tmp_path):
     with sqlite3.connect(write_layers(two_layers(), tmp_path / "t.gpkg")) as database:
         assert database.execute("PRAGMA user_version").fetchone() == (10200,)
-        columns = database.execute("SELECT table_name, column_name FROM gpkg_geometry_columns").fetchall()
+        columns = database.execute(
+            "SELECT table_name, column_name FROM gpkg_geometry_columns"
+        ).fetchall()
     assert sorted(columns) == [("deposits", "geom"), ("faults", "geom")]
 
 
@@ -312,7 +361,10 @@ def test_tables_keep_coordinates_to_the_centimetre_and_figures_to_six_digits(tmp
         }
     )
     path = write_table(table, tmp_path / "t.csv")
-    assert path.read_text(encoding="utf-8") == "name,x,y,auc,n\nÄ,421630.13,7123456.79,0.123457,3\nb,5,7123456,,4\n"
+    assert (
+        path.read_text(encoding="utf-8")
+        == "name,x,y,auc,n\nÄ,421630.13,7123456.79,0.123457,3\nb,5,7123456,,4\n"
+    )
 
 
 def test_small_and_large_numbers_keep_six_digits(tmp_path):
@@ -331,12 +383,19 @@ def test_json_has_null_where_numbers_are_missing_and_keeps_every_letter(tmp_path
     }
     path = write_json(content, tmp_path / "run.json")
     text = path.read_text(encoding="utf-8")
-    assert json.loads(text) == {"auc": None, "n": 3, "ok": True, "list": [1, [0.5, None]], "7": "片岩"}
+    assert json.loads(text) == {
+        "auc": None,
+        "n": 3,
+        "ok": True,
+        "list": [1, [0.5, None]],
+        "7": "片岩",
+    }
     assert "片岩" in text
     assert "NaN" not in text
 
 
-# --- complete or not there -------------------------------------------------------------------------------------------
+# --- complete or not there
+# -------------------------------------------------------------------------------------------
 
 
 class BrokenFrame:
@@ -351,7 +410,9 @@ def write_broken_layers(path, **options):
 
 def write_broken_raster(path, **options):
     array = stack()
-    array.attrs["legends"] = {"fault_distance": {1: object()}}  # fails in the last band, the file is open
+    array.attrs["legends"] = {
+        "fault_distance": {1: object()}
+    }  # fails in the last band, the file is open
     return write_raster(array, path, **options)
 
 
@@ -392,7 +453,9 @@ def test_an_older_result_is_overwritten_only_when_asked(tmp_path, name):
     write, make = WRITERS[name]
     path = tmp_path / name
     path.write_text("old")
-    with pytest.raises(OutputExistsError, match=f"{name} exists: choose another name or allow it with --overwrite"):
+    with pytest.raises(
+        OutputExistsError, match=f"{name} exists: choose another name or allow it with --overwrite"
+    ):
         write(make(), path)
     assert path.read_text() == "old"
     assert write(make(), path, overwrite=True) == path
@@ -410,7 +473,9 @@ def test_names_with_brackets_and_blanks_leave_no_leftover(tmp_path, name):
 @pytest.mark.parametrize("name", WRITERS)
 def test_a_folder_that_is_not_there_is_refused(tmp_path, name):
     write, make = WRITERS[name]
-    with pytest.raises(UsageError, match="nowhere does not exist: create it or choose another place"):
+    with pytest.raises(
+        UsageError, match="nowhere does not exist: create it or choose another place"
+    ):
         write(make(), tmp_path / "nowhere" / name)
 
 

@@ -38,7 +38,8 @@ def all_cells(grid):
     return np.indices(grid.shape)
 
 
-# --- where cells lie -------------------------------------------------------------------------------------------------
+# --- where cells lie
+# -------------------------------------------------------------------------------------------------
 
 
 @given(bounds_and_cells())
@@ -61,7 +62,11 @@ def test_two_surveys_of_one_region_share_their_cells():
     one = Grid.from_bounds((1003, 2007, 5111, 6222), 100, UTM)
     other = Grid.from_bounds((1890, 1234, 4999, 9999), 100, UTM)
     assert set(one.x) & set(other.x) == {x for x in one.x if other.x.min() <= x <= other.x.max()}
-    assert len(set(one.y) & set(other.y)) == len([y for y in one.y if other.y.min() <= y <= other.y.max()]) > 0
+    assert (
+        len(set(one.y) & set(other.y))
+        == len([y for y in one.y if other.y.min() <= y <= other.y.max()])
+        > 0
+    )
 
 
 def test_whole_bounds_get_no_extra_cell():
@@ -73,7 +78,13 @@ def test_row_zero_is_in_the_north_and_values_stand_at_the_centres():
     grid = small_grid()
     assert grid.y.tolist() == [4_000_250, 4_000_150, 4_000_050]
     assert grid.x.tolist() == [500_050, 500_150, 500_250, 500_350]
-    assert (grid.height, grid.width, grid.size, grid.cell, grid.cell_area) == (3, 4, 12, 100, 10_000)
+    assert (grid.height, grid.width, grid.size, grid.cell, grid.cell_area) == (
+        3,
+        4,
+        12,
+        100,
+        10_000,
+    )
 
 
 @given(grids())
@@ -85,7 +96,8 @@ def test_cell_centres_are_those_of_rasterio(grid):
     assert np.allclose(ours[1], y, rtol=0, atol=1e-6)
 
 
-# --- points to cells -------------------------------------------------------------------------------------------------
+# --- points to cells
+# -------------------------------------------------------------------------------------------------
 
 
 @given(grids())
@@ -120,8 +132,14 @@ def test_the_corners_of_the_bounds_belong_to_the_corner_cells(grid):
 @given(grids(), st.sampled_from([(-1, 0), (1, 0), (0, -1), (0, 1), (1, 1)]), st.floats(0.01, 1e4))
 def test_points_beyond_the_edge_have_neither_row_nor_column(grid, direction, cells_away):
     west, south, east, north = grid.bounds
-    x = {-1: west - cells_away * grid.cell, 0: (west + east) / 2, 1: east + cells_away * grid.cell}[direction[0]]
-    y = {-1: south - cells_away * grid.cell, 0: (south + north) / 2, 1: north + cells_away * grid.cell}[direction[1]]
+    x = {-1: west - cells_away * grid.cell, 0: (west + east) / 2, 1: east + cells_away * grid.cell}[
+        direction[0]
+    ]
+    y = {
+        -1: south - cells_away * grid.cell,
+        0: (south + north) / 2,
+        1: north + cells_away * grid.cell,
+    }[direction[1]]
     assert [int(value) for value in grid.rowcol(x, y)] == [-1, -1]
 
 
@@ -135,7 +153,8 @@ def test_points_without_coordinates_are_outside():
     assert rows.tolist() == cols.tolist() == [-1, -1, -1]
 
 
-# --- windows, blocks, refinement -------------------------------------------------------------------------------------
+# --- windows, blocks, refinement
+# -------------------------------------------------------------------------------------
 
 
 @given(grids(), st.integers(1, 25))
@@ -161,7 +180,9 @@ def test_odd_sizes_keep_their_right_and_bottom_cells():
 def test_a_window_is_the_grid_of_its_cells_even_where_it_overhangs(grid, row, col, height, width):
     window = grid.window(row, col, height, width)
     assert window.shape == (height, width)
-    assert np.allclose(window.bounds, grid.window_bounds(row, col, height, width), rtol=0, atol=1e-5 * grid.cell)
+    assert np.allclose(
+        window.bounds, grid.window_bounds(row, col, height, width), rtol=0, atol=1e-5 * grid.cell
+    )
     x, y = grid.xy(row, col)
     assert window.x[0] == pytest.approx(float(x), abs=1e-5 * grid.cell)
     assert window.y[0] == pytest.approx(float(y), abs=1e-5 * grid.cell)
@@ -178,8 +199,12 @@ def test_the_refined_grid_lies_over_the_same_ground(grid, factor):
     fine = grid.refined(factor)
     assert fine.shape == (grid.height * factor, grid.width * factor)
     assert np.allclose(fine.bounds, grid.bounds, rtol=0, atol=1e-5 * grid.cell)
-    assert np.allclose(fine.x.reshape(-1, factor).mean(axis=1), grid.x, rtol=0, atol=1e-5 * grid.cell)
-    assert np.allclose(fine.y.reshape(-1, factor).mean(axis=1), grid.y, rtol=0, atol=1e-5 * grid.cell)
+    assert np.allclose(
+        fine.x.reshape(-1, factor).mean(axis=1), grid.x, rtol=0, atol=1e-5 * grid.cell
+    )
+    assert np.allclose(
+        fine.y.reshape(-1, factor).mean(axis=1), grid.y, rtol=0, atol=1e-5 * grid.cell
+    )
 
 
 def test_rectangular_cells_have_their_own_area():
@@ -189,10 +214,13 @@ def test_rectangular_cells_have_their_own_area():
     assert grid.bounds == (0, 0, 60, 100)
 
 
-# --- what is refused -------------------------------------------------------------------------------------------------
+# --- what is refused
+# -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("bounds", [(1, 0, 0, 1), (0, 1, 1, 0), (0, 0, 0, 1), (0, 0, 1, 0), (np.nan, 0, 1, 1)])
+@pytest.mark.parametrize(
+    "bounds", [(1, 0, 0, 1), (0, 1, 1, 0), (0, 0, 0, 1), (0, 0, 1, 0), (np.nan, 0, 1, 1)]
+)
 def test_bounds_in_the_wrong_order_are_refused(bounds):
     with pytest.raises(UsageError, match="west < east and south < north"):
         Grid.from_bounds(bounds, 10, UTM)
@@ -200,12 +228,16 @@ def test_bounds_in_the_wrong_order_are_refused(bounds):
 
 @pytest.mark.parametrize("cell", [0, -5, np.nan, np.inf])
 def test_a_cell_size_must_be_a_positive_number(cell):
-    with pytest.raises(UsageError, match=rf"a cell size of {cell} is not a positive number of metres"):
+    with pytest.raises(
+        UsageError, match=rf"a cell size of {cell} is not a positive number of metres"
+    ):
         Grid.from_bounds((0, 0, 1, 1), cell, UTM)
 
 
 def test_degrees_are_refused_with_the_step_that_helps():
-    with pytest.raises(DataError, match=r"WGS 84 is geographic.*to_crs\(layer\.estimate_utm_crs\(\)\)") as caught:
+    with pytest.raises(
+        DataError, match=r"WGS 84 is geographic.*to_crs\(layer\.estimate_utm_crs\(\)\)"
+    ) as caught:
         Grid.from_bounds((15, 50, 16, 51), 0.01, 4326)
     assert caught.value.exit_code == 3
 
@@ -234,7 +266,9 @@ def test_a_grid_without_cells_is_refused():
 
 def test_too_small_cells_are_refused_and_the_size_that_is_offered_fits():
     bounds = (0, 0, 1e7, 1e7)
-    with pytest.raises(UsageError, match=r"10,000,000 x 10,000,000 cells; 3 bands need about .* GB") as caught:
+    with pytest.raises(
+        UsageError, match=r"10,000,000 x 10,000,000 cells; 3 bands need about .* GB"
+    ) as caught:
         Grid.from_bounds(bounds, 1, UTM).require_memory(3)
     assert caught.value.exit_code == 2
     offered = float(str(caught.value).split("cells of at least ")[1].split(" m")[0])
@@ -250,7 +284,9 @@ def test_a_common_grid_fits_into_memory():
 def test_grids_that_differ_are_told_apart_in_words():
     grid = small_grid()
     grid.require_same(small_grid(), "the stack")
-    with pytest.raises(DataError, match="the stack is in WGS 84 / UTM zone 34N, not in WGS 84 / UTM zone 33N"):
+    with pytest.raises(
+        DataError, match="the stack is in WGS 84 / UTM zone 34N, not in WGS 84 / UTM zone 33N"
+    ):
         grid.require_same(Grid(CRS(32634), grid.transform, grid.shape), "the stack")
     with pytest.raises(DataError, match="the stack is on another grid: 3 x 3 cells of 100 m"):
         grid.require_same(grid.window(0, 0, 3, 3), "the stack")
@@ -261,13 +297,16 @@ def test_grids_that_differ_are_told_apart_in_words():
 def test_a_layer_of_another_or_no_crs_is_refused():
     grid = small_grid()
     grid.require_crs(CRS(UTM), "faults")
-    with pytest.raises(DataError, match="the faults are in WGS 84, the grid in WGS 84 / UTM zone 33N: reproject"):
+    with pytest.raises(
+        DataError, match="the faults are in WGS 84, the grid in WGS 84 / UTM zone 33N: reproject"
+    ):
         grid.require_crs(CRS(4326), "faults")
     with pytest.raises(DataError, match="the faults have no CRS: set one"):
         grid.require_crs(None, "faults")
 
 
-# --- default cell size, errors ---------------------------------------------------------------------------------------
+# --- default cell size, errors
+# ---------------------------------------------------------------------------------------
 
 
 @given(st.floats(0.5, 5e6), st.floats(0, 1))
@@ -279,7 +318,11 @@ def test_the_default_cell_is_round_and_gives_500_to_1000_cells(longest, share):
 
 
 def test_the_longer_side_decides_whichever_it_is():
-    assert default_cell_size((0, 0, 68_000, 82_000)) == default_cell_size((0, 0, 82_000, 68_000)) == 100
+    assert (
+        default_cell_size((0, 0, 68_000, 82_000))
+        == default_cell_size((0, 0, 82_000, 68_000))
+        == 100
+    )
 
 
 @pytest.mark.parametrize("bounds", [(5, 5, 5, 5), (np.nan,) * 4])

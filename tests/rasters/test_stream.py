@@ -159,7 +159,9 @@ def test_a_killed_process_leaves_no_broken_file(tmp_path):
     assert not path.exists()
     subprocess.run([sys.executable, script, path, "0"], check=True)
     values = read_raster(path).values[0]
-    assert (values[::512, ::512] == np.add.outer(np.arange(0, 4096, 512), np.arange(0, 4096, 512))).all()
+    assert (
+        values[::512, ::512] == np.add.outer(np.arange(0, 4096, 512), np.arange(0, 4096, 512))
+    ).all()
     assert np.isfinite(values).all()
 
 
@@ -172,12 +174,16 @@ def test_a_cluster_of_processes_gives_the_same_bits(tmp_path, samples):
     """Two worker processes against local threads: file and dask array, k-nearest and far field."""
     from distributed import LocalCluster
 
-    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as workers:
+    with LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+    ) as workers:
         for neighbours in (12, None):
             search = {"neighbours": neighbours, "options": IdwOptions(engine="numba")}
             expected = idw_grid(samples, ["Au", "Cu"], GRID, **search)
             path = tmp_path / f"au{neighbours}.tif"
-            idw_to_file(samples, ["Au", "Cu"], GRID, path, scheduler=workers.scheduler_address, **search)
+            idw_to_file(
+                samples, ["Au", "Cu"], GRID, path, scheduler=workers.scheduler_address, **search
+            )
             np.testing.assert_array_equal(read_raster(path).values, expected.values)
             plan, bands = plan_grid(samples, ["Au", "Cu"], GRID, **search)
             with workers.get_client():

@@ -1,4 +1,6 @@
-"""The main story, end to end: a survey goes in, a run folder comes out, the same one every time, without leaks."""
+"""The main story, end to end: a survey goes in, a run folder comes out, the same one every time,
+without leaks.
+"""
 
 import json
 import shutil
@@ -21,14 +23,16 @@ from geomfaf.run.template import init_project
 from geomfaf.synthetic import make_survey, write_survey
 from geomfaf.windows.windows import window_centres
 
-AREAS = Path(__file__).resolve().parents[2] / "shared" / "areas"
+AREAS = Path(__file__).resolve().parents[3] / "shared" / "areas"
 FOLDER = """check.csv curves.csv curves.png evaluation.csv
 evaluation.json run.json scores.png scores.tif screen.csv stack.png stack.tif
 attention.csv summary.md targets.csv targets.gpkg windows.gpkg model/model.json model/weights.safetensors""".split()
 
 
 def prepare(folder, survey, cell=100, **settings):
-    """Write a survey and the project file that `geomfaf init` makes of it, with coarse cells to be quick."""
+    """Write a survey and the project file that `geomfaf init` makes of it, with coarse cells to be
+    quick.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     source = survey
     if not isinstance(survey, Path):
@@ -36,7 +40,10 @@ def prepare(folder, survey, cell=100, **settings):
         write_survey(survey, source)
     toml = folder / "geomfaf.toml"
     init_project([source], toml)
-    lines = [f"cell = {cell}" if line.startswith("# cell = ") else line for line in toml.read_text().splitlines()]
+    lines = [
+        f"cell = {cell}" if line.startswith("# cell = ") else line
+        for line in toml.read_text().splitlines()
+    ]
     quick = {"evaluate__draws": 2, "evaluate__network_draws": 1, "evaluate__shifts": 19}
     quick["evaluate__baselines"] = '["distance to deposit", "logistic regression", "extra trees"]'
     for key, value in {**quick, **settings}.items():
@@ -55,14 +62,19 @@ def small_run(tmp_path_factory):
 
 
 def test_deposits_without_data_neither_train_nor_test(tmp_path, monkeypatch):
-    """Elements alone, and no value farther than 250 m from a sample: many deposits lie on nodata."""
+    """Elements alone, and no value farther than 250 m from a sample: many deposits lie
+    on nodata.
+    """
     said = []
     monkeypatch.setattr("geomfaf.run.steps.say", said.append)
     survey, _ = make_survey("small", seed=0)
     quick = {"evaluate__draws": 1, "evaluate__shifts": 0, "evaluate__baselines": '["extra trees"]'}
     bare = replace(survey, geology=None, faults=None, geology_column=None)
     out = run_project(prepare(tmp_path, bare, cell=200, grid__max_distance=250, **quick))
-    windows, stack = gpd.read_file(out / "windows.gpkg", layer="windows"), read_raster(out / "stack.tif")
+    windows, stack = (
+        gpd.read_file(out / "windows.gpkg", layer="windows"),
+        read_raster(out / "stack.tif"),
+    )
     ore = windows[windows["label"] == 1]
     rows, cols = window_centres(ore, grid_of(stack))
     assert valid_cells(stack)[rows, cols].all()
@@ -89,7 +101,13 @@ def test_signal_free_elements_are_screened_out(small_run):
 def test_the_map_ranks_unseen_deposits_well_above_chance(small_run):
     out, _, _ = small_run
     table = pd.read_csv(out / "evaluation.csv").set_index("model")
-    assert list(table.index) == ["MFAF", "MFAF alone", "distance to deposit", "logistic regression", "extra trees"]
+    assert list(table.index) == [
+        "MFAF",
+        "MFAF alone",
+        "distance to deposit",
+        "logistic regression",
+        "extra trees",
+    ]
     assert table["draws"].tolist() == [1, 1, 2, 2, 2]
     trained = table.drop(index="distance to deposit")
     assert (trained["map_auc_low"] > 0.5).all(), table
@@ -129,7 +147,9 @@ def test_targets_take_the_share_of_the_area_that_was_asked_for(small_run):
 def test_the_record_says_what_went_in(small_run):
     out, project, _ = small_run
     record = json.loads((out / "run.json").read_text())
-    assert record["inputs"]["samples"]["sha256"] == geomfaf.files.file_hash(project.sources["samples"].path)
+    assert record["inputs"]["samples"]["sha256"] == geomfaf.files.file_hash(
+        project.sources["samples"].path
+    )
     assert record["settings"]["seed"] == 0
     assert {"train", "predict", "evaluate"} <= set(record["seconds"])
     assert record["versions"]["geomfaf"] == geomfaf.__version__
@@ -180,7 +200,9 @@ def test_two_runs_with_the_same_seed_are_identical(small_run, tmp_path):
         with rasterio.open(out / name) as first, rasterio.open(again / name) as second:
             assert np.array_equal(first.read(), second.read(), equal_nan=True)
     for layer in ("targets", "cells"):
-        first, second = (gpd.read_file(folder / "targets.gpkg", layer=layer) for folder in (out, again))
+        first, second = (
+            gpd.read_file(folder / "targets.gpkg", layer=layer) for folder in (out, again)
+        )
         pd.testing.assert_frame_equal(pd.DataFrame(first), pd.DataFrame(second))
     assert (out / "targets.csv").read_bytes() == (again / "targets.csv").read_bytes()
     assert (out / "evaluation.csv").read_bytes() == (again / "evaluation.csv").read_bytes()
@@ -195,19 +217,27 @@ def test_a_second_run_uses_the_trained_model_again(small_run, tmp_path):
     before = (copy.out / "model" / "model.json").stat().st_mtime_ns
     run_project(copy, overwrite=True)
     assert (copy.out / "model" / "model.json").stat().st_mtime_ns == before
-    with rasterio.open(out / "scores.tif") as first, rasterio.open(copy.out / "scores.tif") as second:
+    with (
+        rasterio.open(out / "scores.tif") as first,
+        rasterio.open(copy.out / "scores.tif") as second,
+    ):
         assert np.array_equal(first.read(), second.read(), equal_nan=True)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_random_deposits_give_no_skill(tmp_path, seed):
-    """The leak test: deposits that follow nothing cannot be found on ground that was not learned from."""
+    """The leak test: deposits that follow nothing cannot be found on ground that was not learned
+    from.
+    """
     survey, _ = make_survey("small", seed=seed, random_deposits=True)
     run_project(prepare(tmp_path, survey))
     table = pd.read_csv(tmp_path / "out" / "evaluation.csv").set_index("model")
     assert (table["map_auc_low"] < 0.5).all(), table
     assert table.loc["MFAF", "map_auc_high"] > 0.5
-    assert "not show that the map of MFAF is better than chance" in (tmp_path / "out" / "summary.md").read_text()
+    assert (
+        "not show that the map of MFAF is better than chance"
+        in (tmp_path / "out" / "summary.md").read_text()
+    )
 
 
 def test_samples_and_deposits_are_enough(tmp_path):
@@ -228,12 +258,18 @@ def test_a_csv_survey_in_degrees_goes_to_its_utm_zone(tmp_path):
     for name, layer in (("samples", survey.samples), ("deposits", survey.deposits)):
         lonlat = layer.to_crs(4326)
         table = pd.DataFrame(lonlat.drop(columns="geometry"))
-        table.assign(lon=lonlat.geometry.x, lat=lonlat.geometry.y).to_csv(tmp_path / f"{name}.csv", index=False)
-    said = init_project([tmp_path / "samples.csv", tmp_path / "deposits.csv"], tmp_path / "g.toml", crs="EPSG:4326")
+        table.assign(lon=lonlat.geometry.x, lat=lonlat.geometry.y).to_csv(
+            tmp_path / f"{name}.csv", index=False
+        )
+    said = init_project(
+        [tmp_path / "samples.csv", tmp_path / "deposits.csv"], tmp_path / "g.toml", crs="EPSG:4326"
+    )
     assert any("EPSG:32650" in line for line in said)
     project = load_project(tmp_path / "g.toml")
     assert project.read().crs.to_epsg() == 32650
-    np.testing.assert_allclose(project.read().samples.total_bounds, survey.samples.total_bounds, atol=1e-3)
+    np.testing.assert_allclose(
+        project.read().samples.total_bounds, survey.samples.total_bounds, atol=1e-3
+    )
 
 
 def test_a_refused_survey_leaves_the_findings_and_no_results(tmp_path):
@@ -255,7 +291,11 @@ def test_a_refused_survey_leaves_the_findings_and_no_results(tmp_path):
     [
         ("clb_finland", 400, ["zero = below detection", "92.2 %", "outside the study area"]),
         ("mtpainter_sa", 400, ["missing", "several rows at one place"]),
-        ("murchison_wa", 2000, ["92 rows at 23 places", "23 sampled places", "negative = below detection"]),
+        (
+            "murchison_wa",
+            2000,
+            ["92 rows at 23 places", "23 sampled places", "negative = below detection"],
+        ),
     ],
 )
 def test_real_areas_run_without_edits(tmp_path, area, cell, words):
@@ -268,7 +308,9 @@ def test_real_areas_run_without_edits(tmp_path, area, cell, words):
 
 
 def test_a_wrong_training_setting_is_refused_before_anything_is_read_or_written(tmp_path):
-    project = Project(tmp_path, {}, tmp_path / "out", stages={"train": {"partners": ["extra tree"]}})
+    project = Project(
+        tmp_path, {}, tmp_path / "out", stages={"train": {"partners": ["extra tree"]}}
+    )
     with pytest.raises(UsageError, match=r'no baseline "extra tree".*extra trees'):
         run_project(project)
     assert not (tmp_path / "out").exists()

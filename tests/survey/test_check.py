@@ -1,4 +1,6 @@
-"""Checking: each flaw of real tables becomes one counted finding, and the caller's frames stay as they were."""
+"""Checking: each flaw of real tables becomes one counted finding, and the caller's frames stay as
+they were.
+"""
 
 from dataclasses import replace
 
@@ -11,8 +13,8 @@ from pyproj import CRS
 from shapely import GeometryCollection, LineString, MultiLineString, MultiPoint, Point, Polygon, box
 
 from geomfaf.errors import DataError
+from geomfaf.survey.cleaning.below_detection import SENTINELS
 from geomfaf.survey.cleaning.check import check_survey, clean_layer, clean_samples
-from geomfaf.survey.cleaning.detection_limits import SENTINELS
 from geomfaf.survey.cleaning.findings import Finding, as_table, require_accepted
 from geomfaf.survey.cleaning.geometry import median_spacing
 from geomfaf.survey.read import read_survey
@@ -72,13 +74,23 @@ def summary(row):
     return row["severity"], row["layer"], row["column"], row["count"]
 
 
-# --- nothing wrong, nothing touched ----------------------------------------------------------------------------------
+# --- nothing wrong, nothing touched
+# ----------------------------------------------------------------------------------
 
 
 def test_a_clean_survey_has_no_findings_and_stays_as_it_is():
     checked, findings = check_survey(clean_survey())
     assert len(findings) == 0
-    assert list(findings.columns) == ["severity", "layer", "column", "rule", "count", "done", "advice", "rows"]
+    assert list(findings.columns) == [
+        "severity",
+        "layer",
+        "column",
+        "rule",
+        "count",
+        "done",
+        "advice",
+        "rows",
+    ]
     assert len(checked.samples) == SITES
     assert checked.elements == {"Au": "ppb", "Cu": "ppm"}
     assert sorted(checked.samples["Au"]) == sorted(lattice()["Au"])
@@ -93,7 +105,9 @@ def test_the_callers_frames_are_not_changed():
     samples = samples.rename_geometry("geom")
     survey = clean_survey(
         samples=samples,
-        deposits=frame([Point(1e6, 0), None, MultiPoint([(1, 2), (3, 4)]), bow_tie], name=list("abcd")),
+        deposits=frame(
+            [Point(1e6, 0), None, MultiPoint([(1, 2), (3, 4)]), bow_tie], name=list("abcd")
+        ),
         geology=frame([bow_tie, None, Point(0, 0)], rock=["a", "b", "c"]),
         study_area=None,
     )
@@ -106,15 +120,28 @@ def test_the_callers_frames_are_not_changed():
         assert layer.attrs == before[role].attrs == {}
 
 
-# --- values ----------------------------------------------------------------------------------------------------------
+# --- values
+# ----------------------------------------------------------------------------------------------------------
 
 
 VALUE_RULES = {
     "text": (["five", "5-7", "1.5"], "not a number", "fixed", 2, [np.nan, np.nan, 1.5]),
     "words": (["n.a.", "-", "1.5"], "missing", "noticed", 2, [np.nan, np.nan, 1.5]),
-    "below a limit, as text": (["<0.05", "< 5", "<0,5"], "below detection", "fixed", 3, [0.025, 2.5, 0.25]),
+    "below a limit, as text": (
+        ["<0.05", "< 5", "<0,5"],
+        "below detection",
+        "fixed",
+        3,
+        [0.025, 2.5, 0.25],
+    ),
     "above the range": ([">10000", "> 20000", "7"], "above range", "fixed", 2, [10000, 20000, 7]),
-    "decimal commas": (["0,5", "1,25e1", "-0,02"], "negative = below detection", "fixed", 1, [0.5, 12.5, 0.01]),
+    "decimal commas": (
+        ["0,5", "1,25e1", "-0,02"],
+        "negative = below detection",
+        "fixed",
+        1,
+        [0.5, 12.5, 0.01],
+    ),
     "negative": ([-0.02, -0.001, 7.0], "negative = below detection", "fixed", 2, [0.01, 0.0005, 7]),
     "zero": ([0.0, 0.0, 0.5], "zero = below detection", "fixed", 2, [0.25, 0.25, 0.5]),
     "infinite": ([np.inf, -np.inf, 3.0], "sentinel", "fixed", 2, [np.nan, np.nan, 3]),
@@ -170,7 +197,8 @@ def test_the_samples_have_only_positive_numbers_or_gaps_after_all_flaws_at_once(
     assert len(known) == SITES - 3  # -9999, None, inf
 
 
-# --- which elements are left -----------------------------------------------------------------------------------------
+# --- which elements are left
+# -----------------------------------------------------------------------------------------
 
 
 def below_detection(share):
@@ -187,7 +215,12 @@ def measured_at(count):
         (np.full(SITES, 3.0), "constant", 0, "all its values are the same"),
         (np.zeros(SITES), "mostly below detection", 49, "100 % of its values are below detection"),
         (measured_at(10), "too few values", 39, "measured at 10 of 49 places"),
-        (below_detection(0.6), "mostly below detection", 0, "61 % of its values are below detection"),
+        (
+            below_detection(0.6),
+            "mostly below detection",
+            0,
+            "61 % of its values are below detection",
+        ),
     ],
 )
 def test_elements_that_cannot_carry_a_map_are_set_aside(values, rule, count, reason):
@@ -203,7 +236,8 @@ def test_elements_that_cannot_carry_a_map_are_set_aside(values, rule, count, rea
 
 def test_the_limits_for_setting_aside_can_be_chosen():
     survey = clean_survey(
-        samples=lattice().assign(Hg=below_detection(0.6), Ag=measured_at(40)), elements={"Hg": "", "Ag": "", "Au": ""}
+        samples=lattice().assign(Hg=below_detection(0.6), Ag=measured_at(40)),
+        elements={"Hg": "", "Ag": "", "Au": ""},
     )
     assert list(check_survey(survey)[0].elements) == ["Ag", "Au"]
     assert list(check_survey(survey, max_censored=0.7)[0].elements) == ["Hg", "Ag", "Au"]
@@ -215,7 +249,9 @@ def test_without_a_usable_element_the_survey_is_refused():
     survey = clean_survey(samples=lattice().assign(Au=1.0, Cu=2.0))
     findings = check_survey(survey)[1]
     assert summary(finding(findings, "no usable element")) == ("refused", "samples", "", 2)
-    with pytest.raises(DataError, match="samples: no element column has enough usable values") as caught:
+    with pytest.raises(
+        DataError, match="samples: no element column has enough usable values"
+    ) as caught:
         require_accepted(findings)
     assert caught.value.exit_code == 3
 
@@ -231,15 +267,22 @@ def test_too_few_places_leave_geology_and_faults_as_evidence():
 
 def test_too_few_places_and_no_other_evidence_are_refused():
     survey = clean_survey(samples=lattice().iloc[:29], geology=None, faults=None)
-    with pytest.raises(DataError, match="neither elements nor geology nor faults are left as evidence"):
+    with pytest.raises(
+        DataError, match="neither elements nor geology nor faults are left as evidence"
+    ):
         require_accepted(check_survey(survey)[1])
 
 
-# --- several rows at one place ---------------------------------------------------------------------------------------
+# --- several rows at one place
+# ---------------------------------------------------------------------------------------
 
 
 def test_rows_of_one_place_are_averaged_on_the_log_scale():
-    extra = frame([Point(0, 0), Point(0, 0.0004), Point(2000, 1000)], Au=[100.0, np.nan, np.nan], Cu=[4.0, 2.0, 7.0])
+    extra = frame(
+        [Point(0, 0), Point(0, 0.0004), Point(2000, 1000)],
+        Au=[100.0, np.nan, np.nan],
+        Cu=[4.0, 2.0, 7.0],
+    )
     first = lattice().assign(Cu=lambda t: t["Cu"].where(t.index > 0, 1.0))
     survey = clean_survey(samples=pd.concat([first, extra], ignore_index=True))
     checked, findings = check_survey(survey)
@@ -264,7 +307,8 @@ def test_deposits_listed_twice_count_once():
     assert checked.deposits["name"].tolist() == ["a", "b"]
 
 
-# --- places ----------------------------------------------------------------------------------------------------------
+# --- places
+# ----------------------------------------------------------------------------------------------------------
 
 
 def test_deposits_outside_the_study_area_are_left_out():
@@ -278,13 +322,20 @@ def test_deposits_outside_the_study_area_are_left_out():
 
 def test_samples_outside_the_study_area_are_kept_and_said():
     checked, findings = check_survey(clean_survey(study_area=frame([box(-500, -500, 5500, 6500)])))
-    assert summary(finding(findings, "outside the study area", "samples")) == ("noticed", "samples", "", SIDE)
+    assert summary(finding(findings, "outside the study area", "samples")) == (
+        "noticed",
+        "samples",
+        "",
+        SIDE,
+    )
     assert len(checked.samples) == SITES
 
 
 def test_samples_in_another_world_are_refused():
     survey = clean_survey(samples=lattice().set_geometry(lattice().translate(5e6, 0)))
-    with pytest.raises(DataError, match=r"all samples lie outside the study area\. check the CRS and the units"):
+    with pytest.raises(
+        DataError, match=r"all samples lie outside the study area\. check the CRS and the units"
+    ):
         require_accepted(check_survey(survey)[1])
 
 
@@ -305,30 +356,44 @@ def test_one_place_has_no_spacing_and_gets_a_kilometre_around():
 
 
 def test_the_median_spacing_counts_each_place_once():
-    assert median_spacing(frame([Point(0, 0), Point(0, 0), Point(30, 0), Point(70, 0), Point(140, 0)])) == 35
+    assert (
+        median_spacing(frame([Point(0, 0), Point(0, 0), Point(30, 0), Point(70, 0), Point(140, 0)]))
+        == 35
+    )
 
 
 def test_no_deposit_and_one_deposit_are_refused():
-    for points, words in (([Point(9e6, 0)] * 3, "no deposit"), ([Point(0, 0), Point(9e6, 0)], "only one deposit")):
+    for points, words in (
+        ([Point(9e6, 0)] * 3, "no deposit"),
+        ([Point(0, 0), Point(9e6, 0)], "only one deposit"),
+    ):
         findings = check_survey(clean_survey(deposits=frame(points)))[1]
         assert finding(findings, "too few deposits")["severity"] == "refused"
-        with pytest.raises(DataError, match=f"deposits: {words} lies inside the study area. at least two") as caught:
+        with pytest.raises(
+            DataError, match=f"deposits: {words} lies inside the study area. at least two"
+        ) as caught:
             require_accepted(findings)
         assert caught.value.exit_code == 3
 
 
 def test_few_deposits_are_said():
-    row = finding(check_survey(clean_survey(deposits=frame([Point(i, i) for i in range(19)])))[1], "few deposits")
+    row = finding(
+        check_survey(clean_survey(deposits=frame([Point(i, i) for i in range(19)])))[1],
+        "few deposits",
+    )
     assert summary(row) == ("noticed", "deposits", "", 19)
 
 
-# --- geometry --------------------------------------------------------------------------------------------------------
+# --- geometry
+# --------------------------------------------------------------------------------------------------------
 
 
 def test_self_crossing_polygons_are_repaired():
     bow_tie = Polygon([(0, 0), (2000, 2000), (2000, 0), (0, 2000)])
     assert not bow_tie.is_valid
-    cleaned, findings = clean_layer("geology", frame([bow_tie, box(3000, 0, 4000, 1000)], rock=["a", "b"]))
+    cleaned, findings = clean_layer(
+        "geology", frame([bow_tie, box(3000, 0, 4000, 1000)], rock=["a", "b"])
+    )
     assert summary(finding(findings, "invalid geometry")) == ("fixed", "geology", "", 1)
     assert cleaned.is_valid.all()
     assert cleaned.area.tolist() == [2e6, 1e6]
@@ -337,9 +402,11 @@ def test_self_crossing_polygons_are_repaired():
 
 @pytest.mark.parametrize("role", ["samples", "deposits", "geology", "faults", "study_area"])
 def test_rows_without_a_place_are_left_out(role):
-    shape = {"geology": box(0, 0, 1, 1), "study_area": box(0, 0, 1, 1), "faults": LineString([(0, 0), (1, 1)])}.get(
-        role, Point(0, 0)
-    )
+    shape = {
+        "geology": box(0, 0, 1, 1),
+        "study_area": box(0, 0, 1, 1),
+        "faults": LineString([(0, 0), (1, 1)]),
+    }.get(role, Point(0, 0))
     cleaned, findings = clean_layer(role, frame([None, shape, type(shape)()], name=["a", "b", "c"]))
     assert summary(finding(findings, "no geometry")) == ("fixed", role, "", 2)
     assert finding(findings, "no geometry")["rows"] == "0 2"
@@ -347,7 +414,9 @@ def test_rows_without_a_place_are_left_out(role):
 
 
 def test_points_without_finite_coordinates_have_no_place():
-    cleaned, findings = clean_layer("samples", frame([Point(np.inf, 0), Point(0, np.nan), Point(1, 1)]))
+    cleaned, findings = clean_layer(
+        "samples", frame([Point(np.inf, 0), Point(0, np.nan), Point(1, 1)])
+    )
     assert finding(findings, "no geometry")["count"] == 2
     assert len(cleaned) == 1
 
@@ -378,7 +447,9 @@ def test_each_part_of_a_multipoint_is_a_deposit():
 
 def test_deposit_polygons_become_points_inside_them():
     ring_shaped = Point(0, 0).buffer(100) - Point(0, 0).buffer(90)
-    cleaned, findings = clean_layer("deposits", frame([ring_shaped, Point(1, 1), LineString([(0, 0), (4, 0)])]))
+    cleaned, findings = clean_layer(
+        "deposits", frame([ring_shaped, Point(1, 1), LineString([(0, 0), (4, 0)])])
+    )
     assert summary(finding(findings, "not points")) == ("fixed", "deposits", "", 2)
     assert cleaned.geom_type.tolist() == ["Point"] * 3
     assert cleaned.geometry[0].within(ring_shaped)
@@ -387,12 +458,16 @@ def test_deposit_polygons_become_points_inside_them():
 
 def test_shapes_of_the_wrong_kind_are_left_out():
     line, polygon = LineString([(0, 0), (1, 1)]), box(0, 0, 1, 1)
-    cleaned, findings = clean_layer("faults", frame([line, polygon, Point(0, 0), MultiLineString([line])]))
+    cleaned, findings = clean_layer(
+        "faults", frame([line, polygon, Point(0, 0), MultiLineString([line])])
+    )
     assert summary(finding(findings, "not lines")) == ("fixed", "faults", "", 1)
     assert summary(finding(findings, "fault zones as polygons")) == ("fixed", "faults", "", 1)
     assert cleaned.geom_type.tolist() == ["LineString", "LineString", "MultiLineString"]
     assert cleaned.geometry[1].equals(polygon.exterior)
-    cleaned, findings = clean_layer("geology", frame([line, polygon, Point(0, 0)], rock=list("abc")))
+    cleaned, findings = clean_layer(
+        "geology", frame([line, polygon, Point(0, 0)], rock=list("abc"))
+    )
     assert summary(finding(findings, "not polygons")) == ("fixed", "geology", "", 2)
     assert cleaned["rock"].tolist() == ["b"]
 
@@ -416,11 +491,16 @@ def test_samples_without_any_place_are_refused():
         require_accepted(check_survey(survey)[1])
 
 
-# --- cover -----------------------------------------------------------------------------------------------------------
+# --- cover
+# -----------------------------------------------------------------------------------------------------------
 
 
 def test_the_share_that_geology_covers_is_said():
-    west, twice, far = box(-500, -500, 3000, 6500), box(2000, -500, 3000, 6500), box(-9000, 0, -600, 9)
+    west, twice, far = (
+        box(-500, -500, 3000, 6500),
+        box(2000, -500, 3000, 6500),
+        box(-9000, 0, -600, 9),
+    )
     geology = frame([west, twice, far], rock=list("abc"))
     row = finding(check_survey(clean_survey(geology=geology))[1], "gaps")
     assert (row["severity"], row["layer"]) == ("noticed", "geology")
@@ -431,7 +511,9 @@ def test_the_share_that_geology_covers_is_said():
 def test_layers_that_lie_elsewhere_are_refused(role):
     layer = getattr(clean_survey(), role)
     survey = clean_survey(**{role: layer.set_geometry(layer.translate(5e6, 0))})
-    with pytest.raises(DataError, match=f"{role}: the {role} do not touch the study area. check the CRS"):
+    with pytest.raises(
+        DataError, match=f"{role}: the {role} do not touch the study area. check the CRS"
+    ):
         require_accepted(check_survey(survey)[1])
 
 
@@ -444,7 +526,8 @@ def test_layers_that_are_not_there_are_said_and_not_refused(role):
     require_accepted(findings)
 
 
-# --- the table -------------------------------------------------------------------------------------------------------
+# --- the table
+# -------------------------------------------------------------------------------------------------------
 
 
 def test_the_table_shows_the_gravest_first_and_keeps_the_order_within():
@@ -455,17 +538,23 @@ def test_the_table_shows_the_gravest_first_and_keeps_the_order_within():
 
 def test_what_reading_changed_stands_in_the_table():
     note = Finding("fixed", "samples", "", "CRS is not metric", 49, "reprojected")
-    assert finding(check_survey(clean_survey(findings=(note,)))[1], "CRS is not metric")["count"] == 49
+    assert (
+        finding(check_survey(clean_survey(findings=(note,)))[1], "CRS is not metric")["count"] == 49
+    )
 
 
 def test_every_reason_to_refuse_is_one_line_of_the_message():
     survey = clean_survey(deposits=frame([Point(0, 0)]), samples=lattice().assign(Au=1.0, Cu=1.0))
     with pytest.raises(DataError) as caught:
         require_accepted(check_survey(survey)[1])
-    assert [line.split(":")[0] for line in str(caught.value).splitlines()] == ["samples", "deposits"]
+    assert [line.split(":")[0] for line in str(caught.value).splitlines()] == [
+        "samples",
+        "deposits",
+    ]
 
 
-# --- real areas ------------------------------------------------------------------------------------------------------
+# --- real areas
+# ------------------------------------------------------------------------------------------------------
 
 
 def checked_area(path):
@@ -484,7 +573,14 @@ def test_central_lapland_loses_nine_deposits_and_its_zeros(real_area):
     assert summary(finding(findings, "outside the study area")) == ("fixed", "deposits", "", 9)
     assert len(checked.deposits) == 17
     assert checked.deposits["in_study_area"].all()
-    assert counts(findings, "zero = below detection") == {"Co": 1, "Cr": 1, "K": 2, "Ni": 1, "Th": 26, "Zr": 182}
+    assert counts(findings, "zero = below detection") == {
+        "Co": 1,
+        "Cr": 1,
+        "K": 2,
+        "Ni": 1,
+        "Th": 26,
+        "Zr": 182,
+    }
     smallest = raw.samples["Zr"][raw.samples["Zr"] > 0].min()
     assert checked.samples["Zr"].min() == pytest.approx(smallest / 2)
     assert "covers 92.2 %" in finding(findings, "gaps")["done"]
@@ -498,7 +594,9 @@ def test_mount_painter_says_what_was_never_measured(real_area):
     missing = counts(findings, "missing")
     assert len(missing) == len(raw.elements) == 41
     assert (missing["Cu"], missing["Au"], missing["Ag"]) == (1333 - 929, 1333 - 575, 1333 - 588)
-    assert finding(findings, "several rows at one place")["done"].startswith("1,333 rows at 1,128 places")
+    assert finding(findings, "several rows at one place")["done"].startswith(
+        "1,333 rows at 1,128 places"
+    )
     assert set(raw.elements) - set(checked.elements) == {"Ga", "Li", "Se"}
     assert summary(finding(findings, "listed twice")) == ("fixed", "deposits", "", 1)
     require_accepted(findings)

@@ -34,11 +34,19 @@ def frame(shapes, crs=UTM, **columns):
 def survey_layers():
     """49 samples, 20 deposits, two rocks, one fault; nothing is wrong with them."""
     x, y = (values.ravel() for values in np.meshgrid(np.arange(7) * 1000.0, np.arange(7) * 1000.0))
-    ground = lambda *corners: box(WEST + corners[0], SOUTH + corners[1], WEST + corners[2], SOUTH + corners[3])  # noqa: E731
+
+    def ground(*corners):
+        return box(WEST + corners[0], SOUTH + corners[1], WEST + corners[2], SOUTH + corners[3])
+
     return {
-        "samples": frame(shapely.points(WEST + x, SOUTH + y), Au_ppb=np.arange(1.0, 50), Cu=np.linspace(5, 9, 49)),
+        "samples": frame(
+            shapely.points(WEST + x, SOUTH + y), Au_ppb=np.arange(1.0, 50), Cu=np.linspace(5, 9, 49)
+        ),
         "deposits": frame([Point(WEST + 250 * i, SOUTH + 280 * i) for i in range(1, 21)]),
-        "geology": frame([ground(-500, -500, 3000, 6500), ground(3000, -500, 6500, 6500)], rock=["granite", "schist"]),
+        "geology": frame(
+            [ground(-500, -500, 3000, 6500), ground(3000, -500, 6500, 6500)],
+            rock=["granite", "schist"],
+        ),
         "faults": frame([LineString([(WEST, SOUTH), (WEST + 6000, SOUTH + 6000)])]),
     }
 
@@ -54,8 +62,12 @@ def checked(folder, layers, **options):
 
 def moved(layer, change, crs=None):
     """Return a layer with other numbers under the same (or another) CRS."""
-    shapes = shapely.transform(layer.geometry.to_numpy(), lambda xy: np.column_stack(change(xy[:, 0], xy[:, 1])))
-    return layer.set_geometry(gpd.GeoSeries(shapes, crs=layer.crs)).set_crs(crs or layer.crs, allow_override=True)
+    shapes = shapely.transform(
+        layer.geometry.to_numpy(), lambda xy: np.column_stack(change(xy[:, 0], xy[:, 1]))
+    )
+    return layer.set_geometry(gpd.GeoSeries(shapes, crs=layer.crs)).set_crs(
+        crs or layer.crs, allow_override=True
+    )
 
 
 def in_kilometres(layer):
@@ -71,7 +83,8 @@ def labelled(layer, crs):
     return layer.set_crs(crs, allow_override=True)
 
 
-# --- place -----------------------------------------------------------------------------------------------------------
+# --- place
+# -----------------------------------------------------------------------------------------------------------
 
 # name: (role, what is done to it, rule, what the advice must say)
 PLACE = {
@@ -183,7 +196,8 @@ def test_points_in_another_country_are_left_out():
         ("coordinates 0, 0", 1, (58,)), ("far from all others", 1, (59,))]  # fmt: skip
 
 
-# --- geometry --------------------------------------------------------------------------------------------------------
+# --- geometry
+# --------------------------------------------------------------------------------------------------------
 
 SQUARE, LINE = box(0, 0, 10, 10), LineString([(0, 0), (9, 9)])
 BOW_TIE = Polygon([(0, 0), (20, 20), (20, 0), (0, 20)])
@@ -236,36 +250,56 @@ def test_overlaps_slivers_and_gaps_are_counted_with_their_areas(tmp_path):
     west, east = layers["geology"].geometry
     thin = box(WEST + 100, SOUTH + 100, WEST + 100.5, SOUTH + 900)
     east = east.difference(box(WEST + 4000, SOUTH, WEST + 4100, SOUTH + 100))
-    layers["geology"] = frame([west.buffer(10, join_style="mitre"), east, thin, east], rock=["a", "b", "a", "b"])
-    survey, findings = checked(tmp_path, {**layers, "study_area": frame([box(*layers["geology"].total_bounds)])})
+    layers["geology"] = frame(
+        [west.buffer(10, join_style="mitre"), east, thin, east], rock=["a", "b", "a", "b"]
+    )
+    survey, findings = checked(
+        tmp_path, {**layers, "study_area": frame([box(*layers["geology"].total_bounds)])}
+    )
     overlap = findings[findings["rule"] == "overlapping polygons"].iloc[0]
     assert overlap["count"] == 4  # west with both east, east with east, the sliver in the west
     assert "1 of them the same polygon twice" in overlap["done"]
-    assert findings.loc[findings["rule"] == "slivers", ["count", "rows"]].to_numpy().tolist() == [[1, "2"]]
+    assert findings.loc[findings["rule"] == "slivers", ["count", "rows"]].to_numpy().tolist() == [
+        [1, "2"]
+    ]
     gap = next(finding for finding in survey.findings if finding.rule == "gaps")
     assert any(shape.area == pytest.approx(10_000) for shape in gap.shapes)
 
 
-@given(st.lists(st.tuples(*[st.integers(0, 12)] * 2, *[st.integers(1, 9)] * 2, st.booleans()), min_size=2, max_size=7))
+@given(
+    st.lists(
+        st.tuples(*[st.integers(0, 12)] * 2, *[st.integers(1, 9)] * 2, st.booleans()),
+        min_size=2,
+        max_size=7,
+    )
+)
 def test_overlaps_are_those_of_every_pair(parts):
     shapes = np.array(
         [
-            Polygon([(3 * x, 3 * y), (3 * (x + w), 3 * y), (3 * x, 3 * (y + h))])
-            if triangle
-            else box(3 * x, 3 * y, 3 * (x + w), 3 * (y + h))
+            (
+                Polygon([(3 * x, 3 * y), (3 * (x + w), 3 * y), (3 * x, 3 * (y + h))])
+                if triangle
+                else box(3 * x, 3 * y, 3 * (x + w), 3 * (y + h))
+            )
             for x, y, w, h, triangle in parts
         ],
         object,
     )
     first, second, common = overlaps(shapes)
-    here = {(int(i), int(j)): round(area, 6) for i, j, area in zip(first, second, shapely.area(common), strict=True)}
+    here = {
+        (int(i), int(j)): round(area, 6)
+        for i, j, area in zip(first, second, shapely.area(common), strict=True)
+    }
     pairs = [(i, j) for i in range(len(shapes)) for j in range(i + 1, len(shapes))]
     wanted = {pair: shapes[pair[0]].intersection(shapes[pair[1]]).area for pair in pairs}
     assert here == {pair: round(area, 6) for pair, area in wanted.items() if area >= 1}
 
 
 def test_polygons_of_many_vertices_are_compared_in_pieces():
-    ring, disc = Point(0, 0).buffer(1000, quad_segs=5000), Point(1500, 0).buffer(1000, quad_segs=5000)
+    ring, disc = (
+        Point(0, 0).buffer(1000, quad_segs=5000),
+        Point(1500, 0).buffer(1000, quad_segs=5000),
+    )
     first, second, common = overlaps(np.array([ring, disc]))
     assert (first.tolist(), second.tolist()) == ([0], [1])
     assert common[0].area == pytest.approx(ring.intersection(disc).area, rel=1e-9)
@@ -277,10 +311,13 @@ def test_a_map_without_flaws_has_no_findings():
     assert found == []
 
 
-# --- duplicates ------------------------------------------------------------------------------------------------------
+# --- duplicates
+# ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("rule", "expected"), [("mean", 100 ** (1 / 3)), ("median", 10.0), ("first", 1.0)])
+@pytest.mark.parametrize(
+    ("rule", "expected"), [("mean", 100 ** (1 / 3)), ("median", 10.0), ("first", 1.0)]
+)
 def test_rows_of_one_place_become_one_by_name(rule, expected):
     layer = frame([Point(0, 0), Point(5, 5), Point(0, 0), Point(0, 0)], Au=[1.0, 7.0, 10.0, 10.0])
     found = []
@@ -298,11 +335,14 @@ def test_rows_of_one_place_may_be_kept():
     found = []
     assert merge_places(layer, ["Au"], found, "keep")["Au"].tolist() == [1.0, 2.0]
     assert [(f.severity, f.rule) for f in found] == [("noticed", "several rows at one place")]
-    with pytest.raises(UsageError, match=r'duplicates = "mode" is unknown: use one of mean, median, first, keep'):
+    with pytest.raises(
+        UsageError, match=r'duplicates = "mode" is unknown: use one of mean, median, first, keep'
+    ):
         merge_places(layer, ["Au"], [], "mode")
 
 
-# --- attributes ------------------------------------------------------------------------------------------------------
+# --- attributes
+# ------------------------------------------------------------------------------------------------------
 
 # name: (class names, rule, count, classes left)
 CLASSES = {
@@ -344,12 +384,15 @@ def test_tables_keep_their_letters_in_every_encoding(tmp_path, case):
     layer = read_layer(source)
     assert layer.iloc[0, 1] == rock
     findings = read_survey({"samples": source, "deposits": source}).findings
-    assert [f.done for f in findings if f.rule == "encoding"] == [f"the text is not UTF-8: read as {said}"] * 2 * bool(
-        said
-    )
+    assert [f.done for f in findings if f.rule == "encoding"] == [
+        f"the text is not UTF-8: read as {said}"
+    ] * 2 * bool(said)
 
 
-WESTERN = "Größe Körnung Grünstein Weiß Übergang grès schistosité Münster año øst åre gneiss Au_ppb 0.5 µg".split()
+WESTERN = (
+    "Größe Körnung Grünstein Weiß Übergang grès schistosité Münster año øst åre gneiss Au_ppb"
+    " 0.5 µg".split()
+)
 
 
 @given(st.lists(st.sampled_from(WESTERN), min_size=1), st.sampled_from([",", ";", "\n"]))
@@ -364,7 +407,9 @@ def test_chinese_letters_are_never_taken_for_western(text):
     assert text.encode("gbk").decode(find_encoding(text.encode("gbk"))) == text
 
 
-@pytest.mark.parametrize(("encoding", "rock"), [("cp1252", "Grünstein"), ("gbk", "花岗岩"), ("utf-8", "片岩")])
+@pytest.mark.parametrize(
+    ("encoding", "rock"), [("cp1252", "Grünstein"), ("gbk", "花岗岩"), ("utf-8", "片岩")]
+)
 def test_shapefiles_that_do_not_say_their_encoding(tmp_path, encoding, rock):
     frame([box(0, 0, 1, 1)], rock=[rock]).to_file(tmp_path / "g.shp", encoding=encoding)
     (tmp_path / "g.cpg").unlink()
@@ -375,7 +420,8 @@ def test_shapefiles_that_do_not_say_their_encoding(tmp_path, encoding, rock):
     assert read_layer(tmp_path / "g.shp")["rock"].tolist() == [rock]
 
 
-# --- formats ---------------------------------------------------------------------------------------------------------
+# --- formats
+# ---------------------------------------------------------------------------------------------------------
 
 
 def test_dates_and_short_names_pass(tmp_path):
@@ -408,7 +454,9 @@ def parquet(folder):
 
 
 def excel(folder):
-    table = pd.DataFrame({"Easting": [WEST, WEST + 100], "Northing": [SOUTH, SOUTH], "Au_ppb": [1.5, 2.5]})
+    table = pd.DataFrame(
+        {"Easting": [WEST, WEST + 100], "Northing": [SOUTH, SOUTH], "Au_ppb": [1.5, 2.5]}
+    )
     with pd.ExcelWriter(folder / "s.xlsx") as book:
         table.to_excel(book, sheet_name="assays", index=False)
         pd.DataFrame().to_excel(book, sheet_name="empty")
@@ -423,13 +471,24 @@ def plain(name):
     return write
 
 
-FORMATS = [plain("s.gpkg"), plain("s.shp"), plain("s.fgb"), plain("s.gml"), zipped, geodatabase, parquet, excel]
+FORMATS = [
+    plain("s.gpkg"),
+    plain("s.shp"),
+    plain("s.fgb"),
+    plain("s.gml"),
+    zipped,
+    geodatabase,
+    parquet,
+    excel,
+]
 
 
 @pytest.mark.parametrize("write", FORMATS, ids=lambda write: getattr(write, "__name__", ""))
 def test_every_format_gives_the_same_samples(tmp_path, write):
     path = write(tmp_path)
-    layer = read_layer(Source(path, crs="EPSG:32633")).sort_values("Au_ppb")  # FlatGeobuf sorts by place
+    layer = read_layer(Source(path, crs="EPSG:32633")).sort_values(
+        "Au_ppb"
+    )  # FlatGeobuf sorts by place
     assert layer.get_coordinates().to_numpy().tolist() == [[WEST, SOUTH], [WEST + 100, SOUTH]]
     assert layer["Au_ppb"].tolist() == [1.5, 2.5]
     info = list_layers(path)[0]
@@ -494,20 +553,27 @@ def test_roads_are_no_faults_and_a_nameless_line_layer_is_said(tmp_path):
     ]
 
 
-# --- the report ------------------------------------------------------------------------------------------------------
+# --- the report
+# ------------------------------------------------------------------------------------------------------
 
 
 def test_rows_of_the_source_survive_to_the_map_of_findings(tmp_path):
     layers = survey_layers()
     layers["samples"].loc[[3, 40], "geometry"] = None
-    layers["samples"] = pd.concat([layers["samples"], layers["samples"].iloc[[10]]], ignore_index=True)
+    layers["samples"] = pd.concat(
+        [layers["samples"], layers["samples"].iloc[[10]]], ignore_index=True
+    )
     read = layers["samples"]
     survey, table = checked(tmp_path, layers)
     rows = {finding.rule: finding.rows for finding in survey.findings}
     assert rows["no geometry"] == (3, 40)
     assert rows["several rows at one place"] == (10, 49)
     write_findings(table, survey.findings, {"samples": read}, tmp_path / "report")
-    assert sorted(path.name for path in (tmp_path / "report").iterdir()) == ["check.csv", "check.gpkg", "check.json"]
+    assert sorted(path.name for path in (tmp_path / "report").iterdir()) == [
+        "check.csv",
+        "check.gpkg",
+        "check.json",
+    ]
     shown = gpd.read_file(tmp_path / "report" / "check.gpkg", layer="findings")
     here = shown[shown["rule"] == "several rows at one place"]
     assert here["row"].tolist() == [10, 49]
@@ -516,14 +582,24 @@ def test_rows_of_the_source_survive_to_the_map_of_findings(tmp_path):
 
 
 def test_strict_refuses_every_fix_and_nothing_else():
-    found = [Finding(severity, "samples", "", severity, 1, "done") for severity in ("refused", "fixed", "noticed")]
+    found = [
+        Finding(severity, "samples", "", severity, 1, "done")
+        for severity in ("refused", "fixed", "noticed")
+    ]
     strict = as_refusals(found)
     assert [finding.severity for finding in strict] == ["refused", "refused", "noticed"]
     assert strict[1].done == "not allowed to fix (strict): done"
 
 
 def test_findings_without_rows_need_no_map():
-    assert len(findings_layer([Finding("noticed", "faults", "", "no layer", 0, "")], {"samples": points()})) == 0
+    assert (
+        len(
+            findings_layer(
+                [Finding("noticed", "faults", "", "no layer", 0, "")], {"samples": points()}
+            )
+        )
+        == 0
+    )
 
 
 def test_passwords_are_hidden():
@@ -534,7 +610,9 @@ def test_passwords_are_hidden():
 @pytest.mark.parametrize("name", ["clb_finland", "mtpainter_sa", "murchison_wa"])
 def test_the_real_areas_pass_and_their_layers_have_the_documented_flaws(real_area, name):
     roles = recognise_layers(list_layers(real_area(name)))
-    _, findings = check_survey(read_survey({role: Source(i.path, i.name) for role, i in roles.items()}))
+    _, findings = check_survey(
+        read_survey({role: Source(i.path, i.name) for role, i in roles.items()})
+    )
     assert not (findings["severity"] == "refused").any()
     facts = {row["rule"]: (row["count"], row["done"]) for row in findings.to_dict("records")}
     if name == "clb_finland":

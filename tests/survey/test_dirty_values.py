@@ -1,4 +1,6 @@
-"""Dirty values, units and headers of real tables, a row a case: what is found, what is counted, what is left."""
+"""Dirty values, units and headers of real tables, a row a case: what is found, what is counted,
+what is left.
+"""
 
 from dataclasses import dataclass, field
 
@@ -27,7 +29,9 @@ ORDINARY = np.round(np.geomspace(11, 97, 20), 1).tolist()
 
 @dataclass(frozen=True)
 class Dirty:
-    """One column: its header and first values, the numbers they become, the findings (rule -> count)."""
+    """One column: its header and first values, the numbers they become, the findings (rule ->
+    count).
+    """
 
     name: str
     values: list
@@ -128,7 +132,9 @@ CASES = [
 def frame_of(columns):
     length = {len(values) for values in columns.values()}.pop()
     points = gpd.points_from_xy(np.arange(length) * 1000.0, np.zeros(length), crs=32633)
-    return gpd.GeoDataFrame({name: pd.Series(values) for name, values in columns.items()}, geometry=points)
+    return gpd.GeoDataFrame(
+        {name: pd.Series(values) for name, values in columns.items()}, geometry=points
+    )
 
 
 def cleaned_and_found(frame, **options):
@@ -184,8 +190,8 @@ HEADERS = {
     "K_AR_ppm": ("K", "ppm"),
 }
 NO_HEADERS = (
-    "NO|No|Sample_No|In_area|Year|ID|K_Ar|Sr87_86|U_Pb|P31|V1|S_1|Cu_Zn|Ag oz/t|conc_in_ppm|depth in m|Pb206|Er_no|"
-    "Os_grid|as_received|total|Cu_rank|AU_ICP_PP"
+    "NO|No|Sample_No|In_area|Year|ID|K_Ar|Sr87_86|U_Pb|P31|V1|S_1|Cu_Zn|Ag oz/t|conc_in_ppm|depth"
+    " in m|Pb206|Er_no|Os_grid|as_received|total|Cu_rank|AU_ICP_PP"
 ).split("|")
 
 
@@ -201,7 +207,8 @@ def test_headers_that_only_look_like_an_element(header):
     assert element_columns([header, "remarks"]) == {}
 
 
-# --- what several columns tell ---------------------------------------------------------------------------------------
+# --- what several columns tell
+# ---------------------------------------------------------------------------------------
 
 
 def test_another_column_tells_what_a_comma_means():
@@ -221,8 +228,13 @@ def test_the_user_tells_what_a_comma_means():
 
 def test_points_beside_decimal_commas_are_noticed_where_they_may_be_thousands():
     gold = ["0,5", "1,25", "2,75"]
-    findings = cleaned_and_found(frame_of({"Au_ppb": gold, "Zn_ppm": [1.234, 2.5, 30.0]}))[2].set_index("rule")
-    assert findings.loc["points beside decimal commas", ["column", "count"]].tolist() == ["Zn_ppm", 2]
+    findings = cleaned_and_found(frame_of({"Au_ppb": gold, "Zn_ppm": [1.234, 2.5, 30.0]}))[
+        2
+    ].set_index("rule")
+    assert findings.loc["points beside decimal commas", ["column", "count"]].tolist() == [
+        "Zn_ppm",
+        2,
+    ]
     assert "1.234 may be 1234" in findings.loc["points beside decimal commas", "done"]
     for sure in ([0.5, 2.5, 30], [1.2345, 2.5, 30], [20, 30, 40], [1.2, 2.5, 30]):
         findings = cleaned_and_found(frame_of({"Au_ppb": gold, "Zn_ppm": sure}))[2]
@@ -281,12 +293,15 @@ def test_the_paper_s_silver_is_caught_with_the_unit_that_fits():
     assert elements == {name: "ppb?" if name == "Au" else "ppm?" for name in names}
 
 
-# --- detection limits and replacement --------------------------------------------------------------------------------
+# --- detection limits and replacement
+# --------------------------------------------------------------------------------
 
 
 def test_the_table_of_detection_limits():
     values = ["<1", "<2", "<1", "bdl", ">500", "10", "20", "n.a.", "0", "30"]
-    table = detection_limits(cleaned_and_found(frame_of({"Au_ppb": values, "Cu_ppm": range(1, 11)}))[0])
+    table = detection_limits(
+        cleaned_and_found(frame_of({"Au_ppb": values, "Cu_ppm": range(1, 11)}))[0]
+    )
     gold, copper = table.to_dict("records")
     assert gold == {
         "column": "Au_ppb", "element": "Au", "unit": "ppb", "values": 9, "below": 5, "share_below": 0.5556,
@@ -349,8 +364,18 @@ def test_ros_falls_back_where_too_little_was_measured():
 
 
 def test_flags_say_what_each_value_stands_for():
-    flags = censoring_flags(frame_of({"Cu_ppm": ["1", "<1", ">9", "", "-9999", "0", "-0.5", "x1"]}), ["Cu_ppm"])
-    words = ["measured", "below detection", "above range", "missing", "missing", "below detection", "below detection"]
+    flags = censoring_flags(
+        frame_of({"Cu_ppm": ["1", "<1", ">9", "", "-9999", "0", "-0.5", "x1"]}), ["Cu_ppm"]
+    )
+    words = [
+        "measured",
+        "below detection",
+        "above range",
+        "missing",
+        "missing",
+        "below detection",
+        "below detection",
+    ]
     assert flags["Cu_ppm"].tolist() == [*words, "unreadable"]
 
 
@@ -361,7 +386,9 @@ def test_limits_of_the_project_file_lie_beside_it_and_are_printed(tmp_path):
     init_project([tmp_path / "survey.gpkg"], tmp_path / "geomfaf.toml")
     toml = tmp_path / "geomfaf.toml"
     toml.write_text(
-        toml.read_text().replace("[check]", '[check]\ndetection_limits = "limits.csv"\nreplacement = "sqrt2"')
+        toml.read_text().replace(
+            "[check]", '[check]\ndetection_limits = "limits.csv"\nreplacement = "sqrt2"'
+        )
     )
     (tmp_path / "limits.csv").write_text("element,limit\nAu,2\n")
     project = load_project(toml)
@@ -372,7 +399,8 @@ def test_limits_of_the_project_file_lie_beside_it_and_are_printed(tmp_path):
     assert "2 (1), 3 (1)" in result.stdout
 
 
-# --- real areas ------------------------------------------------------------------------------------------------------
+# --- real areas
+# ------------------------------------------------------------------------------------------------------
 
 
 def checked_area(path):
@@ -403,7 +431,11 @@ def test_every_zero_negative_and_gap_of_the_areas_is_counted(real_area, area):
 
 
 def test_the_units_of_the_areas_are_guessed_as_their_sources_say_them(real_area):
-    for area, gold in (("clb_finland", {}), ("mtpainter_sa", {"Au": "ppb?", "Te": ""}), ("murchison_wa", {})):
+    for area, gold in (
+        ("clb_finland", {}),
+        ("mtpainter_sa", {"Au": "ppb?", "Te": ""}),
+        ("murchison_wa", {}),
+    ):
         raw, checked, findings = checked_area(real_area(area))
         units = {row["column"]: row["unit"] for row in checked.samples.attrs["detection_limits"]}
         assert units == {column: gold.get(column, "ppm?") for column in raw.elements}

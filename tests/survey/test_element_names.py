@@ -8,8 +8,8 @@ from geomfaf.survey.element_names import OXIDES, SYMBOLS, element_columns, label
 
 PAPER = "Ag Au B Sn Cu Ba Mn Pb Zn As Sb Hg Mo W Bi F".split()
 NO_ELEMENTS = (
-    "No NO At Es He sample_no Sample_id In_area In_Study_Area ID Year lat lon name Easting Northing depth grain "
-    "Cu_rank Cu_Zn Au_ppm_ppb fraction lon_gda94 material co_ordinate as_received"
+    "No NO At Es He sample_no Sample_id In_area In_Study_Area ID Year lat lon name Easting Northing"
+    " depth grain Cu_rank Cu_Zn Au_ppm_ppb fraction lon_gda94 material co_ordinate as_received"
 ).split()
 SPELLINGS = {
     "ppm": ["ppm", "PPM", "mg/kg", "ug/g", "µg/g", "g/t"],
@@ -76,7 +76,8 @@ def test_columns_keep_their_spelling_and_order():
 
 
 @pytest.mark.parametrize(
-    ("column", "unit", "text"), [("AU_PPB", "ppb", "Au (ppb)"), ("cu", "", "Cu"), ("assay 7", "ppm", "assay 7 (ppm)")]
+    ("column", "unit", "text"),
+    [("AU_PPB", "ppb", "Au (ppb)"), ("cu", "", "Cu"), ("assay 7", "ppm", "assay 7 (ppm)")],
 )
 def test_labels_are_what_a_person_writes(column, unit, text):
     assert label(column, unit) == text

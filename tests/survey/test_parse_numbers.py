@@ -9,11 +9,28 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from geomfaf.survey.cleaning.parse_numbers import ABOVE, BELOW, MISSING, OK, UNREADABLE, decimal_sign, parse_column
+from geomfaf.survey.cleaning.parse_numbers import (
+    ABOVE,
+    BELOW,
+    MISSING,
+    OK,
+    UNREADABLE,
+    decimal_sign,
+    parse_column,
+)
 from geomfaf.survey.element_names import OXIDES, SYMBOLS, element_columns, parse_element
 
 CONCENTRATIONS = st.floats(1e-9, 1e9)
-SIGNS = {"": OK, "<": BELOW, "< ": BELOW, "<=": BELOW, "\u2264": BELOW, ">": ABOVE, "> ": ABOVE, "\u2265": ABOVE}
+SIGNS = {
+    "": OK,
+    "<": BELOW,
+    "< ": BELOW,
+    "<=": BELOW,
+    "\u2264": BELOW,
+    ">": ABOVE,
+    "> ": ABOVE,
+    "\u2265": ABOVE,
+}
 UNITS = ["", "ppm", " ppm", "%", " mg/kg", " ng/g"]
 # Style -> how a number is written, and the plain format with the same digits.
 STYLES = {
@@ -57,22 +74,44 @@ def test_a_number_in_any_style_is_read_back_or_reported(style, number, sign, uni
 
 @given(st.lists(CONCENTRATIONS, min_size=3, max_size=30), st.booleans())
 def test_a_column_of_one_style_is_read_as_one(numbers, comma):
-    """With one value that tells (two decimals) the whole column is read rightly, ambiguous ones included."""
+    """With one value that tells (two decimals) the whole column is read rightly, ambiguous ones
+    included.
+    """
     sign, group = (",", ".") if comma else (".", ",")
     texts = [f"{x:,.0f}".replace(",", group) for x in numbers] + [f"7{sign}25"]
     parsed = read(*texts)
     assert (parsed.flags == OK).all()
-    np.testing.assert_allclose(parsed.numbers, [*(float(f"{x:.0f}") for x in numbers), 7.25], rtol=1e-12)
+    np.testing.assert_allclose(
+        parsed.numbers, [*(float(f"{x:.0f}") for x in numbers), 7.25], rtol=1e-12
+    )
 
 
 CELLS = st.text(max_size=12) | st.none() | st.floats() | st.integers() | st.booleans() | st.dates()
 
 
 @given(st.lists(CELLS, max_size=8))
-@example(["5\u00b2", "1e5\x00", "\u0663", "1_0", "0x1p3", "5,", ",5", "''1", "1..2", "<>5", "+-5", "5 %%", "infinit"])
+@example(
+    [
+        "5\u00b2",
+        "1e5\x00",
+        "\u0663",
+        "1_0",
+        "0x1p3",
+        "5,",
+        ",5",
+        "''1",
+        "1..2",
+        "<>5",
+        "+-5",
+        "5 %%",
+        "infinit",
+    ]
+)
 @example([-99_999_999_999_999_992])
 def test_anything_may_stand_in_a_cell(cells):
-    """No crash; what is flagged as measured is a number that Python reads from the same characters."""
+    """No crash; what is flagged as measured is a number that Python reads from the
+    same characters.
+    """
     column = pd.Series(cells, dtype=object)
     before = column.copy()
     parsed = parse_column(column)
@@ -84,22 +123,30 @@ def test_anything_may_stand_in_a_cell(cells):
             digits = re.sub(r"[^0-9]", "", re.split("[eE]", unified(str(cell)))[0])
             assert digits or math.isinf(number)
             assert not isinstance(cell, bool)
-            if digits and abs(number) > 1e-300:  # the same digits in the same order, wherever the point may stand
+            if (
+                digits and abs(number) > 1e-300
+            ):  # the same digits in the same order, wherever the point may stand
                 exact = f"{abs(number):.17e}".split("e")[0].replace(".", "")
                 assert same_digits(digits, exact, number)
 
 
 def unified(text):
     """Full-width characters as plain ones."""
-    return "".join(chr(ord(sign) - 0xFEE0) if 0xFF01 <= ord(sign) <= 0xFF5E else sign for sign in text)
+    return "".join(
+        chr(ord(sign) - 0xFEE0) if 0xFF01 <= ord(sign) <= 0xFF5E else sign for sign in text
+    )
 
 
 def same_digits(written, exact, number):
-    """Whether a number's significant digits are those that were written (leading zeros do not count)."""
+    """Whether a number's significant digits are those that were written (leading zeros do not
+    count).
+    """
     written, exact = written.lstrip("0"), exact.lstrip("0")
     one, other = float(f"0.{written}"), float(f"0.{exact}")
     # 99999999999999992 is 1e17 in floating point: rounded up, the digits begin one place earlier.
-    return number == float(written) or any(math.isclose(one, other * times, rel_tol=1e-12) for times in (1, 10))
+    return number == float(written) or any(
+        math.isclose(one, other * times, rel_tol=1e-12) for times in (1, 10)
+    )
 
 
 @given(st.text(alphabet="0123456789.,'<>=+-eE %pmb\u00a0\u2212", max_size=10))
@@ -109,10 +156,14 @@ def same_digits(written, exact, number):
 @example("<5>")
 @example("1.2.3")
 def test_texts_made_of_the_signs_of_numbers(text):
-    """Against an independent, strict reading: digits with one decimal sign, exponent, mark and unit."""
+    """Against an independent, strict reading: digits with one decimal sign, exponent, mark and
+    unit.
+    """
     parsed = read(text)
     number, flag = parsed.numbers[0], parsed.flags[0]
-    strict = re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,3})?", text.strip().replace("\u2212", "-").lower())
+    strict = re.fullmatch(
+        r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,3})?", text.strip().replace("\u2212", "-").lower()
+    )
     if strict:
         meant = float(strict.group())
         lost = math.isinf(meant) or (meant == 0 and re.search("[1-9]", strict.group(1)))
@@ -133,7 +184,9 @@ def test_any_text_may_be_a_header(text):
 
 @given(st.text(alphabet="aAcCuUgGsSoOnNpPbBmM_ 0123456789%/().-", max_size=14))
 def test_a_header_is_an_element_only_when_its_symbol_stands_alone(text):
-    """The symbol must be a word of its own, or stand before a unit or before the number of its isotope."""
+    """The symbol must be a word of its own, or stand before a unit or before the number of its
+    isotope.
+    """
     parsed = parse_element(text)
     if parsed:
         name = parsed[0].lower()

@@ -1,4 +1,6 @@
-"""A survey in a real PostGIS database: its own cluster in a temporary folder, where the programs are installed."""
+"""A survey in a real PostGIS database: its own cluster in a temporary folder, where the programs
+are installed.
+"""
 
 import os
 import shutil
@@ -34,13 +36,21 @@ def database():
 
     def run(program, *arguments):
         command = [programs / program, *map(str, arguments)]
-        return subprocess.run(command, **user, cwd=folder, capture_output=True, text=True, timeout=120)
+        return subprocess.run(
+            command, **user, cwd=folder, capture_output=True, text=True, timeout=120
+        )
 
-    made = run("initdb", "-D", folder / "data", "-U", "geo", "-A", "trust", "-E", "UTF8", "--no-sync")
+    made = run(
+        "initdb", "-D", folder / "data", "-U", "geo", "-A", "trust", "-E", "UTF8", "--no-sync"
+    )
     options = f"-k {folder} -c listen_addresses='' -c fsync=off"
-    started = run("pg_ctl", "-D", folder / "data", "-w", "-l", folder / "log", "-o", options, "start")
+    started = run(
+        "pg_ctl", "-D", folder / "data", "-w", "-l", folder / "log", "-o", options, "start"
+    )
     if made.returncode or started.returncode:
-        pytest.skip(f"PostgreSQL does not start here: {(made.stderr + started.stdout).strip()[-200:]}")
+        pytest.skip(
+            f"PostgreSQL does not start here: {(made.stderr + started.stdout).strip()[-200:]}"
+        )
     address = f"postgresql://geo:secret@/postgres?host={folder}"
     try:
         yield address
@@ -60,10 +70,14 @@ def assays(database):
         except sqlalchemy.exc.SQLAlchemyError as error:
             engine.dispose()
             pytest.skip(f"PostGIS is not installed: {str(error.orig).splitlines()[0]}")
-        connection.exec_driver_sql('CREATE TABLE "Assays" (id int, "Au_ppb" float, place geometry(Point, 32633))')
+        connection.exec_driver_sql(
+            'CREATE TABLE "Assays" (id int, "Au_ppb" float, place geometry(Point, 32633))'
+        )
         for number in range(3):
             point = f"ST_SetSRID(ST_MakePoint({500_000 + number}, 5500000), 32633)"
-            connection.exec_driver_sql(f'INSERT INTO "Assays" VALUES ({number}, {number + 0.5}, {point})')
+            connection.exec_driver_sql(
+                f'INSERT INTO "Assays" VALUES ({number}, {number + 0.5}, {point})'
+            )
     engine.dispose()
     return database
 
@@ -92,7 +106,9 @@ def test_a_query_of_a_database_is_a_layer(assays):
         ("Assays", "SELECT 1", UsageError, "give either layer = a table, or query = an SQL query"),
     ],
 )
-def test_what_a_database_refuses_is_one_message_without_the_password(assays, layer, query, error, message):
+def test_what_a_database_refuses_is_one_message_without_the_password(
+    assays, layer, query, error, message
+):
     with pytest.raises(error) as caught:
         read_database(assays, layer, query)
     assert message in str(caught.value)

@@ -12,7 +12,14 @@ from shapely import LineString, Point, box
 from geomfaf.errors import DataError, UsageError
 from geomfaf.survey.cleaning.check import check_survey, clean_samples
 from geomfaf.survey.cleaning.findings import require_accepted
-from geomfaf.survey.read import class_column, layer_names, metric_layer, parse_crs, read_layer, read_survey
+from geomfaf.survey.read import (
+    class_column,
+    layer_names,
+    metric_layer,
+    parse_crs,
+    read_layer,
+    read_survey,
+)
 from geomfaf.survey.recognise import list_layers, recognise_layers
 from geomfaf.survey.survey import Source, Survey
 
@@ -27,12 +34,19 @@ def sample_points(crs=UTM):
 
 
 def deposit_points(crs=UTM):
-    return gpd.GeoDataFrame({"name": ["A", "B"]}, geometry=[Point(XY[0]), Point(XY[1])], crs=UTM).to_crs(crs)
+    return gpd.GeoDataFrame(
+        {"name": ["A", "B"]}, geometry=[Point(XY[0]), Point(XY[1])], crs=UTM
+    ).to_crs(crs)
 
 
 def geology_polygons(crs=UTM):
-    shapes = [box(499_900, 5_499_900, 500_100, 5_500_200), box(500_100, 5_499_900, 500_300, 5_500_200)]
-    frame = gpd.GeoDataFrame({"id": [1, 2], "Lithology": ["granite", "schist"]}, geometry=shapes, crs=UTM)
+    shapes = [
+        box(499_900, 5_499_900, 500_100, 5_500_200),
+        box(500_100, 5_499_900, 500_300, 5_500_200),
+    ]
+    frame = gpd.GeoDataFrame(
+        {"id": [1, 2], "Lithology": ["granite", "schist"]}, geometry=shapes, crs=UTM
+    )
     return frame.to_crs(crs)
 
 
@@ -66,7 +80,8 @@ def coordinates(frame):
     return frame.get_coordinates().to_numpy()
 
 
-# --- formats ---------------------------------------------------------------------------------------------------------
+# --- formats
+# ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["s.gpkg", "s.shp", "s.geojson", "s.fgb"])
@@ -112,14 +127,19 @@ def test_old_windows_text_keeps_its_letters(tmp_path):
 def test_kilometres_as_in_the_papers_table_become_metres(tmp_path):
     path = text_file(tmp_path, "X,Y,Ag,Au\n421.63,2416.85,0.078,0.54\n420.93,2416.80,0.06,0.81\n")
     frame = read_layer(Source(path, crs="EPSG:2383", xy_unit="km"))
-    np.testing.assert_allclose(coordinates(frame), [[421_630, 2_416_850], [420_930, 2_416_800]], rtol=1e-12)
+    np.testing.assert_allclose(
+        coordinates(frame), [[421_630, 2_416_850], [420_930, 2_416_800]], rtol=1e-12
+    )
 
 
 def test_degrees_are_wgs84_unless_another_crs_is_said(tmp_path):
     path = text_file(tmp_path, "lon,lat,Au\n15.0,50.0,1\n15.1,50.1,2\n")
     assert CRS(read_layer(Source(path, xy_unit="deg")).crs) == CRS(4326)
     assert CRS(read_layer(Source(path, xy_unit="deg", crs="EPSG:4269")).crs) == CRS(4269)
-    assert coordinates(read_layer(Source(path, xy_unit="deg"))).tolist() == [[15.0, 50.0], [15.1, 50.1]]
+    assert coordinates(read_layer(Source(path, xy_unit="deg"))).tolist() == [
+        [15.0, 50.0],
+        [15.1, 50.1],
+    ]
 
 
 def test_columns_of_coordinates_may_be_named_in_any_case(tmp_path):
@@ -149,9 +169,14 @@ def test_filtered_rows_keep_the_numbers_that_they_have_in_the_file(tmp_path, nam
 
 def test_findings_name_the_rows_of_the_file_when_it_was_filtered(tmp_path):
     samples = pd.concat([sample_points()] * 4, ignore_index=True).assign(kind=list("ab") * 6)
-    samples.geometry = [None if row == 7 else Point(500_000 + 90 * row, 5_500_000 + row % 5) for row in range(12)]
+    samples.geometry = [
+        None if row == 7 else Point(500_000 + 90 * row, 5_500_000 + row % 5) for row in range(12)
+    ]
     path = write_gpkg(tmp_path / "s.gpkg", samples=samples, deposits=deposit_points())
-    read = {"samples": Source(path, "samples", where="kind = 'b'"), "deposits": Source(path, "deposits")}
+    read = {
+        "samples": Source(path, "samples", where="kind = 'b'"),
+        "deposits": Source(path, "deposits"),
+    }
     checked, findings = check_survey(read_survey(read))
     assert findings.set_index("rule").loc["no geometry", "rows"] == "7"
     assert checked.samples.index.tolist() == list(range(5))
@@ -165,19 +190,41 @@ def test_findings_name_the_rows_of_the_file_when_it_was_filtered(tmp_path):
             {"query": "SELECT 1"},
             "query = 'SELECT 1' needs a database, and d.gpkg is a vector file: use where =",
         ),
-        ("d.gpkg", {"x": "east"}, "x = 'east' needs a table, and d.gpkg is a vector file: leave it out"),
-        ("d.parquet", {"where": "a = 1"}, "and d.parquet is a GeoParquet file: save it as GeoPackage"),
-        ("d.parquet", {"query": "SELECT 1"}, "needs a database, and d.parquet is a GeoParquet file: leave it out"),
-        ("d.csv", {"where": "a = 1"}, "where = 'a = 1' needs a vector layer, and d.csv is a text table: save it as"),
+        (
+            "d.gpkg",
+            {"x": "east"},
+            "x = 'east' needs a table, and d.gpkg is a vector file: leave it out",
+        ),
+        (
+            "d.parquet",
+            {"where": "a = 1"},
+            "and d.parquet is a GeoParquet file: save it as GeoPackage",
+        ),
+        (
+            "d.parquet",
+            {"query": "SELECT 1"},
+            "needs a database, and d.parquet is a GeoParquet file: leave it out",
+        ),
+        (
+            "d.csv",
+            {"where": "a = 1"},
+            "where = 'a = 1' needs a vector layer, and d.csv is a text table: save it as",
+        ),
         (
             "d.csv",
             {"layer": "e"},
             "layer = 'e' needs a file of several layers, and d.csv is a text table: leave it out",
         ),
-        ("postgresql://ann:secret@host/base", {"layer": "d", "where": "a = 1"}, "put the condition into query ="),
+        (
+            "postgresql://ann:secret@host/base",
+            {"layer": "d", "where": "a = 1"},
+            "put the condition into query =",
+        ),
     ],
 )
-def test_settings_that_mean_nothing_for_a_source_are_refused_not_ignored(tmp_path, path, settings, message):
+def test_settings_that_mean_nothing_for_a_source_are_refused_not_ignored(
+    tmp_path, path, settings, message
+):
     place = path if "://" in path else tmp_path / path
     if place != path:
         place.touch()
@@ -203,7 +250,8 @@ def test_a_filter_that_nothing_meets_is_named(tmp_path, survey_file):
     read = sources(survey_file, samples="samples", deposits="deposits")
     read["deposits"] = Source(survey_file, "deposits", where="name = 'XX'")
     with pytest.raises(
-        DataError, match=r"no feature of the deposits layer of survey.gpkg meets where = \"name = 'XX'\""
+        DataError,
+        match=r"no feature of the deposits layer of survey.gpkg meets where = \"name = 'XX'\"",
     ):
         read_survey(read)
 
@@ -215,11 +263,14 @@ def test_layers_are_found_in_any_case_and_the_only_one_needs_no_name(tmp_path, s
 
 
 def test_style_tables_of_qgis_are_no_layers(survey_file):
-    pd.DataFrame({"styleName": ["x"]}).pipe(pyogrio.write_dataframe, survey_file, layer="layer_styles", append=False)
+    pd.DataFrame({"styleName": ["x"]}).pipe(
+        pyogrio.write_dataframe, survey_file, layer="layer_styles", append=False
+    )
     assert [name for name, _ in layer_names(survey_file)] == ["samples", "deposits"]
 
 
-# --- one metric CRS --------------------------------------------------------------------------------------------------
+# --- one metric CRS
+# --------------------------------------------------------------------------------------------------
 
 
 def test_layers_in_five_coordinate_systems_meet_at_the_same_place(tmp_path):
@@ -228,21 +279,37 @@ def test_layers_in_five_coordinate_systems_meet_at_the_same_place(tmp_path):
         faults=fault_lines(2056), area=geology_polygons(32632),
     )  # fmt: skip
     survey = read_survey(
-        sources(path, samples="samples", deposits="deposits", geology="geology", faults="faults", study_area="area")
+        sources(
+            path,
+            samples="samples",
+            deposits="deposits",
+            geology="geology",
+            faults="faults",
+            study_area="area",
+        )
     )
     assert set(survey.layers()) == {"samples", "deposits", "geology", "faults", "study_area"}
     assert {CRS(frame.crs) for frame in survey.layers().values()} == {CRS(UTM)} == {survey.crs}
     np.testing.assert_allclose(coordinates(survey.samples), XY, rtol=0, atol=1e-6)
     np.testing.assert_allclose(coordinates(survey.deposits), XY[:2], rtol=0, atol=0.01)
     assert shapely.hausdorff_distance(survey.faults.geometry[0], fault_lines().geometry[0]) < 2
-    assert {finding.layer for finding in survey.findings} == {"deposits", "geology", "faults", "study_area"}
+    assert {finding.layer for finding in survey.findings} == {
+        "deposits",
+        "geology",
+        "faults",
+        "study_area",
+    }
     assert sum("reprojected" in finding.done for finding in survey.findings) == 4
     # Swiss coordinates far east of Switzerland are allowed, and said.
-    assert [finding.layer for finding in survey.findings if finding.rule == "outside the area of use"] == ["faults"]
+    assert [
+        finding.layer for finding in survey.findings if finding.rule == "outside the area of use"
+    ] == ["faults"]
 
 
 def test_a_survey_in_degrees_goes_to_its_utm_zone_and_that_is_said(tmp_path):
-    path = write_gpkg(tmp_path / "deg.gpkg", samples=sample_points(4326), deposits=deposit_points(4326))
+    path = write_gpkg(
+        tmp_path / "deg.gpkg", samples=sample_points(4326), deposits=deposit_points(4326)
+    )
     survey = read_survey(sources(path, samples="samples", deposits="deposits"))
     assert survey.crs == CRS(UTM)
     np.testing.assert_allclose(coordinates(survey.samples), XY, rtol=0, atol=1e-3)
@@ -257,12 +324,18 @@ def test_southern_surveys_get_southern_zones(tmp_path):
     deg = Source(path, xy_unit="deg")
     survey = read_survey({"samples": deg, "deposits": deg})
     assert survey.crs == CRS(32754)
-    expected = Transformer.from_crs(4326, 32754, always_xy=True).transform([139.5, 139.6], [-30.0, -30.1])
-    np.testing.assert_allclose(coordinates(survey.samples), np.transpose(expected), rtol=0, atol=1e-3)
+    expected = Transformer.from_crs(4326, 32754, always_xy=True).transform(
+        [139.5, 139.6], [-30.0, -30.1]
+    )
+    np.testing.assert_allclose(
+        coordinates(survey.samples), np.transpose(expected), rtol=0, atol=1e-3
+    )
 
 
 def test_a_survey_in_feet_goes_to_metres_and_that_is_said(tmp_path):
-    points = gpd.GeoDataFrame({"Cu": [1, 2]}, geometry=[Point(-74, 40.7), Point(-73.9, 40.8)], crs=4326).to_crs(2263)
+    points = gpd.GeoDataFrame(
+        {"Cu": [1, 2]}, geometry=[Point(-74, 40.7), Point(-73.9, 40.8)], crs=4326
+    ).to_crs(2263)
     path = write_gpkg(tmp_path / "feet.gpkg", samples=points, deposits=points)
     survey = read_survey(sources(path, samples="samples", deposits="deposits"))
     assert [axis.unit_name for axis in survey.crs.axis_info] == ["metre", "metre"]
@@ -271,22 +344,31 @@ def test_a_survey_in_feet_goes_to_metres_and_that_is_said(tmp_path):
 
 
 def test_the_crs_asked_for_is_used_and_said(survey_file):
-    survey = read_survey(sources(survey_file, samples="samples", deposits="deposits"), crs="EPSG:3035")
+    survey = read_survey(
+        sources(survey_file, samples="samples", deposits="deposits"), crs="EPSG:3035"
+    )
     assert survey.crs == CRS(3035)
     assert "as asked" in survey.findings[0].done
-    np.testing.assert_allclose(coordinates(survey.samples), coordinates(sample_points(3035)), atol=1e-6)
+    np.testing.assert_allclose(
+        coordinates(survey.samples), coordinates(sample_points(3035)), atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("crs", ["EPSG:4326", "EPSG:2263"])
 def test_a_target_without_metres_is_refused(survey_file, crs):
-    with pytest.raises(DataError, match=f"crs = {crs} is not a projected CRS in metres: name one, such as the UTM"):
+    with pytest.raises(
+        DataError, match=f"crs = {crs} is not a projected CRS in metres: name one, such as the UTM"
+    ):
         read_survey(sources(survey_file, samples="samples", deposits="deposits"), crs=crs)
 
 
 def test_metres_that_are_called_degrees_are_refused(tmp_path):
     wrong = Source(text_file(tmp_path, TABLES["comma"][0]), crs="EPSG:4326")
     survey = read_survey({"samples": wrong, "deposits": wrong})
-    with pytest.raises(DataError, match=r"do not lie on the Earth in WGS 84: they are no degrees\. name the right CRS"):
+    with pytest.raises(
+        DataError,
+        match=r"do not lie on the Earth in WGS 84: they are no degrees\. name the right CRS",
+    ):
         require_accepted(check_survey(survey)[1])
 
 
@@ -296,11 +378,14 @@ def test_a_layer_read_alone_is_metric_too(tmp_path):
     assert CRS(metric_layer(path, CRS(3857)).crs) == CRS(3857)
 
 
-# --- elements and classes --------------------------------------------------------------------------------------------
+# --- elements and classes
+# --------------------------------------------------------------------------------------------
 
 
 def test_elements_and_units_are_found_by_name(survey_file):
-    survey = read_survey(sources(survey_file, samples="samples", deposits="deposits"), units={"Cu": "ppm"})
+    survey = read_survey(
+        sources(survey_file, samples="samples", deposits="deposits"), units={"Cu": "ppm"}
+    )
     assert survey.elements == {"Au_ppb": "ppb", "Cu": "ppm"}
 
 
@@ -315,18 +400,35 @@ def test_elements_may_be_named_in_any_case_and_need_not_look_like_one(tmp_path):
 def test_yes_and_no_are_no_element(tmp_path):
     samples = sample_points().assign(As=[True, False, True])
     path = write_gpkg(tmp_path / "s.gpkg", samples=samples, deposits=deposit_points())
-    assert list(read_survey(sources(path, samples="samples", deposits="deposits")).elements) == ["Au_ppb", "Cu"]
+    assert list(read_survey(sources(path, samples="samples", deposits="deposits")).elements) == [
+        "Au_ppb",
+        "Cu",
+    ]
 
 
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"elements": ["Au_pbb"]}, UsageError, 'no element column "Au_pbb". Did you mean "Au_ppb"?'),
-        ({"units": {"cuu": "ppm"}}, UsageError, 'a column "cuu" that the samples lack. Did you mean "Cu"?'),
-        ({"crs": "EPSG:999999"}, UsageError, '"EPSG:999999" is not a coordinate reference system: give an EPSG code'),
+        (
+            {"elements": ["Au_pbb"]},
+            UsageError,
+            'no element column "Au_pbb". Did you mean "Au_ppb"?',
+        ),
+        (
+            {"units": {"cuu": "ppm"}},
+            UsageError,
+            'a column "cuu" that the samples lack. Did you mean "Cu"?',
+        ),
+        (
+            {"crs": "EPSG:999999"},
+            UsageError,
+            '"EPSG:999999" is not a coordinate reference system: give an EPSG code',
+        ),
     ],
 )
-def test_options_that_name_nothing_are_refused_with_the_nearest_name(survey_file, options, error, message):
+def test_options_that_name_nothing_are_refused_with_the_nearest_name(
+    survey_file, options, error, message
+):
     with pytest.raises(error) as caught:
         read_survey(sources(survey_file, samples="samples", deposits="deposits"), **options)
     assert message in str(caught.value)
@@ -345,16 +447,21 @@ def test_the_class_column_is_found_or_named_in_any_case(tmp_path):
     assert class_column(geology, "age") == "AGE"
     assert class_column(geology[["id", "geometry"]].assign(Ort="x")) == "Ort"
     assert class_column(geology.rename(columns={"Lithology": "地层", "AGE": "x"})) == "地层"
-    with pytest.raises(UsageError, match=r'the geology has no column "Litology"\. Did you mean "Lithology"\?'):
+    with pytest.raises(
+        UsageError, match=r'the geology has no column "Litology"\. Did you mean "Lithology"\?'
+    ):
         class_column(geology, "Litology")
     with pytest.raises(DataError, match="no text column with class names: name one of id, depth"):
         class_column(geology[["id", "geometry"]].assign(depth=1.0))
-    path = write_gpkg(tmp_path / "g.gpkg", samples=sample_points(), deposits=deposit_points(), geology=geology)
+    path = write_gpkg(
+        tmp_path / "g.gpkg", samples=sample_points(), deposits=deposit_points(), geology=geology
+    )
     survey = read_survey(sources(path, samples="samples", deposits="deposits", geology="geology"))
     assert survey.geology_column == "Lithology"
 
 
-# --- what is refused -------------------------------------------------------------------------------------------------
+# --- what is refused
+# -------------------------------------------------------------------------------------------------
 
 
 def refusal(source, error=UsageError):
@@ -371,17 +478,26 @@ def test_a_missing_file_is_refused_with_the_nearest_name(survey_file):
 
 def test_a_missing_layer_is_refused_with_the_nearest_name(survey_file):
     message, code = refusal(Source(survey_file, "sample"))
-    assert message == 'survey.gpkg has no layer "sample". Did you mean "samples"? It has: samples, deposits.'
+    assert (
+        message
+        == 'survey.gpkg has no layer "sample". Did you mean "samples"? It has: samples, deposits.'
+    )
     assert code == 2
 
 
 def test_a_file_of_several_layers_needs_a_name(survey_file):
-    assert refusal(Source(survey_file))[0] == "survey.gpkg has 2 layers, name one of them: samples, deposits."
+    assert (
+        refusal(Source(survey_file))[0]
+        == "survey.gpkg has 2 layers, name one of them: samples, deposits."
+    )
 
 
 def test_a_file_that_is_no_map_is_refused(tmp_path):
     path = text_file(tmp_path, "hello", name="notes.gpkg")
-    assert "notes.gpkg is no vector file that can be read. GeoPackage, shapefile" in refusal(Source(path))[0]
+    assert (
+        "notes.gpkg is no vector file that can be read. GeoPackage, shapefile"
+        in refusal(Source(path))[0]
+    )
 
 
 def test_a_table_without_geometry_is_refused(tmp_path):
@@ -392,7 +508,9 @@ def test_a_table_without_geometry_is_refused(tmp_path):
 
 
 def test_a_wrong_filter_is_refused_with_its_text(survey_file):
-    assert 'where = "nonsense = 1"' in refusal(Source(survey_file, "samples", where="nonsense = 1"))[0]
+    assert (
+        'where = "nonsense = 1"' in refusal(Source(survey_file, "samples", where="nonsense = 1"))[0]
+    )
 
 
 @pytest.mark.parametrize("name", ["s.gpkg", "s.shp"])
@@ -429,7 +547,10 @@ def test_table_options_that_cannot_be_are_refused(tmp_path, options, message):
 
 def test_a_table_without_coordinates_is_refused_with_its_columns(tmp_path):
     path = text_file(tmp_path, "id,Au\na,1\n")
-    assert "samples.csv has no x column among id, Au. Name it with --x" in refusal(Source(path, crs="EPSG:32633"))[0]
+    assert (
+        "samples.csv has no x column among id, Au. Name it with --x"
+        in refusal(Source(path, crs="EPSG:32633"))[0]
+    )
 
 
 def test_text_in_a_coordinate_is_refused_with_row_and_value(tmp_path):
@@ -439,19 +560,26 @@ def test_text_in_a_coordinate_is_refused_with_row_and_value(tmp_path):
 
 
 def test_an_empty_table_is_refused(tmp_path):
-    assert "samples.csv is not a table" in refusal(Source(text_file(tmp_path, ""), crs="EPSG:32633"), DataError)[0]
+    assert (
+        "samples.csv is not a table"
+        in refusal(Source(text_file(tmp_path, ""), crs="EPSG:32633"), DataError)[0]
+    )
 
 
 @pytest.mark.parametrize("role", ["samples", "deposits"])
 def test_samples_and_deposits_are_required(survey_file, role):
     given = sources(survey_file, samples="samples", deposits="deposits")
     del given[role]
-    with pytest.raises(DataError, match=f"the survey has no {role}: samples and deposits are required"):
+    with pytest.raises(
+        DataError, match=f"the survey has no {role}: samples and deposits are required"
+    ):
         read_survey(given)
 
 
 def test_an_empty_layer_is_refused_by_its_role_and_file(tmp_path):
-    path = write_gpkg(tmp_path / "e.gpkg", samples=sample_points(), deposits=deposit_points().iloc[:0])
+    path = write_gpkg(
+        tmp_path / "e.gpkg", samples=sample_points(), deposits=deposit_points().iloc[:0]
+    )
     with pytest.raises(DataError, match=r"the deposits layer of e\.gpkg is empty") as caught:
         read_survey(sources(path, samples="samples", deposits="deposits"))
     assert caught.value.exit_code == 3
@@ -461,7 +589,8 @@ def test_crs_codes_may_be_bare_numbers():
     assert parse_crs("32633") == parse_crs(32633) == parse_crs("EPSG:32633") == CRS(UTM)
 
 
-# --- which layer is what ---------------------------------------------------------------------------------------------
+# --- which layer is what
+# ---------------------------------------------------------------------------------------------
 
 
 LANGUAGES = {
@@ -478,7 +607,9 @@ LANGUAGES = {
 @pytest.mark.parametrize("backwards", [False, True])
 def test_roles_are_recognised_in_other_languages(tmp_path, language, backwards):
     names = LANGUAGES[language]
-    one_shape = gpd.GeoDataFrame({"text": ["x"]}, geometry=[geology_polygons().union_all()], crs=UTM)
+    one_shape = gpd.GeoDataFrame(
+        {"text": ["x"]}, geometry=[geology_polygons().union_all()], crs=UTM
+    )
     frames = [sample_points(), deposit_points(), geology_polygons(), fault_lines(), one_shape]
     pairs = list(zip(names, frames, strict=True))[:: -1 if backwards else 1]
     roads = pd.concat([fault_lines()] * 5)
@@ -505,7 +636,10 @@ def test_deposits_may_be_polygons_and_the_point_layer_with_elements_is_the_sampl
     mines = gpd.GeoDataFrame({"name": ["pit"]}, geometry=[Point(XY[0]).buffer(50)], crs=UTM)
     path = write_gpkg(tmp_path / "x.gpkg", mines=mines, points=sample_points())
     roles = recognise_layers(list_layers(path))
-    assert {role: info.name for role, info in roles.items()} == {"samples": "points", "deposits": "mines"}
+    assert {role: info.name for role, info in roles.items()} == {
+        "samples": "points",
+        "deposits": "mines",
+    }
 
 
 def test_points_without_elements_are_never_samples(tmp_path):
@@ -530,7 +664,12 @@ def test_a_table_and_a_map_together_are_a_survey(tmp_path):
     found = recognise_layers([*list_layers(table), *list_layers(mines)])
     assert (found["samples"].path, found["deposits"].path) == (table, mines)
     info = found["samples"]
-    assert (info.geometry, info.count, info.crs, info.elements) == ("point", 2, None, {"Au_ppb": "ppb"})
+    assert (info.geometry, info.count, info.crs, info.elements) == (
+        "point",
+        2,
+        None,
+        {"Au_ppb": "ppb"},
+    )
 
 
 def test_a_look_at_a_layer_tells_size_crs_and_columns(survey_file):
@@ -546,7 +685,8 @@ def test_a_survey_lists_the_layers_it_has():
     assert survey.crs == CRS(UTM)
 
 
-# --- real areas ------------------------------------------------------------------------------------------------------
+# --- real areas
+# ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,9 @@ PUBLISHED_FACTORS = {
 
 @pytest.mark.parametrize("oxide", PUBLISHED_FACTORS)
 def test_oxide_factors_are_those_of_the_tables(oxide):
-    assert 1 / element_share(oxide) == pytest.approx(PUBLISHED_FACTORS[oxide], abs=5e-4)  # older atomic masses
+    assert 1 / element_share(oxide) == pytest.approx(
+        PUBLISHED_FACTORS[oxide], abs=5e-4
+    )  # older atomic masses
 
 
 def test_every_element_and_oxide_has_a_mass():
@@ -71,7 +73,9 @@ def test_conversions_that_make_no_sense_are_refused(source, target, message):
         element_share("Xx2O3")
 
 
-@pytest.mark.parametrize("unit", [*PPM_IN, "mg/kg", "ug/g", "µg/g", "ng/g", "g/t", "wt%", "wt.%", "mg kg-1", "g t^-1"])
+@pytest.mark.parametrize(
+    "unit", [*PPM_IN, "mg/kg", "ug/g", "µg/g", "ng/g", "g/t", "wt%", "wt.%", "mg kg-1", "g t^-1"]
+)
 def test_units_are_read_alone_and_in_headers(unit):
     meaning = parse_unit(unit)
     assert meaning in PPM_IN
@@ -82,13 +86,19 @@ def test_the_crust_adds_up():
     """The majors as oxides make all of the crust, and each trace less than a per mille."""
     majors = "SiO2 TiO2 Al2O3 FeO MnO MgO CaO Na2O K2O P2O5".split()
     assert sum(crustal_abundance(oxide) for oxide in majors) / 1e4 == pytest.approx(100.07, abs=0.1)
-    traces = [s for s in SYMBOLS if s not in {element_of(oxide) for oxide in majors} and crustal_abundance(s)]
+    traces = [
+        s
+        for s in SYMBOLS
+        if s not in {element_of(oxide) for oxide in majors} and crustal_abundance(s)
+    ]
     assert len(traces) > 50
     assert max(crustal_abundance(symbol) for symbol in traces) < 1000
 
 
 @given(
-    st.sampled_from([s for s in SYMBOLS if crustal_abundance(s)]), st.sampled_from(sorted(PPM_IN)), st.floats(0.2, 5)
+    st.sampled_from([s for s in SYMBOLS if crustal_abundance(s)]),
+    st.sampled_from(sorted(PPM_IN)),
+    st.floats(0.2, 5),
 )
 def test_a_median_near_the_crust_gets_its_unit_back(symbol, unit, enrichment):
     median = crustal_abundance(symbol) * enrichment / PPM_IN[unit]

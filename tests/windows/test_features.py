@@ -1,4 +1,6 @@
-"""The feature table: each number equals a plain loop over the window, and no other ground reaches its bits."""
+"""The feature table: each number equals a plain loop over the window, and no other ground reaches
+its bits.
+"""
 
 import numpy as np
 import pytest
@@ -18,19 +20,28 @@ def gappy_stack(seed=0, shape=(14, 11), gaps=0.3):
 
 
 def scaled(value, kind):
-    """The fixed scales, in words: log10 above a millionth for elements, log10(d + 100 m) for distances."""
+    """The fixed scales, in words: log10 above a millionth for elements, log10(d + 100 m) for
+    distances.
+    """
     if kind == "element":
         return np.log10(value) + 6
     return np.log10(value + 100)
 
 
-@given(seed=st.integers(0, 999), size=st.integers(1, 9), row=st.integers(0, 13), col=st.integers(0, 10))
+@given(
+    seed=st.integers(0, 999), size=st.integers(1, 9), row=st.integers(0, 13), col=st.integers(0, 10)
+)
 @settings(max_examples=40)
 def test_features_equal_a_loop_over_the_window(seed, size, row, col):
     stack = gappy_stack(seed)
     found = window_features(stack, [row], [col], size).frame().iloc[0]
     top, left = row - size // 2, col - size // 2
-    cells = [(r, c) for r in range(top, top + size) for c in range(left, left + size) if 0 <= r < 14 and 0 <= c < 11]
+    cells = [
+        (r, c)
+        for r in range(top, top + size)
+        for c in range(left, left + size)
+        if 0 <= r < 14 and 0 <= c < 11
+    ]
     for name, kind in (("Au", "element"), ("fault_distance", "distance")):
         layer = stack.sel(band=name).values
         values = [scaled(layer[cell], kind) for cell in cells if np.isfinite(layer[cell])]
@@ -66,7 +77,9 @@ def test_noise_elsewhere_changes_no_bit_of_a_row():
     stack, noisy = make_stack(make_grid(60, 60)), make_stack(make_grid(60, 60))
     noisy.values[:, 30:, :] = np.random.default_rng(0).normal(0, 1e6, noisy.values[:, 30:, :].shape)
     rows, cols = np.meshgrid(np.arange(26), np.arange(60), indexing="ij")
-    before, after = (window_features(s, rows.ravel(), cols.ravel(), 8).values for s in (stack, noisy))
+    before, after = (
+        window_features(s, rows.ravel(), cols.ravel(), 8).values for s in (stack, noisy)
+    )
     assert before.tobytes() == after.tobytes()
 
 
@@ -97,7 +110,11 @@ def test_a_class_band_without_a_legend_gets_its_own_values():
 def test_select_and_rows_take_what_they_are_told():
     table = window_features(make_stack(make_grid(20, 20)), np.arange(20), np.arange(20), 4)
     some = table[np.arange(20) > 16].select(bands=["geology", "Cu"], statistics=["centre"])
-    assert (len(some), some.names, some.bands) == (3, ["Cu", "geology=granite", "geology=shale"], ["Cu", "geology"])
+    assert (len(some), some.names, some.bands) == (
+        3,
+        ["Cu", "geology=granite", "geology=shale"],
+        ["Cu", "geology"],
+    )
     assert (some.x == table.x[17:]).all()
     with pytest.raises(UsageError, match=r'no band "Cuu"\. Did you mean "Cu"'):
         table.select(bands=["Cuu"])

@@ -27,7 +27,9 @@ from geomfaf.windows.windows import centred_windows, tiled_windows
 def make_windows(grid, kind, size, count, seed):
     deposits = points_in(grid, *scattered_cells(grid, count, seed))
     if kind == "centred":
-        return centred_windows(grid, size, deposits, np.ones(grid.shape, bool), min_distance=2, seed=seed)
+        return centred_windows(
+            grid, size, deposits, np.ones(grid.shape, bool), min_distance=2, seed=seed
+        )
     strides = [size] if kind == "tiled" else [size, max(1, size // 2 + 1)]
     return tiled_windows(grid, size, strides=strides, deposits=deposits)
 
@@ -50,7 +52,9 @@ def covered(windows, grid):
 
 
 def cells_of_windows_centred_in(ground, size):
-    """Every cell that some window centred on the ground reads, by brute force over the window's offsets."""
+    """Every cell that some window centred on the ground reads, by brute force over the window's
+    offsets.
+    """
     reached = np.zeros(ground.shape, bool)
     rows, cols = np.nonzero(ground)
     for down in range(-(size // 2), size - size // 2):
@@ -79,7 +83,13 @@ def test_no_cell_trains_and_tests(height, width, size, kind, dealt, deposits, co
     options = {"zones": random_zones(grid, count, seed)} if dealt == "zones" else {"kind": dealt}
     try:
         folds = spatial_folds(
-            windows, grid, np.ones(grid.shape, bool), count=count, autocorrelation=reach, seed=seed, **options
+            windows,
+            grid,
+            np.ones(grid.shape, bool),
+            count=count,
+            autocorrelation=reach,
+            seed=seed,
+            **options,
         )
     except (DataError, UsageError):  # a seed may put all strips' edges into one block
         assume(False)
@@ -107,7 +117,9 @@ def test_every_window_is_tested_once_by_the_fold_under_its_centre(kind):
     folds = spatial_folds(windows, grid, np.ones(grid.shape, bool), count=4)
     fold_of = folds.of_windows(windows)
     assert len(fold_of) == len(windows)
-    for (row, col, size), fold in zip(windows[["row", "col", "size"]].to_numpy(), fold_of, strict=True):
+    for (row, col, size), fold in zip(
+        windows[["row", "col", "size"]].to_numpy(), fold_of, strict=True
+    ):
         centre = min(max(row + size // 2, 0), 60), min(max(col + size // 2, 0), 82)
         assert folds.raster()[centre] == fold
 
@@ -121,13 +133,17 @@ def test_every_window_is_tested_once_by_the_fold_under_its_centre(kind):
 )
 @settings(max_examples=80, deadline=None)
 def test_the_proof_accepts_and_refuses_as_brute_force_does(margin, size, block, count, seed):
-    """Any deal of blocks and any choice of training windows: the proof fails exactly when a cell is too near."""
+    """Any deal of blocks and any choice of training windows: the proof fails exactly when a cell is
+    too near.
+    """
     grid, rng = make_grid(40, 36), np.random.default_rng(seed)
     windows = make_windows(grid, "centred", size, 6, seed)
     shape = tuple(-(-length // block) for length in grid.shape)
     folds = Folds(grid, block, rng.integers(0, count, shape), size)
     folds.table.flat[:count] = np.arange(count)
-    chosen = [Folds(grid, block, folds.table, margin).training(windows, fold) for fold in range(count)]
+    chosen = [
+        Folds(grid, block, folds.table, margin).training(windows, fold) for fold in range(count)
+    ]
     raster, honest = folds.raster(), True
     for fold in range(count):
         ground = np.argwhere(raster == fold)
@@ -151,7 +167,9 @@ class Tampered(Folds):
 
 def test_a_torn_cluster_is_no_proof():
     grid = make_grid(64, 64)
-    windows = centred_windows(grid, 8, points_in(grid, [20, 20, 50], [30, 34, 5]), np.ones(grid.shape, bool))
+    windows = centred_windows(
+        grid, 8, points_in(grid, [20, 20, 50], [30, 34, 5]), np.ones(grid.shape, bool)
+    )
     table = np.array([[0, 1], [1, 0]])
     prove_leak_free(windows, Folds(grid, 32, table, 8))
     with pytest.raises(DataError, match="cluster of deposits lies in two folds"):
@@ -173,10 +191,15 @@ def test_clusters_are_single_linkage(seed, count, linkage):
 
 def test_a_cluster_across_a_block_edge_stays_in_one_fold():
     grid = make_grid(256, 256)
-    rows, cols = [20, 20, 100, 220, 220], [60, 66, 96, 20, 220]  # columns 60 and 66 lie in two blocks of 64
+    rows, cols = (
+        [20, 20, 100, 220, 220],
+        [60, 66, 96, 20, 220],
+    )  # columns 60 and 66 lie in two blocks of 64
     windows = centred_windows(grid, 8, points_in(grid, rows, cols), np.ones(grid.shape, bool))
     for seed in range(8):
-        folds = spatial_folds(windows, grid, np.ones(grid.shape, bool), block=64, count=2, seed=seed)
+        folds = spatial_folds(
+            windows, grid, np.ones(grid.shape, bool), block=64, count=2, seed=seed
+        )
         assert folds.raster()[20, 60] == folds.raster()[20, 66]
         assert folds.linkage == 8
 
@@ -184,7 +207,9 @@ def test_a_cluster_across_a_block_edge_stays_in_one_fold():
 def test_deposits_of_one_block_or_within_the_linkage_are_one_cluster():
     folds = Folds(make_grid(64, 64), 16, np.arange(16).reshape(4, 4) % 3, 4, linkage=4)
     rows, cols = np.array([2, 13, 2, 17, 40]), np.array([2, 13, 40, 13, 40])
-    found = folds.clusters(rows, cols)  # the first two share a block, the fourth is 4 cells from the second
+    found = folds.clusters(
+        rows, cols
+    )  # the first two share a block, the fourth is 4 cells from the second
     assert found[0] == found[1] == found[3]
     assert len(np.unique(found)) == 3
 
@@ -201,12 +226,20 @@ def test_few_clusters_are_left_out_one_by_one_and_a_count_given_is_kept():
 
 def test_blocks_are_as_long_as_the_bands_resemble_themselves():
     grid = make_grid(200, 200)
-    windows = centred_windows(grid, 8, points_in(grid, *scattered_cells(grid, 60, 1)), np.ones(grid.shape, bool))
+    windows = centred_windows(
+        grid, 8, points_in(grid, *scattered_cells(grid, 60, 1)), np.ones(grid.shape, bool)
+    )
     sides = [
-        spatial_folds(windows, grid, np.ones(grid.shape, bool), count=3, autocorrelation=reach).block
+        spatial_folds(
+            windows, grid, np.ones(grid.shape, bool), count=3, autocorrelation=reach
+        ).block
         for reach in (100.0, 3100.0, np.nan)
     ]
-    assert sides == [16, 31, 32]  # two windows; 3,100 m in cells of 100 m; four windows where nothing is known
+    assert sides == [
+        16,
+        31,
+        32,
+    ]  # two windows; 3,100 m in cells of 100 m; four windows where nothing is known
 
 
 def test_a_checkerboard_alternates_and_zones_are_followed():
@@ -216,12 +249,17 @@ def test_a_checkerboard_alternates_and_zones_are_followed():
     assert board.table.tolist() == [[0, 1, 0, 1], [1, 0, 1, 0], [0, 1, 0, 1]]
     west, south, east, north = grid.bounds
     halves = gpd.GeoDataFrame(
-        geometry=[shapely.box(west, south, west + 3000, north), shapely.box(west + 3000, south, east - 1000, north)],
+        geometry=[
+            shapely.box(west, south, west + 3000, north),
+            shapely.box(west + 3000, south, east - 1000, north),
+        ],
         crs=grid.crs,
     )
     zoned = spatial_folds(windows, grid, np.ones(grid.shape, bool), zones=halves)
     assert (zoned.raster()[:, :30] == 0).all()
-    assert (zoned.raster()[:, 30:] == 1).all()  # the last ten columns lie in neither zone: the nearest takes them
+    assert (
+        zoned.raster()[:, 30:] == 1
+    ).all()  # the last ten columns lie in neither zone: the nearest takes them
 
 
 def test_zones_of_another_crs_or_too_few_are_refused():
@@ -258,10 +296,14 @@ def test_uneven_blocks_are_dealt_to_nearly_equal_folds():
     grid = make_grid(128, 128)
     rng = np.random.default_rng(0)
     cells = np.divmod(rng.choice(grid.size, 60, replace=False), 128)
-    windows = centred_windows(grid, 8, points_in(grid, *cells), np.ones(grid.shape, bool), min_distance=2)
+    windows = centred_windows(
+        grid, 8, points_in(grid, *cells), np.ones(grid.shape, bool), min_distance=2
+    )
     folds = spatial_folds(windows, grid, np.ones(grid.shape, bool), count=4, block=32)
     held = np.bincount(folds.of_windows(windows)[windows["label"].to_numpy() == 1])
-    assert held.max() - held.min() <= 3  # clusters stay together, so the last deals cannot level everything
+    assert (
+        held.max() - held.min() <= 3
+    )  # clusters stay together, so the last deals cannot level everything
     ground = np.bincount(folds.raster().ravel())
     assert ground.min() > 0.5 * ground.max()
 
@@ -269,7 +311,9 @@ def test_uneven_blocks_are_dealt_to_nearly_equal_folds():
 def test_the_deal_follows_the_seed():
     grid = make_grid(90, 90)
     windows = make_windows(grid, "centred", 6, 20, 1)
-    first, again, other = (spatial_folds(windows, grid, np.ones(grid.shape, bool), seed=s).table for s in (1, 1, 2))
+    first, again, other = (
+        spatial_folds(windows, grid, np.ones(grid.shape, bool), seed=s).table for s in (1, 1, 2)
+    )
     assert (first == again).all()
     assert (first != other).any()
 
@@ -283,23 +327,31 @@ def test_blocks_shrink_until_a_split_is_possible():
 
 def test_deposits_in_one_place_are_refused_in_plain_words():
     grid = make_grid(80, 80)
-    windows = centred_windows(grid, 8, points_in(grid, [3, 4, 5], [3, 4, 5]), np.ones(grid.shape, bool))
+    windows = centred_windows(
+        grid, 8, points_in(grid, [3, 4, 5], [3, 4, 5]), np.ones(grid.shape, bool)
+    )
     with pytest.raises(DataError, match=r"too close together.*\d+ cells \(1600 m\).*smaller cells"):
         spatial_folds(windows, grid, np.ones(grid.shape, bool))
     with pytest.raises(DataError, match="blocks of 40 cells"):
         spatial_folds(windows, grid, np.ones(grid.shape, bool), block=40)
 
 
-@pytest.mark.parametrize(("options", "words"), [({"count": 1}, "folds = 1"), ({"block": 15}, "two windows")])
+@pytest.mark.parametrize(
+    ("options", "words"), [({"count": 1}, "folds = 1"), ({"block": 15}, "two windows")]
+)
 def test_impossible_options_are_refused(options, words):
     grid = make_grid(80, 80)
     with pytest.raises(UsageError, match=words):
-        spatial_folds(make_windows(grid, "tiled", 8, 9, 0), grid, np.ones(grid.shape, bool), **options)
+        spatial_folds(
+            make_windows(grid, "tiled", 8, 9, 0), grid, np.ones(grid.shape, bool), **options
+        )
 
 
 def test_blocks_tile_the_grid_and_say_their_fold():
     grid = make_grid(61, 83)
-    folds = spatial_folds(make_windows(grid, "tiled", 6, 15, 2), grid, np.ones(grid.shape, bool), block=20)
+    folds = spatial_folds(
+        make_windows(grid, "tiled", 6, 15, 2), grid, np.ones(grid.shape, bool), block=20
+    )
     blocks = folds.blocks()
     assert shapely.union_all(blocks.geometry.to_numpy()).equals(shapely.box(*grid.bounds))
     assert blocks.area.sum() == pytest.approx(grid.size * grid.cell_area)
@@ -336,7 +388,9 @@ def test_folds_survive_a_geopackage(tmp_path):
         assert (back.training(back_windows, fold) == folds.training(windows, fold)).all()
 
 
-@pytest.mark.parametrize("other", [make_grid(61, 84), make_grid(122, 166, 50.0)], ids=["wider", "finer cells"])
+@pytest.mark.parametrize(
+    "other", [make_grid(61, 84), make_grid(122, 166, 50.0)], ids=["wider", "finer cells"]
+)
 def test_folds_of_another_grid_are_refused(tmp_path, other):
     path, _, _ = written(tmp_path, make_grid(61, 83))
     with pytest.raises(DataError, match="another grid"):

@@ -1,4 +1,6 @@
-"""Barren windows: each rule does what it says, and no fold's draw knows the deposits that test it."""
+"""Barren windows: each rule does what it says, and no fold's draw knows the deposits that
+test it.
+"""
 
 import numpy as np
 import pytest
@@ -31,7 +33,13 @@ def test_every_draw_is_proved_leak_free_and_has_the_numbers_asked_for(rule, seed
     case = ore_case(seed=seed % 4)
     try:
         table = draw_windows(
-            case.windows, case.folds, case.stack, rule=rule, negatives=3, min_distance=reach, seed=seed
+            case.windows,
+            case.folds,
+            case.stack,
+            rule=rule,
+            negatives=3,
+            min_distance=reach,
+            seed=seed,
         )
     except DataError:  # far from every deposit there may be no ground
         return
@@ -42,9 +50,14 @@ def test_every_draw_is_proved_leak_free_and_has_the_numbers_asked_for(rule, seed
     assert set(table["trains"]) == {EVERY_FOLD, NO_FOLD, *range(1, case.folds.count + 1)}
     for fold in range(case.folds.count):
         own = training(case, table, fold)
-        at, ore = (np.column_stack(window_centres(own[own["label"] == label], case.grid)) for label in (0, 1))
+        at, ore = (
+            np.column_stack(window_centres(own[own["label"] == label], case.grid))
+            for label in (0, 1)
+        )
         nearest = np.hypot(*(at[:, None] - ore[None]).transpose(2, 0, 1)).min(axis=1)
-        assert nearest.min() >= (1 if rule in ("random", "unlabelled") else case.size if reach is None else reach)
+        assert nearest.min() >= (
+            1 if rule in ("random", "unlabelled") else case.size if reach is None else reach
+        )
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -77,27 +90,39 @@ def test_geology_matches_the_classes_of_the_training_deposits():
         own = training(case, table, fold)
         at = window_centres(own[own["label"] == 0], case.grid)
         share = (case.stack.values[2][at] == 1).mean()
-        assert share == pytest.approx((case.stack.values[2][rows[known], cols[known]] == 1).mean(), abs=0.17)
+        assert share == pytest.approx(
+            (case.stack.values[2][rows[known], cols[known]] == 1).mean(), abs=0.17
+        )
 
 
 def gold(case, rule):
     table = draw_windows(case.windows, case.folds, case.stack, rule=rule, negatives=6)
     own = training(case, table, 0)
-    features = window_features(case.stack.sel(band=["Au"]), *window_centres(own[own["label"] == 0], case.grid))
+    features = window_features(
+        case.stack.sel(band=["Au"]), *window_centres(own[own["label"] == 0], case.grid)
+    )
     return features.values.mean()
 
 
 def test_environment_and_unlabelled_keep_away_from_ground_like_the_deposits():
-    """Gold is high at deposits: barren windows that are unlike them, or weighted so, have less of it."""
+    """Gold is high at deposits: barren windows that are unlike them, or weighted so, have less of
+    it.
+    """
     case = ore_case(count=24)
     assert gold(case, "environment") < gold(case, "distance")
     assert gold(case, "unlabelled") <= gold(case, "random")
 
 
 def test_unlabelled_places_like_the_deposits_are_seldom_taken_for_barren():
-    """A known mixture: 60 of 1,060 unlabelled places are of the deposits' kind, and most of these are unlabelled."""
+    """A known mixture: 60 of 1,060 unlabelled places are of the deposits' kind, and most of these
+    are unlabelled.
+    """
     rng = np.random.default_rng(0)
-    hidden, barren, ore = rng.normal(4, 1, (60, 2)), rng.normal(0, 1, (1000, 2)), rng.normal(4, 1, (30, 2))
+    hidden, barren, ore = (
+        rng.normal(4, 1, (60, 2)),
+        rng.normal(0, 1, (1000, 2)),
+        rng.normal(4, 1, (30, 2)),
+    )
     chance = _barren_chance(np.concatenate([hidden, barren]), ore)
     assert chance[:60].mean() < 0.3
     assert chance[60:].mean() > 0.95
@@ -105,7 +130,9 @@ def test_unlabelled_places_like_the_deposits_are_seldom_taken_for_barren():
 
 def test_draws_follow_their_seed_and_folds_share_most_windows():
     case = ore_case()
-    first, again, other = (draw_windows(case.windows, case.folds, case.stack, seed=seed) for seed in (1, 1, 2))
+    first, again, other = (
+        draw_windows(case.windows, case.folds, case.stack, seed=seed) for seed in (1, 1, 2)
+    )
     assert first.equals(again)
     assert not first[["row", "col"]].equals(other[["row", "col"]])
 

@@ -1,4 +1,6 @@
-"""Screening against scikit-learn, against the paper's Table 2 and against answers that are obvious."""
+"""Screening against scikit-learn, against the paper's Table 2 and against answers that
+are obvious.
+"""
 
 import geopandas as gpd
 import numpy as np
@@ -34,7 +36,9 @@ def points(x, y, **columns):
 
 
 def survey_of_two_groups(count=200, seed=0, **columns):
-    """Half of the samples within 100 m of the one deposit, half of them 10 km away; columns of (samples,) values."""
+    """Half of the samples within 100 m of the one deposit, half of them 10 km away; columns of
+    (samples,) values.
+    """
     rng = np.random.default_rng(seed)
     x = np.where(np.arange(count) % 2 == 0, 0, 10_000) + rng.uniform(-50, 50, count)
     return points(x, rng.uniform(-50, 50, count), **columns), points([0], [0])
@@ -44,10 +48,15 @@ def is_ore(count=200):
     return np.arange(count) % 2 == 0
 
 
-# --- the statistics --------------------------------------------------------------------------------------------------
+# --- the statistics
+# --------------------------------------------------------------------------------------------------
 
 
-@given(st.lists(st.tuples(st.integers(-5, 5) | st.floats(-1e6, 1e6), st.booleans()), min_size=2, max_size=60))
+@given(
+    st.lists(
+        st.tuples(st.integers(-5, 5) | st.floats(-1e6, 1e6), st.booleans()), min_size=2, max_size=60
+    )
+)
 def test_the_auc_by_ranks_is_that_of_scikit_learn(pairs):
     scores, ore = (np.array(values) for values in zip(*pairs, strict=True))
     if ore.all() or not ore.any():
@@ -63,7 +72,11 @@ def test_zauc_is_that_of_the_papers_table_2(element):
 
 
 def test_the_papers_threshold_keeps_the_papers_eight_elements():
-    kept = {element for element, (auc, _) in TABLE_2.items() if zauc(auc, N_ORE, N_BARREN) > CRITICAL_ZAUC}
+    kept = {
+        element
+        for element, (auc, _) in TABLE_2.items()
+        if zauc(auc, N_ORE, N_BARREN) > CRITICAL_ZAUC
+    }
     assert kept == {"Ag", "Au", "Sn", "Cu", "Ba", "Sb", "Hg", "Mo"}
     assert pytest.approx(norm.ppf(1 - 0.01 / 2), abs=0.005) == CRITICAL_ZAUC
 
@@ -84,7 +97,8 @@ def test_perfect_separation_is_infinitely_sure():
     assert zauc(0.4, 50, 50) < 0
 
 
-# --- the table -------------------------------------------------------------------------------------------------------
+# --- the table
+# -------------------------------------------------------------------------------------------------------
 
 
 def test_signal_noise_and_depletion_are_told_apart_best_first():
@@ -102,12 +116,16 @@ def test_signal_noise_and_depletion_are_told_apart_best_first():
         assert row.zauc == pytest.approx((row.auc - 0.5) / auc_standard_error(row.auc, 100, 100))
         assert row.p == pytest.approx(2 * (1 - norm.cdf(abs(row.zauc))))
         assert row.auc_low < row.auc < row.auc_high
-        assert row.auc_high - row.auc == pytest.approx(1.96 * auc_standard_error(row.auc, 100, 100), rel=1e-3)
+        assert row.auc_high - row.auc == pytest.approx(
+            1.96 * auc_standard_error(row.auc, 100, 100), rel=1e-3
+        )
     assert table.attrs["radius"] == 500
 
 
 def test_the_interval_stays_between_zero_and_one():
-    samples, deposits = survey_of_two_groups(20, high=np.where(is_ore(20), 2.0, 1.0) + np.arange(20) % 3 * 0.4)
+    samples, deposits = survey_of_two_groups(
+        20, high=np.where(is_ore(20), 2.0, 1.0) + np.arange(20) % 3 * 0.4
+    )
     row = screen_elements(samples, deposits, ["high"], radius=500).iloc[0]
     assert 0 <= row["auc_low"] <= row["auc"] <= row["auc_high"] == 1
 
@@ -124,7 +142,9 @@ def test_missing_values_leave_both_groups_by_their_own_number():
 
 
 def test_groups_of_less_than_five_say_nothing():
-    samples, deposits = survey_of_two_groups(40, rare=np.where(np.arange(40) < 8, 5.0, np.nan), Cu=np.arange(40.0))
+    samples, deposits = survey_of_two_groups(
+        40, rare=np.where(np.arange(40) < 8, 5.0, np.nan), Cu=np.arange(40.0)
+    )
     table = screen_elements(samples, deposits, ["rare", "Cu"], radius=500)
     assert table["element"].tolist() == ["Cu", "rare"]
     rare = table.iloc[1]
@@ -140,12 +160,15 @@ def test_a_lower_threshold_keeps_more():
     assert not screen_elements(samples, deposits, ["Cu"], radius=500, critical=z + 0.01)["kept"][0]
 
 
-# --- the paper's support-vector AUC ----------------------------------------------------------------------------------
+# --- the paper's support-vector AUC
+# ----------------------------------------------------------------------------------
 
 
 def test_the_svm_finds_an_element_that_is_high_in_both_directions():
     rng = np.random.default_rng(2)
-    logs = np.where(is_ore(), rng.normal(0, 0.2, 200), rng.choice([-2, 2], 200) + rng.normal(0, 0.2, 200))
+    logs = np.where(
+        is_ore(), rng.normal(0, 0.2, 200), rng.choice([-2, 2], 200) + rng.normal(0, 0.2, 200)
+    )
     samples, deposits = survey_of_two_groups(Cu=10**logs)
     by_rank = screen_elements(samples, deposits, ["Cu"], radius=500).iloc[0]
     by_svm = screen_elements(samples, deposits, ["Cu"], radius=500, method="svm").iloc[0]
@@ -158,7 +181,9 @@ def test_the_svm_finds_an_element_that_is_high_in_both_directions():
 def test_the_svm_is_scored_out_of_fold_so_that_noise_stays_near_one_half():
     rng = np.random.default_rng(3)
     names = [f"noise{i}" for i in range(40)]
-    samples, deposits = survey_of_two_groups(100, **{name: rng.lognormal(0, 1, 100) for name in names})
+    samples, deposits = survey_of_two_groups(
+        100, **{name: rng.lognormal(0, 1, 100) for name in names}
+    )
     table = screen_elements(samples, deposits, names, radius=500, method="svm")
     assert abs(table["auc"].mean() - 0.5) < 0.04
     assert table["kept"].sum() <= 2
@@ -175,7 +200,8 @@ def test_the_svm_does_not_depend_on_the_unit_and_repeats_with_its_seed():
     assert table.equals(screen_elements(samples, deposits, ["ppm", "ppb"], **options))
 
 
-# --- who is "ore" ----------------------------------------------------------------------------------------------------
+# --- who is "ore"
+# ----------------------------------------------------------------------------------------------------
 
 
 def test_the_radius_counts_its_own_edge_and_the_nearest_of_all_deposits():
@@ -196,7 +222,8 @@ def test_samples_on_one_line_still_have_a_radius():
     assert default_radius(points([0, 10, 20], [0, 0, 0])) == 1000
 
 
-# --- what is refused -------------------------------------------------------------------------------------------------
+# --- what is refused
+# -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -223,7 +250,9 @@ def test_screening_needs_deposits_and_one_metric_crs():
     samples, deposits = survey_of_two_groups(Cu=1.0)
     with pytest.raises(DataError, match="screening needs deposits: none lie inside"):
         screen_elements(samples, deposits.iloc[:0], ["Cu"])
-    with pytest.raises(DataError, match=r"samples \(CRS EPSG:32633\) and deposits \(CRS EPSG:4326\) need one CRS"):
+    with pytest.raises(
+        DataError, match=r"samples \(CRS EPSG:32633\) and deposits \(CRS EPSG:4326\) need one CRS"
+    ):
         screen_elements(samples, deposits.to_crs(4326), ["Cu"])
     with pytest.raises(DataError, match="WGS 84 is geographic"):
         screen_elements(samples.to_crs(4326), deposits.to_crs(4326), ["Cu"])

@@ -17,10 +17,14 @@ from geomfaf.windows.variogram import (
 
 
 def simulated(reach, seed, nugget=0.0, count=800):
-    """A Gaussian field with a spherical variogram of a known range, exact at its places (Cholesky)."""
+    """A Gaussian field with a spherical variogram of a known range, exact at its
+    places (Cholesky).
+    """
     rng = np.random.default_rng(seed)
     xy = rng.uniform(0, 10_000, (count, 2))
-    covariance = (1 - nugget) * (1 - spherical(cdist(xy, xy), 0, 1, reach)) + (nugget + 1e-6) * np.eye(count)
+    covariance = (1 - nugget) * (1 - spherical(cdist(xy, xy), 0, 1, reach)) + (
+        nugget + 1e-6
+    ) * np.eye(count)
     return xy, np.linalg.cholesky(covariance) @ rng.normal(size=count)
 
 
@@ -57,7 +61,9 @@ def test_the_variogram_cloud_equals_brute_force():
     for a, b in itertools.combinations(range(40), 2):
         distance = np.hypot(*(xy[a] - xy[b]))
         if distance <= 60:
-            classes.setdefault(min(int(distance / 3), 19), []).append((distance, (values[a] - values[b]) ** 2 / 2))
+            classes.setdefault(min(int(distance / 3), 19), []).append(
+                (distance, (values[a] - values[b]) ** 2 / 2)
+            )
     assert pairs.tolist() == [len(classes[key]) for key in sorted(classes)]
     expected = np.array([np.mean(classes[key], axis=0) for key in sorted(classes)])
     np.testing.assert_allclose(np.column_stack([lags, gamma]), expected)

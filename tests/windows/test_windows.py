@@ -9,7 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geomfaf.errors import DataError, UsageError
-from geomfaf.windows.windows import centred_windows, deposit_cells, read_windows, tiled_windows, window_centres
+from geomfaf.windows.windows import (
+    centred_windows,
+    deposit_cells,
+    read_windows,
+    tiled_windows,
+    window_centres,
+)
 
 SHAPES = [(12, 12), (13, 12), (12, 17), (23, 31), (5, 40)]
 
@@ -38,7 +44,11 @@ def test_tiles_cover_every_cell_exactly_once(shape):
     assert (cells_under(tiled_windows(grid, 5), grid) == 1).all()
 
 
-@given(height=st.integers(4, 40), width=st.integers(4, 40), strides=st.lists(st.integers(1, 4), min_size=1, max_size=3))
+@given(
+    height=st.integers(4, 40),
+    width=st.integers(4, 40),
+    strides=st.lists(st.integers(1, 4), min_size=1, max_size=3),
+)
 @settings(max_examples=40, deadline=None)
 def test_no_stride_loses_a_cell_or_leaves_the_map(height, width, strides):
     grid = make_grid(height, width)
@@ -53,7 +63,10 @@ def test_several_strides_are_the_union_of_each():
     grid = make_grid(21, 18)
     both = tiled_windows(grid, 6, strides=[6, 4])
     corners = set(map(tuple, both[["row", "col"]].to_numpy()))
-    single = [set(map(tuple, tiled_windows(grid, 6, strides=[s])[["row", "col"]].to_numpy())) for s in (6, 4)]
+    single = [
+        set(map(tuple, tiled_windows(grid, 6, strides=[s])[["row", "col"]].to_numpy()))
+        for s in (6, 4)
+    ]
     assert corners == single[0] | single[1]
     assert len(single[0] - single[1]) > 0
 
@@ -96,10 +109,13 @@ def test_labels_equal_a_brute_force_point_in_polygon():
     rng = np.random.default_rng(4)
     west, south, east, north = grid.bounds
     deposits = gpd.GeoDataFrame(
-        geometry=gpd.points_from_xy(rng.uniform(west, east, 12), rng.uniform(south, north, 12)), crs=grid.crs
+        geometry=gpd.points_from_xy(rng.uniform(west, east, 12), rng.uniform(south, north, 12)),
+        crs=grid.crs,
     )
     windows = tiled_windows(grid, 8, strides=[8, 5], deposits=deposits)
-    brute = [sum(polygon.contains(point) for point in deposits.geometry) for polygon in windows.geometry]
+    brute = [
+        sum(polygon.contains(point) for point in deposits.geometry) for polygon in windows.geometry
+    ]
     assert windows["deposits"].tolist() == brute
     assert windows["label"].tolist() == [int(count > 0) for count in brute]
     assert 0 < windows["label"].sum() < len(windows)
@@ -123,7 +139,11 @@ def test_centred_windows_hold_their_deposit_in_the_middle_cell(size):
     rows, cols = [0, 20, 39, 20], [0, 25, 49, 25]
     windows = centred_windows(grid, size, points_in(grid, rows, cols), np.ones(grid.shape, bool))
     ore = windows[windows["label"] == 1]
-    assert sorted(zip(ore["row"] + size // 2, ore["col"] + size // 2, strict=True)) == [(0, 0), (20, 25), (39, 49)]
+    assert sorted(zip(ore["row"] + size // 2, ore["col"] + size // 2, strict=True)) == [
+        (0, 0),
+        (20, 25),
+        (39, 49),
+    ]
     assert ore["deposits"].tolist() == [1, 2, 1]
     assert (windows["label"].to_numpy()[: len(ore)] == 1).all()
     centre_rows, centre_cols = window_centres(windows, grid)
@@ -143,7 +163,9 @@ def test_barren_windows_keep_their_distance_and_stay_on_valid_ground(min_distanc
     distance = np.hypot(rows[:, None] - cells[0], cols[:, None] - cells[1]).min(axis=1)
     assert distance.min() >= (8 if min_distance is None else min_distance)
     assert valid[rows, cols].all()
-    assert len(barren) == 4 * valid[cells].sum()  # those that repel without data have no windows of their own
+    assert (
+        len(barren) == 4 * valid[cells].sum()
+    )  # those that repel without data have no windows of their own
     assert (barren["deposits"] == 0).all()
 
 
@@ -151,7 +173,8 @@ def test_centred_windows_are_the_same_for_a_seed_and_differ_between_seeds():
     grid = make_grid(60, 70)
     deposits = points_in(grid, *scattered_cells(grid, 6, 3))
     first, again, other = (
-        centred_windows(grid, 8, deposits, np.ones(grid.shape, bool), seed=seed) for seed in (5, 5, 6)
+        centred_windows(grid, 8, deposits, np.ones(grid.shape, bool), seed=seed)
+        for seed in (5, 5, 6)
     )
     assert first.equals(again)
     assert not first[["row", "col"]].equals(other[["row", "col"]])
@@ -159,7 +182,9 @@ def test_centred_windows_are_the_same_for_a_seed_and_differ_between_seeds():
 
 def test_fewer_barren_windows_where_there_is_little_barren_ground():
     grid = make_grid(20, 20)
-    windows = centred_windows(grid, 8, points_in(grid, [0], [0]), np.ones(grid.shape, bool), min_distance=26)
+    windows = centred_windows(
+        grid, 8, points_in(grid, [0], [0]), np.ones(grid.shape, bool), min_distance=26
+    )
     # Only three cells lie 26 cells from the north-west corner: (18, 19), (19, 18) and (19, 19).
     assert (windows["label"] == 0).sum() == 3
 
@@ -184,7 +209,9 @@ def test_deposits_on_ground_without_data_get_no_window_and_repel_barren_ones(mon
     valid[rows[:5], cols[:5]] = False
     cut = centred_windows(grid, 8, deposits, valid, negatives=4)
     at = np.column_stack(window_centres(cut[cut["label"] == 1], grid))
-    assert sorted(map(tuple, at.tolist())) == sorted(zip(rows[5:].tolist(), cols[5:].tolist(), strict=True))
+    assert sorted(map(tuple, at.tolist())) == sorted(
+        zip(rows[5:].tolist(), cols[5:].tolist(), strict=True)
+    )
     assert said == ["5 of 12 deposits lie on ground without data and get no window"]
     barren = np.column_stack(window_centres(cut[cut["label"] == 0], grid))
     apart = np.hypot(*(barren[:, None] - np.column_stack([rows, cols])).transpose(2, 0, 1))

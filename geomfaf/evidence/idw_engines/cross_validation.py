@@ -1,4 +1,5 @@
-"""How far off an interpolation is, measured on the samples, and the power and neighbours that are least so.
+"""How far off an interpolation is, measured on the samples, and the power and neighbours that are
+least so.
 
 Two errors, because they answer two questions. *Leave-one-out*: every place is estimated from all
 others; it tells of the map near samples, and flatters where samples stand in clusters. *Spatial
@@ -79,12 +80,25 @@ def cross_validate_idw(
         truth, guess = (10**array if scale == "log" else array for array in (values, estimates))
         for name, true, guessed in zip(elements, truth, guess, strict=True):
             valid = np.isfinite(true) & np.isfinite(guessed)
-            rows.append({"element": name, "scheme": scheme, "places": int(valid.sum()), **_errors(true, guessed)})
+            rows.append(
+                {
+                    "element": name,
+                    "scheme": scheme,
+                    "places": int(valid.sum()),
+                    **_errors(true, guessed),
+                }
+            )
     return pd.DataFrame(rows)
 
 
 def choose_rule(
-    places: np.ndarray, values: np.ndarray, rule: Rule, options: IdwOptions, *, power: bool, neighbours: bool
+    places: np.ndarray,
+    values: np.ndarray,
+    rule: Rule,
+    options: IdwOptions,
+    *,
+    power: bool,
+    neighbours: bool,
 ) -> Rule:
     """Return the rule with the power, the neighbours or both of the smallest leave-one-out error.
 
@@ -97,7 +111,9 @@ def choose_rule(
     for bands, mask in bands_by_missing(values):
         known = values[np.ix_(bands, mask)]
         for number, k in enumerate(ks):
-            errors[number] += _choice_errors(places[mask], known, rule._replace(neighbours=k), options, powers)
+            errors[number] += _choice_errors(
+                places[mask], known, rule._replace(neighbours=k), options, powers
+            )
     best = np.unravel_index(np.argmin(errors), errors.shape)
     return rule._replace(neighbours=int(ks[best[0]]), power=float(powers[best[1]]))
 
@@ -111,26 +127,37 @@ def _choice_errors(
     count = min(CHOICE_PLACES, len(places))
     picked = np.sort(np.random.default_rng(0).choice(len(places), count, replace=False))
     spread = known.std(axis=1, keepdims=True)
-    squares, total = np.zeros((len(powers), len(known))), 0
+    squares = np.zeros((len(powers), len(known)))
+    total = 0
     for rows, distance, index in search.neighbours(transform(places[picked]), picked, -1):
         found = np.isfinite(distance).any(axis=1)
-        distance, index, here = distance[found], index[found], picked[rows[found]]
+        distance = distance[found]
+        index = index[found]
+        here = picked[rows[found]]
         total += len(here)
         for number, power in enumerate(powers):
             weight = weights(distance, power)
             neighbours = known[:, np.where(np.isfinite(distance), index, 0)]
             guess = np.einsum("btk,tk->bt", neighbours, weight) / weight.sum(axis=1)
-            squares[number] += (((guess - known[:, here]) / np.where(spread > 0, spread, 1)) ** 2).sum(axis=1)
+            squares[number] += (
+                ((guess - known[:, here]) / np.where(spread > 0, spread, 1)) ** 2
+            ).sum(axis=1)
     return np.sqrt(squares / max(total, 1)).sum(axis=1)
 
 
 def _left_out(
-    places: np.ndarray, values: np.ndarray, rule: Rule, options: IdwOptions, groups: np.ndarray | None
+    places: np.ndarray,
+    values: np.ndarray,
+    rule: Rule,
+    options: IdwOptions,
+    groups: np.ndarray | None,
 ) -> np.ndarray:
     """Estimate every place without itself, or without its whole group."""
-    result, transform = np.full(values.shape, np.nan), metric(options.anisotropy, places)
+    result = np.full(values.shape, np.nan)
+    transform = metric(options.anisotropy, places)
     for bands, mask in bands_by_missing(values):
-        here, known = places[mask], values[np.ix_(bands, mask)]
+        here = places[mask]
+        known = values[np.ix_(bands, mask)]
         if groups is None:
             search = point_search(here, known, rule, transform, options.barriers)
             result[np.ix_(bands, mask)] = search.estimate(transform(here), own=True).values
@@ -139,7 +166,9 @@ def _left_out(
             out = groups[mask] == group
             if not out.all():
                 search = point_search(here[~out], known[:, ~out], rule, transform, options.barriers)
-                result[np.ix_(bands, np.flatnonzero(mask)[out])] = search.estimate(transform(here[out])).values
+                result[np.ix_(bands, np.flatnonzero(mask)[out])] = search.estimate(
+                    transform(here[out])
+                ).values
     return result
 
 
@@ -157,7 +186,11 @@ def _errors(true: np.ndarray, guessed: np.ndarray) -> dict[str, float]:
     valid = np.isfinite(true) & np.isfinite(guessed)
     if not valid.any():
         return {"rmse": np.nan, "rmse_log10": np.nan}
-    true, guessed = true[valid], guessed[valid]
+    true = true[valid]
+    guessed = guessed[valid]
     positive = (true > 0).all() and (guessed > 0).all()
     logs = np.log10(true) - np.log10(guessed) if positive else np.array([np.nan])
-    return {"rmse": float(np.sqrt(((true - guessed) ** 2).mean())), "rmse_log10": float(np.sqrt((logs**2).mean()))}
+    return {
+        "rmse": float(np.sqrt(((true - guessed) ** 2).mean())),
+        "rmse_log10": float(np.sqrt((logs**2).mean())),
+    }

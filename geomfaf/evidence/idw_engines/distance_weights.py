@@ -17,8 +17,15 @@ TOUCH2 = TOUCH**2
 AT_SAMPLE = 1e200
 """Weight of a sample at the point: no other weight changes a digit beside it."""
 
-INNER: dict[str, Any] = {"nogil": True, "error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-"""Options of kernels that only other kernels call: without wrappers for Python they compile in half the time."""
+INNER: dict[str, Any] = {
+    "nogil": True,
+    "error_model": "numpy",
+    "no_cpython_wrapper": True,
+    "no_cfunc_wrapper": True,
+}
+"""Options of kernels that only other kernels call: without wrappers for Python they compile in half
+the time.
+"""
 
 # Sums may be reordered and contracted; NaN and infinity keep their meaning.
 FAST = {"contract", "arcp", "nsz", "reassoc"}

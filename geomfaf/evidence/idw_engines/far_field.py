@@ -9,7 +9,8 @@ method. The cost per sample grows with the number of levels instead of the numbe
 **Error bound.** Every weight is positive and interpolated with a relative error of at most
 ``separation_error(q, power)``, the worst case over samples at the smallest separation; so are the
 sums of weights and of weighted values, and their ratio errs by twice that. Values are shifted to
-their minimum first, which makes signed ones positive: the error is relative to (estimate - minimum).
+their minimum first, which makes signed ones positive: the error is relative to (estimate -
+minimum).
 """
 
 from __future__ import annotations
@@ -37,13 +38,14 @@ MOST_POWER = 8.0
 def separation_error(q: int, power: float) -> float:
     """Return the worst relative error of interpolating ``d ** -power`` over one square.
 
-    The square is [-1, 1] x [-1, 1]; the samples stand on the nearest places that are not in it or its
-    neighbours, a side of [-3, 3] x [-3, 3].
+    The square is [-1, 1] x [-1, 1]; the samples stand on the nearest places that are not in it or
+    its neighbours, a side of [-3, 3] x [-3, 3].
 
     >>> [f"{separation_error(q, 2.0):.0e}" for q in (6, 10, 14)]
     ['6e-04', '1e-06', '4e-09']
     """
-    nodes, places = chebyshev_nodes(q), np.linspace(-1, 1, 41)
+    nodes = chebyshev_nodes(q)
+    places = np.linspace(-1, 1, 41)
     basis = np.ones((len(places), q))
     for i in range(q):
         for j in range(q):
@@ -63,15 +65,20 @@ def chebyshev_nodes(q: int) -> np.ndarray:
 
 
 def nodes_for(tolerance: float, power: float) -> int:
-    """Return the fewest nodes a side whose error bound, doubled for the quotient, meets the tolerance."""
+    """Return the fewest nodes a side whose error bound, doubled for the quotient, meets the
+    tolerance.
+    """
     for q in range(4, 31):
         if 2.0 * separation_error(q, power) <= tolerance:
             return q
-    raise UsageError(f"a tolerance of {tolerance:g} is below what interpolation reaches: use 0 for direct sums.")
+    raise UsageError(
+        f"a tolerance of {tolerance:g} is below what interpolation reaches: use 0 for direct sums."
+    )
 
 
 class FarField:
-    """All-samples estimates over a grid, block by block; safe to share between threads and to pickle.
+    """All-samples estimates over a grid, block by block; safe to share between threads and to
+    pickle.
 
     Parameters
     ----------
@@ -87,7 +94,9 @@ class FarField:
         Relative error allowed; see the module.
     """
 
-    def __init__(self, xy: np.ndarray, values: np.ndarray, grid: Grid, power: float, tolerance: float = 1e-6):
+    def __init__(
+        self, xy: np.ndarray, values: np.ndarray, grid: Grid, power: float, tolerance: float = 1e-6
+    ):
         known = np.isfinite(values)
         patterns, pattern = missing_patterns(values)
         # A column that is all zero keeps a band without any value apart: 0 / 0 becomes NaN.
@@ -95,19 +104,25 @@ class FarField:
         columns = np.vstack([np.where(known, values - shift[:, None], 0.0), patterns])
         self.target = Target(grid.x, -grid.y, shift, (len(values) + pattern).astype(np.int64))
         west, south, east, north = grid.bounds
-        extent, base = max(east - west, north - south), BLOCK * max(grid.transform.a, -grid.transform.e)
+        extent = max(east - west, north - south)
+        base = BLOCK * max(grid.transform.a, -grid.transform.e)
         below = max(0, math.ceil(math.log2(extent / base) - 1e-12))
         side = base * 2.0**below if below else extent
         q = nodes_for(tolerance, power)
         self.level = TOP + below
-        self.tree = _make_tree(xy, columns.T, (west - side, north - 2 * side, 4 * side), chebyshev_nodes(q), power)
+        self.tree = _make_tree(
+            xy, columns.T, (west - side, north - 2 * side, 4 * side), chebyshev_nodes(q), power
+        )
         self.fields: dict[tuple[int, int], np.ndarray] = {}
 
     def build(self, pool: Executor | None = None) -> FarField:
-        """Compute the fields of the cells down to the level where blocks begin, a level's cells in parallel."""
+        """Compute the fields of the cells down to the level where blocks begin, a level's cells in
+        parallel.
+        """
         run = map if pool is None else pool.map
         shape = (self.tree.columns.shape[1], len(self.tree.nodes) ** 2)
-        above, none = {(0, 0): np.zeros(shape)}, np.empty((0, 0, 0), np.float32)
+        above = {(0, 0): np.zeros(shape)}
+        none = np.empty((0, 0, 0), np.float32)
         for level in range(TOP, self.level + 1):
             cells = list(self._cells(level, (0, 0), (len(self.target.down), len(self.target.x))))
 
@@ -124,17 +139,25 @@ class FarField:
     def block(self, row: int, column: int, height: int, width: int) -> np.ndarray:
         """Return float32 (bands, height, width) of a window of the grid."""
         out = np.empty((len(self.target.shift), height, width), np.float32)
-        fields = np.empty((DEPTH - self.level + 2, self.tree.columns.shape[1], len(self.tree.nodes) ** 2))
+        fields = np.empty(
+            (DEPTH - self.level + 2, self.tree.columns.shape[1], len(self.tree.nodes) ** 2)
+        )
         for cell in self._cells(self.level, (row, column), (row + height, column + width)):
             fields[1] = self.fields[cell]
             far_cell(self.tree, self.target, (self.level, *cell), fields, (row, column), out)
         return out
 
-    def _cells(self, level: int, begin: tuple[int, int], end: tuple[int, int]) -> Iterator[tuple[int, int]]:
-        """Yield (column, row) of the quadtree cells that hold the centres of a window's grid cells."""
+    def _cells(
+        self, level: int, begin: tuple[int, int], end: tuple[int, int]
+    ) -> Iterator[tuple[int, int]]:
+        """Yield (column, row) of the quadtree cells that hold the centres of a window's
+        grid cells.
+        """
         scale = (1 << level) / self.tree.size
-        x, y = self.target.x[[begin[1], end[1] - 1]], -self.target.down[[end[0] - 1, begin[0]]]
-        # One more on each side where rounding may have moved an edge; a cell without centres costs nothing.
+        x = self.target.x[[begin[1], end[1] - 1]]
+        y = -self.target.down[[end[0] - 1, begin[0]]]
+        # One more on each side where rounding may have moved an edge; a cell without centres costs
+        # nothing.
         columns = (np.floor((x - self.tree.west) * scale + [-1e-6, 1e-6])).astype(int)
         rows = (np.floor((y - self.tree.south) * scale + [-1e-6, 1e-6])).astype(int)
         for row in range(rows[0], rows[1] + 1):
@@ -144,14 +167,17 @@ class FarField:
 
 def _make_tree(xy, columns, square, nodes, power) -> Tree:
     west, south, size = square
-    # Sums go four samples at a time: fewer are filled up with samples outside the square that have no weight.
+    # Sums go four samples at a time: fewer are filled up with samples outside the square that have
+    # no weight.
     lacking = max(0, 4 - len(xy))
     xy = np.vstack([xy, np.full((lacking, 2), west - size)])
     columns = np.vstack([columns, np.zeros((lacking, columns.shape[1]))])
     place = (xy - (west, south)) / size * 2.0**DEPTH
     inside = ((place >= 0) & (place < 2.0**DEPTH)).all(axis=1)
     column, row = np.where(inside[:, None], place, 0).astype(np.int64).T
-    codes = np.where(inside, _spread_bits(column) | (_spread_bits(row) << 1), np.int64(1) << 2 * DEPTH)
+    codes = np.where(
+        inside, _spread_bits(column) | (_spread_bits(row) << 1), np.int64(1) << 2 * DEPTH
+    )
     order = np.argsort(codes, kind="stable")
     x, y = (np.ascontiguousarray(xy[order, axis], dtype=np.float64) for axis in (0, 1))
     columns = np.ascontiguousarray(columns[order], dtype=np.float64)

@@ -3,7 +3,8 @@
 Samples are sorted into uniform buckets. Cells are worked through in square tiles: the k-th distance
 is 1-Lipschitz (it changes by at most the step one takes), so one gathering of candidates serves a
 whole tile. Per cell only the squared distance of the k-th neighbour is searched, without branches;
-a second pass weights every candidate at or below it, which is the tie rule of :mod:`geomfaf.evidence.inverse_distance`.
+a second pass weights every candidate at or below it, which is the tie rule of
+:mod:`geomfaf.evidence.inverse_distance`.
 
 The kernels release the GIL and hold no state: threads and Dask workers run the same function.
 Coordinates and sums are float64, results float32; one signature each, cached on disk.
@@ -66,8 +67,13 @@ def make_buckets(xy: np.ndarray, values: np.ndarray, *, per_bucket: float = 4.0)
     count = len(xy)
     low, high = np.quantile(xy, [0.01, 0.99], axis=0)
     width, height = np.maximum(high - low, 1e-3)
-    size = max(math.sqrt(width * height * per_bucket / count), max(width, height) * per_bucket / count, 1e-3)
-    columns, rows = int(width / size) + 1, int(height / size) + 1
+    size = max(
+        math.sqrt(width * height * per_bucket / count),
+        max(width, height) * per_bucket / count,
+        1e-3,
+    )
+    columns = int(width / size) + 1
+    rows = int(height / size) + 1
     column, row = (
         np.clip(np.floor((xy[:, axis] - low[axis]) / size), 0, limit - 1).astype(np.int64)
         for axis, limit in ((0, columns), (1, rows))
@@ -77,13 +83,19 @@ def make_buckets(xy: np.ndarray, values: np.ndarray, *, per_bucket: float = 4.0)
     start = np.searchsorted(bucket[order], np.arange(columns * rows + 1))
     x, y = (np.ascontiguousarray(xy[order, axis], dtype=np.float64) for axis in (0, 1))
     bands = np.ascontiguousarray(values[:, order].T, dtype=np.float64)
-    return Buckets(start, order, x, y, bands, float(low[0]), float(low[1]), float(size), columns, rows)
+    return Buckets(
+        start, order, x, y, bands, float(low[0]), float(low[1]), float(size), columns, rows
+    )
 
 
 def tile_size(buckets: Buckets, rule: Rule, lattice: Lattice) -> int:
-    """Return cells per tile side: smaller where samples are dense against the cells (measured: 16 never wins)."""
+    """Return cells per tile side: smaller where samples are dense against the cells (measured: 16
+    never wins).
+    """
     area = (buckets.size**2) * buckets.columns * buckets.rows / len(buckets.x)
-    cell = max(math.hypot(lattice.column_x, lattice.column_y), math.hypot(lattice.row_x, lattice.row_y))
+    cell = max(
+        math.hypot(lattice.column_x, lattice.column_y), math.hypot(lattice.row_x, lattice.row_y)
+    )
     reach = math.sqrt(max(rule.neighbours, 4) * area / math.pi) / cell
     return 8 if reach >= 6 else 4
 
@@ -167,7 +179,11 @@ def _mask_weights(d2, limit, nearest, power):
             inside = d2[p] <= limit[p]
             largest = 1.0 if inside else largest
             touching = d2[p] <= TOUCH2
-            d2[p] = (AT_SAMPLE if touching else (nearest[p] / d2[p]) ** (0.5 * power)) if inside else 0.0
+            d2[p] = (
+                (AT_SAMPLE if touching else (nearest[p] / d2[p]) ** (0.5 * power))
+                if inside
+                else 0.0
+            )
     return largest
 
 
@@ -190,7 +206,9 @@ def _count(d2, limit, used):
 
 @njit(**INNER)
 def _bucket_span(buckets, x, y, reach, row):
-    """Return the first sample and the end of the samples of a bucket row that a circle may touch."""
+    """Return the first sample and the end of the samples of a bucket row that a circle
+    may touch.
+    """
     low = buckets.south + row * buckets.size
     away = 0.0
     if y < low and row > 0:
@@ -234,17 +252,23 @@ def _gather(buckets, x, y, reach, found, ids, d2):
 
 @njit(**INNER)
 def _sort(d2, ids, count):
-    """Sort candidates by distance, then number: Shell's method with Ciura's gaps, good for short lists.
+    """Sort candidates by distance, then number: Shell's method with Ciura's gaps, good for short
+    lists.
 
     The order is total, so that sums do not depend on how many candidates were gathered around them.
     """
     for gap in (8929, 3926, 1750, 701, 301, 132, 57, 23, 10, 4, 1):
         for i in range(gap, count):
-            distance, sample, j = d2[i], ids[i], i
-            while j >= gap and (d2[j - gap] > distance or (d2[j - gap] == distance and ids[j - gap] > sample)):
+            distance = d2[i]
+            sample = ids[i]
+            j = i
+            while j >= gap and (
+                d2[j - gap] > distance or (d2[j - gap] == distance and ids[j - gap] > sample)
+            ):
                 d2[j], ids[j] = d2[j - gap], ids[j - gap]
                 j -= gap
-            d2[j], ids[j] = distance, sample
+            d2[j] = distance
+            ids[j] = sample
 
 
 @njit(**INNER)
@@ -261,13 +285,15 @@ def _candidates(buckets, rule, x, y, reach, half, lists):
     while True:
         found = _gather(buckets, x, y, reach * (1.0 + 1e-8), 0, ids, d2)
         if found > ids.size:
-            ids, d2 = np.empty(2 * found, np.int64), np.empty(2 * found, np.float64)
+            ids = np.empty(2 * found, np.int64)
+            d2 = np.empty(2 * found, np.float64)
         elif found >= k or reach >= widest:
             if k == 0:
                 return ids, d2, found, FAR
             _sort(d2, ids, found)
             kth = math.sqrt(d2[k - 1]) if found >= k else FAR
-            # A neighbour of a cell is within kth + half of it, hence within kth + 2 half of the centre.
+            # A neighbour of a cell is within kth + half of it, hence within kth + 2 half of the
+            # centre.
             needed = min(kth + 2.0 * half, widest)
             if reach >= needed:
                 limit = (needed * (1.0 + 1e-8)) ** 2
@@ -281,7 +307,9 @@ def _candidates(buckets, rule, x, y, reach, half, lists):
 
 @njit(**INNER)
 def _estimate_tile(px, py, near, ids, half, buckets, rule, work):
-    """Estimate all cells of a tile: fills ``work`` with nearest distances, counts, weights and sums."""
+    """Estimate all cells of a tile: fills ``work`` with nearest distances, counts, weights and
+    sums.
+    """
     best, d2, limit, used, total, sums = work
     _, x, y = near
     k = max(rule.neighbours, 1)
@@ -308,7 +336,8 @@ def _store(work, rule, side, corner, out, extra):
     """Write a tile's estimates, and the nearest distance and the count when they are wanted."""
     best, _, limit, used, total, sums = work
     row0, column0 = corner
-    rows, columns = min(side, out.shape[1] - row0), min(side, out.shape[2] - column0)
+    rows = min(side, out.shape[1] - row0)
+    columns = min(side, out.shape[2] - column0)
     farthest2 = (rule.farthest * (1.0 + TIE)) ** 2
     for j in range(rows):
         for i in range(columns):
@@ -317,7 +346,9 @@ def _store(work, rule, side, corner, out, extra):
             for b in range(out.shape[0]):
                 out[b, row0 + j, column0 + i] = sums[b, p] / total[p] if found else np.nan
             if extra.shape[0] == 2:
-                extra[0, row0 + j, column0 + i] = math.sqrt(best[0, p]) if best[0, p] <= limit[p] else np.nan
+                extra[0, row0 + j, column0 + i] = (
+                    math.sqrt(best[0, p]) if best[0, p] <= limit[p] else np.nan
+                )
                 extra[1, row0 + j, column0 + i] = used[p]
 
 
@@ -332,7 +363,8 @@ def knn_block(lattice, window, buckets, rule, side, out, extra):
         First row and first column; rows and columns are those of ``out``.
     buckets : Buckets
     rule : Rule
-        With ``neighbours`` at most the number of samples, and ``minimum`` at least 1 when counts are wanted.
+        With ``neighbours`` at most the number of samples, and ``minimum`` at least 1 when counts
+        are wanted.
     side : int
         Cells per tile side.
     out : ndarray
@@ -341,15 +373,20 @@ def knn_block(lattice, window, buckets, rule, side, out, extra):
         float32 (2, rows, columns) for nearest distance and count, or (0, 0, 0).
     """
     cells = side * side
-    px, py = np.empty(cells), np.empty(cells)
+    px = np.empty(cells)
+    py = np.empty(cells)
     middle = 0.5 * (side - 1)
     for p in range(cells):
-        row, column = p // side - middle, p % side - middle
+        row = p // side - middle
+        column = p % side - middle
         px[p] = column * lattice.column_x + row * lattice.row_x
         py[p] = column * lattice.column_y + row * lattice.row_y
-    half = math.sqrt(max(px[0] ** 2 + py[0] ** 2, px[side - 1] ** 2 + py[side - 1] ** 2)) * (1.0 + 1e-9)
+    half = math.sqrt(max(px[0] ** 2 + py[0] ** 2, px[side - 1] ** 2 + py[side - 1] ** 2)) * (
+        1.0 + 1e-9
+    )
     step = side * math.hypot(lattice.column_x, lattice.column_y)
-    k, bands = max(rule.neighbours, 1), out.shape[0]
+    k = max(rule.neighbours, 1)
+    bands = out.shape[0]
     work = (
         np.empty((k, cells)),
         np.empty(cells),
@@ -359,17 +396,22 @@ def knn_block(lattice, window, buckets, rule, side, out, extra):
         np.empty((bands, cells)),
     )
     lists = (np.empty(1024, np.int64), np.empty(1024, np.float64))
-    distance, cx, cy = np.empty(1024), np.empty(1024), np.empty(1024)
+    distance = np.empty(1024)
+    cx = np.empty(1024)
+    cy = np.empty(1024)
     for row in range(0, out.shape[1], side):
         reach = 2.0 * buckets.size + 2.0 * half
         for column in range(0, out.shape[2], side):
-            c, r = window[1] + column + middle, window[0] + row + middle
+            c = window[1] + column + middle
+            r = window[0] + row + middle
             x = lattice.x + c * lattice.column_x + r * lattice.row_x
             y = lattice.y + c * lattice.column_y + r * lattice.row_y
             ids, d2, found, kth = _candidates(buckets, rule, x, y, reach, half, lists)
             lists = (ids, d2)
             if found > distance.size:
-                distance, cx, cy = np.empty(2 * found), np.empty(2 * found), np.empty(2 * found)
+                distance = np.empty(2 * found)
+                cx = np.empty(2 * found)
+                cy = np.empty(2 * found)
             for s in range(found):
                 distance[s] = math.sqrt(d2[s])
                 cx[s] = buckets.x[ids[s]] - x

@@ -17,8 +17,12 @@ def _side(ax, ay, bx, by, x, y):
 @njit(**INNER)
 def _crosses(x, y, sx, sy, segment):
     """Say whether a line of sight crosses a segment from one side to the other."""
-    ax, ay, bx, by = segment[0], segment[1], segment[2], segment[3]
-    here, there = _side(ax, ay, bx, by, x, y), _side(ax, ay, bx, by, sx, sy)
+    ax = segment[0]
+    ay = segment[1]
+    bx = segment[2]
+    by = segment[3]
+    here = _side(ax, ay, bx, by, x, y)
+    there = _side(ax, ay, bx, by, sx, sy)
     if not (here < 0.0 < there or there < 0.0 < here):
         return False
     # Half-open, so that a sight line through the vertex of two segments meets one of them.
@@ -33,16 +37,22 @@ def hide(targets, reach, samples, index, segments, distance):
     """
     local = np.empty(segments.shape[0], np.int64)
     for t in range(targets.shape[0]):
-        x, y, count = targets[t, 0], targets[t, 1], 0
+        x = targets[t, 0]
+        y = targets[t, 1]
+        count = 0
         for s in range(segments.shape[0]):
-            ax, ay, bx, by = segments[s, 0], segments[s, 1], segments[s, 2], segments[s, 3]
+            ax = segments[s, 0]
+            ay = segments[s, 1]
+            bx = segments[s, 2]
+            by = segments[s, 3]
             aside = min(ax, bx) > x + reach[t] or max(ax, bx) < x - reach[t]
             if not (aside or min(ay, by) > y + reach[t] or max(ay, by) < y - reach[t]):
                 local[count] = s
                 count += 1
         for k in range(index.shape[1]):
             if distance[t, k] < np.inf:
-                sx, sy = samples[index[t, k], 0], samples[index[t, k], 1]
+                sx = samples[index[t, k], 0]
+                sy = samples[index[t, k], 1]
                 for c in range(count):
                     if _crosses(x, y, sx, sy, segments[local[c]]):
                         distance[t, k] = np.inf

@@ -1,7 +1,8 @@
-"""A prepared interpolation: everything that is decided once, and the function that estimates one block.
+"""A prepared interpolation: everything that is decided once, and the function that estimates one
+block.
 
-Blocks are the unit of work. :meth:`IdwPlan.block` runs in threads, in processes and on a Dask cluster
-alike, and its result does not depend on which blocks ran before it.
+Blocks are the unit of work. :meth:`IdwPlan.block` runs in threads, in processes and on a Dask
+cluster alike, and its result does not depend on which blocks ran before it.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ from .tree_engine import FAR, TIE, Rule, TreeSearch
 Window = tuple[int, int, int, int]
 Found = tuple[np.ndarray, np.ndarray]
 BlockSearch = Callable[[Window], Found]
-"""Takes (row, column, height, width); returns values (bands, height, width) and (2, height, width) extras."""
+"""Takes (row, column, height, width); returns values (bands, height, width) and (2, height, width)
+extras.
+"""
 
 
 class IdwPlan:
@@ -57,7 +60,8 @@ class IdwPlan:
     ):
         self.options = options or IdwOptions()
         self.rule = make_rule(power, neighbours, radius, self.options)
-        self.grid, self.antilog = grid, antilog
+        self.grid = grid
+        self.antilog = antilog
         self.places, self.values = merge_places(*check_samples(xy, values))
         self.metric = metric(self.options.anisotropy, self.places)
         if "auto" in (power, neighbours):
@@ -79,7 +83,9 @@ class IdwPlan:
             self.searches = [(np.arange(len(self.values)), self._far_search(pool))]
         else:
             shared = bool(self.options.extras) and len(groups) == 1
-            self.searches = [(bands, self._search(mask, self.values[bands], shared)) for bands, mask in groups]
+            self.searches = [
+                (bands, self._search(mask, self.values[bands], shared)) for bands, mask in groups
+            ]
             self.extra_search = self.searches[0][1] if shared else None
         anywhere = np.isfinite(self.values).any(axis=0)
         if self.options.extras and self.extra_search is None and anywhere.any():
@@ -103,7 +109,9 @@ class IdwPlan:
                 extra = self.extra_search(window)[1]
             for number, name in enumerate(self.options.extras):
                 empty = np.nan if name == "distance" else 0.0
-                out[len(self.values) + number] = empty if extra is None else extra[EXTRAS.index(name)]
+                out[len(self.values) + number] = (
+                    empty if extra is None else extra[EXTRAS.index(name)]
+                )
         return out
 
     def fingerprint(self) -> str:
@@ -125,38 +133,53 @@ class IdwPlan:
 
     def _search(self, mask: np.ndarray, known: np.ndarray, extras: bool) -> BlockSearch:
         """Return the search for bands that share their samples."""
-        places, known = self.places[mask], known[:, mask]
-        rule = self.rule._replace(neighbours=0) if self.rule.neighbours >= len(places) else self.rule
+        places = self.places[mask]
+        known = known[:, mask]
+        rule = (
+            self.rule._replace(neighbours=0) if self.rule.neighbours >= len(places) else self.rule
+        )
         if self.engine == "scipy":
             search = point_search(places, known, rule, self.metric, self.options.barriers)
             return partial(_search_points, search, self.grid, self.metric)
         return _compiled_search(self.metric, places, known, rule, self.grid, extras)
 
     def _extra_search(self, anywhere: np.ndarray) -> BlockSearch:
-        """Return the search for distance and count when bands differ in their samples, or all samples count."""
+        """Return the search for distance and count when bands differ in their samples, or all
+        samples count.
+        """
         if self.engine != "far":
             return self._search(anywhere, self.values[:0], True)
-        nearest, places = self.rule._replace(neighbours=1, farthest=FAR), self.places[anywhere]
-        search = _compiled_search(self.metric, places, self.values[:0, anywhere], nearest, self.grid, True)
+        nearest = self.rule._replace(neighbours=1, farthest=FAR)
+        places = self.places[anywhere]
+        search = _compiled_search(
+            self.metric, places, self.values[:0, anywhere], nearest, self.grid, True
+        )
         return partial(_search_nearest, search, len(places))
 
     def _far_search(self, pool: Executor | None) -> BlockSearch:
         from .far_field import FarField
 
-        field = FarField(self.places, self.values, self.grid, self.rule.power, self.options.tolerance).build(pool)
+        field = FarField(
+            self.places, self.values, self.grid, self.rule.power, self.options.tolerance
+        ).build(pool)
         masks = []
         if self.rule.farthest < FAR or self.rule.minimum > 1:
             nearest = self.rule._replace(neighbours=1, minimum=1, farthest=FAR)
             for bands, mask in bands_by_missing(self.values):
                 enough = mask.sum() >= self.rule.minimum
-                places, none = self.places[mask], self.values[:0, mask]
+                places = self.places[mask]
+                none = self.values[:0, mask]
                 search = _compiled_search(self.metric, places, none, nearest, self.grid, True)
                 masks.append((bands, search, self.rule.farthest * (1 + TIE) if enough else -1.0))
         return partial(_search_far, field, masks)
 
     def _choose_engine(self) -> str:
         """Return "scipy", "knn" or "far"."""
-        far = self.rule.neighbours == 0 and self.rule.radius == FAR and self.options.anisotropy is None
+        far = (
+            self.rule.neighbours == 0
+            and self.rule.radius == FAR
+            and self.options.anisotropy is None
+        )
         far = far and self.options.tolerance > 0
         steep = far and self.rule.power > 8
         nothing = not np.isfinite(self.values).any()
@@ -169,10 +192,11 @@ class IdwPlan:
     def scipy_seconds(self) -> float:
         """Return roughly how long the scipy engine would take on one core.
 
-        Two microseconds a point for the search and 0.15 a neighbour; 30 ns a pair of point and sample without.
-        The compiled engines take a second to load, and five once to compile.
+        Two microseconds a point for the search and 0.15 a neighbour; 30 ns a pair of point and
+        sample without. The compiled engines take a second to load, and five once to compile.
         """
-        groups, bands = len(bands_by_missing(self.values)), len(self.values)
+        groups = len(bands_by_missing(self.values))
+        bands = len(self.values)
         if self.rule.neighbours == 0:
             return self.grid.size * len(self.places) * (groups * 3e-8 + bands * 1e-9)
         return self.grid.size * (groups * (2e-6 + 1.5e-7 * self.rule.neighbours) + bands * 5e-8)
@@ -188,10 +212,16 @@ def _compiled_search(
     rule = rule if extras or rule.minimum > 1 else rule._replace(minimum=0)
     # Steps from cells far apart: the rounding of neighbours' difference would add up over the grid.
     apart = 2**20
-    origin, along, down = (metric(np.column_stack(grid.xy(*cell)))[0] for cell in ((0, 0), (0, apart), (apart, 0)))
-    lattice = kernels.Lattice(*map(float, (*origin, *((along - origin) / apart), *((down - origin) / apart))))
+    origin, along, down = (
+        metric(np.column_stack(grid.xy(*cell)))[0] for cell in ((0, 0), (0, apart), (apart, 0))
+    )
+    lattice = kernels.Lattice(
+        *map(float, (*origin, *((along - origin) / apart), *((down - origin) / apart)))
+    )
     buckets = kernels.make_buckets(metric(places), known)
-    return partial(_search_lattice, lattice, buckets, rule, kernels.tile_size(buckets, rule, lattice), extras)
+    return partial(
+        _search_lattice, lattice, buckets, rule, kernels.tile_size(buckets, rule, lattice), extras
+    )
 
 
 def _search_lattice(lattice, buckets, rule, side, extras, window: Window) -> Found:
@@ -207,9 +237,13 @@ def _search_lattice(lattice, buckets, rule, side, extras, window: Window) -> Fou
 def _search_points(search: TreeSearch, grid: Grid, transform: Transform, window: Window) -> Found:
     row, column, height, width = window
     rows, columns = np.divmod(np.arange(height * width), width)
-    found = search.estimate(transform(np.column_stack(grid.xy(row + rows, column + columns))), workers=1)
+    found = search.estimate(
+        transform(np.column_stack(grid.xy(row + rows, column + columns))), workers=1
+    )
     nearest = np.where(np.isfinite(found.nearest), found.nearest, np.nan)
-    return found.values.reshape(-1, height, width), np.stack([nearest, found.used]).reshape(2, height, width)
+    return found.values.reshape(-1, height, width), np.stack([nearest, found.used]).reshape(
+        2, height, width
+    )
 
 
 def _search_nearest(search: BlockSearch, count: int, window: Window) -> Found:

@@ -1,7 +1,7 @@
 """Compiled kernels of the far field: quadtree cells, Chebyshev nodes, tensor interpolation, leaves.
 
-What they compute and how far it can be off is told in :mod:`geomfaf.evidence.idw_engines.far_field`. They release the GIL
-and hold no state.
+What they compute and how far it can be off is told in
+:mod:`geomfaf.evidence.idw_engines.far_field`. They release the GIL and hold no state.
 """
 
 from __future__ import annotations
@@ -18,10 +18,14 @@ DEPTH = 16
 """Finest level of the quadtree: 65,536 cells a side."""
 
 TOP = 2
-"""Level whose cell (1, 1) is the square of the grid; one ring of neighbours of that size is around it."""
+"""Level whose cell (1, 1) is the square of the grid; one ring of neighbours of that size is around
+it.
+"""
 
 SUB = 16
-"""Grid cells along a side of the tiles in which leaves are evaluated: sums stay in the first cache."""
+"""Grid cells along a side of the tiles in which leaves are evaluated: sums stay in the
+first cache.
+"""
 
 
 class Tree(NamedTuple):
@@ -32,7 +36,9 @@ class Tree(NamedTuple):
     x: np.ndarray
     y: np.ndarray
     columns: np.ndarray
-    """(samples, columns) shifted values, 0 where missing, then one 0/1 column per missing pattern."""
+    """(samples, columns) shifted values, 0 where missing, then one 0/1 column per
+    missing pattern.
+    """
     west: float
     south: float
     size: float
@@ -56,7 +62,8 @@ class Target(NamedTuple):
 
 @njit(**INNER)
 def _first_at_least(ascending, value):
-    low, high = 0, ascending.size
+    low = 0
+    high = ascending.size
     while low < high:
         middle = (low + high) // 2
         if ascending[middle] < value:
@@ -81,16 +88,23 @@ def _cell_samples(codes, level, column, row):
 def _add_four(weights, columns, first, sums):
     """Add four samples' weighted columns to the sums (columns, points) in one sweep."""
     for c in range(sums.shape[0]):
-        z0, z1, z2, z3 = columns[first, c], columns[first + 1, c], columns[first + 2, c], columns[first + 3, c]
+        z0 = columns[first, c]
+        z1 = columns[first + 1, c]
+        z2 = columns[first + 2, c]
+        z3 = columns[first + 3, c]
         for p in range(weights.shape[1]):
-            sums[c, p] += (weights[0, p] * z0 + weights[1, p] * z1) + (weights[2, p] * z2 + weights[3, p] * z3)
+            sums[c, p] += (weights[0, p] * z0 + weights[1, p] * z1) + (
+                weights[2, p] * z2 + weights[3, p] * z3
+            )
 
 
 @njit(**INNER)
 def direct_sums(px, py, samples, begin, end, weights, sums):
-    """Add the weighted columns of samples begin..end to the sums (columns, points) at points px, py.
+    """Add the weighted columns of samples begin..end to the sums (columns, points) at points px,
+    py.
 
-    ``samples`` are those of the tree, taken out of it: a tuple of all its arrays takes longer to compile.
+    ``samples`` are those of the tree, taken out of it: a tuple of all its arrays takes longer to
+    compile.
     """
     x, y, columns, power = samples
     last = x.size - 4
@@ -109,7 +123,8 @@ def direct_sums(px, py, samples, begin, end, weights, sums):
 @njit(**INNER)
 def _basis(place, nodes, row):
     """Fill the values of the Lagrange polynomials of the nodes at one place of [-1, 1]."""
-    q, total = nodes.size, 0.0
+    q = nodes.size
+    total = 0.0
     for i in range(q):
         gap = place - nodes[i]
         if abs(gap) < 1e-14:
@@ -127,7 +142,9 @@ def _basis(place, nodes, row):
 def _add_interpolated(field, x, y, centre, half, nodes, sums):
     """Add a square's field (columns, q * q) at the points of the axes y and x to the sums."""
     q = nodes.size
-    row, across, down = np.empty(q), np.empty((q, x.size)), np.empty((y.size, q))
+    row = np.empty(q)
+    across = np.empty((q, x.size))
+    down = np.empty((y.size, q))
     for i in range(x.size):
         _basis((x[i] - centre[0]) / half, nodes, row)
         for m in range(q):
@@ -173,13 +190,17 @@ def _points(x, y, px, py):
 
 @njit(**INNER)
 def cell_field(tree, level, column, row, parent, field):
-    """Fill the node field of a quadtree cell: its parent's, and the samples that just became far."""
+    """Fill the node field of a quadtree cell: its parent's, and the samples that just
+    became far.
+    """
     nodes = tree.nodes
     centre, half = _frame(tree, level, column, row)
-    x, y = np.empty(nodes.size), np.empty(nodes.size)
+    x = np.empty(nodes.size)
+    y = np.empty(nodes.size)
     for i in range(nodes.size):
         x[i], y[i] = centre[0] + half * nodes[i], centre[1] + half * nodes[i]
-    px, py = np.empty(x.size * y.size), np.empty(x.size * y.size)
+    px = np.empty(x.size * y.size)
+    py = np.empty(x.size * y.size)
     _points(x, y, px, py)
     weights = np.empty((4, px.size))
     _clear(field)
@@ -189,12 +210,21 @@ def cell_field(tree, level, column, row, parent, field):
     samples = (tree.x, tree.y, tree.columns, tree.power)
     side = 1 << level
     for i in range(37):
-        # The 36 children of the parent and its neighbours, then the samples outside the root square.
-        c, r = 2 * (column >> 1) - 2 + i % 6, 2 * (row >> 1) - 2 + i // 6
-        begin, end = 0, 0
+        # The 36 children of the parent and its neighbours, then the samples outside the root
+        # square.
+        c = 2 * (column >> 1) - 2 + i % 6
+        r = 2 * (row >> 1) - 2 + i // 6
+        begin = 0
+        end = 0
         if i == 36 and level == TOP:
-            begin, end = tree.codes.size, tree.x.size
-        elif i < 36 and min(c, r) >= 0 and max(c, r) < side and (abs(r - row) > 1 or abs(c - column) > 1):
+            begin = tree.codes.size
+            end = tree.x.size
+        elif (
+            i < 36
+            and min(c, r) >= 0
+            and max(c, r) < side
+            and (abs(r - row) > 1 or abs(c - column) > 1)
+        ):
             begin, end = _cell_samples(tree.codes, level, c, r)
         if end > begin:
             direct_sums(px, py, samples, begin, end, weights, field)
@@ -202,10 +232,13 @@ def cell_field(tree, level, column, row, parent, field):
 
 @njit(**INNER)
 def _near_samples(tree, level, column, row, spans):
-    """Fill the sample ranges of a cell and its eight neighbours; return how many samples they hold."""
+    """Fill the sample ranges of a cell and its eight neighbours; return how many samples
+    they hold.
+    """
     total = 0
     for i in range(9):
-        c, r = column + i % 3 - 1, row + i // 3 - 1
+        c = column + i % 3 - 1
+        r = row + i // 3 - 1
         spans[i, 0], spans[i, 1] = _cell_samples(tree.codes, level, c, r)
         total += spans[i, 1] - spans[i, 0]
     return total
@@ -223,10 +256,16 @@ def _store(sums, target, corner, columns, out):
 
 @njit(**INNER)
 def _leaf(tree, target, frame, field, spans, box, corner, out):
-    """Estimate the grid cells of a box (first row, end row, first column, end column), tile by tile."""
-    count, samples = tree.columns.shape[1], (tree.x, tree.y, tree.columns, tree.power)
-    px, py, y = np.empty(SUB * SUB), np.empty(SUB * SUB), np.empty(SUB)
-    weights, sums = np.empty(4 * SUB * SUB), np.empty(count * SUB * SUB)
+    """Estimate the grid cells of a box (first row, end row, first column, end column), tile by
+    tile.
+    """
+    count = tree.columns.shape[1]
+    samples = (tree.x, tree.y, tree.columns, tree.power)
+    px = np.empty(SUB * SUB)
+    py = np.empty(SUB * SUB)
+    y = np.empty(SUB)
+    weights = np.empty(4 * SUB * SUB)
+    sums = np.empty(count * SUB * SUB)
     for r in range(box[0], box[1], SUB):
         rows = min(SUB, box[1] - r)
         for j in range(rows):
@@ -249,22 +288,28 @@ def _box(tree, target, cell, window):
     """Return the grid cells whose centres lie in a quadtree cell, within the window."""
     level, column, row = cell
     side = tree.size / (1 << level)
-    # The same expression gives the shared edge of two cells: no centre falls between them or into both.
-    west, east = tree.west + column * side, tree.west + (column + 1) * side
-    south, north = tree.south + row * side, tree.south + (row + 1) * side
-    r0, r1 = _first_at_least(target.down, -north), _first_at_least(target.down, -south)
-    c0, c1 = _first_at_least(target.x, west), _first_at_least(target.x, east)
+    # The same expression gives the shared edge of two cells: no centre falls between them or into
+    # both.
+    west = tree.west + column * side
+    east = tree.west + (column + 1) * side
+    south = tree.south + row * side
+    north = tree.south + (row + 1) * side
+    r0 = _first_at_least(target.down, -north)
+    r1 = _first_at_least(target.down, -south)
+    c0 = _first_at_least(target.x, west)
+    c1 = _first_at_least(target.x, east)
     return max(r0, window[0]), min(r1, window[1]), max(c0, window[2]), min(c1, window[3])
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def far_cell(tree, target, start, fields, corner, out):
-    """Estimate the part of a window that lies in the quadtree cell ``start`` (level, column, row), depth first.
+    """Estimate the part of a window that lies in the quadtree cell ``start`` (level, column, row),
+    depth first.
 
-    ``fields`` (levels, columns, q * q) holds the field of the start cell's parent, its own and room for
-    those below it; ``out`` is float32 (bands, rows, columns) and begins at the grid cell ``corner``.
-    With nothing in ``out`` the start cell's own field is computed, and that is all: one entry for both
-    tasks compiles in half the time.
+    ``fields`` (levels, columns, q * q) holds the field of the start cell's parent, its own and room
+    for those below it; ``out`` is float32 (bands, rows, columns) and begins at the grid cell
+    ``corner``. With nothing in ``out`` the start cell's own field is computed, and that is all: one
+    entry for both tasks compiles in half the time.
 
     A cell is split when the near samples its grid cells are spared outweigh the fields of its four
     children: three quarters of them, against new interactions with about three times as many nodes
@@ -274,12 +319,16 @@ def far_cell(tree, target, start, fields, corner, out):
         cell_field(tree, start[0], start[1], start[2], fields[0], fields[1])
         return
     window = (corner[0], corner[0] + out.shape[1], corner[1], corner[1] + out.shape[2])
-    q, spans = tree.nodes.size, np.empty((9, 2), np.int64)
-    stack, height = np.empty((4 * DEPTH, 3), np.int64), 1
+    q = tree.nodes.size
+    spans = np.empty((9, 2), np.int64)
+    stack = np.empty((4 * DEPTH, 3), np.int64)
+    height = 1
     stack[0, 0], stack[0, 1], stack[0, 2] = start
     while height > 0:
         height -= 1
-        level, column, row = stack[height, 0], stack[height, 1], stack[height, 2]
+        level = stack[height, 0]
+        column = stack[height, 1]
+        row = stack[height, 2]
         box = _box(tree, target, (level, column, row), window)
         cells = max(box[1] - box[0], 0) * max(box[3] - box[2], 0)
         if cells == 0:
@@ -295,4 +344,13 @@ def far_cell(tree, target, start, fields, corner, out):
                 stack[height, 2] = 2 * row + (child >> 1)
                 height += 1
         else:
-            _leaf(tree, target, _frame(tree, level, column, row), fields[level - start[0] + 1], spans, box, corner, out)
+            _leaf(
+                tree,
+                target,
+                _frame(tree, level, column, row),
+                fields[level - start[0] + 1],
+                spans,
+                box,
+                corner,
+                out,
+            )

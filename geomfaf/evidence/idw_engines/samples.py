@@ -17,8 +17,12 @@ from .tree_engine import Rule, TreeSearch
 Transform = Callable[[np.ndarray], np.ndarray]
 
 
-def sample_values(samples: gpd.GeoDataFrame, elements: Sequence[str], scale: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return (samples, 2) metres and (bands, samples) values, log10 of them when ``scale`` is "log"."""
+def sample_values(
+    samples: gpd.GeoDataFrame, elements: Sequence[str], scale: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return (samples, 2) metres and (bands, samples) values, log10 of them when ``scale`` is
+    "log".
+    """
     _require_samples(samples, elements)
     values = samples[list(elements)].to_numpy(float).T
     if scale == "log":
@@ -30,12 +34,21 @@ def sample_values(samples: gpd.GeoDataFrame, elements: Sequence[str], scale: str
 
 
 def check_samples(xy: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return float coordinates (samples, 2) and values (bands, samples), or say what is wrong with them."""
-    xy, values = np.asarray(xy, float), np.asarray(values, float)
+    """Return float coordinates (samples, 2) and values (bands, samples), or say what is wrong with
+    them.
+    """
+    xy = np.asarray(xy, float)
+    values = np.asarray(values, float)
     if xy.ndim != 2 or xy.shape[1] != 2 or values.ndim != 2 or values.shape[1] != len(xy):
-        raise UsageError(f"coordinates {xy.shape} and values {values.shape} are not (samples, 2) and (bands, samples).")
+        raise UsageError(
+            f"coordinates {xy.shape} and values {values.shape} are not (samples, 2) and (bands,"
+            " samples)."
+        )
     if not np.isfinite(xy).all():
-        raise DataError(f"{int((~np.isfinite(xy)).any(axis=1).sum())} samples have no finite coordinates: remove them.")
+        raise DataError(
+            f"{int((~np.isfinite(xy)).any(axis=1).sum())} samples have no finite coordinates:"
+            " remove them."
+        )
     return xy, np.where(np.isfinite(values), values, np.nan)
 
 
@@ -54,13 +67,16 @@ def merge_places(xy: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.nda
     places = np.asarray(xy, float)[first]
     if len(first) == len(xy):
         return places, values[:, first]
-    place, known = np.empty(len(order), np.int64), np.isfinite(values)
+    place = np.empty(len(order), np.int64)
+    known = np.isfinite(values)
     place[order] = np.cumsum(new) - 1
     means = np.empty((len(values), len(first)))
     for band, (row, valid) in enumerate(zip(values, known, strict=True)):
         counts = np.bincount(place[valid], minlength=len(first))
         with np.errstate(invalid="ignore"):
-            means[band] = np.bincount(place[valid], weights=row[valid], minlength=len(first)) / counts
+            means[band] = (
+                np.bincount(place[valid], weights=row[valid], minlength=len(first)) / counts
+            )
     return places, means
 
 
@@ -71,11 +87,17 @@ def bands_by_missing(values: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     (array([0, 2]), array([ True, False]))
     """
     patterns, pattern = missing_patterns(values)
-    return [(np.flatnonzero(pattern == number), mask) for number, mask in enumerate(patterns) if mask.any()]
+    return [
+        (np.flatnonzero(pattern == number), mask)
+        for number, mask in enumerate(patterns)
+        if mask.any()
+    ]
 
 
 def missing_patterns(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the different rows of known values, (patterns, samples) bool, and the number of each band's."""
+    """Return the different rows of known values, (patterns, samples) bool, and the number of each
+    band's.
+    """
     known = np.isfinite(values)
     # By their bytes: np.unique(axis=0) makes a field of every sample.
     number_of: dict[bytes, int] = {}
@@ -92,7 +114,8 @@ class Metric:
     """
 
     def __init__(self, ratio: float, azimuth: float, centre: np.ndarray):
-        sine, cosine = math.sin(math.radians(azimuth)), math.cos(math.radians(azimuth))
+        sine = math.sin(math.radians(azimuth))
+        cosine = math.cos(math.radians(azimuth))
         self.matrix = np.array([[sine, cosine], [-ratio * cosine, ratio * sine]])
         self.centre = centre
 
@@ -111,7 +134,9 @@ def metric(anisotropy: tuple[float, float] | None, places: np.ndarray) -> Transf
 def point_search(
     places: np.ndarray, known: np.ndarray, rule: Rule, transform: Transform, barriers: object = None
 ) -> TreeSearch:
-    """Return the search for estimates at any points, which are asked for in transformed coordinates."""
+    """Return the search for estimates at any points, which are asked for in transformed
+    coordinates.
+    """
     if barriers is None:
         return TreeSearch(transform(places), known, rule)
     # A linear transform keeps what crosses what.
@@ -120,16 +145,22 @@ def point_search(
 
 
 def _require_samples(samples: gpd.GeoDataFrame, elements: Sequence[str]) -> None:
-    """Refuse samples that are not points of a metric CRS, and columns that are missing or hold text."""
+    """Refuse samples that are not points of a metric CRS, and columns that are missing or hold
+    text.
+    """
     if samples.crs is None:
         raise DataError("the samples have no CRS: set one, for instance layer.set_crs(32633).")
     require_metres(samples.crs)
     other = sorted(set(samples.geom_type.dropna()) - {"Point"})
     if other:
-        raise DataError(f"the samples hold {', '.join(other)}, not points alone: clean them with check_survey.")
+        raise DataError(
+            f"the samples hold {', '.join(other)}, not points alone: clean them with check_survey."
+        )
     for name in elements:
         if name not in samples.columns:
-            raise UsageError(f'the samples have no column "{name}".{nearest_name(name, samples.columns)}')
+            raise UsageError(
+                f'the samples have no column "{name}".{nearest_name(name, samples.columns)}'
+            )
         if not is_numeric_dtype(samples[name]):
             raise DataError(f"{name} holds text, not numbers alone: clean it with check_survey.")
 
@@ -139,6 +170,6 @@ def _require_positive(values: np.ndarray, elements: Sequence[str]) -> None:
         bad = int((row <= 0).sum())
         if bad:
             raise DataError(
-                f"{name} has {bad} values that are zero or negative, and log10 of them does not exist: "
-                'clean them with check_survey, or use scale="linear".'
+                f"{name} has {bad} values that are zero or negative, and log10 of them does not"
+                ' exist: clean them with check_survey, or use scale="linear".'
             )

@@ -1,7 +1,8 @@
 """The reference engine of inverse-distance weighting: scipy's tree and numpy, any points, float64.
 
 It needs no compilation, so that small jobs finish sooner with it, and the compiled engines of
-:mod:`geomfaf.evidence.idw_engines.kernels` and :mod:`geomfaf.evidence.idw_engines.far_field` are held against it by property tests.
+:mod:`geomfaf.evidence.idw_engines.kernels` and :mod:`geomfaf.evidence.idw_engines.far_field` are
+held against it by property tests.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ TOUCH = 1e-6
 """Metres: a sample this near to a point is at the point, and alone decides its value."""
 
 FAR = 1e300
-"""Stands for an infinite distance. It is finite because compiled fast-math and infinity do not mix."""
+"""Stands for an infinite distance. It is finite because compiled fast-math and infinity do
+not mix.
+"""
 
 CHUNK = 65_536
 """Points estimated at a time: bounds the memory of the neighbour tables."""
@@ -31,7 +34,8 @@ PAIRS = 4_000_000
 class Rule(NamedTuple):
     """Which samples count at a point, and how much.
 
-    The meaning of each field is that of the same option of :func:`geomfaf.evidence.inverse_distance.idw_grid`.
+    The meaning of each field is that of the same option of
+    :func:`geomfaf.evidence.inverse_distance.idw_grid`.
     """
 
     neighbours: int
@@ -46,7 +50,9 @@ class Rule(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """What is known at points: values (bands, points), metres to the nearest sample, samples that count."""
+    """What is known at points: values (bands, points), metres to the nearest sample, samples that
+    count.
+    """
 
     values: np.ndarray
     nearest: np.ndarray
@@ -66,26 +72,36 @@ class TreeSearch:
     """
 
     def __init__(self, places: np.ndarray, known: np.ndarray, rule: Rule):
-        self.tree, self.known = cKDTree(places), np.asarray(known, float)
+        self.tree = cKDTree(places)
+        self.known = np.asarray(known, float)
         # With as many neighbours as samples there is nothing to search.
         self.rule = rule._replace(neighbours=0) if rule.neighbours >= len(places) else rule
 
     def estimate(self, targets: np.ndarray, *, own: bool = False, workers: int = -1) -> Estimate:
-        """Estimate at (points, 2) targets; ``own`` says they are the places, and leaves each one itself out."""
+        """Estimate at (points, 2) targets; ``own`` says they are the places, and leaves each one
+        itself out.
+        """
         count = len(targets)
-        result = Estimate(np.full((len(self.known), count), np.nan), np.full(count, np.inf), np.zeros(count, int))
+        result = Estimate(
+            np.full((len(self.known), count), np.nan), np.full(count, np.inf), np.zeros(count, int)
+        )
         size = CHUNK if self.rule.neighbours else max(1, PAIRS // self.tree.n)
         for start in range(0, count, size):
             part = np.arange(start, min(start + size, count))
-            for rows, distance, index in self.neighbours(targets[part], part if own else None, workers):
+            for rows, distance, index in self.neighbours(
+                targets[part], part if own else None, workers
+            ):
                 self._weigh(part[rows], distance, index, result)
         return result
 
     def neighbours(
         self, targets: np.ndarray, own: np.ndarray | None, workers: int
     ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """Yield (rows of targets, distances, samples) tables; samples that do not count are infinitely far."""
-        k, bound = self.rule.neighbours, self.rule.radius * (1 + TIE)
+        """Yield (rows of targets, distances, samples) tables; samples that do not count are
+        infinitely far.
+        """
+        k = self.rule.neighbours
+        bound = self.rule.radius * (1 + TIE)
         if k == 0:
             yield np.arange(len(targets)), *self._everything(targets, own, bound)
             return
@@ -98,24 +114,34 @@ class TreeSearch:
                 todo += [(pending[i : i + most], wanted) for i in range(0, len(pending), most)]
                 continue
             distance, index = self.tree.query(
-                targets[pending], k=range(1, wanted + 1), distance_upper_bound=bound, workers=workers
+                targets[pending],
+                k=range(1, wanted + 1),
+                distance_upper_bound=bound,
+                workers=workers,
             )
             reach = distance[:, -1].copy()
             self.leave_out(targets[pending], distance, index, None if own is None else own[pending])
             limit = np.partition(distance, k - 1, axis=1)[:, k - 1] * (1 + TIE)
-            # Ties with the k-th may go on beyond the last sample found: those points are asked again.
+            # Ties with the k-th may go on beyond the last sample found: those points are asked
+            # again.
             again = np.isfinite(reach) & (reach <= limit) & (wanted < self.tree.n)
             distance[distance > limit[:, None]] = np.inf
             yield pending[~again], distance[~again], index[~again]
             if again.any():
                 todo.append((pending[again], wanted * 4))
 
-    def leave_out(self, targets: np.ndarray, distance: np.ndarray, index: np.ndarray, own: np.ndarray | None) -> None:
-        """Set the distances (targets, samples) to infinity where a sample may not count at a target."""
+    def leave_out(
+        self, targets: np.ndarray, distance: np.ndarray, index: np.ndarray, own: np.ndarray | None
+    ) -> None:
+        """Set the distances (targets, samples) to infinity where a sample may not count at a
+        target.
+        """
         if own is not None:
             distance[index == own[:, None]] = np.inf
 
-    def _everything(self, targets: np.ndarray, own: np.ndarray | None, bound: float) -> tuple[np.ndarray, np.ndarray]:
+    def _everything(
+        self, targets: np.ndarray, own: np.ndarray | None, bound: float
+    ) -> tuple[np.ndarray, np.ndarray]:
         x, y = self.tree.data.T
         distance = np.hypot(targets[:, :1] - x, targets[:, 1:] - y)
         distance[distance > bound] = np.inf
@@ -123,7 +149,9 @@ class TreeSearch:
         self.leave_out(targets, distance, index, own)
         return distance, index
 
-    def _weigh(self, points: np.ndarray, distance: np.ndarray, index: np.ndarray, result: Estimate) -> None:
+    def _weigh(
+        self, points: np.ndarray, distance: np.ndarray, index: np.ndarray, result: Estimate
+    ) -> None:
         """Write the estimates of some points; a point without samples enough stays NaN."""
         counts = np.isfinite(distance)
         result.used[points] = counts.sum(axis=1)

@@ -25,7 +25,9 @@ def turn_and_flip(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     return result
 
 
-def add_noise(x: torch.Tensor, generator: torch.Generator, variance: float = NOISE_VARIANCE) -> torch.Tensor:
+def add_noise(
+    x: torch.Tensor, generator: torch.Generator, variance: float = NOISE_VARIANCE
+) -> torch.Tensor:
     """Add Gaussian noise with mean 0 to standardised windows."""
     noise = torch.randn(x.shape, generator=generator).to(x.device)
     return x + noise * variance**0.5
@@ -34,8 +36,9 @@ def add_noise(x: torch.Tensor, generator: torch.Generator, variance: float = NOI
 def smote(x: np.ndarray, labels: np.ndarray, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Add synthetic windows of the rarer class until both are equally many (Chawla et al. 2002).
 
-    A synthetic window lies between a window and one of its nearest neighbours of the same class. Encoded windows go
-    in, so that a class of the geological map is a share between 0 and 1 there and never a number between two classes.
+    A synthetic window lies between a window and one of its nearest neighbours of the same class.
+    Encoded windows go in, so that a class of the geological map is a share between 0 and 1 there
+    and never a number between two classes.
 
     Returns
     -------
@@ -46,7 +49,9 @@ def smote(x: np.ndarray, labels: np.ndarray, *, seed: int = 0) -> tuple[np.ndarr
 
     fewest = int(np.bincount(labels, minlength=2).min())
     if fewest < 2:
-        raise DataError(f"SMOTE needs at least two windows of each class, and one class has {fewest}.")
+        raise DataError(
+            f"SMOTE needs at least two windows of each class, and one class has {fewest}."
+        )
     sampler = SMOTE(k_neighbors=min(5, fewest - 1), random_state=seed)
     flat, balanced = sampler.fit_resample(x.reshape(len(x), -1), labels)
     return flat.reshape(-1, *x.shape[1:]).astype(np.float32), balanced

@@ -1,9 +1,10 @@
-"""Feature extractors: a compact network, and the five published networks adapted to n bands and small windows.
+"""Feature extractors: a compact network, and the five published networks adapted to n bands and
+small windows.
 
-The published ones are torchvision's, made for photographs of 224 pixels: they halve the map five times (total
-stride 32). **The rule for strides**: windows from 64 cells keep all five halvings; smaller ones leave out the first
-two, so that a window of 16 cells still ends in a map of 2 x 2 and never in nothing. Weights and their number do not
-depend on the window, only the strides do.
+The published ones are torchvision's, made for photographs of 224 pixels: they halve the map five
+times (total stride 32). **The rule for strides**: windows from 64 cells keep all five halvings;
+smaller ones leave out the first two, so that a window of 16 cells still ends in a map of 2 x 2 and
+never in nothing. Weights and their number do not depend on the window, only the strides do.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ SMALL_WINDOW = 64
 """Below this size the first two halvings of a network made for photographs are left out."""
 
 PUBLISHED_DROPOUT = 0.2
-"""Before the classifier of GoogLeNet, MobileNetV2 and MnasNet, as published; ResNet18 and ShuffleNetV2 have none."""
+"""Before the classifier of GoogLeNet, MobileNetV2 and MnasNet, as published; ResNet18 and
+ShuffleNetV2 have none.
+"""
 
 
 class Compact(nn.Module):
@@ -82,7 +85,8 @@ def resnet18(channels: int, size: int) -> Published:
     if size < SMALL_WINDOW:
         net.maxpool = nn.Identity()
     first, norm, relu, pool, *stages = list(net.children())[:-2]
-    # The largest of a cell's neighbours and zero is the same in either order, and pooled maps are a quarter as large.
+    # The largest of a cell's neighbours and zero is the same in either order, and pooled maps are a
+    # quarter as large.
     return Published(nn.Sequential(first, norm, pool, relu, *stages), 512)
 
 
@@ -131,7 +135,8 @@ def mnasnet(channels: int, size: int) -> Published:
         net[8][0].layers[3].stride = (1, 1)
     for layer in net.modules():
         if isinstance(layer, nn.BatchNorm2d):
-            # Published is 0.0003, an average over thousands of steps; after our few hundred it would still be noise.
+            # Published is 0.0003, an average over thousands of steps; after our few hundred it
+            # would still be noise.
             layer.momentum = 0.1
     return Published(net, 1280, PUBLISHED_DROPOUT)
 
@@ -149,8 +154,10 @@ BACKBONES: dict[str, Callable[[int, int], nn.Module]] = {
 _PUBLISHED_ORDER = {
     "resnet18": "conv1 bn1 relu maxpool layer1 layer2 layer3 layer4",
     "shufflenet_v2": "conv1 maxpool stage2 stage3 stage4 conv5",
-    "googlenet": "conv1 maxpool1 conv2 conv3 maxpool2 inception3a inception3b maxpool3 inception4a inception4b "
-    "inception4c inception4d inception4e maxpool4 inception5a inception5b",
+    "googlenet": (
+        "conv1 maxpool1 conv2 conv3 maxpool2 inception3a inception3b maxpool3 inception4a"
+        " inception4b inception4c inception4d inception4e maxpool4 inception5a inception5b"
+    ),
 }
 _PUBLISHED_LAYERS = {"mobilenet_v2": "features", "mnasnet": "layers"}
 
@@ -172,15 +179,16 @@ def own_name(backbone: str, published: str) -> str | None:
 def make_backbone(name: str, channels: int, size: int) -> nn.Module:
     """Return a new backbone for windows of ``channels`` x ``size`` x ``size``.
 
-    Its ``features`` is the number of channels of the map it returns, its ``dropout`` what the published classifier
-    drops of the pooled map.
+    Its ``features`` is the number of channels of the map it returns, its ``dropout`` what the
+    published classifier drops of the pooled map.
 
     >>> make_backbone("mobilenet_v2", 10, 16)(torch.zeros(1, 10, 16, 16)).shape
     torch.Size([1, 1280, 2, 2])
     """
     if name not in BACKBONES:
         raise UsageError(
-            f'backbone "{name}" is unknown.{nearest_name(name, BACKBONES)} Known are {", ".join(BACKBONES)}.'
+            f'backbone "{name}" is unknown.{nearest_name(name, BACKBONES)} Known are'
+            f" {', '.join(BACKBONES)}."
         )
     return with_small_maps(BACKBONES[name](channels, size))
 
@@ -188,7 +196,8 @@ def make_backbone(name: str, channels: int, size: int) -> nn.Module:
 def _first(conv: nn.Conv2d, channels: int, size: int) -> nn.Conv2d:
     """Return the first convolution for n bands, with stride 1 for small windows."""
     stride = 1 if size < SMALL_WINDOW else conv.stride
-    kernel, padding = conv.kernel_size[0], conv.padding[0]
+    kernel = conv.kernel_size[0]
+    padding = conv.padding[0]
     new = nn.Conv2d(channels, conv.out_channels, kernel, stride=stride, padding=padding, bias=False)  # type: ignore[arg-type]
     # He et al. 2015, as the published networks with batch normalisation begin.
     nn.init.kaiming_normal_(new.weight, mode="fan_out", nonlinearity="relu")
@@ -196,4 +205,8 @@ def _first(conv: nn.Conv2d, channels: int, size: int) -> nn.Conv2d:
 
 
 def _conv(inputs: int, outputs: int) -> list[nn.Module]:
-    return [nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
+    return [
+        nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    ]

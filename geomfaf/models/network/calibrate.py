@@ -1,8 +1,10 @@
-"""Calibrated scores: a window said to be ore at 70 % should be ore in 70 of 100 cases, at even odds.
+"""Calibrated scores: a window said to be ore at 70 % should be ore in 70 of 100 cases, at even
+odds.
 
-What is said is corrected by one rising curve a fold model. It is learned inside the fold: its training ground is split
-once more into spatial parts, networks trained without a part score the windows of that part, and the curve is fitted
-to these scores. The fold's test ground has no part in it.
+What is said is corrected by one rising curve a fold model. It is learned inside the fold: its
+training ground is split once more into spatial parts, networks trained without a part score the
+windows of that part, and the curve is fitted to these scores. The fold's test ground has no part in
+it.
 """
 
 from __future__ import annotations
@@ -21,11 +23,16 @@ from ...windows.folds import Folds, shared_cells
 
 KINDS = ("none", "temperature", "isotonic")
 
-COOLEST, HOTTEST = 0.1, 10.0
-"""Bounds of a temperature: where a few windows are told apart without error the best one would be 0."""
+COOLEST = 0.1
+HOTTEST = 10.0
+"""Bounds of a temperature: where a few windows are told apart without error the best one would be
+0.
+"""
 
 LARGEST_LOGIT = 30.0
-"""Scores are float32, which has no number between 1 - 6e-8 and 1: a score of 1 stands for no certainty."""
+"""Scores are float32, which has no number between 1 - 6e-8 and 1: a score of 1 stands for no
+certainty.
+"""
 
 
 @dataclass(frozen=True)
@@ -35,8 +42,8 @@ class Calibration:
     Attributes
     ----------
     kind : {"none", "temperature", "isotonic"}
-        ``"temperature"``: sigmoid(logit(score) / T) (Guo et al. 2017). ``"isotonic"``: straight lines between the
-        breakpoints (Zadrozny and Elkan 2002).
+        ``"temperature"``: sigmoid(logit(score) / T) (Guo et al. 2017). ``"isotonic"``: straight
+        lines between the breakpoints (Zadrozny and Elkan 2002).
     temperature : float
         T.
     said, found : tuple of float
@@ -88,14 +95,16 @@ def log_odds(scores: np.ndarray) -> np.ndarray:
 
 def log_loss(logits: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> float:
     """Return the weighted mean of -log(probability of what is there)."""
-    return float(np.average(np.logaddexp(0, np.where(labels == 1, -logits, logits)), weights=weights))
+    return float(
+        np.average(np.logaddexp(0, np.where(labels == 1, -logits, logits)), weights=weights)
+    )
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> float:
     """Return the temperature T of smallest log loss of ``logits / T`` (Guo et al. 2017, ICML).
 
-    Above 1 the scores were too sure of themselves, below 1 not sure enough. The loss is convex in 1 / T, so there is
-    one best value; it is sought between 0.1 and 10.
+    Above 1 the scores were too sure of themselves, below 1 not sure enough. The loss is convex in 1
+    / T, so there is one best value; it is sought between 0.1 and 10.
 
     Examples
     --------
@@ -120,24 +129,29 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray, weights: np.ndarray)
 def fit_isotonic(
     scores: np.ndarray, labels: np.ndarray, weights: np.ndarray
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return the breakpoints of the rising curve of smallest squared error (Zadrozny and Elkan 2002, KDD).
+    """Return the breakpoints of the rising curve of smallest squared error (Zadrozny and Elkan
+    2002, KDD).
 
-    It is scikit-learn's, kept as numbers: between breakpoints it is straight, outside of them it is level. Different
-    scores may become one: the order of the places is kept but for such ties.
+    It is scikit-learn's, kept as numbers: between breakpoints it is straight, outside of them it is
+    level. Different scores may become one: the order of the places is kept but for such ties.
     """
     from sklearn.isotonic import IsotonicRegression
 
     scores, labels, weights = _checked(scores, labels, weights)
-    curve = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(scores, labels, sample_weight=weights)
-    said, found = curve.X_thresholds_.tolist(), curve.y_thresholds_.tolist()
+    curve = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(
+        scores, labels, sample_weight=weights
+    )
+    said = curve.X_thresholds_.tolist()
+    found = curve.y_thresholds_.tolist()
     return tuple(said), tuple(found)
 
 
 def fit_calibration(kind: str, scores: np.ndarray, labels: np.ndarray) -> Calibration:
-    """Return the calibration of a kind for scores of windows that their networks never saw, at even odds.
+    """Return the calibration of a kind for scores of windows that their networks never saw, at even
+    odds.
 
-    There are four barren windows for each deposit because someone said so, not because the ground is like that. Ore
-    and barren windows weigh the same, as in every probability of geomfaf.
+    There are four barren windows for each deposit because someone said so, not because the ground
+    is like that. Ore and barren windows weigh the same, as in every probability of geomfaf.
     """
     if kind not in KINDS:
         raise UsageError(f'calibration = "{kind}" is unknown: use {" or ".join(KINDS)}.')
@@ -159,7 +173,10 @@ def even_odds(labels: np.ndarray) -> np.ndarray:
     """
     ore = np.asarray(labels) == 1
     if ore.all() or not ore.any():
-        raise DataError("calibration needs scores of windows with and without deposits, and one kind is missing.")
+        raise DataError(
+            "calibration needs scores of windows with and without deposits, and one kind is"
+            " missing."
+        )
     return np.where(ore, 0.5 / ore.sum(), 0.5 / (~ore).sum())
 
 
@@ -169,15 +186,19 @@ def scores_by_parts(
     learn: Callable[[gpd.GeoDataFrame, gpd.GeoDataFrame], np.ndarray],
     label: str,
 ) -> np.ndarray:
-    """Return the score of each of a fold's training windows by a model that did not see its ground, else NaN.
+    """Return the score of each of a fold's training windows by a model that did not see its ground,
+    else NaN.
 
-    The blocks of the other folds are the inner parts, kept apart by the same margin as the folds themselves. A part
-    without windows to test, or without two windows of each kind to learn from, is left out.
+    The blocks of the other folds are the inner parts, kept apart by the same margin as the folds
+    themselves. A part without windows to test, or without two windows of each kind to learn from,
+    is left out.
     """
     own = own.drop(columns="trains", errors="ignore")
-    labels, scores = own["label"].to_numpy(), np.full(len(own), np.nan)
+    labels = own["label"].to_numpy()
+    scores = np.full(len(own), np.nan)
     for part in track(range(folds.count), label, unit="inner parts"):
-        train, test = folds.training(own, part), folds.testing(own, part)
+        train = folds.training(own, part)
+        test = folds.testing(own, part)
         if not test.any() or np.bincount(labels[train], minlength=2).min() < 2:
             continue
         if shared_cells(own, train, test):
@@ -192,7 +213,8 @@ def scores_inside(
     fold: int,
     learn: Callable[[gpd.GeoDataFrame, gpd.GeoDataFrame], np.ndarray],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the scores of a fold's training windows by networks that did not see them, and their labels.
+    """Return the scores of a fold's training windows by networks that did not see them, and their
+    labels.
 
     Parameters
     ----------
@@ -202,24 +224,32 @@ def scores_inside(
         Training windows, test windows -> scores of the test windows.
     """
     own = windows[folds.training(windows, fold)]
-    labels, scores = own["label"].to_numpy(), scores_by_parts(own, folds, learn, f"calibrating fold {fold + 1}")
+    labels = own["label"].to_numpy()
+    scores = scores_by_parts(own, folds, learn, f"calibrating fold {fold + 1}")
     known = np.isfinite(scores)
     if len(np.unique(labels[known])) < 2:
         raise DataError(
-            f"the training ground of fold {fold + 1} cannot be split once more into parts with deposits to learn from "
-            'and to test on, which calibration needs: use calibration = "none", more folds, or a smaller window.'
+            f"the training ground of fold {fold + 1} cannot be split once more into parts with"
+            " deposits to learn from and to test on, which calibration needs: use calibration ="
+            ' "none", more folds, or a smaller window.'
         )
     return scores[known], labels[known]
 
 
-def _checked(values: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _checked(
+    values: np.ndarray, labels: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the three as float, int and float arrays, refused when they do not fit together."""
-    values, labels, weights = np.asarray(values, float), np.asarray(labels), np.asarray(weights, float)
+    values = np.asarray(values, float)
+    labels = np.asarray(labels)
+    weights = np.asarray(weights, float)
     if not len(values) == len(labels) == len(weights) or not len(values):
         raise DataError(
-            f"{len(values)} scores, {len(labels)} labels and {len(weights)} weights do not fit together: "
-            "calibration needs one of each a window."
+            f"{len(values)} scores, {len(labels)} labels and {len(weights)} weights do not fit"
+            " together: calibration needs one of each a window."
         )
     if not np.isfinite(values).all() or not (weights >= 0).all() or weights.sum() == 0:
-        raise DataError("calibration needs finite scores, and weights that are not negative and not all 0.")
+        raise DataError(
+            "calibration needs finite scores, and weights that are not negative and not all 0."
+        )
     return values, labels, weights

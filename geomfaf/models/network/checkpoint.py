@@ -35,7 +35,9 @@ def fingerprint(
 
 @dataclass
 class TrainingState:
-    """Where a training stands: epochs done, losses, the best weights so far when it may stop early."""
+    """Where a training stands: epochs done, losses, the best weights so far when it may
+    stop early.
+    """
 
     epoch: int
     history: list[dict]
@@ -48,14 +50,18 @@ class TrainingState:
         return patience > 0 and self.since_best >= patience
 
     def record(self, epoch: int, loss: float, held_loss: float | None, net: MFAF) -> None:
-        """Note the losses of an epoch, and keep its weights when its validation loss is the lowest so far."""
+        """Note the losses of an epoch, and keep its weights when its validation loss is the lowest
+        so far.
+        """
         self.epoch = epoch + 1
         self.history.append({"epoch": epoch + 1, "loss": loss, "validation_loss": held_loss})
         if held_loss is None:
             return
         self.since_best += 1
         if held_loss < self.best_loss:
-            self.best, self.best_loss, self.since_best = copy.deepcopy(net.state_dict()), held_loss, 0
+            self.best = copy.deepcopy(net.state_dict())
+            self.best_loss = held_loss
+            self.since_best = 0
 
     def save(self, path: Path, key: str, net: MFAF, optimiser: torch.optim.Optimizer) -> None:
         """Write weights, optimiser state and losses into one safetensors file; no pickle."""
@@ -64,7 +70,11 @@ class TrainingState:
         tensors = {f"net.{k}": v.contiguous() for k, v in net.state_dict().items()}
         tensors |= {f"best.{k}": v.contiguous() for k, v in self.best.items()}
         for number, slots in optimiser.state_dict()["state"].items():
-            tensors |= {f"optimiser.{number}.{k}": v.contiguous() for k, v in slots.items() if torch.is_tensor(v)}
+            tensors |= {
+                f"optimiser.{number}.{k}": v.contiguous()
+                for k, v in slots.items()
+                if torch.is_tensor(v)
+            }
         rest = {
             "epoch": self.epoch,
             "best_loss": self.best_loss,
@@ -77,7 +87,12 @@ class TrainingState:
 
     @classmethod
     def load(
-        cls, path: Path | None, key: str, net: MFAF, optimiser: torch.optim.Optimizer, device: torch.device
+        cls,
+        path: Path | None,
+        key: str,
+        net: MFAF,
+        optimiser: torch.optim.Optimizer,
+        device: torch.device,
     ) -> TrainingState:
         """Restore an interrupted training into ``net`` and ``optimiser``, or start a new one."""
         if path is None or not path.exists():
@@ -97,5 +112,7 @@ class TrainingState:
         for name, tensor in parts["optimiser"].items():
             number, slot = name.split(".", 1)
             slots.setdefault(int(number), {})[slot] = tensor
-        optimiser.load_state_dict({"state": slots, "param_groups": optimiser.state_dict()["param_groups"]})
+        optimiser.load_state_dict(
+            {"state": slots, "param_groups": optimiser.state_dict()["param_groups"]}
+        )
         return cls(best=parts["best"], **rest)

@@ -47,7 +47,9 @@ class MFAFClassifier:
         epoch, loss and, with early stopping, validation loss.
     """
 
-    def __init__(self, options: Training | None = None, *, seed: int = 0, device: str = "auto") -> None:
+    def __init__(
+        self, options: Training | None = None, *, seed: int = 0, device: str = "auto"
+    ) -> None:
         self.options = options or Training()
         self.seed = seed
         self.device = device
@@ -72,30 +74,43 @@ class MFAFClassifier:
         labels : ndarray
             (windows,), 1 = ore.
         places : ndarray, optional
-            (windows, 2) row and column of each window: early stopping then holds back one side of the map, not a
-            random part whose windows overlap the others.
+            (windows, 2) row and column of each window: early stopping then holds back one side of
+            the map, not a random part whose windows overlap the others.
         checkpoint : Path, optional
-            File that keeps the state while training goes on; an interrupted training continues from it. A file of
-            other windows, options or seed is not continued: its weights may have seen this fold's test ground.
+            File that keeps the state while training goes on; an interrupted training continues from
+            it. A file of other windows, options or seed is not continued: its weights may have seen
+            this fold's test ground.
         start : dict of Tensor, optional
-            Weights to begin with, see :func:`geomfaf.models.network.pretrain.starting_point`; random ones when omitted.
+            Weights to begin with, see :func:`geomfaf.models.network.pretrain.starting_point`;
+            random ones when omitted.
         prior : (windows,) ndarray, optional
-            Log odds of ore that the network learns to correct. They must come from models that did not see the window:
-            of ones that did, there is nothing to correct. The network begins by saying just them.
+            Log odds of ore that the network learns to correct. They must come from models that did
+            not see the window: of ones that did, there is nothing to correct. The network begins by
+            saying just them.
         """
-        options, device = self.options, choose_device(self.device)
+        options = self.options
+        device = choose_device(self.device)
         if start is None and options != options.fresh():
-            raise UsageError("pretrain and weights need to know the ground: use train_model, or options.fresh().")
-        x, labels = seen_part(x, options), np.asarray(labels, np.int64)
+            raise UsageError(
+                "pretrain and weights need to know the ground: use train_model, or options.fresh()."
+            )
+        x = seen_part(x, options)
+        labels = np.asarray(labels, np.int64)
         held = _validation_part(labels, places, options, self.seed)
         prior = np.zeros(len(x), np.float32) if prior is None else np.asarray(prior, np.float32)
-        x_held, y_held, prior_held = x[held], labels[held], torch.from_numpy(prior[held]).to(device)
-        x, labels, prior = x[~held], labels[~held], prior[~held]
+        x_held = x[held]
+        y_held = labels[held]
+        prior_held = torch.from_numpy(prior[held]).to(device)
+        x = x[~held]
+        labels = labels[~held]
+        prior = prior[~held]
         if options.balance == "smote":
             x, labels = smote(x, labels, seed=self.seed)
             prior = np.zeros(len(x), np.float32)
         if len(np.unique(labels)) < 2:
-            raise DataError("training needs windows with and without deposits, and one kind is missing.")
+            raise DataError(
+                "training needs windows with and without deposits, and one kind is missing."
+            )
         net = make_network(options, x.shape[1], x.shape[2], seed=self.seed, device=device)
         if start is not None:
             net.load_state_dict(start)
@@ -104,18 +119,24 @@ class MFAFClassifier:
             torch.nn.init.zeros_(net.classifier.bias)
         optimiser = make_optimiser(net, options)
         inputs, targets, before = (torch.from_numpy(part).to(device) for part in (x, labels, prior))
-        key = "" if checkpoint is None else fingerprint(x, labels, x_held, (options, prior.tobytes()), self.seed, start)
+        key = (
+            ""
+            if checkpoint is None
+            else fingerprint(x, labels, x_held, (options, prior.tobytes()), self.seed, start)
+        )
         state = TrainingState.load(checkpoint, key, net, optimiser, device)
         saved = time.monotonic()
         for epoch in track(range(options.epochs), label, unit="epochs"):
             if epoch < state.epoch or state.stopped(options.patience):
                 continue
             loss = _one_epoch(net, optimiser, inputs, targets, before, options, epoch, self.seed)
-            held_loss = _loss_of(net, x_held, y_held, options, device, prior_held) if len(y_held) else None
+            held_loss = (
+                _loss_of(net, x_held, y_held, options, device, prior_held) if len(y_held) else None
+            )
             if not math.isfinite(loss):
                 raise DataError(
-                    f"the training diverged in epoch {epoch + 1}: its loss is {loss}. Lower learning_rate "
-                    f"({options.learning_rate:g})."
+                    f"the training diverged in epoch {epoch + 1}: its loss is {loss}. Lower"
+                    f" learning_rate ({options.learning_rate:g})."
                 )
             state.record(epoch, loss, held_loss, net)
             if checkpoint is not None and time.monotonic() - saved > CHECKPOINT_SECONDS:
@@ -123,12 +144,19 @@ class MFAFClassifier:
                 saved = time.monotonic()
         if state.best:
             net.load_state_dict(state.best)
-        self.net_, self.history_ = net.eval(), state.history
+        self.net_ = net.eval()
+        self.history_ = state.history
         return self
 
-    def predict_branches(self, x: np.ndarray, *, prior: np.ndarray | None = None, batch: int = 256) -> np.ndarray:
-        """Return P(ore) of every branch, (branches, windows) float32; ``prior`` as in :meth:`fit`."""
-        device, x, parts = next(self.net_.parameters()).device, seen_part(x, self.options), []
+    def predict_branches(
+        self, x: np.ndarray, *, prior: np.ndarray | None = None, batch: int = 256
+    ) -> np.ndarray:
+        """Return P(ore) of every branch, (branches, windows) float32; ``prior`` as
+        in :meth:`fit`.
+        """
+        device = next(self.net_.parameters()).device
+        x = seen_part(x, self.options)
+        parts = []
         with torch.inference_mode(), autocast(self.net_, self.options):
             for start in range(0, len(x), batch):
                 part = torch.from_numpy(np.ascontiguousarray(x[start : start + batch], np.float32))
@@ -136,9 +164,15 @@ class MFAFClassifier:
                 part = part.to(memory_format=torch.channels_last).to(device)
                 logits = self.net_(part).float()
                 if prior is not None:
-                    logits = corrected(logits, torch.from_numpy(prior[start : start + batch]).to(logits))
+                    logits = corrected(
+                        logits, torch.from_numpy(prior[start : start + batch]).to(logits)
+                    )
                 parts.append(branch_probabilities(logits).cpu().numpy())
-        return np.concatenate(parts, axis=1) if parts else np.empty((len(self.net_.branches), 0), np.float32)
+        return (
+            np.concatenate(parts, axis=1)
+            if parts
+            else np.empty((len(self.net_.branches), 0), np.float32)
+        )
 
     def predict_proba(self, x: np.ndarray) -> np.ndarray:
         """Return (windows, 2): 1 - score and score, the mean of the branches' P(ore)."""
@@ -147,7 +181,11 @@ class MFAFClassifier:
 
 
 def restore_classifier(
-    options: Training, weights: dict[str, torch.Tensor], channels: int, size: int, device: str = "auto"
+    options: Training,
+    weights: dict[str, torch.Tensor],
+    channels: int,
+    size: int,
+    device: str = "auto",
 ) -> MFAFClassifier:
     """Return a trained classifier from saved weights."""
     classifier = MFAFClassifier(options, device=device)
@@ -161,8 +199,8 @@ def restore_classifier(
 def learning_rate(step: int, steps: int, epoch: int, options: Training) -> float:
     """Return the rate at a step.
 
-    ``onecycle`` rises for three tenths of the steps and falls along a cosine to nothing (Smith 2018); ``step`` is the
-    paper's: times 0.6 every 30 epochs.
+    ``onecycle`` rises for three tenths of the steps and falls along a cosine to nothing (Smith
+    2018); ``step`` is the paper's: times 0.6 every 30 epochs.
 
     >>> from geomfaf.recipe import PRESETS
     >>> round(learning_rate(0, 100, 65, PRESETS["paper"]), 5)
@@ -173,7 +211,9 @@ def learning_rate(step: int, steps: int, epoch: int, options: Training) -> float
     rise = max(1, round(0.3 * steps))
     if step < rise:
         return options.learning_rate * (0.04 + 0.96 * step / rise)
-    return options.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
+    return (
+        options.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
+    )
 
 
 def seen_size(options: Training, size: int) -> int:
@@ -186,14 +226,18 @@ def seen_size(options: Training, size: int) -> int:
 
 
 def seen_part(x: np.ndarray, options: Training) -> np.ndarray:
-    """Return the part of encoded windows around their centre cell ``size // 2`` that a network looks at."""
+    """Return the part of encoded windows around their centre cell ``size // 2`` that a network
+    looks at.
+    """
     size = x.shape[-1]
     seen = seen_size(options, size)
     first = size // 2 - seen // 2
     return x[..., first : first + seen, first : first + seen]
 
 
-def make_network(options: Training, channels: int, size: int, *, seed: int, device: torch.device) -> MFAF:
+def make_network(
+    options: Training, channels: int, size: int, *, seed: int, device: torch.device
+) -> MFAF:
     """Return a new network on a device; the seed decides its weights."""
     torch.manual_seed(seed)
     return _network(options, channels, size).to(memory_format=torch.channels_last).to(device)
@@ -225,11 +269,17 @@ def make_optimiser(net: MFAF, options: Training) -> torch.optim.Optimizer:
     """Return what moves the weights of ``net``: SGD with momentum as in the paper, or AdamW."""
     if options.optimiser == "sgd":
         return torch.optim.SGD(
-            net.parameters(), options.learning_rate, momentum=options.momentum, weight_decay=options.weight_decay
+            net.parameters(),
+            options.learning_rate,
+            momentum=options.momentum,
+            weight_decay=options.weight_decay,
         )
-    # All weights at once, the same numbers. Not `fused`: on the processor it pairs weights with the moments that a
-    # checkpoint gave back by their place in the memory, wrongly where the layouts differ (PyTorch 2.14).
-    return torch.optim.AdamW(net.parameters(), options.learning_rate, weight_decay=options.weight_decay, foreach=True)
+    # All weights at once, the same numbers. Not `fused`: on the processor it pairs weights with the
+    # moments that a checkpoint gave back by their place in the memory, wrongly where the layouts
+    # differ (PyTorch 2.14).
+    return torch.optim.AdamW(
+        net.parameters(), options.learning_rate, weight_decay=options.weight_decay, foreach=True
+    )
 
 
 def _one_epoch(
@@ -262,7 +312,9 @@ def _one_epoch(
         with cast:
             logits = net(x.contiguous(memory_format=torch.channels_last))
         logits = corrected(logits.float(), prior[index])
-        loss = distillation_loss(logits, targets[index], beta=options.beta, temperature=options.temperature)
+        loss = distillation_loss(
+            logits, targets[index], beta=options.beta, temperature=options.temperature
+        )
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
@@ -270,13 +322,16 @@ def _one_epoch(
     return total / len(batches)
 
 
-def _batches(labels: np.ndarray, options: Training, generator: torch.Generator) -> Iterator[torch.Tensor]:
+def _batches(
+    labels: np.ndarray, options: Training, generator: torch.Generator
+) -> Iterator[torch.Tensor]:
     """Yield the window numbers of each step; with the sampler, half of them are ore."""
     least = math.ceil(options.least_steps / options.epochs)
     if options.balance != "sampler":
         steps = max(math.ceil(len(labels) / options.batch), least)
         order = _cycle(np.arange(len(labels)), steps * options.batch, generator)
-        # A step of one window would leave batch normalisation nothing to normalise: the last step is filled up.
+        # A step of one window would leave batch normalisation nothing to normalise: the last step
+        # is filled up.
         yield from (torch.from_numpy(part) for part in np.split(order, steps))
         return
     groups = [np.flatnonzero(labels == value) for value in (0, 1)]
@@ -293,21 +348,30 @@ def _cycle(members: np.ndarray, count: int, generator: torch.Generator) -> np.nd
     return members[np.concatenate(orders)[:count]]
 
 
-def _validation_part(labels: np.ndarray, places: np.ndarray | None, options: Training, seed: int) -> np.ndarray:
-    """Return which windows are held back: those farthest in a random direction, where places are known."""
+def _validation_part(
+    labels: np.ndarray, places: np.ndarray | None, options: Training, seed: int
+) -> np.ndarray:
+    """Return which windows are held back: those farthest in a random direction, where places are
+    known.
+    """
     held = np.zeros(len(labels), bool)
     if options.patience == 0:
         return held
     rng = np.random.default_rng(seed)
     angle = rng.uniform(0, 2 * np.pi)
-    along = rng.random(len(labels)) if places is None else places @ np.array([np.cos(angle), np.sin(angle)])
+    along = (
+        rng.random(len(labels))
+        if places is None
+        else places @ np.array([np.cos(angle), np.sin(angle)])
+    )
     for value in (0, 1):
         members = np.flatnonzero(labels == value)
         held[members[np.argsort(along[members])][: round(options.validation * len(members))]] = True
     if len(np.unique(labels[held])) < 2:
         raise UsageError(
-            f"early stopping (patience = {options.patience}) needs validation windows of both kinds, and "
-            f"{int((labels == 1).sum())} ore windows are too few to spare any: set patience = 0."
+            f"early stopping (patience = {options.patience}) needs validation windows of both"
+            f" kinds, and {int((labels == 1).sum())} ore windows are too few to spare any: set"
+            " patience = 0."
         )
     return held
 

@@ -10,25 +10,35 @@ from ...errors import UsageError
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """Return the device to compute on: ``auto`` takes CUDA, then Apple's MPS, then the processor."""
+    """Return the device to compute on: ``auto`` takes CUDA, then Apple's MPS, then
+    the processor.
+    """
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", name):
         raise UsageError(f'device "{name}" is unknown: use auto, cpu, cuda or mps.')
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        name = (
+            "cuda"
+            if torch.cuda.is_available()
+            else "mps"
+            if torch.backends.mps.is_available()
+            else "cpu"
+        )
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise UsageError(f'device "{name}" cannot be used here: {error}. Use auto or cpu.') from error
+        raise UsageError(
+            f'device "{name}" cannot be used here: {error}. Use auto or cpu.'
+        ) from error
     return device
 
 
 def computing_type(precision: str, backbone: str, device: torch.device) -> torch.dtype | None:
     """Return the type of the convolutions' arithmetic under autocast, None for float32 throughout.
 
-    ``auto`` takes bfloat16 where the hardware multiplies it: CUDA from compute capability 8, processors with AMX or
-    AVX512-BF16. The compact network stays in float32: its steps are too small for the casts to pay, and so its results
-    do not depend on the processor.
+    ``auto`` takes bfloat16 where the hardware multiplies it: CUDA from compute capability 8,
+    processors with AMX or AVX512-BF16. The compact network stays in float32: its steps are too
+    small for the casts to pay, and so its results do not depend on the processor.
     """
     if precision == "float32" or (precision == "auto" and backbone == "compact"):
         return None
@@ -39,5 +49,8 @@ def computing_type(precision: str, backbone: str, device: torch.device) -> torch
     if device.type != "cpu":
         return None
     # Private names: an older or newer PyTorch without them computes in float32.
-    checks = [getattr(torch.cpu, name, None) for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported")]
+    checks = [
+        getattr(torch.cpu, name, None)
+        for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+    ]
     return torch.bfloat16 if any(check() for check in checks if check) else None

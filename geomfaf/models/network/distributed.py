@@ -1,7 +1,8 @@
-"""Several processes of one training (torch.distributed): the folds are dealt among them, every one gets all models.
+"""Several processes of one training (torch.distributed): the folds are dealt among them, every one
+gets all models.
 
-Folds are independent, so the result does not depend on the number of processes; batches are never split, because
-batch normalisation would then see other batches.
+Folds are independent, so the result does not depend on the number of processes; batches are never
+split, because batch normalisation would then see other batches.
 """
 
 from __future__ import annotations
@@ -17,11 +18,15 @@ from torch import distributed
 
 @contextmanager
 def process_group() -> Iterator[bool]:
-    """Join the processes that ``torchrun`` started, if it did; yield whether this is the one that writes results."""
+    """Join the processes that ``torchrun`` started, if it did; yield whether this is the one that
+    writes results.
+    """
     if int(os.environ.get("WORLD_SIZE", "1")) < 2:
         yield True
         return
-    distributed.init_process_group("gloo")  # carries finished weights only: each device computes its folds alone
+    distributed.init_process_group(
+        "gloo"
+    )  # carries finished weights only: each device computes its folds alone
     try:
         yield distributed.get_rank() == 0
     finally:
@@ -43,7 +48,9 @@ def own_device(device: str) -> str:
 
 
 def gather(own: list[Any]) -> list[Any]:
-    """Return the items of all processes, those of process 0 first; this waits for the slowest one."""
+    """Return the items of all processes, those of process 0 first; this waits for the
+    slowest one.
+    """
     if not _several():
         return own
     parts: list[Any] = [None] * distributed.get_world_size()
@@ -52,4 +59,8 @@ def gather(own: list[Any]) -> list[Any]:
 
 
 def _several() -> bool:
-    return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
+    return (
+        distributed.is_available()
+        and distributed.is_initialized()
+        and distributed.get_world_size() > 1
+    )

@@ -20,7 +20,9 @@ RARE = 0.01
 """Classes on less than this share of the training cells get no channel of their own."""
 
 ROUNDING = 1e-6
-"""A spread below this, against the largest value or 1, is the rounding of float32 bands and no signal."""
+"""A spread below this, against the largest value or 1, is the rounding of float32 bands and no
+signal.
+"""
 
 
 @dataclass(frozen=True)
@@ -48,17 +50,23 @@ class Encoder:
         return [f"{c.band}={c.label}" if c.kind == "class" else c.band for c in self.channels]
 
     def transform(self, values: np.ndarray, names: Sequence[str]) -> np.ndarray:
-        """Encode (band, ...) values to (channel, ...) float32; nodata becomes 0, the median of a band."""
+        """Encode (band, ...) values to (channel, ...) float32; nodata becomes 0, the median of a
+        band.
+        """
         index = {name: number for number, name in enumerate(names)}
         encoded = np.empty((len(self.channels), *values.shape[1:]), np.float32)
         for number, channel in enumerate(self.channels):
             if channel.band not in index:
-                raise DataError(f'the stack has no band "{channel.band}", which the model was trained on.')
+                raise DataError(
+                    f'the stack has no band "{channel.band}", which the model was trained on.'
+                )
             band = values[index[channel.band]]
             if channel.kind == "class":
                 encoded[number] = band == channel.value
             else:
-                scaled = (_straighten(band, channel.kind, channel.floor) - channel.centre) / channel.spread
+                scaled = (
+                    _straighten(band, channel.kind, channel.floor) - channel.centre
+                ) / channel.spread
                 encoded[number] = np.nan_to_num(np.clip(scaled, -CLIP, CLIP), nan=0.0)
         return encoded
 
@@ -66,33 +74,47 @@ class Encoder:
 def fit_encoder(values: np.ndarray, bands: Sequence[Band]) -> Encoder:
     """Learn the channels from (band, ...) training values.
 
-    Elements and distances go through the logarithm, then every band is centred on its median and divided by its
-    interquartile range as if normal (IQR / 1.349); a class band becomes one channel a class.
+    Elements and distances go through the logarithm, then every band is centred on its median and
+    divided by its interquartile range as if normal (IQR / 1.349); a class band becomes one channel
+    a class.
     """
     channels = []
     for band, layer in zip(bands, values, strict=True):
         known = np.asarray(layer, np.float64)[np.isfinite(layer)]
         if band.kind == "class":
-            share = {number: float((known == number).mean()) if len(known) else 0.0 for number in band.legend}
+            share = {
+                number: float((known == number).mean()) if len(known) else 0.0
+                for number in band.legend
+            }
             for number, name in band.legend.items():
                 if share[number] >= RARE:
                     channels.append(Channel(band.name, "class", value=int(number), label=name))
             continue
         positive = known[known > 0]
-        # Elements: keeps the logarithm from running away; distances: the scale beyond which they saturate.
-        floor = float(np.quantile(positive, 0.01 if band.kind == "element" else 0.5)) if len(positive) else 1.0
+        # Elements: keeps the logarithm from running away; distances: the scale beyond which they
+        # saturate.
+        floor = (
+            float(np.quantile(positive, 0.01 if band.kind == "element" else 0.5))
+            if len(positive)
+            else 1.0
+        )
         straight = _straighten(known, band.kind, floor)
         centre, spread = _centre_and_spread(straight) if len(straight) else (0.0, 1.0)
         channels.append(Channel(band.name, band.kind, centre, spread, floor))
     if not channels:
-        raise DataError("no band is left to learn from: every class covers less than 1 % of the training windows.")
+        raise DataError(
+            "no band is left to learn from: every class covers less than 1 % of the training"
+            " windows."
+        )
     return Encoder(tuple(channels))
 
 
 def _centre_and_spread(values: np.ndarray) -> tuple[float, float]:
-    """Return median and IQR / 1.349; the standard deviation or 1 where the one before is no more than rounding.
+    """Return median and IQR / 1.349; the standard deviation or 1 where the one before is no more
+    than rounding.
 
-    Where most samples are at the detection limit, the gridded values differ there in their last bits alone.
+    Where most samples are at the detection limit, the gridded values differ there in their last
+    bits alone.
     """
     low, centre, high = np.quantile(values, [0.25, 0.5, 0.75])
     rounding = ROUNDING * max(1.0, float(np.abs(values).max()))

@@ -1,7 +1,7 @@
 """MFAF: multi-scale features, channel and spatial attention, a shared classifier and a vote.
 
-Gao, Wang, Zhang and Wang (2023), Sustainability 15(13):10269, doi 10.3390/su151310269; numbers in brackets are
-the equations of that paper. Where it is silent, the choice is said beside the code.
+Gao, Wang, Zhang and Wang (2023), Sustainability 15(13):10269, doi 10.3390/su151310269; numbers in
+brackets are the equations of that paper. Where it is silent, the choice is said beside the code.
 """
 
 from __future__ import annotations
@@ -30,16 +30,21 @@ def scaled_dilations(size: int) -> tuple[int, ...]:
 
 
 class ChannelAttention(nn.Module):
-    """Mc = sigmoid(MLP(AvgPool(F)) + MLP(MaxPool(F))) with one shared two-layer bottleneck MLP (7)."""
+    """Mc = sigmoid(MLP(AvgPool(F)) + MLP(MaxPool(F))) with one shared two-layer bottleneck
+    MLP (7).
+    """
 
     def __init__(self, channels: int, reduction: int = 4) -> None:
         super().__init__()
         hidden = max(2, channels // reduction)
-        self.mlp = nn.Sequential(nn.Linear(channels, hidden), nn.ReLU(inplace=True), nn.Linear(hidden, channels))
+        self.mlp = nn.Sequential(
+            nn.Linear(channels, hidden), nn.ReLU(inplace=True), nn.Linear(hidden, channels)
+        )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the weights, (batch, channels)."""
-        # Seven times faster than amax, whose gradient searches the map again for cells that equal the largest.
+        # Seven times faster than amax, whose gradient searches the map again for cells that equal
+        # the largest.
         largest = functional.adaptive_max_pool2d(x, 1).flatten(1)
         return torch.sigmoid(self.mlp(x.mean(dim=(2, 3))) + self.mlp(largest))
 
@@ -60,13 +65,17 @@ class SpatialAttention(nn.Module):
 class Branch(nn.Module):
     """One scale: F_i = conv3x3(x; M_i, alpha_i), reweighted by its channel attention.
 
-    The convolution is grouped by channel, so that an attention weight belongs to exactly one factor.
+    The convolution is grouped by channel, so that an attention weight belongs to exactly one
+    factor.
     """
 
     def __init__(self, channels: int, dilation: int, *, attention: bool) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(channels, channels, 3, padding=dilation, dilation=dilation, groups=channels)
-        # Starting at the identity, a branch begins with the factor itself and learns what to add at its scale.
+        self.conv = nn.Conv2d(
+            channels, channels, 3, padding=dilation, dilation=dilation, groups=channels
+        )
+        # Starting at the identity, a branch begins with the factor itself and learns what to add at
+        # its scale.
         nn.init.dirac_(self.conv.weight, groups=channels)
         with torch.no_grad():
             self.conv.weight.add_(torch.randn_like(self.conv.weight) * 0.1)
@@ -83,9 +92,10 @@ class Branch(nn.Module):
     def filtered(self, x: torch.Tensor) -> torch.Tensor:
         """Return F_i, convolved in float32 even where the rest of the network computes in less.
 
-        It is a hundredth of the work, and oneDNN's weight gradient of a grouped dilated convolution in bfloat16 reads
-        past the end of its input on processors with AVX512 (PyTorch 2.14), which ends the process now and then. What
-        follows only moves F_i through the memory, twice as fast where it is rounded at once.
+        It is a hundredth of the work, and oneDNN's weight gradient of a grouped dilated convolution
+        in bfloat16 reads past the end of its input on processors with AVX512 (PyTorch 2.14), which
+        ends the process now and then. What follows only moves F_i through the memory, twice as fast
+        where it is rounded at once.
         """
         kind = x.device.type
         computed = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
@@ -105,16 +115,17 @@ class MFAF(nn.Module):
     backbone : {"compact", "resnet18", "shufflenet_v2", "googlenet", "mobilenet_v2", "mnasnet"}
         See :mod:`geomfaf.models.network.backbones`.
     dilations : sequence of int
-        One branch each; scaled to the window when omitted. A single ``0`` leaves out the branches: the plain backbone.
-        So does a single ``1`` without channel attention: a convolution of each band alone, before the backbone's first
-        convolution of all bands, is no other scale and adds nothing that the second could not learn.
+        One branch each; scaled to the window when omitted. A single ``0`` leaves out the branches:
+        the plain backbone. So does a single ``1`` without channel attention: a convolution of each
+        band alone, before the backbone's first convolution of all bands, is no other scale and adds
+        nothing that the second could not learn.
     channel_attention, spatial_attention : bool
         Off for the paper's ablation.
     shared : bool
         One backbone for all branches (they are folded into the batch), else one each.
     dropout : float
-        Share of the compact network's pooled features that is dropped before the classifier in training. Published
-        backbones keep theirs, or none.
+        Share of the compact network's pooled features that is dropped before the classifier in
+        training. Published backbones keep theirs, or none.
 
     Examples
     --------
@@ -139,9 +150,13 @@ class MFAF(nn.Module):
         rates = scaled_dilations(size) if dilations is None else tuple(dilations)
         plain = rates == (0,) or (rates == (1,) and not channel_attention)
         self.branches = nn.ModuleList(
-            [nn.Identity()] if plain else [Branch(channels, rate, attention=channel_attention) for rate in rates]
+            [nn.Identity()]
+            if plain
+            else [Branch(channels, rate, attention=channel_attention) for rate in rates]
         )
-        self.backbones = nn.ModuleList(make_backbone(backbone, channels, size) for _ in ([0] if shared else rates))
+        self.backbones = nn.ModuleList(
+            make_backbone(backbone, channels, size) for _ in ([0] if shared else rates)
+        )
         self.spatial = SpatialAttention() if spatial_attention else None
         if backbone != "compact":
             dropout = self.backbones[0].dropout  # type: ignore[assignment]
@@ -154,19 +169,27 @@ class MFAF(nn.Module):
         return logits.view(len(self.branches), len(x), 2)
 
     def pooled(self, x: torch.Tensor) -> torch.Tensor:
-        """Return what the classifier looks at: each branch's mean features, (branches * batch, features)."""
+        """Return what the classifier looks at: each branch's mean features, (branches * batch,
+        features).
+        """
         return self.maps([branch(x) for branch in self.branches]).mean(dim=(2, 3))
 
     def maps(self, features: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Return the feature maps of what each branch gave, one branch after the other, (batches, features, y, x)."""
+        """Return the feature maps of what each branch gave, one branch after the other, (batches,
+        features, y, x).
+        """
         if len(self.backbones) == 1:
             maps = self.backbones[0](torch.cat(list(features)))
         else:
-            maps = torch.cat([backbone(f) for backbone, f in zip(self.backbones, features, strict=True)])
+            maps = torch.cat(
+                [backbone(f) for backbone, f in zip(self.backbones, features, strict=True)]
+            )
         return maps if self.spatial is None else maps * self.spatial(maps)
 
     def factor_weights(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the mean channel-attention weight of every branch and channel, (branches, channels)."""
+        """Return the mean channel-attention weight of every branch and channel, (branches,
+        channels).
+        """
         rows = [
             branch.attention(branch.filtered(x)).mean(dim=0)
             for branch in self.branches
@@ -180,9 +203,10 @@ def distillation_loss(
 ) -> torch.Tensor:
     """Return (1 - beta) * mean cross-entropy + beta * T^2 * mean KL(teacher || branch).
 
-    The paper sums the branches' losses and adds a self-distillation term with coefficient beta (9); means instead of
-    sums leave the learning rate's meaning alone when branches are added. The teacher here is the detached mean of the
-    branches' logits, softened by the temperature T (Hinton et al. 2015).
+    The paper sums the branches' losses and adds a self-distillation term with coefficient beta (9);
+    means instead of sums leave the learning rate's meaning alone when branches are added. The
+    teacher here is the detached mean of the branches' logits, softened by the temperature T (Hinton
+    et al. 2015).
 
     Parameters
     ----------
@@ -197,10 +221,14 @@ def distillation_loss(
         return ce
     teacher = functional.log_softmax(logits.detach().mean(dim=0) / temperature, dim=1)
     students = functional.log_softmax(logits / temperature, dim=2)
-    divergence = functional.kl_div(students, teacher.expand_as(students), reduction="sum", log_target=True)
+    divergence = functional.kl_div(
+        students, teacher.expand_as(students), reduction="sum", log_target=True
+    )
     return (1 - beta) * ce + beta * temperature**2 * divergence / (count * len(labels))
 
 
 def branch_probabilities(logits: torch.Tensor) -> torch.Tensor:
-    """Return P(ore) of every branch, (branches, batch) (10); the mean is the score, P > 0.5 a vote (11)."""
+    """Return P(ore) of every branch, (branches, batch) (10); the mean is the score, P > 0.5 a vote
+    (11).
+    """
     return functional.softmax(logits.float(), dim=2)[:, :, 1]

@@ -1,8 +1,10 @@
-"""Pretraining without labels: cells of unlabelled windows are hidden, and the network learns to fill them in.
+"""Pretraining without labels: cells of unlabelled windows are hidden, and the network learns to
+fill them in.
 
-Random patches are hidden in all bands, and now and then a whole band; one linear layer over the last feature map
-predicts the encoded values there, as SimMIM does for photographs (Xie et al. 2022, doi 10.1109/CVPR52688.2022.00943).
-The layer is thrown away, branches and backbone are kept. No deposit has a say in it.
+Random patches are hidden in all bands, and now and then a whole band; one linear layer over the
+last feature map predicts the encoded values there, as SimMIM does for photographs (Xie et al. 2022,
+doi 10.1109/CVPR52688.2022.00943). The layer is thrown away, branches and backbone are kept. No
+deposit has a say in it.
 """
 
 from __future__ import annotations
@@ -37,13 +39,19 @@ STEPS = 300
 """Steps of ``geomfaf pretrain``: by then the error on a small survey hardly falls any more."""
 
 BATCH = 64
-"""Windows a step. Each goes through one branch alone, so that a step costs as much with five branches as with one."""
+"""Windows a step. Each goes through one branch alone, so that a step costs as much with five
+branches as with one.
+"""
 
 RATE = Training(learning_rate=3e-3)
-"""AdamW, one cycle: after 300 steps on a small map the error was a tenth lower than at the training's 0.001."""
+"""AdamW, one cycle: after 300 steps on a small map the error was a tenth lower than at the
+training's 0.001.
+"""
 
 PATCHES = 4
-"""Patches along a window: with the cells of an interpolated map, smaller holes are filled by looking beside them."""
+"""Patches along a window: with the cells of an interpolated map, smaller holes are filled by
+looking beside them.
+"""
 
 HIDDEN_PATCHES = 0.5
 HIDDEN_BANDS = 0.25
@@ -59,8 +67,9 @@ MOST_CELLS = 200_000
 """Cells from which the scaling of the bands is learned."""
 
 LARGEST_PATCH = 8
-"""Cells along the square that the layer draws for a place of the feature map; wider ones are stretched: it should not
-have more weights than the network."""
+"""Cells along the square that the layer draws for a place of the feature map; wider ones are
+stretched: it should not have more weights than the network.
+"""
 
 
 @dataclass(frozen=True)
@@ -72,8 +81,8 @@ class Pretrained:
     net : MFAF
         Its classifier is untrained.
     history : list of dict
-        For each step: ``loss``, the mean squared error at hidden cells, and ``constant_loss``, that of the best
-        constant for each channel. Encoded values have about unit spread.
+        For each step: ``loss``, the mean squared error at hidden cells, and ``constant_loss``, that
+        of the best constant for each channel. Encoded values have about unit spread.
     """
 
     net: MFAF
@@ -97,8 +106,9 @@ def pretrain_network(
 ) -> Pretrained:
     """Train branches and backbone on windows anywhere on the survey's valid ground, without labels.
 
-    The bands of all ground are seen, of that which a later training is tested on too; labels never are. Where even that
-    is too much, ``Training(pretrain=...)`` pretrains inside each fold on the fold's own training ground.
+    The bands of all ground are seen, of that which a later training is tested on too; labels never
+    are. Where even that is too much, ``Training(pretrain=...)`` pretrains inside each fold on the
+    fold's own training ground.
 
     Parameters
     ----------
@@ -118,10 +128,18 @@ def pretrain_network(
     """
     options = options or Training()
     if steps < 1 or options != options.fresh():
-        raise UsageError(f"steps = {steps} must be at least 1, and pretraining begins at random: leave weights out.")
+        raise UsageError(
+            f"steps = {steps} must be at least 1, and pretraining begins at random: leave weights"
+            " out."
+        )
     if not 2 <= size <= min(stack.shape[1:]):
-        raise UsageError(f"a window of {size} cells does not fit a stack of {stack.shape[1]} x {stack.shape[2]} cells.")
-    bands, valid, place = bands_of(stack), valid_cells(stack), choose_device(device)
+        raise UsageError(
+            f"a window of {size} cells does not fit a stack of {stack.shape[1]} x {stack.shape[2]}"
+            " cells."
+        )
+    bands = bands_of(stack)
+    valid = valid_cells(stack)
+    place = choose_device(device)
     size = seen_size(options, size)
     places = unlabelled_windows(valid, size)
     cells = np.flatnonzero(valid)
@@ -129,7 +147,9 @@ def pretrain_network(
         cells = np.sort(np.random.default_rng(seed).choice(cells, MOST_CELLS, replace=False))
     encoder = fit_encoder(stack.values.reshape(len(bands), -1)[:, cells], bands)
     net = make_network(options, len(encoder.channels), size, seed=seed, device=place)
-    history = fill_in(net, stack, encoder, places, options=options, steps=steps, seed=seed, label="pretraining")
+    history = fill_in(
+        net, stack, encoder, places, options=options, steps=steps, seed=seed, label="pretraining"
+    )
     say(told(history))
     return Pretrained(net.eval(), encoder, bands, grid_of(stack), size, options, seed, history)
 
@@ -147,10 +167,11 @@ def starting_point(
 ) -> dict[str, torch.Tensor] | None:
     """Return the weights with which a fold's training begins, None for random ones.
 
-    Starting weights come first, pretraining goes on from them; it sees windows that keep as clear of the fold's test
-    ground as training windows do, encoded by what those taught.
+    Starting weights come first, pretraining goes on from them; it sees windows that keep as clear
+    of the fold's test ground as training windows do, encoded by what those taught.
     """
-    options, seed = classifier.options, classifier.seed
+    options = classifier.options
+    seed = classifier.seed
     if source is None and not options.pretrain:
         return None
     device = choose_device(classifier.device)
@@ -161,21 +182,34 @@ def starting_point(
             say(line)
     if options.pretrain:
         places = unlabelled_windows(valid_cells(stack), size, folds=folds, fold=fold)
-        history = fill_in(net, stack, encoder, places, options=options, steps=options.pretrain, seed=seed, label=label)
+        history = fill_in(
+            net,
+            stack,
+            encoder,
+            places,
+            options=options,
+            steps=options.pretrain,
+            seed=seed,
+            label=label,
+        )
         if fold == 0:
             say(told(history))
     return {name: tensor.detach().clone() for name, tensor in net.state_dict().items()}
 
 
-def unlabelled_windows(valid: np.ndarray, size: int, *, folds: Folds | None = None, fold: int = 0) -> pd.DataFrame:
-    """Return row, col and size of windows that are mostly valid ground and keep clear of a fold's test ground.
+def unlabelled_windows(
+    valid: np.ndarray, size: int, *, folds: Folds | None = None, fold: int = 0
+) -> pd.DataFrame:
+    """Return row, col and size of windows that are mostly valid ground and keep clear of a fold's
+    test ground.
 
     >>> len(unlabelled_windows(np.ones((20, 20), bool), 16))
     25
     """
     height, width = valid.shape
     apart = max(1, round((valid.size / MOST_PLACES) ** 0.5))
-    rows, cols = np.arange(0, height - size + 1, apart), np.arange(0, width - size + 1, apart)
+    rows = np.arange(0, height - size + 1, apart)
+    cols = np.arange(0, width - size + 1, apart)
     total = np.zeros((height + 1, width + 1), np.int64)
     total[1:, 1:] = valid.cumsum(axis=0, dtype=np.int64).cumsum(axis=1)
     low, high = (total[np.ix_(rows, edge)] for edge in (cols, cols + size))
@@ -186,24 +220,30 @@ def unlabelled_windows(valid: np.ndarray, size: int, *, folds: Folds | None = No
     if folds is not None:
         places = places[folds.training(places, fold)]
     if not len(places):
-        away = "" if folds is None else f", clear of fold {fold + 1}'s ground by {folds.margin} cells"
+        away = (
+            "" if folds is None else f", clear of fold {fold + 1}'s ground by {folds.margin} cells"
+        )
         raise DataError(
-            f"no window of {size} cells lies on ground that is valid to a half{away}: nothing can be pretrained on. "
-            "Use smaller windows or cells, or pretrain = 0."
+            f"no window of {size} cells lies on ground that is valid to a half{away}: nothing can"
+            " be pretrained on. Use smaller windows or cells, or pretrain = 0."
         )
     return places
 
 
-def hidden_cells(count: int, groups: Sequence[int], size: int, generator: torch.Generator) -> torch.Tensor:
+def hidden_cells(
+    count: int, groups: Sequence[int], size: int, generator: torch.Generator
+) -> torch.Tensor:
     """Return which cells of so many windows are hidden, (windows, channels, size, size) bool.
 
-    Patches are hidden in all channels at once, a band with all its channels (``groups``: the band of each channel); one
-    band at least is left.
+    Patches are hidden in all channels at once, a band with all its channels (``groups``: the band
+    of each channel); one band at least is left.
     """
     patch = max(1, size // PATCHES)
     side = -(-size // patch)
     patches = torch.rand(count, 1, side, side, generator=generator) < HIDDEN_PATCHES
-    patches = patches.repeat_interleave(patch, dim=2).repeat_interleave(patch, dim=3)[:, :, :size, :size]
+    patches = patches.repeat_interleave(patch, dim=2).repeat_interleave(patch, dim=3)[
+        :, :, :size, :size
+    ]
     bands = torch.rand(count, max(groups) + 1, generator=generator) < HIDDEN_BANDS
     bands[bands.all(dim=1)] = False
     return patches | bands[:, list(groups), None, None]
@@ -216,14 +256,18 @@ class FillIn(nn.Module):
         super().__init__()
         self.size = size
         factor = min(-(-size // places), LARGEST_PATCH)
-        self.net = nn.Sequential(nn.Conv2d(features, channels * factor**2, 1), nn.PixelShuffle(factor))
+        self.net = nn.Sequential(
+            nn.Conv2d(features, channels * factor**2, 1), nn.PixelShuffle(factor)
+        )
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
         """Return the predicted channels, (batch, channels, size, size)."""
         drawn = self.net(maps)
         if drawn.shape[-1] == self.size:
             return drawn
-        return functional.interpolate(drawn, size=(self.size, self.size), mode="bilinear", align_corners=False)
+        return functional.interpolate(
+            drawn, size=(self.size, self.size), mode="bilinear", align_corners=False
+        )
 
 
 def fill_in(
@@ -237,18 +281,26 @@ def fill_in(
     seed: int,
     label: str,
 ) -> list[dict[str, float]]:
-    """Train a network in place to fill in hidden cells of windows at these places; return the losses of each step."""
+    """Train a network in place to fill in hidden cells of windows at these places; return the
+    losses of each step.
+    """
     if not hasattr(net, "maps"):
-        raise UsageError(f'network = "{options.network}" cannot be pretrained: choose "mfaf" or "plain".')
+        raise UsageError(
+            f'network = "{options.network}" cannot be pretrained: choose "mfaf" or "plain".'
+        )
     names = list(dict.fromkeys(channel.band for channel in encoder.channels))
     groups = [names.index(channel.band) for channel in encoder.channels]
     values = stack.sel(band=names).values
-    at, size = places[["row", "col"]].to_numpy(), int(places["size"].iloc[0])
+    at = places[["row", "col"]].to_numpy()
+    size = int(places["size"].iloc[0])
     device = next(net.parameters()).device
     torch.manual_seed(seed)
-    generator, rng = torch.Generator().manual_seed(seed), np.random.default_rng(seed)
+    generator = torch.Generator().manual_seed(seed)
+    rng = np.random.default_rng(seed)
     head = _head(net, len(groups), size).to(device)
-    weights = [weight for name, weight in net.named_parameters() if not name.startswith("classifier.")]
+    weights = [
+        weight for name, weight in net.named_parameters() if not name.startswith("classifier.")
+    ]
     optimiser = torch.optim.AdamW([*weights, *head.parameters()], weight_decay=RATE.weight_decay)
     history = []
     net.train()
@@ -257,19 +309,34 @@ def fill_in(
             group["lr"] = learning_rate(step, steps, 0, RATE)
         row, col = at[rng.integers(len(at), size=BATCH)].T
         raw = read_windows(values, row, col, size).swapaxes(0, 1)
-        both = np.concatenate([encoder.transform(raw, names), np.isfinite(raw)[groups]]).swapaxes(0, 1)
+        both = np.concatenate([encoder.transform(raw, names), np.isfinite(raw)[groups]]).swapaxes(
+            0, 1
+        )
         drawn = torch.from_numpy(np.ascontiguousarray(both, np.float32))
-        target, known = (turn_and_flip(drawn, generator) if options.flips else drawn).split(len(groups), dim=1)
+        target, known = (turn_and_flip(drawn, generator) if options.flips else drawn).split(
+            len(groups), dim=1
+        )
         judged = hidden_cells(BATCH, groups, size, generator)
-        shown = target.masked_fill(judged, 0.0).to(device)  # as a model sees nodata: the median of the band
-        judged, target = (judged & (known > 0)).to(device), target.to(device)
+        shown = target.masked_fill(judged, 0.0).to(
+            device
+        )  # as a model sees nodata: the median of the band
+        judged = (judged & (known > 0)).to(device)
+        target = target.to(device)
         with autocast(net, options):
-            predicted = head(_one_branch_each(net, shown.contiguous(memory_format=torch.channels_last)))
-        loss = ((predicted.float() - target)[judged] ** 2).mean() if judged.any() else predicted.sum() * 0
+            predicted = head(
+                _one_branch_each(net, shown.contiguous(memory_format=torch.channels_last))
+            )
+        loss = (
+            ((predicted.float() - target)[judged] ** 2).mean()
+            if judged.any()
+            else predicted.sum() * 0
+        )
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
-        history.append({"loss": float(loss.detach()), "constant_loss": _constant_loss(target, judged)})
+        history.append(
+            {"loss": float(loss.detach()), "constant_loss": _constant_loss(target, judged)}
+        )
     net.zero_grad(set_to_none=True)
     return history
 
@@ -284,14 +351,20 @@ def told(history: Sequence[dict[str, float]]) -> str:
 
 
 def save_pretrained(pretrained: Pretrained, folder: str | Path, *, overwrite: bool = False) -> Path:
-    """Write ``weights.safetensors`` and ``pretrained.json`` into a folder, for ``weights =`` of a training."""
+    """Write ``weights.safetensors`` and ``pretrained.json`` into a folder, for ``weights =`` of a
+    training.
+    """
     from safetensors.torch import save_file
 
     folder = Path(folder)
     refuse_existing(folder / PRETRAINED, overwrite)
     folder.mkdir(parents=True, exist_ok=True)
     state = pretrained.net.state_dict()
-    tensors = {name: tensor.cpu().contiguous() for name, tensor in state.items() if not name.startswith("classifier.")}
+    tensors = {
+        name: tensor.cpu().contiguous()
+        for name, tensor in state.items()
+        if not name.startswith("classifier.")
+    }
     with finished_file(folder / "weights.safetensors", overwrite=overwrite) as path:
         save_file(tensors, path)
     content = {
@@ -315,7 +388,9 @@ def _head(net: MFAF, channels: int, size: int) -> FillIn:
     net.eval()
     device = next(net.parameters()).device
     with torch.no_grad():
-        maps = _one_branch_each(net, torch.zeros(len(net.branches), channels, size, size, device=device))
+        maps = _one_branch_each(
+            net, torch.zeros(len(net.branches), channels, size, size, device=device)
+        )
     return FillIn(maps.shape[1], channels, size, maps.shape[-1])
 
 
@@ -326,7 +401,9 @@ def _one_branch_each(net: MFAF, x: torch.Tensor) -> torch.Tensor:
 
 
 def _constant_loss(target: torch.Tensor, judged: torch.Tensor) -> float:
-    """Return the squared error that the best constant of each channel would make at the hidden cells."""
+    """Return the squared error that the best constant of each channel would make at the hidden
+    cells.
+    """
     count = judged.sum(dim=(0, 2, 3)).clamp(min=1)
     mean = (target * judged).sum(dim=(0, 2, 3)) / count
     error = (target - mean[None, :, None, None]) ** 2 * judged

@@ -1,7 +1,8 @@
 """Convolutions of maps of 2 x 2 cells as one product of matrices.
 
-The published networks end in such maps at windows of 16 and of 64 cells. There, 20 of the 36 products of a 3x3
-convolution are with the padding, and oneDNN computes them (PyTorch 2.14). A product of matrices leaves them out.
+The published networks end in such maps at windows of 16 and of 64 cells. There, 20 of the 36
+products of a 3x3 convolution are with the padding, and oneDNN computes them (PyTorch 2.14). A
+product of matrices leaves them out.
 """
 
 from __future__ import annotations
@@ -12,8 +13,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-QUARTERS = tuple((slice(1 - row, 3 - row), slice(1 - column, 3 - column)) for row in (0, 1) for column in (0, 1))
-"""The 2 x 2 weights of a 3x3 kernel that lie on the map when the kernel stands on its first, second, ... cell."""
+QUARTERS = tuple(
+    (slice(1 - row, 3 - row), slice(1 - column, 3 - column)) for row in (0, 1) for column in (0, 1)
+)
+"""The 2 x 2 weights of a 3x3 kernel that lie on the map when the kernel stands on its first,
+second, ... cell.
+"""
 
 
 class SmallMapConv2d(nn.Conv2d):
@@ -32,25 +37,40 @@ class SmallMapConv2d(nn.Conv2d):
 
 
 def with_small_maps(net: nn.Module) -> nn.Module:
-    """Return ``net`` with its plain 3x3 convolutions in their quick form; the weights stay the same objects.
+    """Return ``net`` with its plain 3x3 convolutions in their quick form; the weights stay the same
+    objects.
 
     >>> net = with_small_maps(nn.Sequential(nn.Conv2d(4, 8, 3, padding=1, bias=False), nn.Conv2d(8, 8, 1)))
     >>> [type(layer).__name__ for layer in net]
     ['SmallMapConv2d', 'Conv2d']
     """
-    like = {"kernel_size": (3, 3), "stride": (1, 1), "padding": (1, 1), "dilation": (1, 1), "groups": 1, "bias": None}
+    like = {
+        "kernel_size": (3, 3),
+        "stride": (1, 1),
+        "padding": (1, 1),
+        "dilation": (1, 1),
+        "groups": 1,
+        "bias": None,
+    }
     for parent in list(net.modules()):
         for name, layer in parent.named_children():
-            if type(layer) is nn.Conv2d and all(getattr(layer, key) == value for key, value in like.items()):
-                # On "meta" no random numbers are drawn: those of a seed go where they would without us.
-                quick = SmallMapConv2d(layer.in_channels, layer.out_channels, 3, padding=1, bias=False, device="meta")
+            if type(layer) is nn.Conv2d and all(
+                getattr(layer, key) == value for key, value in like.items()
+            ):
+                # On "meta" no random numbers are drawn: those of a seed go where they would without
+                # us.
+                quick = SmallMapConv2d(
+                    layer.in_channels, layer.out_channels, 3, padding=1, bias=False, device="meta"
+                )
                 quick.weight = layer.weight
                 setattr(parent, name, quick)
     return net
 
 
 class _Product(torch.autograd.Function):
-    """y = x W', x and y with the channels of the four cells in a row, W the kernel's quarters below each other."""
+    """y = x W', x and y with the channels of the four cells in a row, W the kernel's quarters below
+    each other.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:

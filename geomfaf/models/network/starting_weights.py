@@ -1,7 +1,8 @@
-"""Starting weights: from pretraining, from the model of another survey, or from a file of torchvision's.
+"""Starting weights: from pretraining, from the model of another survey, or from a file of
+torchvision's.
 
-Tensors and JSON are read, nothing is executed. Weights that saw labels on the ground that they would be tested on are
-refused.
+Tensors and JSON are read, nothing is executed. Weights that saw labels on the ground that they
+would be tested on are refused.
 """
 
 from __future__ import annotations
@@ -32,17 +33,23 @@ FORMAT = 2
 """Version of the files of a model; a reader refuses what it does not know."""
 
 PRETRAINED = "pretrained.json"
-"""Describes a folder of pretrained weights, as model.json a model: neither can be taken for the other."""
+"""Describes a folder of pretrained weights, as model.json a model: neither can be taken for the
+other.
+"""
 
 SAFE_TORCH = (2, 6)
-"""Before this version of PyTorch a crafted file could run code even under weights_only (CVE-2025-32434)."""
+"""Before this version of PyTorch a crafted file could run code even under weights_only
+(CVE-2025-32434).
+"""
 
 PER_CHANNEL = (
     (re.compile(r"branches\.\d+\.conv\.(weight|bias)$"), 0),
     (re.compile(r"branches\.\d+\.attention\.mlp\.0\.weight$"), 1),
     (re.compile(r"branches\.\d+\.attention\.mlp\.2\.(weight|bias)$"), 0),
 )
-"""Weights that belong to channels, and along which axis; the first convolution of a backbone is another."""
+"""Weights that belong to channels, and along which axis; the first convolution of a backbone is
+another.
+"""
 
 HIDDEN_BIAS = re.compile(r"branches\.\d+\.attention\.mlp\.0\.bias$")
 
@@ -78,10 +85,12 @@ class StartingWeights:
         return {name: getattr(self, name) for name in ("name", "sha256", "kind", "labels_seen")}
 
     def give(self, net: MFAF, encoder: Encoder, fold: int = 0) -> str:
-        """Put what fits into a network and return one line on what was taken over and what starts fresh.
+        """Put what fits into a network and return one line on what was taken over and what starts
+        fresh.
 
-        Fold k takes the weights of the other model's fold k, counted round: networks that were trained one by one have
-        no meaningful mean, and different beginnings keep the folds' models different.
+        Fold k takes the weights of the other model's fold k, counted round: networks that were
+        trained one by one have no meaningful mean, and different beginnings keep the folds' models
+        different.
         """
         number = fold % len(self.members)
         channels = self.encoders[number] if self.encoders else None
@@ -92,24 +101,30 @@ class StartingWeights:
                 "give weights of the same backbone, or choose theirs with backbone =."
             )
         net.load_state_dict(state)
-        return f"starting weights {self.name} ({self.kind}): {_told(state, taken, channels, encoder)}"
+        return (
+            f"starting weights {self.name} ({self.kind}): {_told(state, taken, channels, encoder)}"
+        )
 
 
 def pinned(options: Training) -> Training:
-    """Return the options with the hash of their starting weights; refuse weights that are no longer those."""
+    """Return the options with the hash of their starting weights; refuse weights that are no longer
+    those.
+    """
     if not options.weights:
         return options
     found = weights_hash(options.weights)
     if options.weights_sha256 not in ("", found):
         raise ModelMismatchError(
-            f"{options.weights} has the hash {found[:12]}, the training began with {options.weights_sha256[:12]}: "
-            "give back the old file, or train anew."
+            f"{options.weights} has the hash {found[:12]}, the training began with"
+            f" {options.weights_sha256[:12]}: give back the old file, or train anew."
         )
     return replace(options, weights_sha256=found)
 
 
 def weights_hash(path: str | Path) -> str:
-    """Return the SHA-256 of a file of weights; of a folder, that of the hashes of its description and its weights."""
+    """Return the SHA-256 of a file of weights; of a folder, that of the hashes of its description
+    and its weights.
+    """
     path, description = _located(path)
     if description is None:
         return file_hash(path)
@@ -123,10 +138,12 @@ def read_starting_weights(options: Training, grid: Grid) -> StartingWeights | No
     Raises
     ------
     UsageError
-        When there is no such file, when it holds anything but tensors, or weights of another backbone.
+        When there is no such file, when it holds anything but tensors, or weights of another
+        backbone.
     DataError
-        When the weights were trained with labels on the same ground: each fold would begin with a network that has
-        seen the deposits it is tested on. Pretrained weights never saw labels and may come from anywhere.
+        When the weights were trained with labels on the same ground: each fold would begin with a
+        network that has seen the deposits it is tested on. Pretrained weights never saw labels and
+        may come from anywhere.
     """
     if not options.weights:
         return None
@@ -137,13 +154,14 @@ def read_starting_weights(options: Training, grid: Grid) -> StartingWeights | No
     source = _own_folder(path, description, sha256)
     if source.backbone != options.backbone:
         raise UsageError(
-            f'{path} holds weights of the backbone "{source.backbone}", this training is of "{options.backbone}": '
-            f'choose backbone = "{source.backbone}", or other weights.'
+            f'{path} holds weights of the backbone "{source.backbone}", this training is of'
+            f' "{options.backbone}": choose backbone = "{source.backbone}", or other weights.'
         )
     if any(_overlap(grid, grid_from(seen)) for seen in source.labels_seen):
         raise DataError(
-            f"{path} was trained with labels on ground that overlaps this survey's: every fold would begin with the "
-            "deposits it is tested on. Take the model of another survey, or pretrain here: `geomfaf pretrain`."
+            f"{path} was trained with labels on ground that overlaps this survey's: every fold"
+            " would begin with the deposits it is tested on. Take the model of another survey, or"
+            " pretrain here: `geomfaf pretrain`."
         )
     return source
 
@@ -152,54 +170,77 @@ def _located(path: str | Path) -> tuple[Path, Path | None]:
     """Return a file of weights, or a folder and the file that describes it."""
     path = Path(path)
     if not path.exists():
-        raise UsageError(f"{path} does not exist: weights = names a folder of geomfaf, a .safetensors or a .pth file.")
+        raise UsageError(
+            f"{path} does not exist: weights = names a folder of geomfaf, a .safetensors or a .pth"
+            " file."
+        )
     if not path.is_dir():
         return path, None
     for name in (PRETRAINED, "model.json", "model/model.json"):
         if (path / name).exists() and (path / name).with_name("weights.safetensors").exists():
             return path, path / name
     raise UsageError(
-        f"{path} holds neither a model nor pretrained weights ({PRETRAINED} or model.json beside weights.safetensors): "
-        "make one with `geomfaf pretrain` or `geomfaf train`."
+        f"{path} holds neither a model nor pretrained weights ({PRETRAINED} or model.json beside"
+        " weights.safetensors): make one with `geomfaf pretrain` or `geomfaf train`."
     )
 
 
 def read_description(path: Path) -> dict[str, Any]:
-    """Return the description of a model or of pretrained weights; refused where it is cut short or not one."""
+    """Return the description of a model or of pretrained weights; refused where it is cut short or
+    not one.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ModelMismatchError(f"{path} cannot be read: {error}. Copy the folder again, or train anew.") from error
+        raise ModelMismatchError(
+            f"{path} cannot be read: {error}. Copy the folder again, or train anew."
+        ) from error
     needed = {"weights_sha256", "training"}
-    if not isinstance(content, dict) or (content.get("format") == FORMAT and not needed <= set(content)):
-        raise ModelMismatchError(f"{path} does not describe a model: it was changed. Copy it again, or train anew.")
+    if not isinstance(content, dict) or (
+        content.get("format") == FORMAT and not needed <= set(content)
+    ):
+        raise ModelMismatchError(
+            f"{path} does not describe a model: it was changed. Copy it again, or train anew."
+        )
     return content
 
 
 def _own_folder(path: Path, description: Path, sha256: str) -> StartingWeights:
     content = read_description(description)
     if content.get("format") != FORMAT:
-        raise ModelMismatchError(f"{description} has format {content.get('format')}; this version reads {FORMAT}.")
+        raise ModelMismatchError(
+            f"{description} has format {content.get('format')}; this version reads {FORMAT}."
+        )
     weights = description.with_name("weights.safetensors")
     if file_hash(weights) != content["weights_sha256"]:
-        raise ModelMismatchError(f"{weights} is not the file that {description.name} describes: copy both again.")
+        raise ModelMismatchError(
+            f"{weights} is not the file that {description.name} describes: copy both again."
+        )
     tensors = _tensors_of(weights)
     pretrained = description.name == PRETRAINED
-    members, encoders = [], []
+    members = []
+    encoders = []
     for entry in [content] if pretrained else content["members"]:
         prefix = "" if pretrained else f"fold_{entry['fold']}."
-        members.append({n.removeprefix(prefix): tensor for n, tensor in tensors.items() if n.startswith(prefix)})
+        members.append(
+            {
+                n.removeprefix(prefix): tensor
+                for n, tensor in tensors.items()
+                if n.startswith(prefix)
+            }
+        )
         encoders.append(Encoder(tuple(Channel(**channel) for channel in entry["channels"])))
     seen = [] if pretrained else [content["grid"], *content.get("start", {}).get("labels_seen", [])]
-    kind, backbone = "pretrained" if pretrained else "model", content["training"]["backbone"]
+    kind = "pretrained" if pretrained else "model"
+    backbone = content["training"]["backbone"]
     return StartingWeights(path.name, sha256, kind, backbone, members, encoders, seen)
 
 
 def _torchvision(path: Path, sha256: str, backbone: str) -> StartingWeights:
     if backbone == "compact":
         raise UsageError(
-            f"{path.name} is a file of weights, and the compact network is in no such file: "
-            "choose a published backbone such as resnet18, or weights that `geomfaf pretrain` wrote."
+            f"{path.name} is a file of weights, and the compact network is in no such file: choose"
+            " a published backbone such as resnet18, or weights that `geomfaf pretrain` wrote."
         )
     named = {own_name(backbone, name): tensor for name, tensor in _tensors_of(path).items()}
     member = {f"backbones.0.{name}": tensor for name, tensor in named.items() if name}
@@ -207,7 +248,9 @@ def _torchvision(path: Path, sha256: str, backbone: str) -> StartingWeights:
 
 
 def _tensors_of(path: Path) -> dict[str, torch.Tensor]:
-    """Return the tensors of a .safetensors file, or of a file of torch.save read as tensors alone."""
+    """Return the tensors of a .safetensors file, or of a file of torch.save read as
+    tensors alone.
+    """
     try:
         content: Any = _loaded(path)
     except UsageError:
@@ -215,16 +258,27 @@ def _tensors_of(path: Path) -> dict[str, torch.Tensor]:
     except Exception as error:  # a file from anywhere may be broken in any way
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UsageError(
-            f"{path} is no file of tensors alone ({reason}). Objects are never loaded, as they could run code: "
-            "save the network's state_dict(), best as .safetensors."
+            f"{path} is no file of tensors alone ({reason}). Objects are never loaded, as they"
+            " could run code: save the network's state_dict(), best as .safetensors."
         ) from error
     for name in ("state_dict", "model"):  # as training scripts save them
-        content = content[name] if isinstance(content, Mapping) and isinstance(content.get(name), Mapping) else content
-    if not isinstance(content, Mapping) or not all(torch.is_tensor(value) for value in content.values()):
-        raise UsageError(f"{path} holds no table of named tensors: save the network's state_dict().")
+        content = (
+            content[name]
+            if isinstance(content, Mapping) and isinstance(content.get(name), Mapping)
+            else content
+        )
+    if not isinstance(content, Mapping) or not all(
+        torch.is_tensor(value) for value in content.values()
+    ):
+        raise UsageError(
+            f"{path} holds no table of named tensors: save the network's state_dict()."
+        )
     broken = [name for name, tensor in content.items() if not torch.isfinite(tensor).all()]
     if broken:
-        raise UsageError(f"{path} holds values that are not finite, first in {broken[0]}: take an undamaged file.")
+        raise UsageError(
+            f"{path} holds values that are not finite, first in {broken[0]}: take an undamaged"
+            " file."
+        )
     return dict(content)
 
 
@@ -245,20 +299,27 @@ def _loaded(path: Path) -> Any:
 def _take_over(
     net: MFAF, old: Mapping[str, torch.Tensor], before: Encoder | None, now: Encoder
 ) -> tuple[dict[str, torch.Tensor], set[str]]:
-    """Return a network's weights with all that fits taken from the old ones, and the names of these."""
+    """Return a network's weights with all that fits taken from the old ones, and the names of
+    these.
+    """
     state = {name: tensor.clone() for name, tensor in net.state_dict().items()}
     taken: set[str] = set()
     first = _first_convolutions(net)
     at: tuple[list[int], list[int]] = ([], []) if before is None else _shared(before, now)
     for name, fresh in state.items():
         other = old.get(name, old.get(re.sub(r"^backbones\.\d+\.", "backbones.0.", name)))
-        axis = 1 if name in first else next((axis for pattern, axis in PER_CHANNEL if pattern.match(name)), None)
+        axis = (
+            1
+            if name in first
+            else next((axis for pattern, axis in PER_CHANNEL if pattern.match(name)), None)
+        )
         if other is None or other.dim() != fresh.dim():
             continue
         other = other.to(fresh.device, fresh.dtype)
         if before is None and name in first:
             if other.shape[0] == fresh.shape[0] and other.shape[2:] == fresh.shape[2:]:
-                # Summed over three colours or n bands, a picture that is the same in all of them looks the same.
+                # Summed over three colours or n bands, a picture that is the same in all of them
+                # looks the same.
                 fresh.copy_(other.sum(dim=1, keepdim=True).expand_as(fresh) / fresh.shape[1])
                 taken.add(name)
         elif axis is not None:
@@ -276,15 +337,22 @@ def _take_over(
 
 
 def _fits(other: torch.Tensor, fresh: torch.Tensor, axis: int, *, loose: bool) -> bool:
-    """Return whether all axes but that of the channels agree; the attention may have fewer or more hidden units."""
+    """Return whether all axes but that of the channels agree; the attention may have fewer or more
+    hidden units.
+    """
     sides = zip(other.movedim(axis, 0).shape[1:], fresh.movedim(axis, 0).shape[1:], strict=True)
     return loose or all(one == two for one, two in sides)
 
 
-def _copy(other: torch.Tensor, fresh: torch.Tensor, axis: int, at: tuple[list[int], list[int]]) -> None:
+def _copy(
+    other: torch.Tensor, fresh: torch.Tensor, axis: int, at: tuple[list[int], list[int]]
+) -> None:
     """Copy the channels that both have, in place."""
-    source, target = other.movedim(axis, 0), fresh.movedim(axis, 0)
-    rest = tuple(slice(min(one, two)) for one, two in zip(source.shape[1:], target.shape[1:], strict=True))
+    source = other.movedim(axis, 0)
+    target = fresh.movedim(axis, 0)
+    rest = tuple(
+        slice(min(one, two)) for one, two in zip(source.shape[1:], target.shape[1:], strict=True)
+    )
     for old, new in zip(*at, strict=True):
         target[new][rest] = source[old][rest]
 
@@ -292,18 +360,30 @@ def _copy(other: torch.Tensor, fresh: torch.Tensor, axis: int, at: tuple[list[in
 def _shared(before: Encoder, now: Encoder) -> tuple[list[int], list[int]]:
     """Return the numbers of the channels that both have, in the old network and in the new one."""
     known = {_key(channel): number for number, channel in enumerate(before.channels)}
-    pairs = [(known[_key(channel)], number) for number, channel in enumerate(now.channels) if _key(channel) in known]
+    pairs = [
+        (known[_key(channel)], number)
+        for number, channel in enumerate(now.channels)
+        if _key(channel) in known
+    ]
     return [old for old, _ in pairs], [new for _, new in pairs]
 
 
 def _key(channel: Channel) -> tuple[str, str, str]:
-    """Return what makes a channel the same in two surveys: an element by its symbol, else the names; not the unit."""
+    """Return what makes a channel the same in two surveys: an element by its symbol, else the
+    names; not the unit.
+    """
     parsed = parse_element(channel.band) if channel.kind in ("element", "ratio") else None
-    return channel.kind, (parsed[0] if parsed else channel.band).casefold(), channel.label.casefold()
+    return (
+        channel.kind,
+        (parsed[0] if parsed else channel.band).casefold(),
+        channel.label.casefold(),
+    )
 
 
 def _first_convolutions(net: MFAF) -> list[str]:
-    """Return the name of the weight of each backbone's first convolution, whose input is the bands."""
+    """Return the name of the weight of each backbone's first convolution, whose input is
+    the bands.
+    """
     names = []
     for number, backbone in enumerate(net.backbones):
         first = next(name for name, part in backbone.named_modules() if isinstance(part, nn.Conv2d))
@@ -311,7 +391,9 @@ def _first_convolutions(net: MFAF) -> list[str]:
     return names
 
 
-def _told(state: Mapping[str, torch.Tensor], taken: set[str], before: Encoder | None, now: Encoder) -> str:
+def _told(
+    state: Mapping[str, torch.Tensor], taken: set[str], before: Encoder | None, now: Encoder
+) -> str:
     counted = {name for name in state if not name.endswith("num_batches_tracked")}
     parts = dict.fromkeys(name.split(".")[0] for name in state)
     fresh = [part for part in parts if not any(name.split(".")[0] == part for name in taken)]
@@ -321,7 +403,9 @@ def _told(state: Mapping[str, torch.Tensor], taken: set[str], before: Encoder | 
     else:
         bands = list(dict.fromkeys(channel.band for channel in now.channels))
         common = {now.channels[number].band for number in _shared(before, now)[1]}
-        told += f"; bands in common: {', '.join(band for band in bands if band in common) or 'none'}"
+        told += (
+            f"; bands in common: {', '.join(band for band in bands if band in common) or 'none'}"
+        )
         fresh += [band for band in bands if band not in common]
     return f"{told}; fresh: {', '.join(fresh) or 'nothing'}"
 

@@ -1,4 +1,6 @@
-"""Monte-Carlo dropout: how far a trained network disagrees with thinned copies of itself (Gal and Ghahramani 2016)."""
+"""Monte-Carlo dropout: how far a trained network disagrees with thinned copies of itself (Gal and
+Ghahramani 2016).
+"""
 
 from __future__ import annotations
 
@@ -18,23 +20,35 @@ PASSES = 20
 
 
 def require_uncertainty(kind: str, passes: int, options: Training) -> None:
-    """Refuse an unknown kind, too few passes, and dropout that a network of these options does not have."""
+    """Refuse an unknown kind, too few passes, and dropout that a network of these options does not
+    have.
+    """
     if kind not in UNCERTAINTIES:
         raise UsageError(f'uncertainty = "{kind}" is unknown: use {" or ".join(UNCERTAINTIES)}.')
     if kind == "ensemble":
         return
     if not isinstance(passes, int) or passes < 2:
-        raise UsageError(f"passes = {passes} must be a whole number from 2: one thinned network has no spread.")
+        raise UsageError(
+            f"passes = {passes} must be a whole number from 2: one thinned network has no spread."
+        )
     if options.joining == "correction":
-        raise UsageError('uncertainty = "mc-dropout" cannot be had with joining = "correction": use "ensemble".')
+        raise UsageError(
+            'uncertainty = "mc-dropout" cannot be had with joining = "correction": use "ensemble".'
+        )
     if not _dropout_of(options):
         backbone = options.backbone
-        way = "train it with dropout = 0.2 (`geomfaf train --dropout 0.2`, [train] in the project file)"
+        way = (
+            "train it with dropout = 0.2 (`geomfaf train --dropout 0.2`, [train] in the project"
+            " file)"
+        )
         if backbone != "compact":
-            way = f"{backbone} has none as published: take googlenet, mobilenet_v2, mnasnet or compact with dropout"
+            way = (
+                f"{backbone} has none as published: take googlenet, mobilenet_v2, mnasnet or"
+                " compact with dropout"
+            )
         raise UsageError(
-            f'uncertainty = "mc-dropout" needs a network with dropout, and this one ({backbone}) is without: '
-            f'{way}, or use uncertainty = "ensemble".'
+            f'uncertainty = "mc-dropout" needs a network with dropout, and this one ({backbone}) is'
+            f' without: {way}, or use uncertainty = "ensemble".'
         )
 
 
@@ -52,14 +66,20 @@ def dropped_share(classifier: MFAFClassifier) -> float:
 
 
 def dropout_probabilities(
-    classifier: MFAFClassifier, x: np.ndarray, *, passes: int = PASSES, seed: int = 0, batch: int = 256
+    classifier: MFAFClassifier,
+    x: np.ndarray,
+    *,
+    passes: int = PASSES,
+    seed: int = 0,
+    batch: int = 256,
 ) -> np.ndarray:
     """Return P(ore) by thinned copies of a network, (passes, branches, windows) float32.
 
-    In each pass, each branch lacks features drawn at random with the share that was dropped in training, before the
-    shared classifier. A pass lacks the same features in every window: it is one thinned network, its scores do not
-    depend on how windows are batched, and a map by it has no grain of its own. Dropout stands behind everything else,
-    so features are computed once for all passes; batch normalisation is as in prediction.
+    In each pass, each branch lacks features drawn at random with the share that was dropped in
+    training, before the shared classifier. A pass lacks the same features in every window: it is
+    one thinned network, its scores do not depend on how windows are batched, and a map by it has no
+    grain of its own. Dropout stands behind everything else, so features are computed once for all
+    passes; batch normalisation is as in prediction.
 
     Parameters
     ----------
@@ -68,8 +88,11 @@ def dropout_probabilities(
     seed : int
         Of the features that are dropped: the same seed gives the same bytes on the processor.
     """
-    net, x = classifier.net_, seen_part(x, classifier.options)
-    device, share, branches = next(net.parameters()).device, dropped_share(classifier), len(net.branches)
+    net = classifier.net_
+    x = seen_part(x, classifier.options)
+    device = next(net.parameters()).device
+    share = dropped_share(classifier)
+    branches = len(net.branches)
     shape = (passes, branches, 1, net.classifier.in_features)
     kept = torch.rand(shape, generator=torch.Generator().manual_seed(seed)) >= share
     masks = (kept / (1 - share)).to(device)  # what is left is scaled up, as in training

@@ -46,22 +46,25 @@ def check_survey(
     min_sites : int
         Places below which an element is set aside.
     replacement : {"half", "sqrt2", "zero", "drop", "ros", "multiplicative"}
-        What stands for a value below detection, see :func:`geomfaf.survey.cleaning.detection_limits.replace_censored`.
+        What stands for a value below detection, see
+        :func:`geomfaf.survey.cleaning.below_detection.replace_censored`.
     detection_limits : mapping or path, optional
-        Element or column -> limit, or a CSV file with element, limit and unit: for zeros and words like "bdl".
+        Element or column -> limit, or a CSV file with element, limit and unit: for zeros and words
+        like "bdl".
     decimal : {".", ","}, optional
         How to read ``1,234`` where neither its column nor another one tells.
     duplicates : {"mean", "median", "first", "keep"}
-        What becomes of several rows at one place, see :func:`geomfaf.survey.cleaning.repeated_places.merge_places`.
+        What becomes of several rows at one place, see
+        :func:`geomfaf.survey.cleaning.repeated_places.merge_places`.
     strict : bool
         Refuse the data instead of fixing them.
 
     Returns
     -------
     survey : Survey
-        Valid 2-D geometry, deposits as points inside the study area, one row a sampled place, positive
-        numbers or NaN in every element column, elements that cannot be used left out, and a study area. Its
-        ``findings`` are those of the table, with all their rows.
+        Valid 2-D geometry, deposits as points inside the study area, one row a sampled place,
+        positive numbers or NaN in every element column, elements that cannot be used left out, and
+        a study area. Its ``findings`` are those of the table, with all their rows.
     findings : DataFrame
         severity, layer, column, rule, count, done, advice, rows. See :func:`require_accepted`.
     """
@@ -78,9 +81,14 @@ def check_survey(
     return replace(survey, **frames, findings=tuple(found)), as_table(found)
 
 
-def _checked_layers(survey: Survey, found: list[Finding], duplicates: str, values: dict[str, Any]) -> Survey:
+def _checked_layers(
+    survey: Survey, found: list[Finding], duplicates: str, values: dict[str, Any]
+) -> Survey:
     """Return clean layers; the index of each frame still holds its source rows."""
-    frames = {role: clean_geometry(role, by_source_row(frame), found) for role, frame in survey.layers().items()}
+    frames = {
+        role: clean_geometry(role, by_source_row(frame), found)
+        for role, frame in survey.layers().items()
+    }
     if not len(frames["samples"]):
         return replace(survey, **frames)
     for role in POINT_ROLES:
@@ -94,40 +102,57 @@ def _checked_layers(survey: Survey, found: list[Finding], duplicates: str, value
     if survey.study_area is None or not len(survey.study_area):
         survey = replace(survey, study_area=study_area_of_samples(survey.samples))
         area = area_of(survey).area / 1e6
-        done = f"the samples' convex hull and twice their median spacing around it is the study area ({area:,.0f} km2)"
-        found.append(Finding("noticed", "study_area", "", "no study area", 0, done, "give a study_area layer"))
+        done = (
+            "the samples' convex hull and twice their median spacing around it is the study area"
+            f" ({area:,.0f} km2)"
+        )
+        found.append(
+            Finding(
+                "noticed", "study_area", "", "no study area", 0, done, "give a study_area layer"
+            )
+        )
     return _keep_inside(survey, found)
 
 
 def by_source_row(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
-    """Return the frame with source rows as its index: its own whole numbers (`where` leaves gaps), else 0, 1, ..."""
+    """Return the frame with source rows as its index: its own whole numbers (`where` leaves gaps),
+    else 0, 1, ...
+    """
     numbered = pd.api.types.is_integer_dtype(frame.index) and frame.index.is_unique
     return frame if numbered else frame.reset_index(drop=True)
 
 
 def clean_layer(role: str, frame: gpd.GeoDataFrame) -> tuple[gpd.GeoDataFrame, pd.DataFrame]:
-    """Return one layer with clean geometry, and the findings; ``role`` says what it should be (see ``read.ROLES``)."""
+    """Return one layer with clean geometry, and the findings; ``role`` says what it should be (see
+    ``read.ROLES``).
+    """
     found: list[Finding] = []
     cleaned = clean_geometry(role, by_source_row(frame), found)
     return cleaned.reset_index(drop=True), as_table(found)
 
 
-def clean_samples(samples: gpd.GeoDataFrame, elements: dict[str, str]) -> tuple[gpd.GeoDataFrame, pd.DataFrame]:
-    """Return samples with clean geometry and with positive numbers or NaN in the element columns, and the findings."""
+def clean_samples(
+    samples: gpd.GeoDataFrame, elements: dict[str, str]
+) -> tuple[gpd.GeoDataFrame, pd.DataFrame]:
+    """Return samples with clean geometry and with positive numbers or NaN in the element columns,
+    and the findings.
+    """
     found: list[Finding] = []
     placed = clean_geometry("samples", by_source_row(samples), found)
     cleaned, _ = clean_values(placed, elements, found)
     return cleaned.reset_index(drop=True), as_table(found)
 
 
-# --- place, elements, labels ----------------------------------------------------------------------------------------
+# --- place, elements, labels
+# ----------------------------------------------------------------------------------------
 
 
 def _keep_inside(survey: Survey, found: list[Finding]) -> Survey:
     """Drop deposits outside the study area; samples outside it still help to grid its margin."""
     area = area_of(survey)
     shapely.prepare(area)
-    samples, deposits = survey.samples, survey.deposits
+    samples = survey.samples
+    deposits = survey.deposits
     outside = ~shapely.intersects(area, samples.geometry.to_numpy())
     if outside.all():
         done = "all samples lie outside the study area"
@@ -149,13 +174,16 @@ def _set_elements_aside(
     if sites < min_sites:
         area = area_of(survey).area / 1e6
         note = (
-            f"{sites} sampled places for {area:,.0f} km2 (one for {area / max(sites, 1):,.0f} km2) do not carry a map: "
-            "no element is gridded, geology and faults alone make the evidence"
+            f"{sites} sampled places for {area:,.0f} km2 (one for {area / max(sites, 1):,.0f} km2)"
+            " do not carry a map: no element is gridded, geology and faults alone make the"
+            " evidence"
         )
         found.append(Finding("fixed", "samples", "", "too few samples", sites, note, "add samples"))
         if survey.geology is None and survey.faults is None:
             note = "neither elements nor geology nor faults are left as evidence"
-            found.append(Finding("refused", "samples", "", "no evidence", sites, note, "add evidence"))
+            found.append(
+                Finding("refused", "samples", "", "no evidence", sites, note, "add evidence")
+            )
         return replace(survey, elements={})
     kept = usable_elements(
         survey.samples,
@@ -172,11 +200,16 @@ def _check_deposits(survey: Survey, found: list[Finding]) -> None:
     count = len(survey.deposits)
     if count < 2:
         note = f"{'no' if not count else 'only one'} deposit lies inside the study area"
-        advice = "at least two are needed to learn from one and test on the other; ten or more to trust the figures"
+        advice = (
+            "at least two are needed to learn from one and test on the other; ten or more to trust"
+            " the figures"
+        )
         found.append(Finding("refused", "deposits", "", "too few deposits", count, note, advice))
     elif count < 20:
         note = f"{count} deposits: every share and every AUC of the evaluation has a wide interval"
-        found.append(Finding("noticed", "deposits", "", "few deposits", count, note, "read the intervals"))
+        found.append(
+            Finding("noticed", "deposits", "", "few deposits", count, note, "read the intervals")
+        )
 
 
 def _check_cover(survey: Survey, found: list[Finding]) -> None:
@@ -185,7 +218,16 @@ def _check_cover(survey: Survey, found: list[Finding]) -> None:
     for role in ("geology", "faults"):
         frame = getattr(survey, role)
         if frame is None:
-            found.append(Finding("noticed", role, "", "no layer", 0, f"no {role} layer: the stack has no {role} band"))
+            found.append(
+                Finding(
+                    "noticed",
+                    role,
+                    "",
+                    "no layer",
+                    0,
+                    f"no {role} layer: the stack has no {role} band",
+                )
+            )
             continue
         touching = shapely.intersects(area, frame.geometry.to_numpy())
         if not touching.any():
@@ -205,7 +247,10 @@ def _check_gaps(area: shapely.Geometry, shapes: np.ndarray, found: list[Finding]
         return
     size = shapely.area(gaps)
     done = (
-        f"covers {100 * share:.{1 if share < 0.999 else 4}f} % of the study area; the rest becomes the class "
+        f"covers {100 * share:.{1 if share < 0.999 else 4}f} % of the study area; the rest becomes"
+        " the class "
         f'"unmapped": {in_km2(size.sum())} in {len(gaps):,} parts, the largest {in_km2(size[0])}'
     )
-    found.append(Finding("noticed", "geology", "", "gaps", len(gaps), done, shapes=tuple(gaps[:ROWS_KEPT])))
+    found.append(
+        Finding("noticed", "geology", "", "gaps", len(gaps), done, shapes=tuple(gaps[:ROWS_KEPT]))
+    )

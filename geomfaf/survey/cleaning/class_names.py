@@ -8,19 +8,26 @@ import pandas as pd
 from .findings import Finding, note
 
 
-def merge_class_names(geology: gpd.GeoDataFrame, column: str, found: list[Finding]) -> gpd.GeoDataFrame:
-    """Return the geology with one spelling a class: names that differ by case or blanks alone are the same.
+def merge_class_names(
+    geology: gpd.GeoDataFrame, column: str, found: list[Finding]
+) -> gpd.GeoDataFrame:
+    """Return the geology with one spelling a class: names that differ by case or blanks alone are
+    the same.
 
     The commonest spelling stays. Rows without a name stay, and count as unmapped ground.
     """
     names = geology[column].astype("string").str.replace(r"\s+", " ", regex=True).str.strip()
     blank = (names.isna() | (names == "")).to_numpy(bool)
     done = "no class name: unmapped ground"
-    note(found, "noticed", "geology", "no class name", geology, blank, done, "name the class", column)
+    note(
+        found, "noticed", "geology", "no class name", geology, blank, done, "name the class", column
+    )
     names = names.mask(blank)
     folded = names.str.casefold()
     # value_counts is sorted by count; a stable sort by spelling before it settles ties.
-    counts = names.sort_values().value_counts(sort=False).sort_values(ascending=False, kind="stable")
+    counts = (
+        names.sort_values().value_counts(sort=False).sort_values(ascending=False, kind="stable")
+    )
     spelling = pd.Series(counts.index, index=counts.index.str.casefold())
     best = spelling[~spelling.index.duplicated()]
     merged = folded.map(best).astype("string")
@@ -39,9 +46,16 @@ def merge_class_names(geology: gpd.GeoDataFrame, column: str, found: list[Findin
         advice = "name the column with the classes: column = under [geology]"
         found.append(Finding("noticed", "geology", column, "one class", len(geology), done, advice))
     elif len(geology) > 20 and merged.nunique() > 0.9 * len(geology):
-        done = f"{merged.nunique():,} classes for {len(geology):,} polygons: is this a column of numbers of polygons?"
+        done = (
+            f"{merged.nunique():,} classes for {len(geology):,} polygons: is this a column of"
+            " numbers of polygons?"
+        )
         advice = "name the column with the classes: column = under [geology]"
-        found.append(Finding("noticed", "geology", column, "a class for each polygon", len(geology), done, advice))
+        found.append(
+            Finding(
+                "noticed", "geology", column, "a class for each polygon", len(geology), done, advice
+            )
+        )
     if not changed.any():
         return geology
     return geology.assign(**{column: merged.astype(object).where(merged.notna(), None)})

@@ -1,4 +1,6 @@
-"""Element columns become positive numbers in a known unit; everything that was done to them is a finding."""
+"""Element columns become positive numbers in a known unit; everything that was done to them is a
+finding.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +14,15 @@ import pandas as pd
 from ...errors import UsageError
 from ..element_names import label, parse_element
 from ..units import element_of, element_share, ppm_factor
+from .below_detection import (
+    REPLACEMENTS,
+    can_regress,
+    close_compositions,
+    limit_for,
+    read_limits,
+    replace_censored,
+    settle_limits,
+)
 from .column_rules import (
     Assay,
     Notes,
@@ -21,15 +32,6 @@ from .column_rules import (
     find_missing,
     find_replaced,
     read_words,
-)
-from .detection_limits import (
-    REPLACEMENTS,
-    can_regress,
-    close_compositions,
-    limit_for,
-    read_limits,
-    replace_censored,
-    settle_limits,
 )
 from .findings import Finding
 from .parse_numbers import ABOVE, BELOW, FLAG_NAMES, OK, Parsed, decimal_sign, parse_column
@@ -47,39 +49,51 @@ def clean_values(
     limits: str | Path | Mapping[str, float] | None = None,
     decimal: str | None = None,
 ) -> tuple[gpd.GeoDataFrame, dict[str, str]]:
-    """Return the samples with numbers or NaN in the element columns, and the elements with their units.
+    """Return the samples with numbers or NaN in the element columns, and the elements with their
+    units.
 
     Parameters
     ----------
     samples : GeoDataFrame
         It is not changed; its index names the rows in the findings.
     elements : mapping
-        Column -> unit, "" where nobody said it. A guessed unit comes back with a question mark: ``"ppb?"``.
+        Column -> unit, "" where nobody said it. A guessed unit comes back with a question mark:
+        ``"ppb?"``.
     found : list of Finding
         Findings are appended to it.
     replacement : str
-        What stands for a value below detection, see :func:`geomfaf.survey.cleaning.detection_limits.replace_censored`.
+        What stands for a value below detection, see
+        :func:`geomfaf.survey.cleaning.below_detection.replace_censored`.
     limits : mapping or path, optional
-        Detection limits for values that do not say theirs, see :func:`geomfaf.survey.cleaning.detection_limits.read_limits`.
+        Detection limits for values that do not say theirs, see
+        :func:`geomfaf.survey.cleaning.below_detection.read_limits`.
     decimal : {".", ","}, optional
         How to read ``1,234`` where a column does not tell.
 
     Returns
     -------
     samples : GeoDataFrame
-        ``attrs`` holds ``censored_share``, ``detection_limits`` and ``aside`` (column -> rule, reason).
+        ``attrs`` holds ``censored_share``, ``detection_limits`` and ``aside`` (column -> rule,
+        reason).
     elements : dict
     """
     if replacement not in REPLACEMENTS:
-        raise UsageError(f'replacement "{replacement}" is unknown: use one of {", ".join(REPLACEMENTS)}.')
+        raise UsageError(
+            f'replacement "{replacement}" is unknown: use one of {", ".join(REPLACEMENTS)}.'
+        )
     if decimal not in (None, ".", ","):
         raise UsageError(f'decimal "{decimal}" must be "." or ",".')
     given = read_limits(limits) if limits is not None else {}
-    assays, commas = [], set()
+    assays = []
+    commas = set()
     for column, parsed in _parse_columns(samples, list(elements), decimal):
         notes = Notes(found, samples.index, column)
         assay = Assay(
-            column, (parse_element(column) or (column, ""))[0], elements[column], parsed.numbers, parsed.flags
+            column,
+            (parse_element(column) or (column, ""))[0],
+            elements[column],
+            parsed.numbers,
+            parsed.flags,
         )
         read_words(assay, parsed, notes)
         commas |= {column} if (parsed.words["how"] == "comma").any() else set()
@@ -96,7 +110,9 @@ def clean_values(
     _say_guessed_units(assays, found)
     _set_copies_aside(assays, found)
     values = _replaced(assays, replacement, found)
-    cleaned = samples.assign(**{assay.column: numbers for assay, numbers in zip(assays, values, strict=True)})
+    cleaned = samples.assign(
+        **{assay.column: numbers for assay, numbers in zip(assays, values, strict=True)}
+    )
     cleaned.attrs = {
         **samples.attrs,
         "censored_share": {assay.column: assay.share(BELOW) for assay in assays},
@@ -106,8 +122,11 @@ def clean_values(
     return cleaned, {assay.column: assay.unit for assay in assays}
 
 
-def censoring_flags(samples: pd.DataFrame, elements: Iterable[str], decimal: str | None = None) -> pd.DataFrame:
-    """Return what each value stands for: measured, below detection, above range, missing or unreadable.
+def censoring_flags(
+    samples: pd.DataFrame, elements: Iterable[str], decimal: str | None = None
+) -> pd.DataFrame:
+    """Return what each value stands for: measured, below detection, above range, missing or
+    unreadable.
 
     Negative numbers and zeros are below detection, codes such as -9999 are missing.
 
@@ -127,10 +146,13 @@ def censoring_flags(samples: pd.DataFrame, elements: Iterable[str], decimal: str
 def detection_limits(samples: pd.DataFrame) -> pd.DataFrame:
     """Return the detection-limit table of checked samples, one row an element column.
 
-    Columns: column, element, unit, values (known), below, share_below, limits ("0.05 (12), 0.1 (3)": limit and rows),
-    unknown_limit (rows), above, share_above, upper_limits.
+    Columns: column, element, unit, values (known), below, share_below, limits ("0.05 (12), 0.1
+    (3)": limit and rows), unknown_limit (rows), above, share_above, upper_limits.
     """
-    names = "column element unit values below share_below limits unknown_limit above share_above upper_limits".split()
+    names = (
+        "column element unit values below share_below limits unknown_limit above share_above"
+        " upper_limits".split()
+    )
     return pd.DataFrame(samples.attrs.get("detection_limits", []), columns=names)
 
 
@@ -143,8 +165,11 @@ def usable_elements(
     max_missing: float,
     min_sites: int,
 ) -> dict[str, str]:
-    """Return the elements whose values can carry a map; each of the others becomes a finding with its reason."""
-    sites, kept = len(samples), {}
+    """Return the elements whose values can carry a map; each of the others becomes a finding with
+    its reason.
+    """
+    sites = len(samples)
+    kept = {}
     censored, aside = (samples.attrs.get(key, {}) for key in ("censored_share", "aside"))
     for column, unit in elements.items():
         known = samples[column].dropna()
@@ -153,47 +178,73 @@ def usable_elements(
         if column in aside:
             rule, reason = aside[column]
         elif below > max_censored:
-            rule, reason = "mostly below detection", f"{100 * below:.0f} % of its values are below detection"
+            rule = "mostly below detection"
+            reason = f"{100 * below:.0f} % of its values are below detection"
         elif not known.min() < known.max():
-            rule, reason = "constant", "all its values are the same" if len(known) else "it has no value"
+            rule = "constant"
+            reason = "all its values are the same" if len(known) else "it has no value"
         elif len(known) < min_sites or count > max_missing * sites:
-            rule, reason = "too few values", f"measured at {len(known):,} of {sites:,} places"
+            rule = "too few values"
+            reason = f"measured at {len(known):,} of {sites:,} places"
         else:
             kept[column] = unit
             continue
-        found.append(Finding("fixed", "samples", column, rule, count, f"{label(column)} is set aside: {reason}"))
+        found.append(
+            Finding(
+                "fixed", "samples", column, rule, count, f"{label(column)} is set aside: {reason}"
+            )
+        )
     if not kept:
         note = "no element column has enough usable values"
-        found.append(Finding("refused", "samples", "", "no usable element", len(elements), note, "see above"))
+        found.append(
+            Finding("refused", "samples", "", "no usable element", len(elements), note, "see above")
+        )
     return kept
 
 
-def _parse_columns(samples: pd.DataFrame, columns: list[str], decimal: str | None) -> Iterable[tuple[str, Parsed]]:
-    """Yield the columns, read; where one does not tell what 1,234 means, the other columns are asked."""
-    sign, asked = decimal, decimal is not None
+def _parse_columns(
+    samples: pd.DataFrame, columns: list[str], decimal: str | None
+) -> Iterable[tuple[str, Parsed]]:
+    """Yield the columns, read; where one does not tell what 1,234 means, the other columns are
+    asked.
+    """
+    sign = decimal
+    asked = decimal is not None
     for column in columns:
         parsed = parse_column(samples[column], sign)
         if not asked and (parsed.words["how"] == "ambiguous").any():
-            sign, asked = decimal_sign(samples[other] for other in columns), True
+            sign = decimal_sign(samples[other] for other in columns)
+            asked = True
             parsed = parse_column(samples[column], sign)
         yield column, parsed
 
 
-def _notice_points(assays: list[Assay], commas: set[str], found: list[Finding], index: pd.Index) -> None:
-    """Notice columns whose decimals may be thousands, where other columns of the table have decimal commas.
+def _notice_points(
+    assays: list[Assay], commas: set[str], found: list[Finding], index: pd.Index
+) -> None:
+    """Notice columns whose decimals may be thousands, where other columns of the table have decimal
+    commas.
 
-    A reader of files turns "1.234" into a number before anybody sees it; 0.5 or 1.2345 cannot be thousands.
+    A reader of files turns "1.234" into a number before anybody sees it; 0.5 or 1.2345 cannot be
+    thousands.
     """
     for assay in assays if commas else []:
-        numbers = np.where((assay.flags <= ABOVE) & (assay.column not in commas), np.abs(assay.numbers), np.nan)
+        numbers = np.where(
+            (assay.flags <= ABOVE) & (assay.column not in commas), np.abs(assay.numbers), np.nan
+        )
         broken = numbers % 1 > 0
         odd = numbers[broken]
         grouped = (odd > 1) & (odd < 1000) & (np.abs(odd * 1000 - np.round(odd * 1000)) < 1e-6)
         three = np.abs(odd * 100 - np.round(odd * 100)) > 1e-6  # a thousand seldom ends in zero
         if len(odd) and grouped.all() and three.mean() >= 0.5:
-            done = f"{odd[0]:g} may be {odd[0] * 1000:g}: {', '.join(sorted(commas)[:3])} has decimal commas; kept"
+            done = (
+                f"{odd[0]:g} may be {odd[0] * 1000:g}: {', '.join(sorted(commas)[:3])} has decimal"
+                " commas; kept"
+            )
             advice = "see the file: is the point a thousands separator?"
-            Notes(found, index, assay.column).add("points beside decimal commas", broken, done, advice, "noticed")
+            Notes(found, index, assay.column).add(
+                "points beside decimal commas", broken, done, advice, "noticed"
+            )
 
 
 def _say_guessed_units(assays: list[Assay], found: list[Finding]) -> None:
@@ -205,31 +256,43 @@ def _say_guessed_units(assays: list[Assay], found: list[Finding]) -> None:
     for unit, columns in groups.items():
         names = ", ".join(columns[:NAMES_SHOWN]) + (", ..." if len(columns) > NAMES_SHOWN else "")
         if unit:
-            done = f"no unit is said; {unit.removesuffix('?')} is guessed, as the medians suit the upper crust: {names}"
-            advice = f'say them: units = {{ "{columns[0]}" = "{unit.removesuffix("?")}", ... }}'
-            found.append(Finding("noticed", "samples", "", "unit guessed", len(columns), done, advice))
-        else:
-            done, advice = (
-                f"no unit is said, and none can be guessed: {names}",
-                f'say it: units = {{ "{columns[0]}" = "ppm" }}',
+            done = (
+                f"no unit is said; {unit.removesuffix('?')} is guessed, as the medians suit the"
+                f" upper crust: {names}"
             )
-            found.append(Finding("noticed", "samples", "", "unit unknown", len(columns), done, advice))
+            advice = f'say them: units = {{ "{columns[0]}" = "{unit.removesuffix("?")}", ... }}'
+            found.append(
+                Finding("noticed", "samples", "", "unit guessed", len(columns), done, advice)
+            )
+        else:
+            done = f"no unit is said, and none can be guessed: {names}"
+            advice = f'say it: units = {{ "{columns[0]}" = "ppm" }}'
+            found.append(
+                Finding("noticed", "samples", "", "unit unknown", len(columns), done, advice)
+            )
 
 
 def _set_copies_aside(assays: list[Assay], found: list[Finding]) -> None:
-    """Keep one column an element: most measured values, then the element before its oxide, then the first."""
+    """Keep one column an element: most measured values, then the element before its oxide, then the
+    first.
+    """
     groups: dict[str, list[Assay]] = {}
     for assay in assays:
         if parse_element(assay.column) and assay.aside is None:
             groups.setdefault(element_of(assay.name), []).append(assay)
     for element, group in groups.items():
-        ranked = sorted(group, key=lambda assay: (-(assay.flags == OK).sum(), assay.name != element))
+        ranked = sorted(
+            group, key=lambda assay: (-(assay.flags == OK).sum(), assay.name != element)
+        )
         best = ranked[0]
         for other in ranked[1:]:
             # FeO beside Fe2O3 is the same element in another state, not a second measurement of it.
             if other.name != best.name and element not in (other.name, best.name):
                 continue
-            counts = f"{(best.flags == OK).sum():,} measured values against {(other.flags == OK).sum():,}"
+            counts = (
+                f"{(best.flags == OK).sum():,} measured values against"
+                f" {(other.flags == OK).sum():,}"
+            )
             reason = f"{best.column} holds the same element ({counts}{_agreement(best, other)})"
             other.aside = ("same element twice", reason)
 
@@ -252,13 +315,18 @@ def _replaced(assays: list[Assay], replacement: str, found: list[Finding]) -> li
     values = []
     for assay in assays:
         numbers = np.where(assay.flags <= ABOVE, assay.numbers, np.nan)
-        below, method = (assay.flags == BELOW) & ~np.isnan(numbers), replacement
+        below = (assay.flags == BELOW) & ~np.isnan(numbers)
+        method = replacement
         if method == "ros" and below.any() and not can_regress(numbers, below):
-            method, done = "half", "too few measured values for a regression on order statistics: half the limit"
-            found.append(Finding("noticed", "samples", assay.column, "no regression", int(below.sum()), done))
+            method = "half"
+            done = "too few measured values for a regression on order statistics: half the limit"
+            found.append(
+                Finding("noticed", "samples", assay.column, "no regression", int(below.sum()), done)
+            )
         values.append(replace_censored(numbers, np.where(below, BELOW, OK), method))
     if replacement == "multiplicative" and assays:
-        # An unknown unit is taken as ppm here: what replaced values add up to is tiny against a whole in any case.
+        # An unknown unit is taken as ppm here: what replaced values add up to is tiny against a
+        # whole in any case.
         factors = np.array([ppm_factor(assay.unit) or 1.0 for assay in assays])
         below = np.column_stack([assay.flags == BELOW for assay in assays])
         closed = close_compositions(np.column_stack(values) * factors, below) / factors
@@ -268,7 +336,8 @@ def _replaced(assays: list[Assay], replacement: str, found: list[Finding]) -> li
 
 def _limit_row(assay: Assay) -> dict[str, object]:
     """Return one row of the detection-limit table."""
-    below, above = assay.flags == BELOW, assay.flags == ABOVE
+    below = assay.flags == BELOW
+    above = assay.flags == ABOVE
     known = assay.flags <= ABOVE
     return {
         "column": assay.column,
@@ -287,5 +356,7 @@ def _limit_row(assay: Assay) -> dict[str, object]:
 
 def _counted(limits: np.ndarray, most: int = 12) -> str:
     values, counts = np.unique(limits[np.isfinite(limits)], return_counts=True)
-    shown = ", ".join(f"{value:.6g} ({count})" for value, count in zip(values[:most], counts, strict=False))
+    shown = ", ".join(
+        f"{value:.6g} ({count})" for value, count in zip(values[:most], counts, strict=False)
+    )
     return f"{shown}, ..." if len(values) > most else shown

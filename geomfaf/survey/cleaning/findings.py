@@ -29,7 +29,8 @@ class Finding:
     Attributes
     ----------
     severity : str
-        ``refused`` (the run stops), ``fixed`` (the data were changed, as ``done`` says) or ``noticed``.
+        ``refused`` (the run stops), ``fixed`` (the data were changed, as ``done`` says) or
+        ``noticed``.
     layer, column : str
         Where; ``column`` is ``""`` when the finding is about whole rows.
     rule : str
@@ -39,7 +40,8 @@ class Finding:
     done, advice : str
         What was done, and what to do.
     rows : tuple of int
-        Source rows (0 = first row of the layer in its file, filtered or not), the first :data:`ROWS_KEPT` of them.
+        Source rows (0 = first row of the layer in its file, filtered or not), the first
+        :data:`ROWS_KEPT` of them.
     shapes : tuple of geometry
         Places that are no row of the layer, such as the gaps of a map, in the CRS of the survey.
     """
@@ -56,7 +58,8 @@ class Finding:
 
 
 def rows_of(index: pd.Index, mask: np.ndarray) -> tuple[int, ...]:
-    """Return the source rows of a mask, each once: the index of a frame holds them while it is checked.
+    """Return the source rows of a mask, each once: the index of a frame holds them while it is
+    checked.
 
     >>> rows_of(pd.Index([4, 4, 7, 9]), np.array([True, True, False, True]))
     (4, 9)
@@ -86,7 +89,9 @@ def note(
 def as_table(findings: Iterable[Finding]) -> pd.DataFrame:
     """Return findings as a table, the gravest first; ``rows`` are a few source rows as text."""
     findings = list(findings)
-    table = pd.DataFrame([[getattr(f, name) for name in COLUMNS] for f in findings], columns=list(COLUMNS))
+    table = pd.DataFrame(
+        [[getattr(f, name) for name in COLUMNS] for f in findings], columns=list(COLUMNS)
+    )
     table["rows"] = [" ".join(map(str, finding.rows[:ROWS_SHOWN])) for finding in findings]
     order = table["severity"].map({name: place for place, name in enumerate(SEVERITIES)})
     return table.iloc[np.argsort(order.to_numpy(), kind="stable")].reset_index(drop=True)
@@ -95,14 +100,16 @@ def as_table(findings: Iterable[Finding]) -> pd.DataFrame:
 def as_refusals(findings: Sequence[Finding]) -> list[Finding]:
     """Return the findings with every fix turned into a refusal: what ``strict`` means."""
     return [
-        replace(
-            finding,
-            severity="refused",
-            done=f"not allowed to fix (strict): {finding.done}",
-            advice=finding.advice or "correct the data, or leave out strict",
+        (
+            replace(
+                finding,
+                severity="refused",
+                done=f"not allowed to fix (strict): {finding.done}",
+                advice=finding.advice or "correct the data, or leave out strict",
+            )
+            if finding.severity == "fixed"
+            else finding
         )
-        if finding.severity == "fixed"
-        else finding
         for finding in findings
     ]
 
@@ -120,7 +127,9 @@ def require_accepted(findings: pd.DataFrame) -> None:
         raise DataError("\n".join(lines))
 
 
-def findings_layer(findings: Iterable[Finding], layers: dict[str, gpd.GeoDataFrame]) -> gpd.GeoDataFrame:
+def findings_layer(
+    findings: Iterable[Finding], layers: dict[str, gpd.GeoDataFrame]
+) -> gpd.GeoDataFrame:
     """Return the flagged features of a survey, one row each with what was found in it.
 
     Parameters
@@ -132,7 +141,8 @@ def findings_layer(findings: Iterable[Finding], layers: dict[str, gpd.GeoDataFra
     Returns
     -------
     GeoDataFrame
-        The columns of the table, ``row`` (the source row) and the feature's own shape, in the CRS of the layers.
+        The columns of the table, ``row`` (the source row) and the feature's own shape, in the CRS
+        of the layers.
     """
     parts = []
     for finding in findings:
@@ -140,7 +150,9 @@ def findings_layer(findings: Iterable[Finding], layers: dict[str, gpd.GeoDataFra
         frame = layers.get(finding.layer)
         if frame is not None and finding.rows:
             here = frame.geometry.reindex(list(finding.rows))
-            parts.append(pd.DataFrame({**facts, "row": list(finding.rows), "geometry": here.to_numpy()}))
+            parts.append(
+                pd.DataFrame({**facts, "row": list(finding.rows), "geometry": here.to_numpy()})
+            )
         if finding.shapes:
             parts.append(pd.DataFrame({**facts, "row": -1, "geometry": list(finding.shapes)}))
     columns = [*(name for name in COLUMNS if name != "rows"), "row", "geometry"]

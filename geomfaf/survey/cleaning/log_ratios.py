@@ -1,7 +1,8 @@
 """Log-ratios: concentrations as parts of a whole, on a declared sub-composition.
 
-Concentrations add up to a constant, so that a rise of one part lowers all others; ratios of parts do not (Aitchison
-1986). Log-ratios exist for positive numbers alone: :mod:`geomfaf.survey.cleaning.detection_limits` settles values below detection first.
+Concentrations add up to a constant, so that a rise of one part lowers all others; ratios of parts
+do not (Aitchison 1986). Log-ratios exist for positive numbers alone:
+:mod:`geomfaf.survey.cleaning.below_detection` settles values below detection first.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ def clr(parts: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     parts : (samples, parts) array
-        Positive, in any units (another unit of a part shifts its column by a constant). A sample that lacks a part
-        (NaN) has no log-ratios.
+        Positive, in any units (another unit of a part shifts its column by a constant). A sample
+        that lacks a part (NaN) has no log-ratios.
 
     Returns
     -------
@@ -47,12 +48,13 @@ def clr(parts: np.ndarray) -> np.ndarray:
 
 
 def ilr(parts: np.ndarray) -> np.ndarray:
-    r"""Return isometric log-ratios in pivot coordinates: each part against the geometric mean of those behind it.
+    r"""Return isometric log-ratios in pivot coordinates: each part against the geometric mean of
+    those behind it.
 
     .. math:: z_j = \sqrt{\frac{D-j}{D-j+1}} \ln \frac{x_j}{(x_{j+1} \cdots x_D)^{1/(D-j)}}, \quad j = 1 .. D-1
 
-    (Egozcue et al. 2003, doi 10.1023/A:1023818214614; Filzmoser et al. 2009). Distances are those of the clr, without
-    its redundant column. The order of the parts decides the coordinates.
+    (Egozcue et al. 2003, doi 10.1023/A:1023818214614; Filzmoser et al. 2009). Distances are those
+    of the clr, without its redundant column. The order of the parts decides the coordinates.
 
     Parameters
     ----------
@@ -82,8 +84,11 @@ def pivot_basis(count: int) -> np.ndarray:
     return basis
 
 
-def use_log_ratios(survey: Survey, *, kind: str = "clr", parts: Sequence[str] | None = None) -> Survey:
-    """Return the survey with log-ratios of a sub-composition in place of its elements, for screening and bands.
+def use_log_ratios(
+    survey: Survey, *, kind: str = "clr", parts: Sequence[str] | None = None
+) -> Survey:
+    """Return the survey with log-ratios of a sub-composition in place of its elements, for
+    screening and bands.
 
     Parameters
     ----------
@@ -92,31 +97,44 @@ def use_log_ratios(survey: Survey, *, kind: str = "clr", parts: Sequence[str] | 
     kind : {"clr", "ilr"}
         :func:`clr` gives a column a part, ``clr(Cu)``; :func:`ilr` one less, ``ilr(Cu : Pb Zn)``.
     parts : sequence of str, optional
-        Columns or elements; all usable elements when omitted. Elements that are no part are left out.
+        Columns or elements; all usable elements when omitted. Elements that are no part are left
+        out.
     """
     if kind not in LOG_RATIOS:
         raise UsageError(f'log-ratio "{kind}" is unknown: use one of {", ".join(LOG_RATIOS)}.')
-    chosen = list(survey.elements) if parts is None else list(select_elements(survey.samples, parts))
+    chosen = (
+        list(survey.elements) if parts is None else list(select_elements(survey.samples, parts))
+    )
     for column in chosen:
         if column not in survey.elements:
-            raise DataError(f"{label(column)} cannot be a part: check set it aside. Leave it out of parts.")
+            raise DataError(
+                f"{label(column)} cannot be a part: check set it aside. Leave it out of parts."
+            )
     if len(set(chosen)) < 2:
-        raise UsageError(f"a composition needs two parts or more, not {len(set(chosen))}: name them in parts.")
+        raise UsageError(
+            f"a composition needs two parts or more, not {len(set(chosen))}: name them in parts."
+        )
     values = survey.samples[chosen].to_numpy(float)
     for column, numbers in zip(chosen, values.T, strict=True):
         bad = int((numbers <= 0).sum())
         if bad:
             raise DataError(
-                f"{label(column)} has {bad} values that are zero or negative, and their logarithm does not exist: "
-                'choose a replacement under [check] that gives a positive number, such as "half".'
+                f"{label(column)} has {bad} values that are zero or negative, and their logarithm"
+                " does not exist: choose a replacement under [check] that gives a positive number,"
+                ' such as "half".'
             )
     complete = np.isfinite(values).all(axis=1)
     if not complete.any():
-        raise DataError(f"no sample has all {len(chosen)} parts ({', '.join(chosen)}): leave out the rarest ones.")
+        raise DataError(
+            f"no sample has all {len(chosen)} parts ({', '.join(chosen)}): leave out the rarest"
+            " ones."
+        )
     short = [label(column) for column in chosen]
     names = [f"clr({name})" for name in short]
     if kind == "ilr":
-        names = [f"ilr({name} : {' '.join(short[place + 1 :])})" for place, name in enumerate(short[:-1])]
+        names = [
+            f"ilr({name} : {' '.join(short[place + 1 :])})" for place, name in enumerate(short[:-1])
+        ]
     ratios = clr(values) if kind == "clr" else ilr(values)
     note = f"{kind} of {len(chosen)} parts at {complete.sum():,} of {len(values):,} places"
     left = [label(column) for column in survey.elements if column not in chosen]
@@ -128,8 +146,13 @@ def use_log_ratios(survey: Survey, *, kind: str = "clr", parts: Sequence[str] | 
 def _positive(parts: np.ndarray) -> np.ndarray:
     parts = np.asarray(parts, float)
     if parts.ndim != 2 or parts.shape[1] < 2:
-        raise UsageError(f"an array of shape {parts.shape} is no composition: give (samples, two parts or more).")
+        raise UsageError(
+            f"an array of shape {parts.shape} is no composition: give (samples, two parts or more)."
+        )
     if (parts <= 0).any():
         count = int((parts <= 0).sum())
-        raise DataError(f"{count} parts are zero or negative: replace values below detection first (replace_censored).")
+        raise DataError(
+            f"{count} parts are zero or negative: replace values below detection first"
+            " (replace_censored)."
+        )
     return np.where(np.isfinite(parts), parts, np.nan)

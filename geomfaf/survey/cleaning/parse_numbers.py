@@ -1,7 +1,9 @@
-"""Numbers as laboratories write them: text becomes values, each with a flag that says what it stands for.
+"""Numbers as laboratories write them: text becomes values, each with a flag that says what it
+stands for.
 
-Only distinct texts are looked at, so a column of a million rows costs little more than its alphabet. What cannot
-be understood is never a number: it is flagged, and :mod:`geomfaf.survey.cleaning.element_columns` reports it.
+Only distinct texts are looked at, so a column of a million rows costs little more than its
+alphabet. What cannot be understood is never a number: it is flagged, and
+:mod:`geomfaf.survey.cleaning.element_columns` reports it.
 """
 
 from __future__ import annotations
@@ -16,21 +18,26 @@ import pandas as pd
 from ..units import parse_unit
 
 OK, BELOW, ABOVE, MISSING, UNREADABLE = range(5)
-"""Flags: a measured value, left-censored (below a limit), right-censored, not measured, not understood; in this order,
-so that ``flag <= ABOVE`` is what is known."""
+"""Flags: a measured value, left-censored (below a limit), right-censored, not measured, not
+understood; in this order, so that ``flag <= ABOVE`` is what is known.
+"""
 
 FLAG_NAMES = ("measured", "below detection", "above range", "missing", "unreadable")
 
 _MISSING_WORDS = frozenset(
-    ", * ? na nan null none nodata n.v nm ns nr nss is iss lnr insufficient insufficientsample nosample notanalysed "
-    "notanalyzed notmeasured notdetermined notreported notsampled missing blank #na #null #value! #div0! #ref! #num! "
-    "#name? 无 缺 未测 未分析 无数据".replace(",", "").split()
+    ", * ? na nan null none nodata n.v nm ns nr nss is iss lnr insufficient insufficientsample"
+    " nosample notanalysed notanalyzed notmeasured notdetermined notreported notsampled missing"
+    " blank #na #null #value! #div0! #ref! #num! #name? 无 缺 未测 未分析 无数据".replace(
+        ",", ""
+    ).split()
 ) | {""}
 _BELOW_WORDS = frozenset(
-    "bdl bd bld bql blq lod dl ldl udl mdl loq ld lld nd nondetect notdetected undetected tr trace traces nil "
-    "belowdetection belowdetectionlimit belowdl belowlod belowlimit 未检出 痕量 痕".split()
+    "bdl bd bld bql blq lod dl ldl udl mdl loq ld lld nd nondetect notdetected undetected tr trace"
+    " traces nil belowdetection belowdetectionlimit belowdl belowlod belowlimit 未检出 痕量 痕".split()
 )
-_ABOVE_WORDS = frozenset("overrange aboverange overlimit abovelimit uol udlo offscale saturated max".split())
+_ABOVE_WORDS = frozenset(
+    "overrange aboverange overlimit abovelimit uol udlo offscale saturated max".split()
+)
 _MARK_WORDS = {
     "less than": "<",
     "below": "<",
@@ -46,7 +53,8 @@ _SIGNS = str.maketrans(
     {
         **dict.fromkeys("\u2212\u2010\u2011\u2012\u2013\u2014\ufe63\uff0d", "-"),
         **dict.fromkeys(
-            "\u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000", " "
+            "\u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000",
+            " ",
         ),
         **dict.fromkeys("\u2018\u2019\u02bc\u00b4`", "'"),
         **dict.fromkeys("\u200b\u200c\u200d\ufeff\u00ad", None),
@@ -57,9 +65,12 @@ _SIGNS = str.maketrans(
         **dict.fromkeys("›〉", ">"),
     }
 )
-_NUMBER = re.compile(r"(<=?|>=?|)\s*([-+]?)([0-9.,' ]*[0-9][0-9.,']*)(?:e([-+]?[0-9]{1,3}))?\s*(.*)")
+_NUMBER = re.compile(
+    r"(<=?|>=?|)\s*([-+]?)([0-9.,' ]*[0-9][0-9.,']*)(?:e([-+]?[0-9]{1,3}))?\s*(.*)"
+)
 _GROUP = r"[1-9][0-9]{0,2}"
-# Form of the digits -> which sign is the decimal one (a "?" where both readings are possible), which one groups.
+# Form of the digits -> which sign is the decimal one (a "?" where both readings are possible),
+# which one groups.
 _FORMS = tuple(
     (re.compile(pattern), decimal, group)
     for pattern, decimal, group in (
@@ -79,7 +90,9 @@ _FORMS = tuple(
     )
 )
 _DOMINANT = 20
-"""A column's decimal sign is this many times as frequent as the other one before the other one counts as a slip."""
+"""A column's decimal sign is this many times as frequent as the other one before the other one
+counts as a slip.
+"""
 
 
 @dataclass(frozen=True)
@@ -93,8 +106,8 @@ class Parsed:
     flags : (rows,) uint8
         ``OK``, ``BELOW``, ``ABOVE``, ``MISSING`` or ``UNREADABLE``.
     words : DataFrame
-        One row a distinct text that is more than a plain number: text, number, flag, unit (of the cell, ""), how
-        ("", "comma", "thousands" or "ambiguous").
+        One row a distinct text that is more than a plain number: text, number, flag, unit (of the
+        cell, ""), how ("", "comma", "thousands" or "ambiguous").
     codes : (rows,) int
         Row of ``words``, -1 for plain numbers and gaps.
     """
@@ -136,11 +149,15 @@ def parse_column(column: pd.Series, decimal: str | None = None) -> Parsed:
         numbers = column.to_numpy(float, na_value=np.nan).copy()
         flags = np.where(np.isnan(numbers), MISSING, OK).astype(np.uint8)
         return Parsed(numbers, flags, _words([], decimal, 0, 0), np.full(len(column), -1))
-    if not isinstance(column.dtype, pd.CategoricalDtype) and pd.api.types.infer_dtype(column) not in (
+    if not isinstance(column.dtype, pd.CategoricalDtype) and pd.api.types.infer_dtype(
+        column
+    ) not in (
         "string",
         "empty",
     ):
-        column = column.map(str, na_action="ignore")  # True and 1, or a date and its number, must not meet
+        column = column.map(
+            str, na_action="ignore"
+        )  # True and 1, or a date and its number, must not meet
     codes, distinct = pd.factorize(column)
     texts = np.asarray(distinct, object)
     plain = pd.to_numeric(pd.Series(texts, dtype=object), errors="coerce").to_numpy(float).copy()
@@ -149,11 +166,15 @@ def parse_column(column: pd.Series, decimal: str | None = None) -> Parsed:
     odd = np.isnan(plain)
     counts = np.bincount(codes[codes >= 0], minlength=len(texts))
     forms = [_form(str(text)) for text in texts[odd]]
-    if decimal == "," or any("," in form.decimal or form.group for form in forms if isinstance(form, _Form)):
+    if decimal == "," or any(
+        "," in form.decimal or form.group for form in forms if isinstance(form, _Form)
+    ):
         commas, points = _evidence(forms, counts[odd], texts[~odd], counts[~odd])
         # 1.234 is no longer sure to be a decimal.
         if (commas and commas * _DOMINANT > points) or (decimal == "," and not points):
-            doubtful = np.array([bool(re.fullmatch(_FORMS[1][0], str(text).strip(" +-"))) for text in texts])
+            doubtful = np.array(
+                [bool(re.fullmatch(_FORMS[1][0], str(text).strip(" +-"))) for text in texts]
+            )
             plain[doubtful], odd = np.nan, odd | doubtful
             forms = [_form(str(text)) for text in texts[odd]]
     else:
@@ -161,26 +182,33 @@ def parse_column(column: pd.Series, decimal: str | None = None) -> Parsed:
     words = _words(forms, decimal, commas, points, texts[odd])
     place = np.full(len(texts) + 1, -1)
     place[:-1][odd] = np.arange(odd.sum())
-    numbers, flags = np.append(plain, np.nan), np.append(np.full(len(texts), OK), MISSING)
-    numbers[:-1][odd], flags[:-1][odd] = words["number"], words["flag"]
+    numbers = np.append(plain, np.nan)
+    flags = np.append(np.full(len(texts), OK), MISSING)
+    numbers[:-1][odd] = words["number"]
+    flags[:-1][odd] = words["flag"]
     return Parsed(numbers[codes], flags.astype(np.uint8)[codes], words, place[codes])
 
 
 def decimal_sign(columns: Iterable[pd.Series]) -> str | None:
-    """Return the decimal sign that the text columns of a table agree on, None where they differ or do not tell."""
+    """Return the decimal sign that the text columns of a table agree on, None where they differ or
+    do not tell.
+    """
     commas = points = 0
     for column in columns:
         if pd.api.types.is_numeric_dtype(column):
             continue
         texts, counts = np.unique(column.dropna().astype(str).to_numpy(object), return_counts=True)
         here = _evidence([_form(text) for text in texts], counts, texts[:0], counts[:0])
-        commas, points = commas + here[0], points + here[1]
+        commas = commas + here[0]
+        points = points + here[1]
     return "," if commas > _DOMINANT * points else "." if points > _DOMINANT * commas else None
 
 
 @dataclass(frozen=True)
 class _Form:
-    """A text taken apart: mark (``<``, ``>``), sign, digits, exponent, unit; which signs are decimal and grouping."""
+    """A text taken apart: mark (``<``, ``>``), sign, digits, exponent, unit; which signs are
+    decimal and grouping.
+    """
 
     mark: str
     digits: str
@@ -211,14 +239,22 @@ def _form(text: str) -> _Form | int | None:
         return None
     mark, sign, digits, exponent, rest = match.groups()
     if rest in ("<", ">") and not mark:
-        mark, rest = rest, ""
-    unit = parse_unit(rest) if re.fullmatch(r"[a-zµμ%][a-zµμ%0-9 /.^-]*", rest) else None if rest else ""
+        mark = rest
+        rest = ""
+    unit = (
+        parse_unit(rest)
+        if re.fullmatch(r"[a-zµμ%][a-zµμ%0-9 /.^-]*", rest)
+        else None
+        if rest
+        else ""
+    )
     if unit is None or (mark and sign):
         return None
     for pattern, decimal, group in _FORMS:
         if pattern.fullmatch(digits):
             if exponent and decimal.startswith("?"):
-                decimal, group = decimal[1:], ""
+                decimal = decimal[1:]
+                group = ""
             if exponent and group:
                 return None
             return _Form(mark[:1], sign + digits, exponent or "", unit, decimal, group)
@@ -240,7 +276,11 @@ def _evidence(
 
 
 def _words(
-    forms: list[_Form | int | None], decimal: str | None, commas: int, points: int, texts: Iterable[str] = ()
+    forms: list[_Form | int | None],
+    decimal: str | None,
+    commas: int,
+    points: int,
+    texts: Iterable[str] = (),
 ) -> pd.DataFrame:
     """Decide what each distinct text means."""
     rows = []
@@ -248,7 +288,9 @@ def _words(
         if not isinstance(form, _Form):
             rows.append((text, np.nan, UNREADABLE if form is None else form, "", ""))
             continue
-        sign, group, how = form.decimal, form.group, ""
+        sign = form.decimal
+        group = form.group
+        how = ""
         if sign.startswith("?"):
             sign, group = _decided(sign[1], decimal, commas, points)
             how = "ambiguous" if sign == "?" else ""
@@ -258,7 +300,9 @@ def _words(
         how = "thousands" if group else "comma" if sign == "," else ""
         digits = form.digits.replace(group, "") if group else form.digits
         number = float(digits.replace(",", ".") + (f"e{form.exponent}" if form.exponent else ""))
-        lost = (number == 0 and re.search("[1-9]", digits)) or (np.isinf(number) and "inf" not in digits)
+        lost = (number == 0 and re.search("[1-9]", digits)) or (
+            np.isinf(number) and "inf" not in digits
+        )
         flag = UNREADABLE if lost else {"": OK, "<": BELOW, ">": ABOVE}[form.mark]
         # "<0" is a limit that nobody knows.
         unknown = flag == UNREADABLE or (flag == BELOW and number == 0)
@@ -268,7 +312,9 @@ def _words(
 
 
 def _decided(sign: str, decimal: str | None, commas: int, points: int) -> tuple[str, str]:
-    """Return (decimal sign, grouping sign) for ``1,234`` or ``1.234``; "?" where the column does not tell."""
+    """Return (decimal sign, grouping sign) for ``1,234`` or ``1.234``; "?" where the column does
+    not tell.
+    """
     here, there = (commas, points) if sign == "," else (points, commas)
     if here and here > _DOMINANT * there:
         return sign, ""

@@ -1,4 +1,6 @@
-"""Several rows at one place: one row a place, by a rule that is named; rows that disagree are listed."""
+"""Several rows at one place: one row a place, by a rule that is named; rows that disagree are
+listed.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ DISAGREE = 3.0
 
 
 def place_numbers(points: gpd.GeoDataFrame) -> np.ndarray:
-    """Return the number of each row's place, 0 for the first; places equal to the millimetre are the same.
+    """Return the number of each row's place, 0 for the first; places equal to the millimetre are
+    the same.
 
     >>> place_numbers(gpd.GeoDataFrame(geometry=gpd.points_from_xy([5, 1, 5.0001], [0, 0, 0]))).tolist()
     [0, 1, 0]
@@ -40,13 +43,15 @@ def merge_places(
     columns : sequence of str
         The element columns. Others keep what the first row of the place says.
     rule : {"mean", "median", "first", "keep"}
-        ``mean`` and ``median`` are taken of the logarithms, so that a sample of 1 and one of 100 give 10; ``first``
-        takes the first row that was measured, ``keep`` leaves all rows, which then weigh more than single ones.
+        ``mean`` and ``median`` are taken of the logarithms, so that a sample of 1 and one of 100
+        give 10; ``first`` takes the first row that was measured, ``keep`` leaves all rows, which
+        then weigh more than single ones.
 
     Returns
     -------
     GeoDataFrame
-        In the order of the file, with ``rows_at_place``; the index is the source row of the first of each place.
+        In the order of the file, with ``rows_at_place``; the index is the source row of the first
+        of each place.
     """
     if rule not in RULES:
         raise UsageError(f'duplicates = "{rule}" is unknown: use one of {", ".join(RULES)}.')
@@ -64,7 +69,10 @@ def merge_places(
         "first": "the first row with a value counts",
         "keep": "all rows kept, each counts",
     }[rule]
-    done = f"{len(samples):,} rows at {len(count):,} places; {int((count > 1).sum()):,} with several rows: {what}"
+    done = (
+        f"{len(samples):,} rows at {len(count):,} places; {int((count > 1).sum()):,} with several"
+        f" rows: {what}"
+    )
     advice = "co-located rows weigh double" if rule == "keep" else ""
     severity = "noticed" if rule == "keep" else "fixed"
     note(found, severity, "samples", "several rows at one place", samples, several, done, advice)
@@ -76,7 +84,9 @@ def merge_places(
     merged = getattr(groups, rule)()
     merged = merged if rule == "first" else np.exp(merged)
     first = samples[~pd.Series(place).duplicated().to_numpy()]
-    one_row = first.assign(**{column: merged[column].to_numpy() for column in columns}, rows_at_place=count)
+    one_row = first.assign(
+        **{column: merged[column].to_numpy() for column in columns}, rows_at_place=count
+    )
     one_row.attrs = dict(samples.attrs)
     return one_row
 
@@ -94,17 +104,28 @@ def _note_disagreement(
         return
     names = ", ".join(f"{column} {count:,}" for column, count in worst.head(6).items())
     done = (
-        f"at {int(apart.any(axis=1).sum()):,} places the rows differ by more than a factor of {DISAGREE:g}: "
-        f"{names}{', ...' if len(worst) > 6 else ''}"
+        f"at {int(apart.any(axis=1).sum()):,} places the rows differ by more than a factor of"
+        f" {DISAGREE:g}: {names}{', ...' if len(worst) > 6 else ''}"
     )
     rows = np.zeros(len(samples), bool)
     rows[values.index] = apart.any(axis=1).reindex(place).to_numpy()
-    advice = "field duplicates, depths or size fractions? Keep one kind of sample if they are not the same"
+    advice = (
+        "field duplicates, depths or size fractions? Keep one kind of sample if they are not the"
+        " same"
+    )
     note(found, "noticed", "samples", "rows of one place disagree", samples, rows, done, advice)
 
 
 def drop_repeated(deposits: gpd.GeoDataFrame, found: list[Finding]) -> gpd.GeoDataFrame:
     """Return the deposits, each place once."""
     repeated = pd.Series(place_numbers(deposits)).duplicated().to_numpy(bool)
-    note(found, "fixed", "deposits", "listed twice", deposits, repeated, "deposits at the same coordinates count once")
+    note(
+        found,
+        "fixed",
+        "deposits",
+        "listed twice",
+        deposits,
+        repeated,
+        "deposits at the same coordinates count once",
+    )
     return deposits[~repeated]

@@ -14,17 +14,45 @@ from ..element_names import parse_element
 from ..units import convert, element_of, parse_unit
 from .parse_numbers import ABOVE, BELOW, OK
 
-SENTINELS = (-99.0, -999.0, -999.25, -999.99, -9999.0, -9999.99, -99999.0, -999999.0, -32768.0, -2147483648.0)
-"""Negative numbers that databases and grids write where nothing was measured: no laboratory has such a limit."""
+SENTINELS = (
+    -99.0,
+    -999.0,
+    -999.25,
+    -999.99,
+    -9999.0,
+    -9999.99,
+    -99999.0,
+    -999999.0,
+    -32768.0,
+    -2147483648.0,
+)
+"""Negative numbers that databases and grids write where nothing was measured: no laboratory has
+such a limit.
+"""
 
 HUGE = 1e20
 """Nothing has a larger concentration in any unit: 1e30, 1.70141e38 and infinity are codes too."""
 
-SUSPECTS = (999.0, 999.99, 9999.0, 9999.9, 9999.99, 32767.0, 65535.0, 99999.0, 99999.9, 99999.99, 999999.0, 9999999.0)
+SUSPECTS = (
+    999.0,
+    999.99,
+    9999.0,
+    9999.9,
+    9999.99,
+    32767.0,
+    65535.0,
+    99999.0,
+    99999.9,
+    99999.99,
+    999999.0,
+    9999999.0,
+)
 """Positive numbers that may be codes, and may be real: 9999 ppm of manganese is nothing special."""
 
 MANY_LIMITS = 12
-"""A laboratory's negative limits of one element are few; more distinct negative numbers are something else."""
+"""A laboratory's negative limits of one element are few; more distinct negative numbers are
+something else.
+"""
 
 REPLACEMENTS = ("half", "sqrt2", "zero", "drop", "ros", "multiplicative")
 
@@ -32,14 +60,17 @@ LEAST_FOR_ROS = 5
 """Distinct measured values that a regression on order statistics needs."""
 
 MULTIPLICATIVE_SHARE = 0.65
-"""Share of the limit that multiplicative replacement puts in, after Martin-Fernandez et al. (2003)."""
+"""Share of the limit that multiplicative replacement puts in, after Martin-Fernandez et
+al. (2003).
+"""
 
 
 def sentinels(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return which numbers are codes for "not measured", and which are suspected to be and stay.
 
-    Negative nines, what is larger than anything can be and infinity are codes at once. 9999 and its like are codes
-    when they are repeated and stand three times above every other value, or thirty times above them.
+    Negative nines, what is larger than anything can be and infinity are codes at once. 9999 and its
+    like are codes when they are repeated and stand three times above every other value, or thirty
+    times above them.
 
     >>> found, kept = sentinels(np.array([120.0, -9999, 9999, 9999, 9999, 80]))
     >>> found.astype(int).tolist(), kept.any()
@@ -64,14 +95,17 @@ def sentinels(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _among(numbers: np.ndarray, candidates: np.ndarray, values: tuple[float, ...]) -> np.ndarray:
-    """Return which numbers are one of some values; only the candidates are looked at, as there are few."""
+    """Return which numbers are one of some values; only the candidates are looked at, as there are
+    few.
+    """
     found = np.zeros(len(numbers), bool)
     found[candidates] = np.isin(numbers[candidates], values)
     return found
 
 
 def negatives_are_limits(numbers: np.ndarray) -> bool:
-    """Return whether the negative numbers look like minus detection limits: two or three, or repeated ones.
+    """Return whether the negative numbers look like minus detection limits: two or three, or
+    repeated ones.
 
     >>> negatives_are_limits(np.array([-0.02, -0.001, 5])), negatives_are_limits(np.array([-0.3, -1.1, -0.7, -2.2, 5]))
     (True, False)
@@ -82,7 +116,9 @@ def negatives_are_limits(numbers: np.ndarray) -> bool:
 
 
 def looks_logarithmic(numbers: np.ndarray) -> bool:
-    """Return whether a column with many distinct negative numbers is one of logarithms or log-ratios."""
+    """Return whether a column with many distinct negative numbers is one of logarithms or
+    log-ratios.
+    """
     known = numbers[np.isfinite(numbers)]
     negative = known < 0
     if negatives_are_limits(known) or negative.mean() < 0.05:
@@ -92,7 +128,8 @@ def looks_logarithmic(numbers: np.ndarray) -> bool:
 
 
 def read_limits(given: str | Path | Mapping[str, float]) -> dict[str, tuple[float, str]]:
-    """Return element or column -> (limit, unit) from a mapping, or from a CSV file with element, limit[, unit].
+    """Return element or column -> (limit, unit) from a mapping, or from a CSV file with element,
+    limit[, unit].
 
     Raises
     ------
@@ -110,28 +147,38 @@ def read_limits(given: str | Path | Mapping[str, float]) -> dict[str, tuple[floa
         for column in ("element", "limit"):
             if column not in table.columns:
                 hint = nearest_name(column, table.columns)
-                raise UsageError(f"detection_limits: {path.name} needs the columns element, limit (and unit).{hint}")
+                raise UsageError(
+                    f"detection_limits: {path.name} needs the columns element, limit (and"
+                    f" unit).{hint}"
+                )
     limits = {}
     units = table["unit"].fillna("") if "unit" in table else pd.Series("", index=table.index)
     for name, text, unit in zip(table["element"], table["limit"], units, strict=True):
         limit = pd.to_numeric(text, errors="coerce")
         if not (np.isfinite(limit) and limit > 0):
-            raise UsageError(f'detection_limits: the limit "{text}" of {name} is not a positive number.')
+            raise UsageError(
+                f'detection_limits: the limit "{text}" of {name} is not a positive number.'
+            )
         if unit and parse_unit(unit) is None:
-            raise UsageError(f'detection_limits: the unit "{unit}" of {name} is unknown: use %, ppm, ppb or ppt.')
+            raise UsageError(
+                f'detection_limits: the unit "{unit}" of {name} is unknown: use %, ppm, ppb or ppt.'
+            )
         limits[str(name).strip()] = (float(limit), parse_unit(unit) or "")
     return limits
 
 
 def limit_for(column: str, unit: str, limits: Mapping[str, tuple[float, str]]) -> float | None:
-    """Return the limit given for a column (by its name, else by its element), in the column's unit."""
+    """Return the limit given for a column (by its name, else by its element), in the
+    column's unit.
+    """
     parsed = parse_element(column)
     for key, (limit, said) in limits.items():
         other = parse_element(key)
         same = key == column or (parsed and other and element_of(other[0]) == element_of(parsed[0]))
         if not same:
             continue
-        said, own = said or (other[1] if other else ""), unit.removesuffix("?")
+        said = said or (other[1] if other else "")
+        own = unit.removesuffix("?")
         if not parsed or not other or key == column:
             return limit
         if said and own:
@@ -143,8 +190,8 @@ def limit_for(column: str, unit: str, limits: Mapping[str, tuple[float, str]]) -
 def settle_limits(numbers: np.ndarray, flags: np.ndarray, given: float | None = None) -> np.ndarray:
     """Return the numbers with a limit for every censored value whose own is unknown (NaN).
 
-    Below: the limit given, else the smallest measured value, else the smallest known limit. Above: the largest
-    measured value. NaN stays where there is none of these.
+    Below: the limit given, else the smallest measured value, else the smallest known limit. Above:
+    the largest measured value. NaN stays where there is none of these.
     """
     numbers = numbers.copy()
     measured = numbers[(flags == OK) & (numbers > 0)]
@@ -156,15 +203,18 @@ def settle_limits(numbers: np.ndarray, flags: np.ndarray, given: float | None = 
 
 
 def replace_censored(numbers: np.ndarray, flags: np.ndarray, method: str = "half") -> np.ndarray:
-    """Return one element's numbers with its values below detection replaced; those above range stay their limit.
+    """Return one element's numbers with its values below detection replaced; those above range stay
+    their limit.
 
     Parameters
     ----------
     numbers, flags : (rows,) arrays
-        As :func:`geomfaf.survey.cleaning.parse_numbers.parse_column` gives them; the number of a censored value is its limit.
+        As :func:`geomfaf.survey.cleaning.parse_numbers.parse_column` gives them; the number of a
+        censored value is its limit.
     method : {"half", "sqrt2", "zero", "drop", "ros", "multiplicative"}
-        ``half`` of the limit; limit / sqrt(2); zero; NaN; regression on order statistics, see :func:`ros`; 0.65 of
-        the limit, the other elements of the sample adjusted by :func:`close_compositions`.
+        ``half`` of the limit; limit / sqrt(2); zero; NaN; regression on order statistics, see
+        :func:`ros`; 0.65 of the limit, the other elements of the sample adjusted by
+        :func:`close_compositions`.
 
     Examples
     --------
@@ -172,7 +222,9 @@ def replace_censored(numbers: np.ndarray, flags: np.ndarray, method: str = "half
     array([0.05, 3.  ])
     """
     if method not in REPLACEMENTS:
-        raise UsageError(f'replacement "{method}" is unknown: use one of {", ".join(REPLACEMENTS)}.')
+        raise UsageError(
+            f'replacement "{method}" is unknown: use one of {", ".join(REPLACEMENTS)}.'
+        )
     below = flags == BELOW
     if method == "ros":
         return ros(numbers, below)
@@ -189,21 +241,28 @@ def replace_censored(numbers: np.ndarray, flags: np.ndarray, method: str = "half
 
 
 def can_regress(numbers: np.ndarray, below: np.ndarray) -> bool:
-    """Return whether :func:`ros` can be used: enough distinct measured values, at most 80 % censored."""
+    """Return whether :func:`ros` can be used: enough distinct measured values, at most 80 %
+    censored.
+    """
     known = np.isfinite(numbers)
-    return len(pd.unique(numbers[known & ~below])) >= LEAST_FOR_ROS and below.sum() <= 0.8 * known.sum()
+    return (
+        len(pd.unique(numbers[known & ~below])) >= LEAST_FOR_ROS
+        and below.sum() <= 0.8 * known.sum()
+    )
 
 
 def ros(numbers: np.ndarray, below: np.ndarray) -> np.ndarray:
     """Replace values below several limits by regression on order statistics.
 
-    Plotting positions after Helsel and Cohn (1988), doi 10.1029/WR024i012p01997: with exceedance probabilities
-    ``pe_j = pe_{j+1} + A_j / (A_j + B_j) (1 - pe_{j+1})`` at the limits j (A measured between this limit and the
-    next, B all values below it), measured values are spread evenly between ``1 - pe_j`` and ``1 - pe_{j+1}``, those
-    censored at j between 0 and ``1 - pe_j``. The logarithms of the measured values are regressed on the normal
-    quantiles of their positions; censored values take the line's antilogarithm.
+    Plotting positions after Helsel and Cohn (1988), doi 10.1029/WR024i012p01997: with exceedance
+    probabilities ``pe_j = pe_{j+1} + A_j / (A_j + B_j) (1 - pe_{j+1})`` at the limits j (A measured
+    between this limit and the next, B all values below it), measured values are spread evenly
+    between ``1 - pe_j`` and ``1 - pe_{j+1}``, those censored at j between 0 and ``1 - pe_j``. The
+    logarithms of the measured values are regressed on the normal quantiles of their positions;
+    censored values take the line's antilogarithm.
 
-    The values are right as a whole (mean, spread); which sample of one limit gets which is only their order.
+    The values are right as a whole (mean, spread); which sample of one limit gets which is only
+    their order.
 
     Parameters
     ----------
@@ -213,15 +272,17 @@ def ros(numbers: np.ndarray, below: np.ndarray) -> np.ndarray:
     """
     numbers = np.asarray(numbers, float)
     known = np.isfinite(numbers)
-    values, censored = numbers[known], np.asarray(below, bool)[known]
+    values = numbers[known]
+    censored = np.asarray(below, bool)[known]
     if not censored.any():
         return numbers.copy()
     if not can_regress(numbers, np.asarray(below, bool)):
         raise UsageError(
-            f"regression on order statistics needs {LEAST_FOR_ROS} different measured values and at most 80 % below "
-            'detection: use another replacement, such as "half".'
+            f"regression on order statistics needs {LEAST_FOR_ROS} different measured values and at"
+            ' most 80 % below detection: use another replacement, such as "half".'
         )
-    # A limit above every measured value holds no order: such values take the largest measured one as their limit.
+    # A limit above every measured value holds no order: such values take the largest measured one
+    # as their limit.
     values = np.where(censored, np.minimum(values, values[~censored].max()), values)
     limits = np.unique(values[censored])
     zone = np.searchsorted(limits, values, side="right")  # 0 = below the lowest limit
@@ -250,8 +311,8 @@ def ros(numbers: np.ndarray, below: np.ndarray) -> np.ndarray:
 def close_compositions(replaced: np.ndarray, below: np.ndarray, total: float = 1e6) -> np.ndarray:
     """Make room for replaced values: multiplicative replacement (Martin-Fernandez et al. 2003).
 
-    The measured parts of a sample are multiplied by ``1 - sum(replaced) / total``, so that the ratios among them
-    stay as measured (doi 10.1023/A:1023866030544).
+    The measured parts of a sample are multiplied by ``1 - sum(replaced) / total``, so that the
+    ratios among them stay as measured (doi 10.1023/A:1023866030544).
 
     Parameters
     ----------

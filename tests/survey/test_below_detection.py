@@ -1,4 +1,6 @@
-"""Detection limits and what replaces a censored value, against published examples and closed forms."""
+"""Detection limits and what replaces a censored value, against published examples and
+closed forms.
+"""
 
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from geomfaf.errors import UsageError
-from geomfaf.survey.cleaning.detection_limits import (
+from geomfaf.survey.cleaning.below_detection import (
     close_compositions,
     limit_for,
     looks_logarithmic,
@@ -21,11 +23,59 @@ from geomfaf.survey.cleaning.parse_numbers import ABOVE, BELOW, OK
 POSITIVE = st.floats(1e-3, 1e4)
 
 # Helsel and Cohn (1988), Water Resources Research 24:1997-2004, appendix B: two limits.
-HELSEL_COHN = ([1.0] * 6 + [10.0] * 3 + [3.0, 7, 9, 12, 15, 20, 27, 33, 50], [True] * 9 + [False] * 9)
-HELSEL_COHN_FILLED = [0.47, 0.85, 1.11, 1.27, 1.76, 2.34, 2.50, 3.00, 3.03, 4.80, 7, 9, 12, 15, 20, 27, 33, 50]
-# Arsenic in streams of Oahu: Helsel (2005), Nondetects and Data Analysis; three limits among measured values.
+HELSEL_COHN = (
+    [1.0] * 6 + [10.0] * 3 + [3.0, 7, 9, 12, 15, 20, 27, 33, 50],
+    [True] * 9 + [False] * 9,
+)
+HELSEL_COHN_FILLED = [
+    0.47,
+    0.85,
+    1.11,
+    1.27,
+    1.76,
+    2.34,
+    2.50,
+    3.00,
+    3.03,
+    4.80,
+    7,
+    9,
+    12,
+    15,
+    20,
+    27,
+    33,
+    50,
+]
+# Arsenic in streams of Oahu: Helsel (2005), Nondetects and Data Analysis; three limits among
+# measured values.
 OAHU = (
-    [3.2, 2.8, 2, 2, 2, 2, 2, 2, 2, 2, 1.7, 1.5, 1, 1, 1, 1, 0.9, 0.9, 0.7, 0.7, 0.6, 0.5, 0.5, 0.5],
+    [
+        3.2,
+        2.8,
+        2,
+        2,
+        2,
+        2,
+        2,
+        2,
+        2,
+        2,
+        1.7,
+        1.5,
+        1,
+        1,
+        1,
+        1,
+        0.9,
+        0.9,
+        0.7,
+        0.7,
+        0.6,
+        0.5,
+        0.5,
+        0.5,
+    ],
     [0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 1, 1, 1, 1, 0, 1, 0, 0, 0, 0, 0, 0],
 )
 OAHU_FILLED = [
@@ -35,7 +85,9 @@ OAHU_FILLED = [
 
 
 @pytest.mark.parametrize(
-    ("example", "filled"), [(HELSEL_COHN, HELSEL_COHN_FILLED), (OAHU, OAHU_FILLED)], ids=["Helsel and Cohn", "Oahu"]
+    ("example", "filled"),
+    [(HELSEL_COHN, HELSEL_COHN_FILLED), (OAHU, OAHU_FILLED)],
+    ids=["Helsel and Cohn", "Oahu"],
 )
 def test_ros_gives_the_published_values(example, filled):
     numbers, below = (np.array(part) for part in example)
@@ -45,13 +97,17 @@ def test_ros_gives_the_published_values(example, filled):
 
 
 def test_ros_with_one_limit_is_a_line_through_the_upper_quantiles():
-    """Closed form: with one limit the positions are (1 - p) + p i / (A + 1), p the share measured."""
+    """Closed form: with one limit the positions are (1 - p) + p i / (A + 1), p the
+    share measured.
+    """
     measured = np.exp(np.linspace(0.5, 3, 12))
     numbers, below = np.r_[[1.5] * 8, measured], np.r_[np.ones(8, bool), np.zeros(12, bool)]
     upper = norm.ppf(8 / 20 + 12 / 20 * np.arange(1, 13) / 13)
     lower = norm.ppf(8 / 20 * np.arange(1, 9) / 9)
     slope, intercept = np.polyfit(upper, np.log(measured), 1)
-    np.testing.assert_allclose(ros(numbers, below)[:8], np.exp(intercept + slope * lower), rtol=1e-12)
+    np.testing.assert_allclose(
+        ros(numbers, below)[:8], np.exp(intercept + slope * lower), rtol=1e-12
+    )
 
 
 def test_ros_recovers_a_lognormal_population():
@@ -85,7 +141,8 @@ def test_ros_leaves_gaps_alone():
 
 
 @given(
-    st.lists(st.lists(POSITIVE, min_size=4, max_size=4), min_size=1, max_size=6), st.lists(st.booleans(), min_size=4)
+    st.lists(st.lists(POSITIVE, min_size=4, max_size=4), min_size=1, max_size=6),
+    st.lists(st.booleans(), min_size=4),
 )
 def test_multiplicative_replacement_keeps_ratios_and_the_whole(rows, below):
     values = np.array(rows)
@@ -95,7 +152,8 @@ def test_multiplicative_replacement_keeps_ratios_and_the_whole(rows, below):
     replaced = np.where(mask, 1e-4, values)
     closed = close_compositions(replaced, mask, total)
     np.testing.assert_array_equal(closed[mask], 1e-4)
-    # What was a whole with zeros is a whole with small values: measured parts and the rest give up the same share.
+    # What was a whole with zeros is a whole with small values: measured parts and the rest give up
+    # the same share.
     room = 1 - mask.sum(axis=1, keepdims=True) * 1e-4 / total
     np.testing.assert_allclose(np.where(mask, 0, closed), measured * room, rtol=1e-12)
 
@@ -127,8 +185,12 @@ def test_few_negatives_are_limits_and_many_are_not():
 def test_unknown_limits_are_settled_by_what_is_known():
     nan = np.nan
     flags = np.array([BELOW, BELOW, OK, OK, ABOVE])
-    np.testing.assert_array_equal(settle_limits(np.array([nan, 2.0, 5, 7, nan]), flags), [5, 2, 5, 7, 7])
-    np.testing.assert_array_equal(settle_limits(np.array([nan, 2.0, 5, 7, nan]), flags, 0.5), [0.5, 2, 5, 7, 7])
+    np.testing.assert_array_equal(
+        settle_limits(np.array([nan, 2.0, 5, 7, nan]), flags), [5, 2, 5, 7, 7]
+    )
+    np.testing.assert_array_equal(
+        settle_limits(np.array([nan, 2.0, 5, 7, nan]), flags, 0.5), [0.5, 2, 5, 7, 7]
+    )
     np.testing.assert_array_equal(settle_limits(np.array([nan, 2.0]), flags[:2]), [2, 2])
     np.testing.assert_array_equal(settle_limits(np.array([nan, nan]), flags[:2]), [nan, nan])
 
