@@ -172,3 +172,28 @@ def test_public_functions_show_their_real_keywords():
         if inspect.isfunction(thing):
             kinds = {p.kind for p in inspect.signature(thing).parameters.values()}
             assert inspect.Parameter.VAR_KEYWORD not in kinds, f"{name} hides keywords in **"
+
+
+def test_the_public_interface_is_small_and_every_name_has_a_docstring():
+    assert len(geomfaf.__all__) <= 65
+    for name in geomfaf.__all__:
+        assert (getattr(geomfaf, name).__doc__ or "").strip(), name
+
+
+def test_names_that_docstrings_point_to_exist():
+    """:func:`geomfaf.idw_grid` is public; :func:`geomfaf.windows.folds.read_folds` is where it says."""
+    pointer = re.compile(r":(?:func|class|mod|data|meth):`(geomfaf[\w.]+)`")
+    lost = []
+    for path in PATHS:
+        for target in pointer.findall(path.read_text(encoding="utf-8")):
+            thing, rest = geomfaf, target.split(".")[1:]
+            while rest:
+                name = rest.pop(0)
+                if not hasattr(thing, name):
+                    try:
+                        importlib.import_module(f"{thing.__name__}.{name}")
+                    except (ModuleNotFoundError, AttributeError):
+                        lost.append(f"{name_of(path)}: {target}")
+                        break
+                thing = getattr(thing, name)
+    assert not lost
