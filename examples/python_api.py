@@ -11,9 +11,7 @@ screening = gm.screen_elements(survey.samples, survey.deposits, survey.elements)
 kept = list(screening.loc[screening["kept"], "element"])
 stack = gm.build_stack(survey, grid, elements=kept)
 
-valid = stack.notnull().any("band").values
-windows = gm.centred_windows(grid, 16, survey.deposits, valid)
-folds = gm.spatial_folds(windows, grid, valid)
+windows, folds = gm.make_windows(stack, survey.deposits)
 model = gm.train_model(stack, windows, folds)
 scores = gm.predict_scores(model, stack)
 evaluation = gm.evaluate_model(model, stack, windows, survey.deposits, scores)

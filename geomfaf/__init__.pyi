@@ -29,6 +29,7 @@ from .evidence.faults import fault_bands as fault_bands
 from .windows.screen import screen_elements as screen_elements
 from .windows.screen import zauc as zauc
 from .windows.variogram import autocorrelation_range as autocorrelation_range
+from .windows.assembly import make_windows as make_windows
 from .windows.windows import centred_windows as centred_windows
 from .windows.windows import tiled_windows as tiled_windows
 from .windows.folds import spatial_folds as spatial_folds

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -46,6 +47,24 @@ NO_FOLD = -1
 """Values of the column ``trains`` beside a fold's number (from 1): any fold that the place allows,
 or none.
 """
+
+
+def fold_number(fold: Any) -> Any:
+    """Return the number by which people and files know a fold, from 1; it counts from 0 inside.
+
+    >>> fold_number(0)
+    1
+    """
+    return fold + 1
+
+
+def fold_index(number: Any) -> Any:
+    """Return the fold of a number that :func:`fold_number` gave.
+
+    >>> fold_index(1)
+    0
+    """
+    return number - 1
 
 
 @dataclass(frozen=True)
@@ -108,7 +127,7 @@ class Folds:
             total[bottom, right] - total[top, right] - total[bottom, left] + total[top, left] == 0
         )
         if "trains" in windows:
-            away &= windows["trains"].isin([EVERY_FOLD, fold + 1]).to_numpy()
+            away &= windows["trains"].isin([EVERY_FOLD, fold_number(fold)]).to_numpy()
         return away
 
     def testing(self, windows: gpd.GeoDataFrame, fold: int) -> np.ndarray:
@@ -156,7 +175,7 @@ class Folds:
             width = min(self.block, self.grid.width - col)
             shapes.append(shapely.box(*self.grid.window_bounds(row, col, height, width)))
         columns = {
-            "fold": self.table.ravel() + 1,
+            "fold": fold_number(self.table.ravel()),
             "row": rows,
             "col": cols,
             "block": self.block,
@@ -310,17 +329,24 @@ def prove_leak_free(windows: gpd.GeoDataFrame, folds: Folds) -> pd.DataFrame:
         reachable = away <= size // 2  # by a window centred on the fold's ground
         if (learned & (judged | reachable)).any():
             raise DataError(
-                f"the split leaks: training and test windows of fold {fold + 1} share cells. This"
+                f"the split leaks: training and test windows of fold {fold_number(fold)} share cells. This"
                 " is a bug."
             )
         if gap < folds.margin:
             raise DataError(
-                f"the split leaks: fold {fold + 1} trains {gap} cells from its test ground, not"
+                f"the split leaks: fold {fold_number(fold)} trains {gap} cells from its test ground, not"
                 f" {folds.margin}. This is a bug."
             )
         ore = windows["label"].to_numpy() == 1
         rows.append(
-            (fold + 1, train.sum(), (train & ore).sum(), test.sum(), (test & ore).sum(), gap)
+            (
+                fold_number(fold),
+                train.sum(),
+                (train & ore).sum(),
+                test.sum(),
+                (test & ore).sum(),
+                gap,
+            )
         )
     return pd.DataFrame(rows, columns=["fold", "train", "train_ore", "test", "test_ore", "gap"])
 
@@ -329,7 +355,8 @@ def read_folds(path: str | Path, grid: Grid) -> tuple[gpd.GeoDataFrame, Folds]:
     """Read the windows and the folds that ``geomfaf windows`` wrote for a grid."""
     windows = read_layer(Source(Path(path), "windows"))
     blocks = read_layer(Source(Path(path), "folds")).sort_values(["row", "col"])
-    table = blocks["fold"].to_numpy().reshape(blocks["row"].max() + 1, blocks["col"].max() + 1) - 1
+    number = blocks["fold"].to_numpy().reshape(blocks["row"].max() + 1, blocks["col"].max() + 1)
+    table = fold_index(number)
     linkage = float(blocks["linkage"].iloc[0]) if "linkage" in blocks else 0.0
     folds = Folds(grid, int(blocks["block"].iloc[0]), table, int(blocks["margin"].iloc[0]), linkage)
     # Block by block: a grid of finer cells over the same ground has the same outer bounds.
@@ -453,7 +480,7 @@ def _require_usable(folds: Folds, windows: gpd.GeoDataFrame, what: str) -> Folds
     for fold in range(folds.count):
         if not _usable(windows, folds, fold):
             raise DataError(
-                f"without fold {fold + 1} {what} leave no deposit, or no barren window, a window"
+                f"without fold {fold_number(fold)} {what} leave no deposit, or no barren window, a window"
                 " away to learn from: use other zones, another block, or another kind of folds."
             )
     return folds

@@ -18,7 +18,7 @@ from scipy.spatial import cKDTree
 from ..errors import DataError, UsageError
 from ..rasters.bands import bands_of, valid_cells
 from .features import window_features
-from .folds import NO_FOLD, Folds
+from .folds import NO_FOLD, Folds, fold_number
 from .windows import NEGATIVES, window_centres, window_frame
 
 RULES = ("distance", "random", "environment", "unlabelled", "geology")
@@ -100,12 +100,12 @@ def draw_windows(
         chosen = _draw(weights, chance, round(negatives * known.sum()))
         if len(chosen) < 2:
             raise DataError(
-                f'fold {fold + 1} has no barren ground to learn from by the rule "{rule}", {reach}'
+                f'fold {fold_number(fold)} has no barren ground to learn from by the rule "{rule}", {reach}'
                 f" cells ({reach * grid.cell:g} m) from deposits: lower min_distance or use another"
                 " rule or smaller cells."
             )
         drawn.append(chosen)
-        trains.append(np.full(len(chosen), fold + 1))
+        trains.append(np.full(len(chosen), fold_number(fold)))
         tested = raster[rows, cols] == fold
         free = valid & (raster == fold) & _far(grid.shape, (rows, cols), size)
         drawn.append(_draw(free.astype(float), chance, round(negatives * max(1, tested.sum()))))
@@ -176,7 +176,7 @@ def _standardised(stack: xr.DataArray, pool: tuple, ore: tuple) -> tuple[np.ndar
     pool's median.
     """
     here, there = (window_features(stack, *at).values.astype(float) for at in (pool, ore))
-    seen = np.isfinite(here).any(axis=0) & np.isfinite(here).any(axis=0)
+    seen = np.isfinite(here).any(axis=0) & np.isfinite(there).any(axis=0)
     here = here[:, seen]
     there = there[:, seen]
     centre = np.nanmedian(here, axis=0)
