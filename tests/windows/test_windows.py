@@ -202,7 +202,7 @@ def test_centred_windows_need_deposits_and_barren_ground():
 
 def test_deposits_on_ground_without_data_get_no_window_and_repel_barren_ones(monkeypatch):
     said = []
-    monkeypatch.setattr("geomfaf.windows.say", said.append)
+    monkeypatch.setattr("geomfaf.windows.windows.say", said.append)
     grid = make_grid(60, 70)
     rows, cols = scattered_cells(grid, 12, 3)
     deposits, valid = points_in(grid, rows, cols), np.ones(grid.shape, bool)
