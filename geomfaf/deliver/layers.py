@@ -1,4 +1,4 @@
-"""Write vector layers and findings, for a GIS to open."""
+"""Layers and findings go in; GeoPackages and tables that a GIS opens come out."""
 
 from __future__ import annotations
 
@@ -8,30 +8,126 @@ from typing import Any
 
 import geopandas as gpd
 import pandas as pd
+import pyogrio
 
 from ..errors import UsageError
 from ..files import finished_file, write_json, write_table
-from ..survey.cleaning.findings import Finding, findings_layer
+from ..survey.cleaning.findings import CHANGES, Finding, findings_layer
+from ..survey.label_columns import label_column, labels_of
+from ..survey.survey import Survey
+
+RESERVED = ("fid", "geom")
+"""Columns that a GeoPackage keeps for itself."""
 
 
 def write_layers(
-    layers: Mapping[str, gpd.GeoDataFrame], path: str | Path, *, overwrite: bool = False
+    layers: Mapping[str, gpd.GeoDataFrame | pd.DataFrame],
+    path: str | Path,
+    *,
+    overwrite: bool = False,
 ) -> Path:
-    """Write vector layers into one GeoPackage (version 1.2, which every QGIS since 3.0 reads)."""
+    """Write vector layers and tables into one GeoPackage (version 1.2, which every QGIS since 3.0
+    reads).
+
+    Columns whose names differ by case alone, or that the format keeps for itself (``fid``,
+    ``geom``), get ``_`` behind them. A frame without geometry becomes a table.
+    """
     path = Path(path)
     if not layers:
         raise UsageError(f"there is no layer to write into {path.name}: give at least one.")
     with finished_file(path, overwrite=overwrite) as final:
         for name, frame in layers.items():
             options: dict[str, Any] = {} if final.exists() else {"VERSION": "1.2"}
-            frame.to_file(
-                final,
-                layer=name,
-                driver="GPKG",
-                dataset_options=options,
-                layer_options={"GEOMETRY_NAME": "geom"},
-            )
+            ready = with_safe_names(frame)
+            if isinstance(ready, gpd.GeoDataFrame):
+                ready.to_file(
+                    final,
+                    layer=name,
+                    driver="GPKG",
+                    dataset_options=options,
+                    layer_options={"GEOMETRY_NAME": "geom"},
+                )
+            else:
+                pyogrio.write_dataframe(
+                    ready, final, layer=name, driver="GPKG", dataset_options=options
+                )
     return path
+
+
+def with_safe_names(frame: pd.DataFrame | gpd.GeoDataFrame) -> pd.DataFrame | gpd.GeoDataFrame:
+    """Return the frame with column names that a GeoPackage can hold; SQL does not tell ``Au`` from
+    ``AU``.
+
+    >>> with_safe_names(pd.DataFrame(columns=["fid", "Au", "AU", "au_"])).columns.tolist()
+    ['fid_', 'Au', 'AU__', 'au_']
+    """
+    geometry = frame.geometry.name if isinstance(frame, gpd.GeoDataFrame) else None
+    spelt = [str(column).casefold() for column in frame.columns if column != geometry]
+    taken: set[str] = set()
+    names: list[Any] = []
+    for column in frame.columns:
+        name = str(column)
+        if column != geometry:
+            # A new name may be neither one that stands already nor one that is still to come.
+            while name.casefold() in {*RESERVED, *taken} or (
+                name != str(column) and name.casefold() in spelt
+            ):
+                name += "_"
+            taken.add(name.casefold())
+        names.append(column if column == geometry else name)
+    if names == list(frame.columns):
+        return frame
+    renamed = frame.copy()
+    renamed.columns = pd.Index(names)
+    return renamed
+
+
+def write_survey_layers(survey: Survey, folder: str | Path, *, overwrite: bool = False) -> Path:
+    """Write ``survey.gpkg``: the layers of a checked survey, as every later step saw them.
+
+    Parameters
+    ----------
+    survey : Survey
+        From :func:`geomfaf.check_survey`.
+    folder : path
+        The run folder.
+
+    Returns
+    -------
+    Path
+        Its layers are ``samples`` (cleaned values, own columns, ``sample_id`` as text, and
+        ``flags``: what was changed in the row), ``deposits``, ``geology``, ``faults`` and
+        ``study_area``, those that the survey has.
+    """
+    layers: dict[str, gpd.GeoDataFrame] = {}
+    for role, frame in survey.layers().items():
+        layers[role] = labelled_samples(frame) if role == "samples" else frame
+    return write_layers(layers, Path(folder) / "survey.gpkg", overwrite=overwrite)
+
+
+def labelled_samples(samples: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    """Return the samples with ``sample_id`` and ``flags`` first, both text.
+
+    A table without a column of numbers gets its rows', from 1: "no. 17".
+    """
+    numbers = pd.Series([f"no. {row}" for row in range(1, len(samples) + 1)], index=samples.index)
+    ids = labels_of(samples, "sample")
+    ids = ids.where(ids != "", numbers)
+    said = samples[CHANGES] if CHANGES in samples else pd.Series("", index=samples.index)
+    flags = said.astype("string").fillna("")
+    if "rows_at_place" in samples:
+        several = samples["rows_at_place"] > 1
+        joined = samples["rows_at_place"].astype(int).astype(str) + " rows at this place"
+        flags = flags.mask(several, joined.where(flags == "", flags + "; " + joined))
+    kept = samples.drop(columns=CHANGES, errors="ignore")
+    own = label_column(kept, "sample")
+    if own is not None and str(own).casefold() == "sample_id":
+        kept = kept.drop(columns=own)
+    # What is left of the same name is the user's other column: the writer renames it.
+    kept = kept.rename(columns={"sample_id": "sample_id_", "flags": "flags_"})
+    kept.insert(0, "sample_id", ids.astype(object))
+    kept.insert(1, "flags", flags.astype(object))
+    return kept
 
 
 def write_findings(

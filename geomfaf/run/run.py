@@ -16,7 +16,7 @@ import pandas as pd
 import xarray as xr
 
 from ..deliver.figures import draw_curves, draw_scores, draw_stack
-from ..deliver.layers import write_findings, write_layers
+from ..deliver.layers import write_findings, write_layers, write_survey_layers
 from ..deliver.report import is_supported, write_summary
 from ..deliver.targets import make_cells, make_targets, placed_deposits
 from ..errors import OutputExistsError, UsageError
@@ -86,6 +86,7 @@ def run_project(project: Project, *, overwrite: bool = False) -> Path:
         write_findings(findings, survey.findings, read.layers(), out, overwrite=True)
         write_table(detection_limits(survey.samples), out / "detection_limits.csv", overwrite=True)
         require_accepted(findings)
+        write_survey_layers(survey, out, overwrite=True)
         if "composition" in project.stages and survey.elements:
             survey = use_log_ratios(survey, **project.stage("composition"))
     with _timed(timings, "windows and folds"):

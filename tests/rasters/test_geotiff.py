@@ -398,14 +398,16 @@ def test_json_has_null_where_numbers_are_missing_and_keeps_every_letter(tmp_path
 # -------------------------------------------------------------------------------------------
 
 
-class BrokenFrame:
+class BrokenFrame(gpd.GeoDataFrame):
     def to_file(self, path, **_):
         path.with_name(path.name + "-journal").write_text("half")
         raise OSError("disk full")
 
 
 def write_broken_layers(path, **options):
-    return write_layers({**two_layers(), "broken": BrokenFrame()}, path, **options)
+    return write_layers(
+        {**two_layers(), "broken": BrokenFrame(geometry=[], crs=32633)}, path, **options
+    )
 
 
 def write_broken_raster(path, **options):

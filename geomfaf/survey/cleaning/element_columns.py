@@ -33,8 +33,17 @@ from .column_rules import (
     find_replaced,
     read_words,
 )
-from .findings import Finding
-from .parse_numbers import ABOVE, BELOW, FLAG_NAMES, OK, Parsed, decimal_sign, parse_column
+from .findings import CHANGES, Finding
+from .parse_numbers import (
+    ABOVE,
+    BELOW,
+    FLAG_NAMES,
+    OK,
+    UNREADABLE,
+    Parsed,
+    decimal_sign,
+    parse_column,
+)
 
 NAMES_SHOWN = 8
 """Columns that a finding about many of them lists."""
@@ -73,6 +82,7 @@ def clean_values(
     Returns
     -------
     samples : GeoDataFrame
+        Column :data:`CHANGES` names the values of each row that are not as they were measured.
         ``attrs`` holds ``censored_share``, ``detection_limits`` and ``aside`` (column -> rule,
         reason).
     elements : dict
@@ -111,7 +121,8 @@ def clean_values(
     _set_copies_aside(assays, found)
     values = _replaced(assays, replacement, found)
     cleaned = samples.assign(
-        **{assay.column: numbers for assay, numbers in zip(assays, values, strict=True)}
+        **{assay.column: numbers for assay, numbers in zip(assays, values, strict=True)},
+        **{CHANGES: _changes(assays, len(samples))},
     )
     cleaned.attrs = {
         **samples.attrs,
@@ -332,6 +343,19 @@ def _replaced(assays: list[Assay], replacement: str, found: list[Finding]) -> li
         closed = close_compositions(np.column_stack(values) * factors, below) / factors
         values = list(closed.T)
     return values
+
+
+def _changes(assays: list[Assay], rows: int) -> list[str]:
+    """Return what was changed in each row: "below detection: Au, Hg; above range: Cu", or ""."""
+    said: list[list[str]] = [[] for _ in range(rows)]
+    for flag in (BELOW, ABOVE, UNREADABLE):
+        names: dict[int, list[str]] = {}
+        for assay in assays:
+            for row in np.flatnonzero(assay.flags == flag).tolist():
+                names.setdefault(row, []).append(assay.name)
+        for row, elements in names.items():
+            said[row].append(f"{FLAG_NAMES[flag]}: {', '.join(elements)}")
+    return ["; ".join(parts) for parts in said]
 
 
 def _limit_row(assay: Assay) -> dict[str, object]:

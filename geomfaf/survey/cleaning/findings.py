@@ -15,6 +15,9 @@ from ...errors import DataError
 SEVERITIES = ("refused", "fixed", "noticed")
 COLUMNS = ("severity", "layer", "column", "rule", "count", "done", "advice", "rows")
 
+CHANGES = "geomfaf_changes"
+"""Column of checked samples that says, row by row, which values are not as they were measured."""
+
 ROWS_KEPT = 1000
 """Rows that a finding remembers, for its shapes on the map; the count has them all."""
 

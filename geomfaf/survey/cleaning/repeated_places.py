@@ -12,7 +12,7 @@ import pandas as pd
 import shapely
 
 from ...errors import UsageError
-from .findings import Finding, note
+from .findings import CHANGES, Finding, note
 
 RULES = ("mean", "median", "first", "keep")
 
@@ -87,8 +87,17 @@ def merge_places(
     one_row = first.assign(
         **{column: merged[column].to_numpy() for column in columns}, rows_at_place=count
     )
+    if CHANGES in samples:
+        # What was changed in any row of a place was changed in its one row.
+        groups = samples[CHANGES].reset_index(drop=True).groupby(place)
+        one_row[CHANGES] = groups.agg(_each_once).to_numpy()
     one_row.attrs = dict(samples.attrs)
     return one_row
+
+
+def _each_once(changes: pd.Series) -> str:
+    """Return the texts of several rows as one, each of them once."""
+    return "; ".join(dict.fromkeys(text for text in changes if text))
 
 
 def _note_disagreement(
