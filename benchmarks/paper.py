@@ -51,7 +51,7 @@ def project_of(folder: Path) -> gm.Project:
     toml = folder / "geomfaf.toml"
     if not toml.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        gm.write_survey(gm.make_survey("paper", seed=0)[0], folder / "survey.gpkg")
+        gm.write_survey(gm.make_survey("paper", seed=0)[0], folder / "survey.gpkg", overwrite=True)
         init_project([folder / "survey.gpkg"], toml, overwrite=True)
         text = toml.read_text(encoding="utf-8").replace('preset = "compact"', 'preset = "paper"')
         for table, keys in SETTINGS.items():

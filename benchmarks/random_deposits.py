@@ -52,7 +52,7 @@ FORESTS = {"random forest": RandomForestWindow, "extra trees": ExtraTreesWindow}
 def random_project(seed: int, folder: Path) -> Project:
     """Return the project of a survey with random deposits."""
     survey, _ = gm.make_survey("small", seed=seed, random_deposits=True)
-    gm.write_survey(survey, folder / "survey.gpkg")
+    gm.write_survey(survey, folder / "survey.gpkg", overwrite=True)
     toml = folder / "geomfaf.toml"
     init_project([folder / "survey.gpkg"], toml)
     lines = toml.read_text(encoding="utf-8").splitlines()

@@ -106,7 +106,7 @@ def run_vectors(area: str, source: Path, folder: Path, draws: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         if area == "synthetic":
             source = folder / "survey.gpkg"
-            gm.write_survey(gm.make_survey("small", seed=0)[0], source)
+            gm.write_survey(gm.make_survey("small", seed=0)[0], source, overwrite=True)
         init_project([source], toml, overwrite=True)
         settings = (
             f'[evaluate]\nnetwork_draws = {draws}\noptimism = ["extra trees",'
@@ -126,7 +126,7 @@ def run_tables(folder: Path, seeds: int) -> None:
     toml = folder / "geomfaf.toml"
     if not toml.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        gm.write_survey(gm.make_survey("small", seed=0)[0], folder / "survey.gpkg")
+        gm.write_survey(gm.make_survey("small", seed=0)[0], folder / "survey.gpkg", overwrite=True)
         init_project([folder / "survey.gpkg"], toml, overwrite=True)
         text = toml.read_text(encoding="utf-8")
         for table, keys in TILES.items():

@@ -27,6 +27,7 @@ from scipy.sparse.csgraph import dijkstra
 from shapely import LineString, Polygon, box
 
 from .errors import UsageError, nearest_name
+from .files import finished_file
 from .rasters.grid import Bounds, Grid
 from .survey.survey import Survey
 
@@ -204,22 +205,17 @@ def make_survey(
     return survey, Truth(cells, deposits[known:].reset_index(drop=True), intrusions, table)
 
 
-def write_survey(survey: Survey, path: str | os.PathLike[str]) -> Path:
+def write_survey(survey: Survey, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
     """Write a survey into one GeoPackage with the layers samples, deposits, geology, faults and
     study_area.
 
-    Written under a temporary name and then renamed, so that no half-written file is left; replaces
-    an old one.
+    Written under a temporary name and then renamed, so that no half-written file is left. A file
+    that is there is kept unless ``overwrite`` is given.
     """
     path = Path(path)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp.gpkg")
-    try:
-        for layer in ("samples", "deposits", "geology", "faults", "study_area"):
-            if (frame := getattr(survey, layer)) is not None:
-                frame.to_file(unfinished, layer=layer, driver="GPKG", engine="pyogrio")
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with finished_file(path, overwrite=overwrite) as unfinished:
+        for role, frame in survey.layers().items():
+            frame.to_file(unfinished, layer=role, driver="GPKG", engine="pyogrio")
     return path
 
 

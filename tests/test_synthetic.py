@@ -14,7 +14,7 @@ from geopandas.testing import assert_geodataframe_equal
 from scipy.spatial import cKDTree
 from scipy.stats import rankdata
 
-from geomfaf.errors import UsageError
+from geomfaf.errors import OutputExistsError, UsageError
 from geomfaf.rasters.grid import Grid
 from geomfaf.survey.survey import Survey
 from geomfaf.synthetic import Truth, make_survey, write_survey
@@ -279,7 +279,10 @@ def test_write_survey_round_trip(tmp_path):
     survey, _ = made()
     path = tmp_path / "survey.gpkg"
     path.write_text("an old file")
-    assert write_survey(survey, path) == path
+    with pytest.raises(OutputExistsError, match="choose another name"):
+        write_survey(survey, path)
+    assert path.read_text() == "an old file"
+    assert write_survey(survey, path, overwrite=True) == path
     assert [entry.name for entry in tmp_path.iterdir()] == ["survey.gpkg"]
     layers = ["samples", "deposits", "geology", "faults", "study_area"]
     assert set(pyogrio.list_layers(path)[:, 0]) == set(layers)
@@ -292,7 +295,7 @@ def test_write_survey_leaves_nothing_behind_when_it_fails(tmp_path):
     survey, _ = made()
     (tmp_path / "survey.gpkg").mkdir()
     with pytest.raises(OSError, match=r"survey\.gpkg"):
-        write_survey(survey, tmp_path / "survey.gpkg")
+        write_survey(survey, tmp_path / "survey.gpkg", overwrite=True)
     assert [entry.name for entry in tmp_path.iterdir()] == ["survey.gpkg"]
 
 

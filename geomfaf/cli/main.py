@@ -113,7 +113,7 @@ def demo(folder: Path, size: str, no_run: bool, seed: int, overwrite: bool) -> N
         )
     folder.mkdir(parents=True, exist_ok=True)
     survey, _ = make_survey(size, seed=seed)
-    write_survey(survey, folder / "survey.gpkg")
+    write_survey(survey, folder / "survey.gpkg", overwrite=overwrite)
     say(
         f"made {folder}/survey.gpkg: {len(survey.samples):,} samples, {len(survey.deposits)}"
         " deposits (synthetic)"
@@ -231,7 +231,7 @@ def check(
         print_table(findings, as_json)
     else:
         print_findings(findings)
-    limits = detection_limits(checked.samples).query("below > 0 or above > 0")
+    limits = detection_limits(checked).query("below > 0 or above > 0")
     if len(limits) and not as_json:
         click.echo("\nDetection limits (rows), of the elements that have values beyond them:")
         print_table(limits.drop(columns="column"), as_json)

@@ -84,7 +84,7 @@ def run_project(project: Project, *, overwrite: bool = False) -> Path:
         read = project.read()
         survey, findings = check_survey(read, **project.stage("check"))
         write_findings(findings, survey.findings, read.layers(), out, overwrite=True)
-        write_table(detection_limits(survey.samples), out / "detection_limits.csv", overwrite=True)
+        write_table(detection_limits(survey), out / "detection_limits.csv", overwrite=True)
         require_accepted(findings)
         write_survey_layers(survey, out, overwrite=True)
         if "composition" in project.stages and survey.elements:

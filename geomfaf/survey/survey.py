@@ -18,6 +18,47 @@ XY_UNITS = {"m": 1.0, "km": 1000.0, "deg": 1.0}
 
 
 @dataclass(frozen=True)
+class CheckedElement:
+    """What `check` learned of one element column.
+
+    Attributes
+    ----------
+    column, element, unit : str
+        The column of the samples, the element or oxide it holds, its unit; a guessed one ends in
+        ``?``.
+    values, below, above : int
+        Rows with a known value; those below a detection limit, and above a range, among them.
+    limits, upper_limits : str
+        The limits with the rows that have each: ``"0.05 (12), 0.1 (3)"``.
+    unknown_limit : int
+        Rows below a limit that nobody wrote down.
+    aside : (rule, reason), optional
+        Why the column cannot be used whatever its values are: a copy of another, no concentrations.
+    """
+
+    column: str
+    element: str
+    unit: str
+    values: int
+    below: int
+    limits: str
+    unknown_limit: int
+    above: int
+    upper_limits: str
+    aside: tuple[str, str] | None = None
+
+    @property
+    def share_below(self) -> float:
+        """Share of the known values that are below detection."""
+        return self.below / max(self.values, 1)
+
+    @property
+    def share_above(self) -> float:
+        """Share of the known values that are above the range."""
+        return self.above / max(self.values, 1)
+
+
+@dataclass(frozen=True)
 class Survey:
     """Everything geomfaf knows about an area, in one projected CRS with metres.
 
@@ -37,6 +78,9 @@ class Survey:
         Column of ``geology`` with the class names.
     findings : tuple of Finding
         What reading had to change, for the table of :func:`geomfaf.check_survey`.
+    checked : tuple of CheckedElement
+        What :func:`geomfaf.check_survey` learned of the element columns, those it set aside among
+        them; empty before.
     """
 
     samples: gpd.GeoDataFrame
@@ -47,6 +91,7 @@ class Survey:
     elements: dict[str, str] = field(default_factory=dict)
     geology_column: str | None = None
     findings: tuple[Finding, ...] = ()
+    checked: tuple[CheckedElement, ...] = ()
 
     @property
     def crs(self) -> CRS:

@@ -17,7 +17,7 @@ from geomfaf.survey.cleaning.check import check_survey, clean_layer
 from geomfaf.survey.cleaning.class_names import merge_class_names
 from geomfaf.survey.cleaning.findings import Finding, as_refusals, findings_layer
 from geomfaf.survey.cleaning.geometry import check_coverage, drop_far_points, overlaps
-from geomfaf.survey.cleaning.repeated_places import merge_places
+from geomfaf.survey.cleaning.repeated_places import merge_rows_of_places
 from geomfaf.survey.formats import find_encoding, hidden_password
 from geomfaf.survey.read import read_layer, read_survey
 from geomfaf.survey.recognise import list_layers, recognise_layers, taken_by_shape
@@ -321,7 +321,7 @@ def test_a_map_without_flaws_has_no_findings():
 def test_rows_of_one_place_become_one_by_name(rule, expected):
     layer = frame([Point(0, 0), Point(5, 5), Point(0, 0), Point(0, 0)], Au=[1.0, 7.0, 10.0, 10.0])
     found = []
-    merged = merge_places(layer, ["Au"], found, rule)
+    merged = merge_rows_of_places(layer, ["Au"], found, rule)
     assert merged["Au"].tolist() == pytest.approx([expected, 7.0])
     assert merged["rows_at_place"].tolist() == [3, 1]
     assert [(f.severity, f.rule, f.count, f.rows) for f in found] == [
@@ -333,12 +333,12 @@ def test_rows_of_one_place_become_one_by_name(rule, expected):
 def test_rows_of_one_place_may_be_kept():
     layer = frame([Point(0, 0), Point(0, 0)], Au=[1.0, 2.0])
     found = []
-    assert merge_places(layer, ["Au"], found, "keep")["Au"].tolist() == [1.0, 2.0]
+    assert merge_rows_of_places(layer, ["Au"], found, "keep")["Au"].tolist() == [1.0, 2.0]
     assert [(f.severity, f.rule) for f in found] == [("noticed", "several rows at one place")]
     with pytest.raises(
         UsageError, match=r'duplicates = "mode" is unknown: use one of mean, median, first, keep'
     ):
-        merge_places(layer, ["Au"], [], "mode")
+        merge_rows_of_places(layer, ["Au"], [], "mode")
 
 
 # --- attributes

@@ -20,7 +20,7 @@ from geomfaf.survey.cleaning.findings import as_table
 from geomfaf.survey.element_names import element_columns, parse_element
 from geomfaf.survey.read import read_survey
 from geomfaf.survey.recognise import list_layers, recognise_layers
-from geomfaf.survey.survey import Source
+from geomfaf.survey.survey import Source, Survey
 
 NAN = np.nan
 ORDINARY = np.round(np.geomspace(11, 97, 20), 1).tolist()
@@ -139,8 +139,8 @@ def frame_of(columns):
 
 def cleaned_and_found(frame, **options):
     found = []
-    cleaned, elements = clean_values(frame, element_columns(frame.columns), found, **options)
-    return cleaned, elements, as_table(found)
+    cleaned, learned = clean_values(frame, element_columns(frame.columns), found, **options)
+    return cleaned, {known.column: known for known in learned}, as_table(found)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -149,11 +149,11 @@ def test_dirty_values(case):
     text = any(not isinstance(value, int | float) or isinstance(value, bool) for value in values)
     frame = frame_of({case.header: pd.Series(values, dtype=object if text else float)})
     before = frame.copy(deep=True)
-    cleaned, elements, findings = cleaned_and_found(frame)
+    cleaned, learned, findings = cleaned_and_found(frame)
     pd.testing.assert_frame_equal(pd.DataFrame(frame), pd.DataFrame(before))
     np.testing.assert_allclose(cleaned[case.header][: len(case.values)], case.numbers, rtol=1e-12)
     np.testing.assert_allclose(cleaned[case.header][len(case.values) :], case.rest)
-    assert elements == {case.header: case.unit}
+    assert {name: known.unit for name, known in learned.items()} == {case.header: case.unit}
     found = dict(zip(findings["rule"], findings["count"], strict=True))
     if "missing" not in case.found:
         found.pop("missing", None)
@@ -266,10 +266,10 @@ def test_rows_are_those_of_the_source_after_others_were_dropped():
     ],
 )
 def test_one_column_an_element_is_kept(columns, aside, times):
-    cleaned, _, _ = cleaned_and_found(frame_of(columns))
-    assert set(cleaned.attrs["aside"]) == ({aside} if aside else set())
+    _, learned, _ = cleaned_and_found(frame_of(columns))
+    assert {name for name, known in learned.items() if known.aside} == ({aside} if aside else set())
     if aside:
-        rule, reason = cleaned.attrs["aside"][aside]
+        rule, reason = learned[aside].aside
         assert rule == "same element twice"
         assert times in reason
 
@@ -289,8 +289,9 @@ def test_the_paper_s_silver_is_caught_with_the_unit_that_fits():
     assert [(one.rule, one.column, one.count) for one in found] == [("implausible unit", "Ag", 6)]
     assert "1,000 times below the upper crust's 53 ppb; ppm would fit" in found[0].done
     assert found[0].advice == 'if so: units = { "Ag" = "ppm" }'
-    _, elements = clean_values(frame, dict.fromkeys(names, ""), [])
-    assert elements == {name: "ppb?" if name == "Au" else "ppm?" for name in names}
+    _, learned = clean_values(frame, dict.fromkeys(names, ""), [])
+    units = {known.column: known.unit for known in learned}
+    assert units == {name: "ppb?" if name == "Au" else "ppm?" for name in names}
 
 
 # --- detection limits and replacement
@@ -299,9 +300,9 @@ def test_the_paper_s_silver_is_caught_with_the_unit_that_fits():
 
 def test_the_table_of_detection_limits():
     values = ["<1", "<2", "<1", "bdl", ">500", "10", "20", "n.a.", "0", "30"]
-    table = detection_limits(
-        cleaned_and_found(frame_of({"Au_ppb": values, "Cu_ppm": range(1, 11)}))[0]
-    )
+    frame = frame_of({"Au_ppb": values, "Cu_ppm": range(1, 11)})
+    cleaned, learned, _ = cleaned_and_found(frame)
+    table = detection_limits(Survey(cleaned, frame, checked=tuple(learned.values())))
     gold, copper = table.to_dict("records")
     assert gold == {
         "column": "Au_ppb", "element": "Au", "unit": "ppb", "values": 9, "below": 5, "share_below": 0.5556,
@@ -426,7 +427,7 @@ def test_every_zero_negative_and_gap_of_the_areas_is_counted(real_area, area):
     ):
         expected = mask.sum()
         assert counts(findings, rule) == expected[expected > 0].to_dict()
-    table = detection_limits(checked.samples).set_index("column")
+    table = detection_limits(checked).set_index("column")
     assert table["below"].to_dict() == ((values == 0) | (values < 0)).sum().to_dict()
 
 
@@ -437,13 +438,13 @@ def test_the_units_of_the_areas_are_guessed_as_their_sources_say_them(real_area)
         ("murchison_wa", {}),
     ):
         raw, checked, findings = checked_area(real_area(area))
-        units = {row["column"]: row["unit"] for row in checked.samples.attrs["detection_limits"]}
+        units = {known.column: known.unit for known in checked.checked}
         assert units == {column: gold.get(column, "ppm?") for column in raw.elements}
         assert "implausible unit" not in set(findings["rule"])
 
 
 def test_murchison_has_its_limits_in_the_table(real_area):
-    table = detection_limits(checked_area(real_area("murchison_wa"))[1].samples).set_index("column")
+    table = detection_limits(checked_area(real_area("murchison_wa"))[1]).set_index("column")
     assert table.loc["Ag", "limits"] == "0.03 (92)"
     assert table.loc["Pt", "limits"] == "0.0005 (12)"
     assert table.loc["Ag", "share_below"] == 1

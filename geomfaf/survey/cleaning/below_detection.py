@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
-from ...errors import UsageError, nearest_name
+from ...errors import UsageError, nearest_name, require_known
 from ..element_names import parse_element
 from ..units import convert, element_of, parse_unit
 from .parse_numbers import ABOVE, BELOW, OK
@@ -79,7 +79,9 @@ def sentinels(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     >>> found.any(), kept.astype(int).tolist()
     (np.False_, [0, 1, 1, 1])
     """
+    # 1. codes whatever the other values are
     codes = _among(numbers, numbers <= max(SENTINELS), SENTINELS) | (np.abs(numbers) >= HUGE)
+    # 2. numbers that the others must judge
     suspects = _among(numbers, numbers >= min(SUSPECTS), SUSPECTS)
     kept = np.zeros(len(numbers), bool)
     if suspects.any():
@@ -174,13 +176,15 @@ def limit_for(column: str, unit: str, limits: Mapping[str, tuple[float, str]]) -
     parsed = parse_element(column)
     for key, (limit, said) in limits.items():
         other = parse_element(key)
-        same = key == column or (parsed and other and element_of(other[0]) == element_of(parsed[0]))
-        if not same:
+        named = key == column
+        alike = parsed and other and element_of(other[0]) == element_of(parsed[0])
+        if not named and not alike:
             continue
         said = said or (other[1] if other else "")
         own = unit.removesuffix("?")
-        if not parsed or not other or key == column:
+        if not parsed or not other or named:
             return limit
+        # An element's limit in the unit of the column, its oxide's too.
         if said and own:
             return float(convert(limit, f"{other[0]} {said}", f"{parsed[0]} {own}"))
         return limit if other[0] == parsed[0] else None
@@ -221,10 +225,7 @@ def replace_censored(numbers: np.ndarray, flags: np.ndarray, method: str = "half
     >>> replace_censored(np.array([0.1, 3.0]), np.array([BELOW, OK]))
     array([0.05, 3.  ])
     """
-    if method not in REPLACEMENTS:
-        raise UsageError(
-            f'replacement "{method}" is unknown: use one of {", ".join(REPLACEMENTS)}.'
-        )
+    require_known(method, REPLACEMENTS, "replacement")
     below = flags == BELOW
     if method == "ros":
         return ros(numbers, below)
@@ -281,31 +282,45 @@ def ros(numbers: np.ndarray, below: np.ndarray) -> np.ndarray:
             f"regression on order statistics needs {LEAST_FOR_ROS} different measured values and at"
             ' most 80 % below detection: use another replacement, such as "half".'
         )
-    # A limit above every measured value holds no order: such values take the largest measured one
-    # as their limit.
+    # 1. a limit above every measured value holds no order: the largest measured one takes its place
     values = np.where(censored, np.minimum(values, values[~censored].max()), values)
-    limits = np.unique(values[censored])
-    zone = np.searchsorted(limits, values, side="right")  # 0 = below the lowest limit
-    exceed = np.zeros(len(limits) + 2)
-    for j in range(len(limits), 0, -1):
-        above = int((~censored & (zone == j)).sum())
-        lower = int((~censored & (zone < j)).sum() + (censored & (values <= limits[j - 1])).sum())
-        exceed[j] = exceed[j + 1] + above / (above + lower) * (1 - exceed[j + 1])
-    exceed[0] = 1.0
-    position = np.empty(len(values))
-    for j in range(len(limits) + 1):
-        for group, bottom, width in (
-            (~censored & (zone == j), 1 - exceed[j], exceed[j] - exceed[j + 1]),
-            (censored & (zone == j), 0.0, 1 - exceed[j]),
-        ):
-            order = np.argsort(np.argsort(values[group], kind="stable"), kind="stable") + 1
-            position[group] = bottom + width * order / (group.sum() + 1)
-    quantile = ndtri(position)
+    # 2. where each value stands among all, and the normal quantile there
+    quantile = ndtri(_plotting_positions(values, censored))
+    # 3. the line of the measured values gives the others
     slope, intercept = np.polyfit(quantile[~censored], np.log(values[~censored]), 1)
     values[censored] = np.exp(intercept + slope * quantile[censored])
     replaced = numbers.copy()
     replaced[known] = values
     return replaced
+
+
+def _plotting_positions(values: np.ndarray, censored: np.ndarray) -> np.ndarray:
+    """Return the plotting positions of Helsel and Cohn (1988), between 0 and 1; see :func:`ros`."""
+    limits = np.unique(values[censored])
+    zone = np.searchsorted(limits, values, side="right")  # 0 = below the lowest limit
+    # The share above each limit, from the highest limit down.
+    exceed = np.zeros(len(limits) + 2)
+    for j in range(len(limits), 0, -1):
+        above = int((~censored & (zone == j)).sum())
+        below_measured = int((~censored & (zone < j)).sum())
+        below_censored = int((censored & (values <= limits[j - 1])).sum())
+        lower = below_measured + below_censored
+        exceed[j] = exceed[j + 1] + above / (above + lower) * (1 - exceed[j + 1])
+    exceed[0] = 1.0
+    # Within a zone, positions are spread evenly by rank.
+    position = np.empty(len(values))
+    for j in range(len(limits) + 1):
+        measured = ~censored & (zone == j)
+        position[measured] = _spread(values[measured], 1 - exceed[j], exceed[j] - exceed[j + 1])
+        hidden = censored & (zone == j)
+        position[hidden] = _spread(values[hidden], 0.0, 1 - exceed[j])
+    return position
+
+
+def _spread(values: np.ndarray, bottom: float, width: float) -> np.ndarray:
+    """Return evenly spaced positions inside a width, in the order of the values."""
+    rank = np.argsort(np.argsort(values, kind="stable"), kind="stable") + 1
+    return bottom + width * rank / (len(values) + 1)
 
 
 def close_compositions(replaced: np.ndarray, below: np.ndarray, total: float = 1e6) -> np.ndarray:

@@ -15,9 +15,9 @@ import shapely
 from ..survey import Survey, area_of, study_area_of_samples
 from .class_names import merge_class_names
 from .element_columns import clean_values, usable_elements
-from .findings import ROWS_KEPT, Finding, as_refusals, as_table, note
+from .findings import ROWS_KEPT, Finding, Notes, as_refusals, as_table
 from .geometry import POINT_ROLES, check_coverage, clean_geometry, covered, drop_far_points, in_km2
-from .repeated_places import drop_repeated, merge_places
+from .repeated_places import drop_repeated, merge_rows_of_places
 
 MIN_SITES = 30
 """Fewer places than this do not carry an interpolated map of a survey area."""
@@ -55,7 +55,7 @@ def check_survey(
         How to read ``1,234`` where neither its column nor another one tells.
     duplicates : {"mean", "median", "first", "keep"}
         What becomes of several rows at one place, see
-        :func:`geomfaf.survey.cleaning.repeated_places.merge_places`.
+        :func:`geomfaf.survey.cleaning.repeated_places.merge_rows_of_places`.
     strict : bool
         Refuse the data instead of fixing them.
 
@@ -85,33 +85,40 @@ def _checked_layers(
     survey: Survey, found: list[Finding], duplicates: str, values: dict[str, Any]
 ) -> Survey:
     """Return clean layers; the index of each frame still holds its source rows."""
-    frames = {
-        role: clean_geometry(role, by_source_row(frame), found)
-        for role, frame in survey.layers().items()
-    }
+    # 1. shapes
+    frames = {}
+    for role, frame in survey.layers().items():
+        frames[role] = clean_geometry(role, by_source_row(frame), found)
     if not len(frames["samples"]):
         return replace(survey, **frames)
     for role in POINT_ROLES:
         frames[role] = drop_far_points(role, frames[role], found)
+    # 2. names and values
     if "geology" in frames and survey.geology_column is not None:
         frames["geology"] = merge_class_names(frames["geology"], survey.geology_column, found)
-    samples, elements = clean_values(frames["samples"], survey.elements, found, **values)
-    frames["samples"] = merge_places(samples, list(elements), found, duplicates)
+    samples, learned = clean_values(frames["samples"], survey.elements, found, **values)
+    elements = {known.column: known.unit for known in learned}
+    # 3. one row a place
+    frames["samples"] = merge_rows_of_places(samples, list(elements), found, duplicates)
     frames["deposits"] = drop_repeated(frames["deposits"], found)
-    survey = replace(survey, **frames, elements=elements)
-    if survey.study_area is None or not len(survey.study_area):
-        survey = replace(survey, study_area=study_area_of_samples(survey.samples))
-        area = area_of(survey).area / 1e6
-        done = (
-            "the samples' convex hull and twice their median spacing around it is the study area"
-            f" ({area:,.0f} km2)"
-        )
-        found.append(
-            Finding(
-                "noticed", "study_area", "", "no study area", 0, done, "give a study_area layer"
-            )
-        )
-    return _keep_inside(survey, found)
+    survey = replace(survey, **frames, elements=elements, checked=learned)
+    # 4. the ground that counts
+    return _keep_inside(_with_study_area(survey, found), found)
+
+
+def _with_study_area(survey: Survey, found: list[Finding]) -> Survey:
+    """Give a survey that has no study area the ground around its samples."""
+    if survey.study_area is not None and len(survey.study_area):
+        return survey
+    survey = replace(survey, study_area=study_area_of_samples(survey.samples))
+    area = area_of(survey).area / 1e6
+    done = (
+        "the samples' convex hull and twice their median spacing around it is the study area"
+        f" ({area:,.0f} km2)"
+    )
+    advice = "give a study_area layer"
+    found.append(Finding("noticed", "study_area", "", "no study area", 0, done, advice))
+    return survey
 
 
 def by_source_row(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
@@ -154,15 +161,16 @@ def _keep_inside(survey: Survey, found: list[Finding]) -> Survey:
     samples = survey.samples
     deposits = survey.deposits
     outside = ~shapely.intersects(area, samples.geometry.to_numpy())
+    notes = Notes(found, "samples", samples.index)
     if outside.all():
         done = "all samples lie outside the study area"
         advice = "check the CRS and the units of the coordinates of both layers"
-        note(found, "refused", "samples", "outside the study area", samples, outside, done, advice)
+        notes.refused("outside the study area", outside, done, advice)
     else:
         done = "kept: they help to grid the margin"
-        note(found, "noticed", "samples", "outside the study area", samples, outside, done)
+        notes.noticed("outside the study area", outside, done)
     away = ~shapely.intersects(area, deposits.geometry.to_numpy())
-    note(found, "fixed", "deposits", "outside the study area", deposits, away, "left out")
+    Notes(found, "deposits", deposits.index).fixed("outside the study area", away, "left out")
     return replace(survey, deposits=deposits[~away])
 
 
@@ -173,21 +181,20 @@ def _set_elements_aside(
     sites = len(survey.samples)
     if sites < min_sites:
         area = area_of(survey).area / 1e6
-        note = (
+        done = (
             f"{sites} sampled places for {area:,.0f} km2 (one for {area / max(sites, 1):,.0f} km2)"
             " do not carry a map: no element is gridded, geology and faults alone make the"
             " evidence"
         )
-        found.append(Finding("fixed", "samples", "", "too few samples", sites, note, "add samples"))
+        found.append(Finding("fixed", "samples", "", "too few samples", sites, done, "add samples"))
         if survey.geology is None and survey.faults is None:
-            note = "neither elements nor geology nor faults are left as evidence"
-            found.append(
-                Finding("refused", "samples", "", "no evidence", sites, note, "add evidence")
-            )
+            done = "neither elements nor geology nor faults are left as evidence"
+            advice = "add evidence"
+            found.append(Finding("refused", "samples", "", "no evidence", sites, done, advice))
         return replace(survey, elements={})
     kept = usable_elements(
         survey.samples,
-        survey.elements,
+        survey.checked,
         found,
         max_censored=max_censored,
         max_missing=max_missing,
@@ -197,19 +204,19 @@ def _set_elements_aside(
 
 
 def _check_deposits(survey: Survey, found: list[Finding]) -> None:
+    """Say how few deposits there are to learn from and to test on."""
     count = len(survey.deposits)
     if count < 2:
-        note = f"{'no' if not count else 'only one'} deposit lies inside the study area"
+        done = f"{'no' if not count else 'only one'} deposit lies inside the study area"
         advice = (
             "at least two are needed to learn from one and test on the other; ten or more to trust"
             " the figures"
         )
-        found.append(Finding("refused", "deposits", "", "too few deposits", count, note, advice))
+        found.append(Finding("refused", "deposits", "", "too few deposits", count, done, advice))
     elif count < 20:
-        note = f"{count} deposits: every share and every AUC of the evaluation has a wide interval"
-        found.append(
-            Finding("noticed", "deposits", "", "few deposits", count, note, "read the intervals")
-        )
+        done = f"{count} deposits: every share and every AUC of the evaluation has a wide interval"
+        advice = "read the intervals"
+        found.append(Finding("noticed", "deposits", "", "few deposits", count, done, advice))
 
 
 def _check_cover(survey: Survey, found: list[Finding]) -> None:
@@ -218,16 +225,8 @@ def _check_cover(survey: Survey, found: list[Finding]) -> None:
     for role in ("geology", "faults"):
         frame = getattr(survey, role)
         if frame is None:
-            found.append(
-                Finding(
-                    "noticed",
-                    role,
-                    "",
-                    "no layer",
-                    0,
-                    f"no {role} layer: the stack has no {role} band",
-                )
-            )
+            done = f"no {role} layer: the stack has no {role} band"
+            found.append(Finding("noticed", role, "", "no layer", 0, done))
             continue
         touching = shapely.intersects(area, frame.geometry.to_numpy())
         if not touching.any():
@@ -246,11 +245,10 @@ def _check_gaps(area: shapely.Geometry, shapes: np.ndarray, found: list[Finding]
     if not len(gaps) or share >= 1 - 1e-9:
         return
     size = shapely.area(gaps)
+    digits = 1 if share < 0.999 else 4
     done = (
-        f"covers {100 * share:.{1 if share < 0.999 else 4}f} % of the study area; the rest becomes"
-        " the class "
+        f"covers {100 * share:.{digits}f} % of the study area; the rest becomes the class "
         f'"unmapped": {in_km2(size.sum())} in {len(gaps):,} parts, the largest {in_km2(size[0])}'
     )
-    found.append(
-        Finding("noticed", "geology", "", "gaps", len(gaps), done, shapes=tuple(gaps[:ROWS_KEPT]))
-    )
+    shown = tuple(gaps[:ROWS_KEPT])
+    found.append(Finding("noticed", "geology", "", "gaps", len(gaps), done, shapes=shown))

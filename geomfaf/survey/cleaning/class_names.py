@@ -5,7 +5,7 @@ from __future__ import annotations
 import geopandas as gpd
 import pandas as pd
 
-from .findings import Finding, note
+from .findings import Finding, Notes
 
 
 def merge_class_names(
@@ -16,46 +16,49 @@ def merge_class_names(
 
     The commonest spelling stays. Rows without a name stay, and count as unmapped ground.
     """
-    names = geology[column].astype("string").str.replace(r"\s+", " ", regex=True).str.strip()
+    notes = Notes(found, "geology", geology.index, column)
+    written = geology[column].astype("string")
+    # 1. blanks around and inside the names
+    names = written.str.replace(r"\s+", " ", regex=True).str.strip()
     blank = (names.isna() | (names == "")).to_numpy(bool)
-    done = "no class name: unmapped ground"
-    note(
-        found, "noticed", "geology", "no class name", geology, blank, done, "name the class", column
-    )
+    notes.noticed("no class name", blank, "no class name: unmapped ground", "name the class")
     names = names.mask(blank)
-    folded = names.str.casefold()
-    # value_counts is sorted by count; a stable sort by spelling before it settles ties.
-    counts = (
-        names.sort_values().value_counts(sort=False).sort_values(ascending=False, kind="stable")
-    )
+    # 2. the commonest spelling of names that differ by case; a stable sort settles ties
+    counts = names.sort_values().value_counts(sort=False)
+    counts = counts.sort_values(ascending=False, kind="stable")
     spelling = pd.Series(counts.index, index=counts.index.str.casefold())
     best = spelling[~spelling.index.duplicated()]
-    merged = folded.map(best).astype("string")
-    changed = ~blank & (merged != geology[column].astype("string")).fillna(False).to_numpy(bool)
+    merged = names.str.casefold().map(best).astype("string")
+    # 3. what became of the names
+    changed = ~blank & (merged != written).fillna(False).to_numpy(bool)
     groups = spelling.groupby(level=0).agg(list)
     several = [f'"{spellings[0]}" = "{spellings[1]}"' for spellings in groups if len(spellings) > 1]
     if several:
         shown = "; ".join(several[:4]) + ("; ..." if len(several) > 4 else "")
         done = f"{names.nunique()} spellings of {best.size} classes, merged: {shown}"
+        notes.fixed("class names differ by case or blanks", changed, done)
     else:
         done = "blanks around or inside the names were taken away"
-    rule = "class names differ by case or blanks" if several else "blanks in class names"
-    note(found, "fixed", "geology", rule, geology, changed, done, column=column)
-    if merged.nunique() == 1:
-        done = f'every polygon is "{best.iloc[0]}": the map tells no classes apart'
-        advice = "name the column with the classes: column = under [geology]"
-        found.append(Finding("noticed", "geology", column, "one class", len(geology), done, advice))
-    elif len(geology) > 20 and merged.nunique() > 0.9 * len(geology):
-        done = (
-            f"{merged.nunique():,} classes for {len(geology):,} polygons: is this a column of"
-            " numbers of polygons?"
-        )
-        advice = "name the column with the classes: column = under [geology]"
-        found.append(
-            Finding(
-                "noticed", "geology", column, "a class for each polygon", len(geology), done, advice
-            )
-        )
+        notes.fixed("blanks in class names", changed, done)
+    found += _useless_classes(merged, column)
     if not changed.any():
         return geology
     return geology.assign(**{column: merged.astype(object).where(merged.notna(), None)})
+
+
+def _useless_classes(names: pd.Series, column: str) -> list[Finding]:
+    """Return a finding for a column that tells nothing: one class in all, or one a polygon."""
+    polygons = len(names)
+    classes = names.nunique()
+    advice = "name the column with the classes: column = under [geology]"
+    if classes == 1:
+        done = f'every polygon is "{names.dropna().iloc[0]}": the map tells no classes apart'
+        return [Finding("noticed", "geology", column, "one class", polygons, done, advice)]
+    if polygons > 20 and classes > 0.9 * polygons:
+        rule = "a class for each polygon"
+        done = (
+            f"{classes:,} classes for {polygons:,} polygons: is this a column of"
+            " numbers of polygons?"
+        )
+        return [Finding("noticed", "geology", column, rule, polygons, done, advice)]
+    return []

@@ -25,7 +25,7 @@ from .below_detection import (
     negatives_are_limits,
     sentinels,
 )
-from .findings import Finding, rows_of
+from .findings import Notes
 from .parse_numbers import ABOVE, BELOW, MISSING, OK, UNREADABLE, Parsed
 
 _INSTEAD = {
@@ -51,8 +51,20 @@ detection".
 
 @dataclass
 class Assay:
-    """One element column on its way: numbers (the limit of a censored value), flags, unit, why it
-    is set aside.
+    """One element column on its way from text to positive numbers.
+
+    Attributes
+    ----------
+    column, name, unit : str
+        The column, the element or oxide it names, its unit ("" while nobody knows).
+    numbers : (rows,) float64
+        The value; the limit of a censored one; NaN where there is none.
+    flags : (rows,) uint8
+        As :mod:`geomfaf.survey.cleaning.parse_numbers` has them.
+    aside : (rule, reason), optional
+        Why it is not used.
+    unsaid : int
+        Values below a limit that is not written out.
     """
 
     column: str
@@ -61,7 +73,7 @@ class Assay:
     numbers: np.ndarray
     flags: np.ndarray
     aside: tuple[str, str] | None = None
-    unsaid: int = 0  # values below a limit that is not written out
+    unsaid: int = 0
 
     def share(self, flag: int) -> float:
         """Return the share of a flag among the known values."""
@@ -74,108 +86,78 @@ class Assay:
         return float(np.median(known)) if len(known) else np.nan
 
 
-class Notes:
-    """Collects the findings of one column of the samples."""
-
-    def __init__(self, found: list[Finding], index: pd.Index, column: str) -> None:
-        self.found = found
-        self.index = index
-        self.column = column
-
-    def add(
-        self, rule: str, mask: np.ndarray, done: str, advice: str = "", severity: str = "fixed"
-    ) -> None:
-        """Add a finding for the rows of a mask, if there are any."""
-        if mask.any():
-            rows = rows_of(self.index, mask)
-            self.found.append(
-                Finding(severity, "samples", self.column, rule, int(mask.sum()), done, advice, rows)
-            )
-
-
 def read_words(assay: Assay, parsed: Parsed, notes: Notes) -> None:
     """Report what text was read as, and bring values that carry their own unit to the column's."""
     words = parsed.words
     if not len(words):
         return
+    # 1. what is no number, or may be two
     ambiguous = words["how"] == "ambiguous"
     unread = (words["flag"] == UNREADABLE) & ~ambiguous
     done = f"{parsed.examples(unread)} cannot be read as a number: missing"
-    notes.add("not a number", parsed.rows(unread), done, "correct the table")
+    notes.fixed("not a number", parsed.rows(unread), done, "correct the table")
     done = (
         f"{parsed.examples(ambiguous)} may be thousands or decimals, and nothing in the table"
         " tells: missing"
     )
-    notes.add(
-        "ambiguous separator",
-        parsed.rows(ambiguous),
-        done,
-        'say decimal = "," or "." under [check]',
-    )
+    advice = 'say decimal = "," or "." under [check]'
+    notes.fixed("ambiguous separator", parsed.rows(ambiguous), done, advice)
+    # 2. numbers in another writing
     for how, what in (("comma", "decimal commas"), ("thousands", "thousands separators")):
         chosen = (words["how"] == how).to_numpy()
         if chosen.any():
             number = words["number"][chosen].iloc[0]
             done = f"{parsed.examples(chosen)} were read with {what} (the first as {number:.12g})"
-            notes.add(what, parsed.rows(chosen), done)
+            notes.fixed(what, parsed.rows(chosen), done)
+    # 3. numbers with a unit of their own
     _convert_cells(assay, parsed, notes)
 
 
 def _convert_cells(assay: Assay, parsed: Parsed, notes: Notes) -> None:
+    """Bring values that carry their own unit to the column's, which may be theirs."""
     words = parsed.words
     carrying = ((words["unit"] != "") & (words["flag"] != UNREADABLE)).to_numpy()
     if not carrying.any():
         return
     mask = parsed.rows(carrying)
     units = words["unit"].to_numpy(object)[parsed.codes[mask]]
-    known = assay.unit
-    if not known:
+    if not assay.unit:
         assay.unit = str(pd.Series(units).mode()[0])
         done = (
             f"the cells say {assay.unit} ({parsed.examples(carrying)}): taken for the whole column"
         )
-        notes.add(
-            "unit in the cells", mask, done, f'if not: units = {{ "{assay.column}" = "..." }}'
-        )
-    factors = np.array([PPM_IN[str(unit)] / PPM_IN[assay.unit.removesuffix("?")] for unit in units])
+        advice = f'if not: units = {{ "{assay.column}" = "..." }}'
+        notes.fixed("unit in the cells", mask, done, advice)
+    ppm_in_column = PPM_IN[assay.unit.removesuffix("?")]
+    factors = np.array([PPM_IN[str(unit)] / ppm_in_column for unit in units])
     assay.numbers = assay.numbers.copy()
     assay.numbers[mask] *= factors
+    # Only the cells whose unit differs are worth a finding.
     other = mask.copy()
     other[mask] = factors != 1
     different = carrying & (words["unit"] != assay.unit).to_numpy()
-    notes.add(
-        "another unit in the cells",
-        other,
-        f"{parsed.examples(different)} were converted to {assay.unit}",
-    )
+    done = f"{parsed.examples(different)} were converted to {assay.unit}"
+    notes.fixed("another unit in the cells", other, done)
 
 
 def find_missing(assay: Assay, parsed: Parsed, notes: Notes) -> None:
     """Count what has no number, and name the words that say so."""
-    word = (
-        (parsed.words["flag"] == MISSING) & (parsed.words["text"].astype(str).str.strip() != "")
-    ).to_numpy()
-    done = "not used for this element" + (
-        f" ({parsed.examples(word)} among them)" if word.any() else ""
-    )
-    notes.add("missing", assay.flags >= MISSING, done, severity="noticed")
+    written = parsed.words["text"].astype(str).str.strip() != ""
+    word = ((parsed.words["flag"] == MISSING) & written).to_numpy()
+    among = f" ({parsed.examples(word)} among them)" if word.any() else ""
+    notes.noticed("missing", assay.flags >= MISSING, f"not used for this element{among}")
 
 
 def find_codes(assay: Assay, notes: Notes) -> None:
     """Turn sentinels into missing values."""
     measured = assay.flags == OK
     codes, kept = sentinels(np.where(measured, assay.numbers, np.nan))
-    notes.add("sentinel", codes, f"{_list(assay.numbers[codes])} means not measured: missing")
+    notes.fixed("sentinel", codes, f"{_list(assay.numbers[codes])} means not measured: missing")
     done = (
         f"{_list(assay.numbers[kept])} may be a code for not measured; its size is possible: kept"
     )
-    notes.add(
-        "suspected sentinel",
-        kept,
-        done,
-        "ask the laboratory; remove it from the table if so",
-        "noticed",
-    )
+    advice = "ask the laboratory; remove it from the table if so"
+    notes.noticed("suspected sentinel", kept, done, advice)
     assay.numbers = np.where(codes, np.nan, assay.numbers)
     assay.flags = np.where(codes, MISSING, assay.flags)
 
@@ -189,15 +171,16 @@ def find_censored(
 ) -> None:
     """Flag negative numbers and zeros, and report every censored value."""
     instead = _INSTEAD[replacement]
-    text_below = assay.flags == BELOW
+    below = assay.flags == BELOW
     above = assay.flags == ABOVE
-    said = text_below & (assay.numbers > 0)
-    done = f"below a detection limit that is written out ({_list(assay.numbers[said])}): {instead}"
-    notes.add("below detection", said, done)
-    unknown = text_below & ~said
     measured = assay.flags == OK
-    negative = measured & (assay.numbers < 0)
     zero = measured & (assay.numbers == 0)
+    # 1. below a limit that stands in the cell
+    said = below & (assay.numbers > 0)
+    done = f"below a detection limit that is written out ({_list(assay.numbers[said])}): {instead}"
+    notes.fixed("below detection", said, done)
+    # 2. below a limit that nobody wrote down
+    unknown = below & ~said
     taken = ""
     advice = ""
     if unknown.any() or zero.any():
@@ -205,13 +188,15 @@ def find_censored(
     if unknown.any():
         word = (parsed.words["flag"] == BELOW) & ~(parsed.words["number"] > 0)
         done = f"{parsed.examples(word)} = below an unknown limit, taken as {taken}: {instead}"
-        notes.add("below an unknown limit", unknown, done, advice)
+        notes.fixed("below an unknown limit", unknown, done, advice)
+    # 3. above the range of the method
     done = f"above the range of the method ({_list(assay.numbers[above])}): the limit stands for it"
-    notes.add("above range", above, done, "ask for a second analysis: the true values are higher")
-    _find_negatives(assay, negative, notes, instead)
+    notes.fixed("above range", above, done, "ask for a second analysis: the true values are higher")
+    # 4. numbers that cannot be concentrations
+    _find_negatives(assay, measured & (assay.numbers < 0), notes, instead)
     if assay.aside is None:
         done = f"zero = below an unknown detection limit, taken as {taken}: {instead}"
-        notes.add("zero = below detection", zero, done, advice)
+        notes.fixed("zero = below detection", zero, done, advice)
         assay.numbers = np.where(zero, np.nan, assay.numbers)
         assay.flags = np.where(zero, BELOW, assay.flags)
 
@@ -232,29 +217,25 @@ def _unknown_limit(measured: np.ndarray, given: float | None) -> tuple[str, str]
 
 def find_replaced(assay: Assay, notes: Notes) -> None:
     """Notice a smallest value that is repeated so often that somebody may have put it there."""
-    measured = np.where((assay.flags == OK) & (assay.numbers > 0), assay.numbers, np.nan)
-    count = (~np.isnan(measured)).sum()
-    lowest = measured == (np.nanmin(measured) if count else np.nan)
-    at_limit = np.isin(np.nanmin(measured), assay.numbers[assay.flags == BELOW]) if count else False
-    if (
-        not at_limit
-        and lowest.sum() >= max(REPEATED_ROWS, REPEATED_SHARE * count)
-        and lowest.sum() < count
-    ):
+    measured = (assay.flags == OK) & (assay.numbers > 0)
+    count = int(measured.sum())
+    if not count:
+        return
+    smallest = assay.numbers[measured].min()
+    if smallest in assay.numbers[assay.flags == BELOW]:  # a limit: such values are expected
+        return
+    lowest = measured & (assay.numbers == smallest)
+    if max(REPEATED_ROWS, REPEATED_SHARE * count) <= lowest.sum() < count:
         done = (
-            f"the smallest value ({np.nanmin(measured):g}) is repeated: a limit or half of one, put"
+            f"the smallest value ({smallest:g}) is repeated: a limit or half of one, put"
             " in before? kept"
         )
-        notes.add(
-            "smallest value repeated",
-            lowest,
-            done,
-            "ask which values were below detection",
-            "noticed",
-        )
+        advice = "ask which values were below detection"
+        notes.noticed("smallest value repeated", lowest, done, advice)
 
 
 def _find_negatives(assay: Assay, negative: np.ndarray, notes: Notes, instead: str) -> None:
+    """Decide what negative numbers are: logarithms, minus a limit, or noise around zero."""
     if not negative.any():
         return
     sizes = -assay.numbers[negative]
@@ -263,7 +244,7 @@ def _find_negatives(assay: Assay, negative: np.ndarray, notes: Notes, instead: s
             f"{negative.sum():,} negative values as large as the positive ones: logarithms or"
             " differences?"
         )
-        notes.add("no concentrations", negative, reason, "give the concentrations themselves")
+        notes.fixed("no concentrations", negative, reason, "give the concentrations themselves")
         assay.aside = ("no concentrations", reason)
         assay.numbers = np.full(len(negative), np.nan)
         assay.flags = np.full(len(negative), MISSING)
@@ -271,21 +252,16 @@ def _find_negatives(assay: Assay, negative: np.ndarray, notes: Notes, instead: s
     if negatives_are_limits(assay.numbers):
         done = f"a negative value is minus a detection limit ({_list(sizes)}): {instead}"
         rest = assay.numbers[(assay.flags == OK) & (assay.numbers > 0)]
-        advice = (
-            "such a limit exceeds most values: is it a code?"
-            if len(rest) and sizes.max() > np.median(rest)
-            else ""
-        )
-        notes.add("negative = below detection", negative, done, advice)
+        exceeds = len(rest) and sizes.max() > np.median(rest)
+        advice = "such a limit exceeds most values: is it a code?" if exceeds else ""
+        notes.fixed("negative = below detection", negative, done, advice)
         limit = -assay.numbers
     else:
         done = (
             "too many different negative values for limits: noise around zero, below its size"
-            f" {sizes.max():g}"
+            f" {sizes.max():g}: {instead}"
         )
-        notes.add(
-            "negative noise", negative, f"{done}: {instead}", "ask the laboratory for the limits"
-        )
+        notes.fixed("negative noise", negative, done, "ask the laboratory for the limits")
         limit = np.full(len(negative), sizes.max())
     assay.numbers = np.where(negative, limit, assay.numbers)
     assay.flags = np.where(negative, BELOW, assay.flags)
@@ -294,7 +270,6 @@ def _find_negatives(assay: Assay, negative: np.ndarray, notes: Notes, instead: s
 def check_unit(assay: Assay, notes: Notes) -> None:
     """Guess a unit that nobody said, and hold the median against the upper crust."""
     median = assay.median()
-    censored = assay.share(BELOW) > 0.5
     if parse_element(assay.column) is None or not median > 0:
         return
     if not assay.unit:
@@ -302,18 +277,21 @@ def check_unit(assay: Assay, notes: Notes) -> None:
         assay.unit = f"{guess}?" if guess else ""
         return
     ratio = crust_ratio(median, assay.name, assay.unit)
+    # A median among limits says how good the method was, not what the rock holds.
+    censored = assay.share(BELOW) > 0.5
     if ratio is None or 1 / IMPLAUSIBLE <= ratio <= IMPLAUSIBLE or (censored and ratio > 1):
         return
     factor = ppm_factor(assay.unit) or 1.0
     crust = crustal_abundance(assay.name) or np.nan
     off = f"{ratio:,.0f} times above" if ratio > 1 else f"{1 / ratio:,.0f} times below"
     fit = best_unit(median, assay.name)
+    fits = f"{fit} would fit" if fit else "no unit fits"
     done = (
         f"the median {median:.3g} {assay.unit} is {off} the upper crust's {crust / factor:.3g}"
-        f" {assay.unit}" + (f"; {fit} would fit" if fit else "; no unit fits") + ": kept as it is"
+        f" {assay.unit}; {fits}: kept as it is"
     )
     advice = f'if so: units = {{ "{assay.column}" = "{fit}" }}' if fit else "check the column"
-    notes.add("implausible unit", assay.flags <= ABOVE, done, advice, "noticed")
+    notes.noticed("implausible unit", assay.flags <= ABOVE, done, advice)
 
 
 def _list(values: np.ndarray) -> str:

@@ -11,8 +11,9 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 
-from ...errors import UsageError
+from ...errors import UsageError, require_known
 from ..element_names import label, parse_element
+from ..survey import CheckedElement, Survey
 from ..units import element_of, element_share, ppm_factor
 from .below_detection import (
     REPLACEMENTS,
@@ -25,7 +26,6 @@ from .below_detection import (
 )
 from .column_rules import (
     Assay,
-    Notes,
     check_unit,
     find_censored,
     find_codes,
@@ -33,7 +33,7 @@ from .column_rules import (
     find_replaced,
     read_words,
 )
-from .findings import CHANGES, Finding
+from .findings import CHANGES, Finding, Notes
 from .parse_numbers import (
     ABOVE,
     BELOW,
@@ -57,9 +57,8 @@ def clean_values(
     replacement: str = "half",
     limits: str | Path | Mapping[str, float] | None = None,
     decimal: str | None = None,
-) -> tuple[gpd.GeoDataFrame, dict[str, str]]:
-    """Return the samples with numbers or NaN in the element columns, and the elements with their
-    units.
+) -> tuple[gpd.GeoDataFrame, tuple[CheckedElement, ...]]:
+    """Return the samples with numbers or NaN in the element columns, and what was learned of each.
 
     Parameters
     ----------
@@ -83,54 +82,54 @@ def clean_values(
     -------
     samples : GeoDataFrame
         Column :data:`CHANGES` names the values of each row that are not as they were measured.
-        ``attrs`` holds ``censored_share``, ``detection_limits`` and ``aside`` (column -> rule,
-        reason).
-    elements : dict
+    learned : tuple of CheckedElement
+        One an element column, in their order.
     """
-    if replacement not in REPLACEMENTS:
-        raise UsageError(
-            f'replacement "{replacement}" is unknown: use one of {", ".join(REPLACEMENTS)}.'
-        )
+    require_known(replacement, REPLACEMENTS, "replacement")
     if decimal not in (None, ".", ","):
         raise UsageError(f'decimal "{decimal}" must be "." or ",".')
     given = read_limits(limits) if limits is not None else {}
+    # 1. each column alone: text to numbers, flags and limits
     assays = []
     commas = set()
     for column, parsed in _parse_columns(samples, list(elements), decimal):
-        notes = Notes(found, samples.index, column)
-        assay = Assay(
-            column,
-            (parse_element(column) or (column, ""))[0],
-            elements[column],
-            parsed.numbers,
-            parsed.flags,
-        )
-        read_words(assay, parsed, notes)
-        commas |= {column} if (parsed.words["how"] == "comma").any() else set()
-        find_codes(assay, notes)
-        limit = limit_for(column, assay.unit, given) if given else None
-        find_censored(assay, parsed, notes, replacement, limit)
-        find_replaced(assay, notes)
-        find_missing(assay, parsed, notes)
-        check_unit(assay, notes)
-        assay.unsaid = int(((assay.flags == BELOW) & ~(assay.numbers > 0)).sum())
-        assay.numbers = settle_limits(assay.numbers, assay.flags, limit)
-        assays.append(assay)
+        notes = Notes(found, "samples", samples.index, column)
+        assays.append(_assay(column, elements[column], parsed, notes, replacement, given))
+        if (parsed.words["how"] == "comma").any():
+            commas.add(column)
+    # 2. what only the columns together tell
     _notice_points(assays, commas, found, samples.index)
     _say_guessed_units(assays, found)
     _set_copies_aside(assays, found)
-    values = _replaced(assays, replacement, found)
-    cleaned = samples.assign(
-        **{assay.column: numbers for assay, numbers in zip(assays, values, strict=True)},
-        **{CHANGES: _changes(assays, len(samples))},
-    )
-    cleaned.attrs = {
-        **samples.attrs,
-        "censored_share": {assay.column: assay.share(BELOW) for assay in assays},
-        "detection_limits": [_limit_row(assay) for assay in assays],
-        "aside": {assay.column: assay.aside for assay in assays if assay.aside},
-    }
-    return cleaned, {assay.column: assay.unit for assay in assays}
+    # 3. values in place of what is censored
+    new: dict[str, object] = {CHANGES: _changes(assays, len(samples))}
+    for assay, numbers in zip(assays, _replaced(assays, replacement, found), strict=True):
+        new[assay.column] = numbers
+    return samples.assign(**new), tuple(_learned(assay) for assay in assays)
+
+
+def _assay(
+    column: str,
+    unit: str,
+    parsed: Parsed,
+    notes: Notes,
+    replacement: str,
+    given: Mapping[str, tuple[float, str]],
+) -> Assay:
+    """Return one column with every value flagged, and a limit for each censored one."""
+    name = (parse_element(column) or (column, ""))[0]
+    assay = Assay(column, name, unit, parsed.numbers, parsed.flags)
+    read_words(assay, parsed, notes)
+    find_codes(assay, notes)
+    # A limit that was given is in its own unit, and the cells may have told the column's.
+    limit = limit_for(column, assay.unit, given) if given else None
+    find_censored(assay, parsed, notes, replacement, limit)
+    find_replaced(assay, notes)
+    find_missing(assay, parsed, notes)
+    check_unit(assay, notes)
+    assay.unsaid = int(((assay.flags == BELOW) & ~(assay.numbers > 0)).sum())
+    assay.numbers = settle_limits(assay.numbers, assay.flags, limit)
+    return assay
 
 
 def censoring_flags(
@@ -147,15 +146,15 @@ def censoring_flags(
     flags = {}
     for column, parsed in _parse_columns(samples, list(elements), decimal):
         assay = Assay(column, column, "", parsed.numbers, parsed.flags)
-        notes = Notes([], samples.index, column)
+        notes = Notes([], "samples", samples.index, column)
         find_codes(assay, notes)
         find_censored(assay, parsed, notes)
         flags[column] = pd.Categorical.from_codes(assay.flags.tolist(), pd.Index(FLAG_NAMES))
     return pd.DataFrame(flags, index=samples.index)
 
 
-def detection_limits(samples: pd.DataFrame) -> pd.DataFrame:
-    """Return the detection-limit table of checked samples, one row an element column.
+def detection_limits(survey: Survey) -> pd.DataFrame:
+    """Return the detection-limit table of a checked survey, one row an element column.
 
     Columns: column, element, unit, values (known), below, share_below, limits ("0.05 (12), 0.1
     (3)": limit and rows), unknown_limit (rows), above, share_above, upper_limits.
@@ -164,12 +163,13 @@ def detection_limits(samples: pd.DataFrame) -> pd.DataFrame:
         "column element unit values below share_below limits unknown_limit above share_above"
         " upper_limits".split()
     )
-    return pd.DataFrame(samples.attrs.get("detection_limits", []), columns=names)
+    table = {name: [getattr(known, name) for known in survey.checked] for name in names}
+    return pd.DataFrame(table).round({"share_below": 4, "share_above": 4})
 
 
 def usable_elements(
     samples: gpd.GeoDataFrame,
-    elements: Mapping[str, str],
+    learned: Iterable[CheckedElement],
     found: list[Finding],
     *,
     max_censored: float,
@@ -179,36 +179,32 @@ def usable_elements(
     """Return the elements whose values can carry a map; each of the others becomes a finding with
     its reason.
     """
-    sites = len(samples)
     kept = {}
-    censored, aside = (samples.attrs.get(key, {}) for key in ("censored_share", "aside"))
-    for column, unit in elements.items():
-        known = samples[column].dropna()
-        below = censored.get(column, 0.0)
-        count = sites - len(known)
-        if column in aside:
-            rule, reason = aside[column]
-        elif below > max_censored:
-            rule = "mostly below detection"
-            reason = f"{100 * below:.0f} % of its values are below detection"
-        elif not known.min() < known.max():
-            rule = "constant"
-            reason = "all its values are the same" if len(known) else "it has no value"
-        elif len(known) < min_sites or count > max_missing * sites:
-            rule = "too few values"
-            reason = f"measured at {len(known):,} of {sites:,} places"
-        else:
-            kept[column] = unit
+    count = 0
+    for known in learned:
+        count += 1
+        column = known.column
+        values = samples[column].dropna()
+        missing = len(samples) - len(values)
+        reason = known.aside
+        if reason is None and known.share_below > max_censored:
+            share = f"{100 * known.share_below:.0f} %"
+            reason = ("mostly below detection", f"{share} of its values are below detection")
+        if reason is None and not values.min() < values.max():
+            what = "all its values are the same" if len(values) else "it has no value"
+            reason = ("constant", what)
+        if reason is None and (len(values) < min_sites or missing > max_missing * len(samples)):
+            where = f"measured at {len(values):,} of {len(samples):,} places"
+            reason = ("too few values", where)
+        if reason is None:
+            kept[column] = known.unit
             continue
-        found.append(
-            Finding(
-                "fixed", "samples", column, rule, count, f"{label(column)} is set aside: {reason}"
-            )
-        )
+        done = f"{label(column)} is set aside: {reason[1]}"
+        found.append(Finding("fixed", "samples", column, reason[0], missing, done))
     if not kept:
-        note = "no element column has enough usable values"
+        done = "no element column has enough usable values"
         found.append(
-            Finding("refused", "samples", "", "no usable element", len(elements), note, "see above")
+            Finding("refused", "samples", "", "no usable element", count, done, "see above")
         )
     return kept
 
@@ -240,22 +236,22 @@ def _notice_points(
     thousands.
     """
     for assay in assays if commas else []:
-        numbers = np.where(
-            (assay.flags <= ABOVE) & (assay.column not in commas), np.abs(assay.numbers), np.nan
-        )
+        if assay.column in commas:
+            continue
+        numbers = np.where(assay.flags <= ABOVE, np.abs(assay.numbers), np.nan)
         broken = numbers % 1 > 0
         odd = numbers[broken]
+        # Thousands have three digits behind the point, and seldom end in zero.
         grouped = (odd > 1) & (odd < 1000) & (np.abs(odd * 1000 - np.round(odd * 1000)) < 1e-6)
-        three = np.abs(odd * 100 - np.round(odd * 100)) > 1e-6  # a thousand seldom ends in zero
+        three = np.abs(odd * 100 - np.round(odd * 100)) > 1e-6
         if len(odd) and grouped.all() and three.mean() >= 0.5:
             done = (
                 f"{odd[0]:g} may be {odd[0] * 1000:g}: {', '.join(sorted(commas)[:3])} has decimal"
                 " commas; kept"
             )
             advice = "see the file: is the point a thousands separator?"
-            Notes(found, index, assay.column).add(
-                "points beside decimal commas", broken, done, advice, "noticed"
-            )
+            notes = Notes(found, "samples", index, assay.column)
+            notes.noticed("points beside decimal commas", broken, done, advice)
 
 
 def _say_guessed_units(assays: list[Assay], found: list[Finding]) -> None:
@@ -263,24 +259,20 @@ def _say_guessed_units(assays: list[Assay], found: list[Finding]) -> None:
     groups: dict[str, list[str]] = {}
     for assay in assays:
         if not assay.unit or assay.unit.endswith("?"):
-            groups.setdefault(assay.unit, []).append(assay.column)
+            groups.setdefault(assay.unit.removesuffix("?"), []).append(assay.column)
     for unit, columns in groups.items():
         names = ", ".join(columns[:NAMES_SHOWN]) + (", ..." if len(columns) > NAMES_SHOWN else "")
+        count = len(columns)
         if unit:
             done = (
-                f"no unit is said; {unit.removesuffix('?')} is guessed, as the medians suit the"
-                f" upper crust: {names}"
+                f"no unit is said; {unit} is guessed, as the medians suit the upper crust: {names}"
             )
-            advice = f'say them: units = {{ "{columns[0]}" = "{unit.removesuffix("?")}", ... }}'
-            found.append(
-                Finding("noticed", "samples", "", "unit guessed", len(columns), done, advice)
-            )
+            advice = f'say them: units = {{ "{columns[0]}" = "{unit}", ... }}'
+            found.append(Finding("noticed", "samples", "", "unit guessed", count, done, advice))
         else:
             done = f"no unit is said, and none can be guessed: {names}"
             advice = f'say it: units = {{ "{columns[0]}" = "ppm" }}'
-            found.append(
-                Finding("noticed", "samples", "", "unit unknown", len(columns), done, advice)
-            )
+            found.append(Finding("noticed", "samples", "", "unit unknown", count, done, advice))
 
 
 def _set_copies_aside(assays: list[Assay], found: list[Finding]) -> None:
@@ -292,33 +284,32 @@ def _set_copies_aside(assays: list[Assay], found: list[Finding]) -> None:
         if parse_element(assay.column) and assay.aside is None:
             groups.setdefault(element_of(assay.name), []).append(assay)
     for element, group in groups.items():
-        ranked = sorted(
-            group, key=lambda assay: (-(assay.flags == OK).sum(), assay.name != element)
-        )
+        ranked = sorted(group, key=lambda assay: (-_measured(assay), assay.name != element))
         best = ranked[0]
         for other in ranked[1:]:
             # FeO beside Fe2O3 is the same element in another state, not a second measurement of it.
             if other.name != best.name and element not in (other.name, best.name):
                 continue
-            counts = (
-                f"{(best.flags == OK).sum():,} measured values against"
-                f" {(other.flags == OK).sum():,}"
-            )
+            counts = f"{_measured(best):,} measured values against {_measured(other):,}"
             reason = f"{best.column} holds the same element ({counts}{_agreement(best, other)})"
             other.aside = ("same element twice", reason)
 
 
+def _measured(assay: Assay) -> int:
+    """Return how many values are neither missing nor censored."""
+    return int((assay.flags == OK).sum())
+
+
 def _agreement(best: Assay, other: Assay) -> str:
     """Return how two columns of one element agree, in one unit and as the element."""
-    factors = [ppm_factor(assay.unit) for assay in (best, other)]
+    factor = ppm_factor(best.unit)
+    other_factor = ppm_factor(other.unit)
     both = (best.flags == OK) & (other.flags == OK) & (best.numbers > 0)
-    if None in factors or not both.any():
+    if factor is None or other_factor is None or not both.any():
         return ""
-    one, two = (
-        assay.numbers[both] * factor * element_share(assay.name)
-        for assay, factor in zip((best, other), factors, strict=True)
-    )
-    return f"; converted, the other one is {np.median(two / one):.3g} times it"
+    ppm = best.numbers[both] * factor * element_share(best.name)
+    other_ppm = other.numbers[both] * other_factor * element_share(other.name)
+    return f"; converted, the other one is {np.median(other_ppm / ppm):.3g} times it"
 
 
 def _replaced(assays: list[Assay], replacement: str, found: list[Finding]) -> list[np.ndarray]:
@@ -330,10 +321,9 @@ def _replaced(assays: list[Assay], replacement: str, found: list[Finding]) -> li
         method = replacement
         if method == "ros" and below.any() and not can_regress(numbers, below):
             method = "half"
+            count = int(below.sum())
             done = "too few measured values for a regression on order statistics: half the limit"
-            found.append(
-                Finding("noticed", "samples", assay.column, "no regression", int(below.sum()), done)
-            )
+            found.append(Finding("noticed", "samples", assay.column, "no regression", count, done))
         values.append(replace_censored(numbers, np.where(below, BELOW, OK), method))
     if replacement == "multiplicative" and assays:
         # An unknown unit is taken as ppm here: what replaced values add up to is tiny against a
@@ -345,37 +335,34 @@ def _replaced(assays: list[Assay], replacement: str, found: list[Finding]) -> li
     return values
 
 
-def _changes(assays: list[Assay], rows: int) -> list[str]:
+def _changes(assays: list[Assay], rows: int) -> np.ndarray:
     """Return what was changed in each row: "below detection: Au, Hg; above range: Cu", or ""."""
-    said: list[list[str]] = [[] for _ in range(rows)]
+    said = np.full(rows, "", object)
     for flag in (BELOW, ABOVE, UNREADABLE):
-        names: dict[int, list[str]] = {}
+        names = np.full(rows, "", object)
         for assay in assays:
-            for row in np.flatnonzero(assay.flags == flag).tolist():
-                names.setdefault(row, []).append(assay.name)
-        for row, elements in names.items():
-            said[row].append(f"{FLAG_NAMES[flag]}: {', '.join(elements)}")
-    return ["; ".join(parts) for parts in said]
+            names[assay.flags == flag] += f", {assay.name}"
+        here = names != ""
+        said[here] += [f"; {FLAG_NAMES[flag]}: {text[2:]}" for text in names[here]]
+    return np.array([text[2:] for text in said], object)
 
 
-def _limit_row(assay: Assay) -> dict[str, object]:
-    """Return one row of the detection-limit table."""
+def _learned(assay: Assay) -> CheckedElement:
+    """Return what is kept of a column once its values are settled."""
     below = assay.flags == BELOW
     above = assay.flags == ABOVE
-    known = assay.flags <= ABOVE
-    return {
-        "column": assay.column,
-        "element": assay.name,
-        "unit": assay.unit,
-        "values": int(known.sum()),
-        "below": int(below.sum()),
-        "share_below": round(assay.share(BELOW), 4),
-        "limits": _counted(assay.numbers[below]),
-        "unknown_limit": assay.unsaid,
-        "above": int(above.sum()),
-        "share_above": round(assay.share(ABOVE), 4),
-        "upper_limits": _counted(assay.numbers[above]),
-    }
+    return CheckedElement(
+        column=assay.column,
+        element=assay.name,
+        unit=assay.unit,
+        values=int((assay.flags <= ABOVE).sum()),
+        below=int(below.sum()),
+        limits=_counted(assay.numbers[below]),
+        unknown_limit=assay.unsaid,
+        above=int(above.sum()),
+        upper_limits=_counted(assay.numbers[above]),
+        aside=assay.aside,
+    )
 
 
 def _counted(limits: np.ndarray, most: int = 12) -> str:

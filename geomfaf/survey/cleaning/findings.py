@@ -71,62 +71,83 @@ def rows_of(index: pd.Index, mask: np.ndarray) -> tuple[int, ...]:
     return tuple(int(row) for row in here[:ROWS_KEPT])
 
 
-def note(
-    found: list[Finding],
-    severity: str,
-    layer: str,
-    rule: str,
-    frame: pd.DataFrame | pd.Series | gpd.GeoDataFrame,
-    mask: np.ndarray,
-    done: str,
-    advice: str = "",
-    column: str = "",
-) -> None:
-    """Add a finding for the rows of a frame that a mask marks, if there are any."""
-    mask = np.asarray(mask, bool)
-    if mask.any():
-        rows = rows_of(frame.index, mask)
-        found.append(Finding(severity, layer, column, rule, int(mask.sum()), done, advice, rows))
+class Notes:
+    """Collects the findings of one layer, or of one of its columns.
+
+    Parameters
+    ----------
+    found : list of Finding
+        Findings are appended to it.
+    layer : str
+        The role of the layer.
+    index : Index
+        The source rows of what is looked at.
+    column : str
+        ``""`` for findings about whole rows.
+    """
+
+    def __init__(self, found: list[Finding], layer: str, index: pd.Index, column: str = "") -> None:
+        self.found = found
+        self.layer = layer
+        self.index = index
+        self.column = column
+
+    def fixed(self, rule: str, mask: np.ndarray, done: str, advice: str = "") -> None:
+        """Say what was changed in the rows of a mask, if there are any."""
+        self._add("fixed", rule, mask, done, advice)
+
+    def noticed(self, rule: str, mask: np.ndarray, done: str, advice: str = "") -> None:
+        """Say what is odd in the rows of a mask, if there are any."""
+        self._add("noticed", rule, mask, done, advice)
+
+    def refused(self, rule: str, mask: np.ndarray, done: str, advice: str = "") -> None:
+        """Say what cannot be worked on in the rows of a mask, if there are any."""
+        self._add("refused", rule, mask, done, advice)
+
+    def _add(self, severity: str, rule: str, mask: np.ndarray, done: str, advice: str) -> None:
+        mask = np.asarray(mask, bool)
+        count = int(mask.sum())
+        if count:
+            rows = rows_of(self.index, mask)
+            self.found.append(
+                Finding(severity, self.layer, self.column, rule, count, done, advice, rows)
+            )
 
 
 def as_table(findings: Iterable[Finding]) -> pd.DataFrame:
     """Return findings as a table, the gravest first; ``rows`` are a few source rows as text."""
     findings = list(findings)
+    # Rows and shapes of findings are for the map: asdict would copy them all.
     table = pd.DataFrame(
-        [[getattr(f, name) for name in COLUMNS] for f in findings], columns=list(COLUMNS)
+        {name: [getattr(finding, name) for finding in findings] for name in COLUMNS}
     )
     table["rows"] = [" ".join(map(str, finding.rows[:ROWS_SHOWN])) for finding in findings]
-    order = table["severity"].map({name: place for place, name in enumerate(SEVERITIES)})
-    return table.iloc[np.argsort(order.to_numpy(), kind="stable")].reset_index(drop=True)
+    gravity = table["severity"].map({name: place for place, name in enumerate(SEVERITIES)})
+    # Within a severity findings stay in the order in which the rules were asked.
+    return table.iloc[np.argsort(gravity.to_numpy(), kind="stable")].reset_index(drop=True)
 
 
 def as_refusals(findings: Sequence[Finding]) -> list[Finding]:
     """Return the findings with every fix turned into a refusal: what ``strict`` means."""
-    return [
-        (
-            replace(
-                finding,
-                severity="refused",
-                done=f"not allowed to fix (strict): {finding.done}",
-                advice=finding.advice or "correct the data, or leave out strict",
-            )
-            if finding.severity == "fixed"
-            else finding
-        )
-        for finding in findings
-    ]
+    refusals = []
+    for finding in findings:
+        if finding.severity == "fixed":
+            done = f"not allowed to fix (strict): {finding.done}"
+            advice = finding.advice or "correct the data, or leave out strict"
+            finding = replace(finding, severity="refused", done=done, advice=advice)
+        refusals.append(finding)
+    return refusals
 
 
 def require_accepted(findings: pd.DataFrame) -> None:
     """Raise :class:`DataError` with the reasons when a finding refuses the data."""
     refused = findings[findings["severity"] == "refused"]
     if len(refused):
-        lines = [
-            f"{finding['layer']} {finding['column']}".strip()
-            + f": {finding['done']}. {finding['advice']}".rstrip(". ")
-            + "."
-            for finding in refused.to_dict("records")
-        ]
+        lines = []
+        for finding in refused.to_dict("records"):
+            where = f"{finding['layer']} {finding['column']}".strip()
+            what = f"{finding['done']}. {finding['advice']}".rstrip(". ")
+            lines.append(f"{where}: {what}.")
         raise DataError("\n".join(lines))
 
 
@@ -147,18 +168,20 @@ def findings_layer(
         The columns of the table, ``row`` (the source row) and the feature's own shape, in the CRS
         of the layers.
     """
+    facts_shown = [name for name in COLUMNS if name != "rows"]
     parts = []
     for finding in findings:
-        facts = {name: getattr(finding, name) for name in COLUMNS if name != "rows"}
+        facts = {name: getattr(finding, name) for name in facts_shown}
+        # 1. features of the layer, with their own shapes
         frame = layers.get(finding.layer)
         if frame is not None and finding.rows:
-            here = frame.geometry.reindex(list(finding.rows))
-            parts.append(
-                pd.DataFrame({**facts, "row": list(finding.rows), "geometry": here.to_numpy()})
-            )
+            rows = list(finding.rows)
+            shapes = frame.geometry.reindex(rows).to_numpy()
+            parts.append(pd.DataFrame({**facts, "row": rows, "geometry": shapes}))
+        # 2. places that are no feature, such as gaps
         if finding.shapes:
             parts.append(pd.DataFrame({**facts, "row": -1, "geometry": list(finding.shapes)}))
-    columns = [*(name for name in COLUMNS if name != "rows"), "row", "geometry"]
-    table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+    empty = pd.DataFrame(columns=[*facts_shown, "row", "geometry"])
+    table = pd.concat(parts, ignore_index=True) if parts else empty
     crs = next((frame.crs for frame in layers.values()), None)
     return gpd.GeoDataFrame(table, geometry="geometry", crs=crs)

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ...errors import DataError, UsageError
+from ...errors import DataError, UsageError, require_known
 from ...progress import say
 from ..element_names import label
 from ..read import select_elements
@@ -100,11 +100,33 @@ def use_log_ratios(
         Columns or elements; all usable elements when omitted. Elements that are no part are left
         out.
     """
-    if kind not in LOG_RATIOS:
-        raise UsageError(f'log-ratio "{kind}" is unknown: use one of {", ".join(LOG_RATIOS)}.')
-    chosen = (
-        list(survey.elements) if parts is None else list(select_elements(survey.samples, parts))
-    )
+    require_known(kind, LOG_RATIOS, "log-ratio")
+    # 1. the parts
+    chosen = list(survey.elements)
+    if parts is not None:
+        chosen = list(select_elements(survey.samples, parts))
+    values = _values_of_parts(survey, chosen)
+    # 2. their ratios
+    short = [label(column) for column in chosen]
+    if kind == "clr":
+        names = [f"clr({name})" for name in short]
+        ratios = clr(values)
+    else:
+        names = []
+        for place, name in enumerate(short[:-1]):
+            names.append(f"ilr({name} : {' '.join(short[place + 1 :])})")
+        ratios = ilr(values)
+    # 3. what was left out
+    complete = np.isfinite(values).all(axis=1)
+    line = f"{kind} of {len(chosen)} parts at {complete.sum():,} of {len(values):,} places"
+    left = [label(column) for column in survey.elements if column not in chosen]
+    say(line + (f"; no part and left out: {', '.join(left)}" if left else ""))
+    samples = survey.samples.assign(**dict(zip(names, ratios.T, strict=True)))
+    return replace(survey, samples=samples, elements=dict.fromkeys(names, LOG_RATIO))
+
+
+def _values_of_parts(survey: Survey, chosen: Sequence[str]) -> np.ndarray:
+    """Return the values of a sub-composition, (samples, parts), or say why they are none."""
     for column in chosen:
         if column not in survey.elements:
             raise DataError(
@@ -114,7 +136,7 @@ def use_log_ratios(
         raise UsageError(
             f"a composition needs two parts or more, not {len(set(chosen))}: name them in parts."
         )
-    values = survey.samples[chosen].to_numpy(float)
+    values = survey.samples[list(chosen)].to_numpy(float)
     for column, numbers in zip(chosen, values.T, strict=True):
         bad = int((numbers <= 0).sum())
         if bad:
@@ -123,24 +145,12 @@ def use_log_ratios(
                 " does not exist: choose a replacement under [check] that gives a positive number,"
                 ' such as "half".'
             )
-    complete = np.isfinite(values).all(axis=1)
-    if not complete.any():
+    if not np.isfinite(values).all(axis=1).any():
         raise DataError(
             f"no sample has all {len(chosen)} parts ({', '.join(chosen)}): leave out the rarest"
             " ones."
         )
-    short = [label(column) for column in chosen]
-    names = [f"clr({name})" for name in short]
-    if kind == "ilr":
-        names = [
-            f"ilr({name} : {' '.join(short[place + 1 :])})" for place, name in enumerate(short[:-1])
-        ]
-    ratios = clr(values) if kind == "clr" else ilr(values)
-    note = f"{kind} of {len(chosen)} parts at {complete.sum():,} of {len(values):,} places"
-    left = [label(column) for column in survey.elements if column not in chosen]
-    say(note + (f"; no part and left out: {', '.join(left)}" if left else ""))
-    samples = survey.samples.assign(**dict(zip(names, ratios.T, strict=True)))
-    return replace(survey, samples=samples, elements=dict.fromkeys(names, LOG_RATIO))
+    return values
 
 
 def _positive(parts: np.ndarray) -> np.ndarray:

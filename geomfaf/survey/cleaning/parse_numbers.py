@@ -69,6 +69,7 @@ _NUMBER = re.compile(
     r"(<=?|>=?|)\s*([-+]?)([0-9.,' ]*[0-9][0-9.,']*)(?:e([-+]?[0-9]{1,3}))?\s*(.*)"
 )
 _GROUP = r"[1-9][0-9]{0,2}"
+_POINT_GROUP = re.compile(_GROUP + r"\.[0-9]{3}")
 # Form of the digits -> which sign is the decimal one (a "?" where both readings are possible),
 # which one groups.
 _FORMS = tuple(
@@ -149,44 +150,51 @@ def parse_column(column: pd.Series, decimal: str | None = None) -> Parsed:
         numbers = column.to_numpy(float, na_value=np.nan).copy()
         flags = np.where(np.isnan(numbers), MISSING, OK).astype(np.uint8)
         return Parsed(numbers, flags, _words([], decimal, 0, 0), np.full(len(column), -1))
-    if not isinstance(column.dtype, pd.CategoricalDtype) and pd.api.types.infer_dtype(
-        column
-    ) not in (
-        "string",
-        "empty",
-    ):
-        column = column.map(
-            str, na_action="ignore"
-        )  # True and 1, or a date and its number, must not meet
+    # 1. the distinct texts; True and 1, or a date and its number, must not meet
+    categories = isinstance(column.dtype, pd.CategoricalDtype)
+    if not categories and pd.api.types.infer_dtype(column) not in ("string", "empty"):
+        column = column.map(str, na_action="ignore")
     codes, distinct = pd.factorize(column)
     texts = np.asarray(distinct, object)
+    # 2. the quick way for plain numbers; it reads "inf" and lets 1e-400 become 0, which are looked
+    #    at one by one
     plain = pd.to_numeric(pd.Series(texts, dtype=object), errors="coerce").to_numpy(float).copy()
-    # The quick way reads "inf" and lets 1e-400 become 0: such texts are looked at one by one.
     plain[~np.isfinite(plain) | (plain == 0)] = np.nan
-    odd = np.isnan(plain)
     counts = np.bincount(codes[codes >= 0], minlength=len(texts))
-    forms = [_form(str(text)) for text in texts[odd]]
-    if decimal == "," or any(
-        "," in form.decimal or form.group for form in forms if isinstance(form, _Form)
-    ):
-        commas, points = _evidence(forms, counts[odd], texts[~odd], counts[~odd])
-        # 1.234 is no longer sure to be a decimal.
-        if (commas and commas * _DOMINANT > points) or (decimal == "," and not points):
-            doubtful = np.array(
-                [bool(re.fullmatch(_FORMS[1][0], str(text).strip(" +-"))) for text in texts]
-            )
-            plain[doubtful], odd = np.nan, odd | doubtful
-            forms = [_form(str(text)) for text in texts[odd]]
-    else:
-        commas = points = 0
-    words = _words(forms, decimal, commas, points, texts[odd])
+    # 3. what the rest means
+    words, odd = _odd_texts(texts, counts, plain, decimal)
+    # 4. back to the rows; the last place stands for what is missing (code -1)
+    numbers = np.append(plain, np.nan)
+    numbers[:-1][odd] = words["number"]
+    flags = np.append(np.full(len(texts), OK), MISSING)
+    flags[:-1][odd] = words["flag"]
     place = np.full(len(texts) + 1, -1)
     place[:-1][odd] = np.arange(odd.sum())
-    numbers = np.append(plain, np.nan)
-    flags = np.append(np.full(len(texts), OK), MISSING)
-    numbers[:-1][odd] = words["number"]
-    flags[:-1][odd] = words["flag"]
     return Parsed(numbers[codes], flags.astype(np.uint8)[codes], words, place[codes])
+
+
+def _odd_texts(
+    texts: np.ndarray, counts: np.ndarray, plain: np.ndarray, decimal: str | None
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """Return what the texts that are no plain numbers mean, and which these are.
+
+    ``plain`` are the numbers of the others; where commas are decimal, texts such as 1.234 lose
+    theirs, in place.
+    """
+    odd = np.isnan(plain)
+    forms = [_form(str(text)) for text in texts[odd]]
+    commas = 0
+    points = 0
+    numbers = [form for form in forms if isinstance(form, _Form)]
+    if decimal == "," or any("," in form.decimal or form.group for form in numbers):
+        commas, points = _evidence(forms, counts[odd], texts[~odd], counts[~odd])
+        if (commas and commas * _DOMINANT > points) or (decimal == "," and not points):
+            # 1.234 is no longer sure to be a decimal.
+            doubtful = np.array([bool(_POINT_GROUP.fullmatch(str(t).strip(" +-"))) for t in texts])
+            plain[doubtful] = np.nan
+            odd = odd | doubtful
+            forms = [_form(str(text)) for text in texts[odd]]
+    return _words(forms, decimal, commas, points, texts[odd]), odd
 
 
 def decimal_sign(columns: Iterable[pd.Series]) -> str | None:
@@ -221,6 +229,19 @@ class _Form:
 def _form(text: str) -> _Form | int | None:
     """Return a number's form, a flag for a word that stands for one, None for what is neither."""
     text = " ".join(text.translate(_SIGNS).casefold().split())
+    flag = _flag_of_word(text)
+    if flag is not None:
+        return flag
+    for word, mark in _MARK_WORDS.items():
+        if text.startswith(word):
+            text = mark + text.removeprefix(word)
+    if re.fullmatch(r"[-+]?inf(inity)?", text):
+        return _Form("", text, "", "", "", "")
+    return _form_of_number(text)
+
+
+def _flag_of_word(text: str) -> int | None:
+    """Return the flag that a word stands for (``bdl``, ``n.a.``, ``<LOD``), None for other texts."""
     key = re.sub(r"[\s._/\-]", "", text)
     for words, flag in ((_MISSING_WORDS, MISSING), (_BELOW_WORDS, BELOW), (_ABOVE_WORDS, ABOVE)):
         if key in words:
@@ -229,30 +250,27 @@ def _form(text: str) -> _Form | int | None:
         return BELOW
     if key[:1] == ">" and key.lstrip(">=") in (_ABOVE_WORDS | {"lod", "uloq", "ul"}):
         return ABOVE
-    for word, mark in _MARK_WORDS.items():
-        if text.startswith(word):
-            text = mark + text.removeprefix(word)
-    if re.fullmatch(r"[-+]?inf(inity)?", text):
-        return _Form("", text, "", "", "", "")
+    return None
+
+
+def _form_of_number(text: str) -> _Form | None:
+    """Take ``< 1,5e3 ppm`` apart; None where it is no number."""
     match = _NUMBER.fullmatch(text)
     if not match:
         return None
     mark, sign, digits, exponent, rest = match.groups()
-    if rest in ("<", ">") and not mark:
+    if rest in ("<", ">") and not mark:  # "0.05<"
         mark = rest
         rest = ""
-    unit = (
-        parse_unit(rest)
-        if re.fullmatch(r"[a-zµμ%][a-zµμ%0-9 /.^-]*", rest)
-        else None
-        if rest
-        else ""
-    )
+    unit: str | None = ""
+    if rest:
+        written = re.fullmatch(r"[a-zµμ%][a-zµμ%0-9 /.^-]*", rest)
+        unit = parse_unit(rest) if written else None
     if unit is None or (mark and sign):
         return None
     for pattern, decimal, group in _FORMS:
         if pattern.fullmatch(digits):
-            if exponent and decimal.startswith("?"):
+            if exponent and decimal.startswith("?"):  # nobody groups thousands before an exponent
                 decimal = decimal[1:]
                 group = ""
             if exponent and group:
@@ -270,7 +288,7 @@ def _evidence(
         if isinstance(form, _Form) and form.decimal in sure:
             sure[form.decimal] += int(count)
     for text, count in zip(plain, plain_counts, strict=True):
-        if "." in str(text) and not _FORMS[1][0].fullmatch(str(text).strip(" +-")):
+        if "." in str(text) and not _POINT_GROUP.fullmatch(str(text).strip(" +-")):
             sure["."] += int(count)
     return sure[","], sure["."]
 
@@ -285,9 +303,11 @@ def _words(
     """Decide what each distinct text means."""
     rows = []
     for text, form in zip(texts, forms, strict=True):
+        # 1. words
         if not isinstance(form, _Form):
             rows.append((text, np.nan, UNREADABLE if form is None else form, "", ""))
             continue
+        # 2. which sign is the decimal one
         sign = form.decimal
         group = form.group
         how = ""
@@ -298,6 +318,7 @@ def _words(
             rows.append((text, np.nan, UNREADABLE, form.unit, how))
             continue
         how = "thousands" if group else "comma" if sign == "," else ""
+        # 3. the number, unless it is too small or too large for one
         digits = form.digits.replace(group, "") if group else form.digits
         number = float(digits.replace(",", ".") + (f"e{form.exponent}" if form.exponent else ""))
         lost = (number == 0 and re.search("[1-9]", digits)) or (

@@ -11,10 +11,16 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from ...errors import UsageError
-from .findings import CHANGES, Finding, note
+from ...errors import require_known
+from .findings import CHANGES, Finding, Notes
 
-RULES = ("mean", "median", "first", "keep")
+_WHAT = {
+    "mean": "averaged (log scale)",
+    "median": "their median (log scale)",
+    "first": "the first row with a value counts",
+    "keep": "all rows kept, each counts",
+}
+RULES = tuple(_WHAT)
 
 DISAGREE = 3.0
 """Rows of one place whose values differ by more than this factor disagree."""
@@ -31,7 +37,7 @@ def place_numbers(points: gpd.GeoDataFrame) -> np.ndarray:
     return pd.DataFrame(xy).groupby([0, 1], sort=False).ngroup().to_numpy()
 
 
-def merge_places(
+def merge_rows_of_places(
     samples: gpd.GeoDataFrame, columns: Sequence[str], found: list[Finding], rule: str = "mean"
 ) -> gpd.GeoDataFrame:
     """Return one row a place, its values by a rule.
@@ -53,45 +59,40 @@ def merge_places(
         In the order of the file, with ``rows_at_place``; the index is the source row of the first
         of each place.
     """
-    if rule not in RULES:
-        raise UsageError(f'duplicates = "{rule}" is unknown: use one of {", ".join(RULES)}.')
+    require_known(rule, RULES, "duplicates =")
     place = place_numbers(samples)
-    count = np.bincount(place) if len(place) else np.zeros(0, int)
-    if len(count) == len(samples):
+    rows_at = np.bincount(place) if len(place) else np.zeros(0, int)
+    if len(rows_at) == len(samples):
         return samples
+    # 1. say how many rows share a place, and which of them disagree
     columns = list(columns)
     values = samples[columns].reset_index(drop=True)
-    several = (count > 1)[place]
+    several = (rows_at > 1)[place]
     _note_disagreement(samples, values[several], place[several], found)
-    what = {
-        "mean": "averaged (log scale)",
-        "median": "their median (log scale)",
-        "first": "the first row with a value counts",
-        "keep": "all rows kept, each counts",
-    }[rule]
     done = (
-        f"{len(samples):,} rows at {len(count):,} places; {int((count > 1).sum()):,} with several"
-        f" rows: {what}"
+        f"{len(samples):,} rows at {len(rows_at):,} places; {int((rows_at > 1).sum()):,} with"
+        f" several rows: {_WHAT[rule]}"
     )
-    advice = "co-located rows weigh double" if rule == "keep" else ""
-    severity = "noticed" if rule == "keep" else "fixed"
-    note(found, severity, "samples", "several rows at one place", samples, several, done, advice)
+    notes = Notes(found, "samples", samples.index)
     if rule == "keep":
-        return samples.assign(rows_at_place=count[place])
+        advice = "co-located rows weigh double"
+        notes.noticed("several rows at one place", several, done, advice)
+        return samples.assign(rows_at_place=rows_at[place])
+    notes.fixed("several rows at one place", several, done)
+    # 2. one value a place; means and medians on the log scale
     if rule != "first":
         values = np.log(values.where(values > 0))
-    groups = values.groupby(place)
-    merged = getattr(groups, rule)()
+    merged = getattr(values.groupby(place), rule)()
     merged = merged if rule == "first" else np.exp(merged)
+    # 3. the first row of each place takes it
     first = samples[~pd.Series(place).duplicated().to_numpy()]
-    one_row = first.assign(
-        **{column: merged[column].to_numpy() for column in columns}, rows_at_place=count
-    )
+    new = {column: merged[column].to_numpy() for column in columns}
+    one_row = first.assign(**new, rows_at_place=rows_at)
     if CHANGES in samples:
         # What was changed in any row of a place was changed in its one row.
-        groups = samples[CHANGES].reset_index(drop=True).groupby(place)
-        one_row[CHANGES] = groups.agg(_each_once).to_numpy()
-    one_row.attrs = dict(samples.attrs)
+        changes = samples[CHANGES].reset_index(drop=True)[several].groupby(place[several])
+        joined = changes.agg(_each_once)
+        one_row.loc[(rows_at > 1).tolist(), CHANGES] = joined.to_numpy()
     return one_row
 
 
@@ -104,8 +105,8 @@ def _note_disagreement(
     samples: gpd.GeoDataFrame, values: pd.DataFrame, place: np.ndarray, found: list[Finding]
 ) -> None:
     """List the rows of places where an element's values differ by more than :data:`DISAGREE`."""
-    positive = values.where(values > 0)
-    groups = positive.groupby(place)
+    # 1. places and elements whose largest value is far above the smallest
+    groups = values.where(values > 0).groupby(place)
     apart = groups.max() > DISAGREE * groups.min()
     worst = apart.sum().sort_values(ascending=False, kind="stable")
     worst = worst[worst > 0]
@@ -116,25 +117,19 @@ def _note_disagreement(
         f"at {int(apart.any(axis=1).sum()):,} places the rows differ by more than a factor of"
         f" {DISAGREE:g}: {names}{', ...' if len(worst) > 6 else ''}"
     )
+    # 2. the rows of these places
     rows = np.zeros(len(samples), bool)
     rows[values.index] = apart.any(axis=1).reindex(place).to_numpy()
     advice = (
         "field duplicates, depths or size fractions? Keep one kind of sample if they are not the"
         " same"
     )
-    note(found, "noticed", "samples", "rows of one place disagree", samples, rows, done, advice)
+    Notes(found, "samples", samples.index).noticed("rows of one place disagree", rows, done, advice)
 
 
 def drop_repeated(deposits: gpd.GeoDataFrame, found: list[Finding]) -> gpd.GeoDataFrame:
     """Return the deposits, each place once."""
     repeated = pd.Series(place_numbers(deposits)).duplicated().to_numpy(bool)
-    note(
-        found,
-        "fixed",
-        "deposits",
-        "listed twice",
-        deposits,
-        repeated,
-        "deposits at the same coordinates count once",
-    )
+    notes = Notes(found, "deposits", deposits.index)
+    notes.fixed("listed twice", repeated, "deposits at the same coordinates count once")
     return deposits[~repeated]
