@@ -59,7 +59,7 @@ from .deliver.targets import make_targets as make_targets
 from .deliver.targets import make_cells as make_cells
 from .deliver.layers import write_layers as write_layers
 from .run.template import init_project as init_project
-from .run.settings import load_project as load_project
+from .run.project import load_project as load_project
 from .run.run import run_project as run_project
 
 __version__: str

@@ -17,6 +17,7 @@ HOME = Path(geomfaf.__file__).parent
 # Each folder imports from folders before it (those of one line do not know each other).
 ORDER = [
     ["errors"],
+    ["settings"],
     ["progress", "files"],
     ["rasters"],
     ["survey"],

@@ -13,7 +13,7 @@ from ..errors import DataError, UsageError
 
 def survey_of(paths: tuple[Path, ...], crs: str | None, xy_unit: str | None = None) -> Any:
     """Read a survey from a project file, or from the files it is made of."""
-    from ..run.settings import load_project
+    from ..run.project import load_project
     from ..survey.read import read_survey
     from ..survey.recognise import recognised_sources
 
@@ -24,14 +24,14 @@ def survey_of(paths: tuple[Path, ...], crs: str | None, xy_unit: str | None = No
 
 def settings_of(paths: tuple[Path, ...], stage: str) -> dict[str, Any]:
     """Return a stage's settings when the survey is a project file, else none."""
-    from ..run.settings import load_project
+    from ..run.project import load_project
 
     return load_project(paths[0]).stage(stage) if paths[0].suffix == ".toml" else {}
 
 
 def seed_of(paths: tuple[Path, ...]) -> dict[str, int]:
     """Return the seed when the survey is a project file, else none."""
-    from ..run.settings import load_project
+    from ..run.project import load_project
 
     return {"seed": load_project(paths[0]).seed} if paths[0].suffix == ".toml" else {}
 
@@ -52,7 +52,7 @@ def in_composition(checked: Any, paths: tuple[Path, ...], kind: str | None) -> A
     """Return a checked survey with log-ratios, where the command or the project file asks
     for them.
     """
-    from ..run.settings import load_project
+    from ..run.project import load_project
     from ..survey.cleaning.log_ratios import use_log_ratios
 
     stages = load_project(paths[0]).stages if paths[0].suffix == ".toml" else {}
@@ -140,7 +140,7 @@ def stack_choices_of(
     """
     from dataclasses import replace
 
-    from ..run.settings import load_project
+    from ..run.project import load_project
     from ..run.steps import stack_choices
 
     said = {"geology": options["geology"], "faults": options["faults"], **search_of(options, grid)}

@@ -165,8 +165,8 @@ def run(project: Path, overwrite: bool) -> None:
 
 
 def _run(toml: Path, overwrite: bool) -> None:
+    from ..run.project import load_project
     from ..run.run import run_project
-    from ..run.settings import load_project
 
     out = run_project(load_project(toml), overwrite=overwrite)
     for name, what in (
@@ -302,6 +302,26 @@ def screen(
 
 
 @main.command()
+@click.option("--out", type=NEW, help="Write the page into this file instead.")
+@overwrite_option
+def settings(out: Path | None, overwrite: bool) -> None:
+    """Print every setting of geomfaf.toml with its default and range, as a Markdown page.
+
+    Example: geomfaf settings
+    """
+    from ..settings.pages import settings_page
+
+    if out is None:
+        click.echo(settings_page(), nl=False)
+        return
+    from ..files import finished_file
+
+    with finished_file(out, overwrite=overwrite) as path:
+        path.write_text(settings_page(), encoding="utf-8")
+    click.echo(str(out))
+
+
+@main.command()
 @click.argument("table", type=click.Choice(["table3", "table4", "table5", "table6", "figure7"]))
 @click.argument("project", type=EXISTING, default="geomfaf.toml")
 @click.option("--seeds", default=3, show_default=True, help="Repetitions of every training.")
@@ -319,7 +339,7 @@ def experiment(table: str, project: Path, seeds: int, quick: bool, workers: int 
     Example: geomfaf experiment table3 demo/geomfaf.toml --quick
     """
     from ..evaluation.paper_tables import run_experiment
-    from ..run.settings import load_project
+    from ..run.project import load_project
 
     out = load_project(project).out
     run_experiment(table, out, seeds=seeds, quick=quick, workers=workers)

@@ -52,7 +52,7 @@ from ..survey.formats import hidden_password, is_database
 from ..survey.survey import Survey
 from ..windows.folds import Folds
 from ..windows.variogram import autocorrelation_range
-from .settings import Project
+from .project import Project
 from .steps import (
     bands_in_folds,
     coarse_stack,

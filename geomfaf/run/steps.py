@@ -27,7 +27,10 @@ from ..windows.folds import Folds, spatial_folds
 from ..windows.negatives import DRAWS, draw_seed, draw_windows
 from ..windows.screen import screen_elements
 from ..windows.windows import DEFAULT_SIZE, centred_windows, tiled_windows, window_centres
-from .settings import IDW_OPTIONS, Project
+from .project import Project
+
+IDW_OPTIONS = ("minimum", "max_distance", "anisotropy", "errors")
+"""Settings of ``[grid]`` that are fields of :class:`geomfaf.IdwOptions`."""
 
 FALLBACK_ELEMENTS = 3
 """Elements used when none passes the screening and there is neither geology nor faults."""

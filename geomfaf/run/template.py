@@ -1,21 +1,28 @@
-"""Write a commented ``geomfaf.toml`` for the files of a survey."""
+"""Survey files go in, a ``geomfaf.toml`` that shows every setting with its default comes out."""
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import tomlkit
+from tomlkit.container import Container
+from tomlkit.items import Table as TomlTable
 
 from ..evidence.stack import survey_grid
 from ..files import finished_file
+from ..settings.pages import commented_line, meaning_of, plain_text
+from ..settings.setting import Table
+from ..settings.tables import PROJECT, TABLES
 from ..survey.cleaning.findings import as_table, require_accepted
 from ..survey.element_names import label
 from ..survey.read import find_class_column, read_layer, read_survey
 from ..survey.recognise import LayerInfo, _recognised, _source, taken_by_shape
-from ..survey.survey import Source, Survey
+from ..survey.survey import ROLES, Source, Survey
 
 MANY_CLASSES = 12
 """Deposit columns with up to this many values are offered as a filter."""
@@ -64,161 +71,107 @@ def init_project(
 def _toml(
     roles: dict[str, LayerInfo], sources: dict[str, Source], survey: Survey, folder: Path
 ) -> str:
-    cell = survey_grid(survey).cell
-    lines = [
-        (
-            "# A geomfaf project: run it with `geomfaf run geomfaf.toml`. Lines that begin with #"
-            " show the defaults."
-        ),
-        "",
-        'out = "out"                 # folder of the results, beside this file',
-        (
-            'preset = "compact"          # "mfaf": the network alone; "tree-initialised"; "paper"'
-            " (hours)"
-        ),
-        (
-            'model = "auto"              # whose map is written; auto: a simple model\'s where it'
-            " beats the network"
-        ),
-        "seed = 0                    # the same seed gives the same map",
-        f"crs = {_quoted(_crs_name(survey))}          # every layer is brought into it; metres",
-    ]
+    """Return the project file; every value is written by a TOML library, never pasted."""
+    document = tomlkit.document()
+    document.add(tomlkit.comment("Run it with `geomfaf run geomfaf.toml`."))
+    document.add(tomlkit.comment("Lines that begin with # show the defaults, or an example."))
+    document.add(tomlkit.nl())
+    for setting in PROJECT.settings:
+        value = _crs_name(survey) if setting.name == "crs" else setting.default
+        _add(document, setting.name, value, meaning_of(setting))
+    document.add(tomlkit.nl())
     for role, info in roles.items():
-        source = sources[role]
-        lines += ["", f"[{role}]", f"path = {_quoted(_relative(info.path, folder))}"]
-        lines += [f"layer = {_quoted(source.layer)}"] if source.layer else []
-        lines += [f"crs = {_quoted(source.crs)}"] if source.crs else []
-        lines += (
-            [f"xy_unit = {_quoted(source.xy_unit)}           # m, km or deg"]
-            if source.xy_unit
-            else []
-        )
-        lines += _role_lines(role, info, source, survey)
-    lines += ["", *_STAGES.format(cell=f"{cell:g}").splitlines()]
-    return "\n".join(lines) + "\n"
+        table = _layer_table(role, info, sources[role], survey, folder)
+        table.add(tomlkit.nl())
+        document.add(role, table)
+    text = tomlkit.dumps(document)
+    stages = [table for name, table in TABLES.items() if name and name not in ROLES]
+    cell = survey_grid(survey).cell
+    return text + "\n".join(_stage_text(table, cell) for table in stages)
 
 
-def _role_lines(role: str, info: LayerInfo, source: Source, survey: Survey) -> list[str]:
+def _layer_table(
+    role: str, info: LayerInfo, source: Source, survey: Survey, folder: Path
+) -> TomlTable:
+    """Return where a layer lies and how it is read, and its other settings as comments."""
+    table = tomlkit.table()
+    _add(table, "path", _relative(info.path, folder))
+    for key in ("layer", "crs", "xy_unit"):
+        value = getattr(source, key)
+        if value:
+            _add(table, key, value)
     if role == "samples":
+        _add(table, "elements", list(survey.elements))
         units = {column: unit for column, unit in survey.elements.items() if unit}
-        unknown = [column for column, unit in survey.elements.items() if not unit]
-        pairs = ", ".join(f"{_quoted(c)} = {_quoted(u)}" for c, u in units.items())
-        lines = [f"elements = [{', '.join(_quoted(column) for column in survey.elements)}]"]
-        lines += [f"units = {{ {pairs} }}"] if pairs else []
-        hint = "# units the column names do not tell, if you know them"
-        lines += (
-            [f'# units = {{ {_quoted(unknown[0])} = "ppm" }}   {hint}']
-            if unknown and not pairs
-            else []
-        )
-        return lines
+        if units:
+            inline = tomlkit.inline_table()
+            inline.update(units)
+            _add(table, "units", inline)
     if role == "geology":
         column = find_class_column(info.columns, info.text_columns)
         others = [name for name in info.text_columns if name != column]
-        return [f"column = {_quoted(column)}" + (f"   # or {', '.join(others)}" if others else "")]
-    return _filters(read_layer(source)) if role == "deposits" else []
+        _add(table, "column", column, f"or {', '.join(others)}" if others else "")
+    filters = _filters(read_layer(source)) if role == "deposits" else []
+    for line in filters:
+        table.add(tomlkit.comment(line))
+    for setting in TABLES[role].settings:
+        if setting.name not in table and not (setting.name == "where" and filters):
+            table.add(tomlkit.comment(commented_line(setting).removeprefix("# ")))
+    return table
+
+
+def _add(table: Container | TomlTable, key: str, value: Any, comment: str = "") -> None:
+    """Add a setting with its comment; what a comment holds stays on its line."""
+    item = tomlkit.item(value)
+    if comment:
+        item.comment(plain_text(comment))
+    table.add(key, item)
+
+
+def _stage_text(table: Table, cell: float) -> str:
+    """Return the table of a stage, every setting a comment."""
+    heading = f"[[{table.name}]]" if table.repeated else f"[{table.name}]"
+    hidden = "# " if table.optional or table.repeated else ""
+    lines = [f"# {table.meaning}", f"{hidden}{heading}"]
+    for setting in table.settings:
+        own = replace(setting, example=cell) if (table.name, setting.name) == CELL else setting
+        lines.append(commented_line(own))
+    return "\n".join(lines) + "\n"
+
+
+CELL = ("grid", "cell")
+"""The setting whose example is the survey's own value."""
 
 
 def _filters(deposits: pd.DataFrame) -> list[str]:
-    """Return commented filters for columns such as the commodity: a map of everything is a map of
-    nothing.
-    """
+    """Return filters for columns such as the commodity: a map of everything is a map of nothing."""
     lines = []
     for column in deposits.columns:
         values = deposits[column] if column != "geometry" else pd.Series(dtype=object)
-        if not pd.api.types.is_string_dtype(values) or not 1 < values.nunique() <= max(
-            MANY_CLASSES, len(values) // 4
-        ):
+        most = max(MANY_CLASSES, len(values) // 4)
+        if not pd.api.types.is_string_dtype(values) or not 1 < values.nunique() <= most:
             continue
         counts = values.fillna("(none)").value_counts()
         shown = ", ".join(f"{name} {count}" for name, count in counts.head(6).items())
-        example = str(values.value_counts().index[0]).replace("'", "''")
-        condition = f"{column} = '{example}'"
-        lines.append(
-            f"# where = {_quoted(condition)}   # {shown}{', ...' if len(counts) > 6 else ''}"
-        )
+        more = ", ..." if len(counts) > 6 else ""
+        condition = condition_on(column, str(values.value_counts().index[0]))
+        quoted = tomlkit.item(condition).as_string()
+        lines.append(plain_text(f"where = {quoted}   # {shown}{more}"))
     return lines[:3]
 
 
-_STAGES = """\
-[check]
-# max_censored = 0.5        # an element with more below detection is set aside
-# max_missing = 0.667       # the same for missing values
-# min_sites = 30            # fewer sampled places carry no map
-# duplicates = "mean"       # several rows at one place: "mean", "median" (of logarithms), "first", "keep"
-# strict = false            # true: refuse the data instead of fixing them
-# replacement = "half"      # below detection: "half" of the limit, "sqrt2", "zero", "drop", "ros", "multiplicative"
-# detection_limits = "limits.csv"   # element, limit, unit: where zeros and "bdl" do not say theirs
-# decimal = ","             # how to read 1,234 where the table does not tell
+def condition_on(column: str, value: str) -> str:
+    """Return the SQL condition that a column has a value; quotes in either are doubled.
 
-# [composition]             # log-ratios in place of elements, for screening and bands
-# kind = "clr"              # centred; "ilr": isometric, each part against those behind it
-# parts = ["Cu", "Pb", "Zn"]  # the sub-composition; all usable elements when left out
-
-[grid]
-# cell = {cell}               # metres; gives 500 to 1,000 cells along the longer side
-# power = 2                 # inverse-distance weighting
-# neighbours = 12           # nearest samples; 0 takes all
-# radius = 2000             # metres; farther samples do not count (no limit when left out)
-# scale = "log"             # weights log10 of the values; "linear" the values themselves
-# max_distance = 5000       # metres; cells farther than this from every sample have no value (no limit when left out)
-# anisotropy = [3, 45]      # values are alike 3 times farther along the azimuth of 45 degrees (none when left out)
-# barriers = false          # true: a sample behind a fault does not count
-
-[screen]
-# method = "rank"           # "svm": the paper's support-vector AUC
-# radius = 1000             # metres; samples this near to a deposit are "ore" (mean sample spacing when left out)
-# critical = 2.58           # ZAUC above which an element is kept
-
-[rasterize]
-# geology = "largest"       # class with the largest share of the cell; "centre": at its centre
-# faults = ["distance"]     # any of "distance", "cell_distance", "presence", "density"
-
-[windows]
-# size = 16                 # cells along a window
-# kind = "centred"          # on each deposit and on random barren ground; "tiled": the paper's
-# negatives = 4             # barren windows for each deposit
-# rule = "distance"         # of the barren ones: "random", "environment", "unlabelled" or "geology"
-# min_distance = 16         # cells from a barren window's centre to a deposit that trains (a window)
-
-[folds]
-# count = 5                 # spatial folds (one for each cluster when there are fewer than 20 deposits)
-# block = 100               # cells along a block, at least two windows (the bands' variogram range when left out)
-# kind = "blocks"           # "clusters": one cluster of deposits at a time; "checkerboard"
-# zones = "zones.gpkg"      # polygons, one a fold, instead of blocks
-
-[train]
-# partners = ["extra trees", "fuzzy overlay"]   # simple models that judge with the network; [] for none
-# joining = "mean"          # of their log odds; "correction": the network begins from its partners'
-# view = 0.5                # share of the window's side, around its centre, that the network looks at
-# epochs = 1                # passes over the windows; "paper" preset: 220
-# least_steps = 40          # at least so many steps in all
-# backbone = "compact"      # "resnet18" or "shufflenet_v2"
-# device = "auto"           # "cpu", "cuda" or "mps"
-# dropout = 0.0             # share dropped before the compact network's classifier
-# calibration = "none"      # of the scores, learned inside the folds: "temperature" or "isotonic"
-# weights = "pretrained"    # begin with a folder of `geomfaf pretrain`, another survey's model or torchvision's .pth
-# pretrain = 0              # steps of pretraining without labels inside each fold, such as 300
-
-[predict]
-# stride = 4                # cells between window centres
-# uncertainty = "ensemble"  # "mc-dropout": the spread is also over passes of a network that has dropout
-# passes = 20               # with dropout, for each fold model
-
-[evaluate]
-# draws = 5                 # of barren windows and seeds, for the simple models
-# network_draws = 3         # for the network (chosen by its cost when left out)
-# baselines = ["logistic regression", "extra trees"]   # all when left out
-# optimism = ["extra trees"]   # models also judged by a random split; "MFAF" takes minutes
-# shifts = 199              # of the deposits, for the null test; 0 for none
-# network_shifts = 0        # the same by the network, five trainings each: a few, such as 4
-# paper_protocol = false    # adds the row of the paper's own, leaking protocol
-
-[targets]
-# area_share = 0.05         # targets take the best 5 % of the area
-# by = "score"              # "vote": where a majority of the branches votes ore
-# min_cells = 16            # smaller specks are left out
-"""
+    >>> condition_on("commodity", "gold")
+    "commodity = 'gold'"
+    >>> print(condition_on("main ore", "King's"))
+    "main ore" = 'King''s'
+    """
+    plain = column.isascii() and column.isidentifier()
+    name = column if plain else '"' + column.replace('"', '""') + '"'
+    text = value.replace("'", "''")
+    return f"{name} = '{text}'"
 
 
 def _crs_name(survey: Survey) -> str:
@@ -231,8 +184,3 @@ def _relative(path: Path, folder: Path) -> str:
         return Path(os.path.relpath(path.resolve(), folder)).as_posix()
     except ValueError:  # another drive on Windows
         return path.resolve().as_posix()
-
-
-def _quoted(text: object) -> str:
-    """Return a TOML string; JSON's escapes are TOML's."""
-    return json.dumps(str(text), ensure_ascii=False)

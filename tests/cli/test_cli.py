@@ -228,9 +228,9 @@ def test_an_unknown_key_in_the_project_names_the_nearest_one(tmp_path, text, hin
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("seed = -1", "seed = -1 must be 0 or more"),
+        ("seed = -1", "seed = -1 must lie between 0 and 2147483647"),
         ("out = 5", "out = 5 must be a text in quotes"),
-        ('[windows]\nsize = "8"', "[windows] size = '8' must be a whole number"),
+        ('[windows]\nsize = "8"', '[windows] size = "8" must be a whole number'),
         ("[windows]\nsize = 8.5", "[windows] size = 8.5 must be a whole number"),
         ("[windows]\nstrides = 4", "[windows] strides = 4 must be a list"),
         ('[windows]\nnegatives = "4"', "must be a number"),
@@ -241,11 +241,14 @@ def test_an_unknown_key_in_the_project_names_the_nearest_one(tmp_path, text, hin
         ("[samples]\npath = 's.gpkg'\nencoding = 5", "[samples] encoding = 5 must be a text"),
         (
             "[deposits]\npath = 's.gpkg'\nswap_xy = 'false'",
-            "[deposits] swap_xy = 'false' must be true or false",
+            '[deposits] swap_xy = "false" must be true or false',
         ),
-        ("[check]\nstrict = 'false'", "[check] strict = 'false' must be true or false"),
-        ("[grid]\nbarriers = 'false'", "[grid] barriers = 'false' must be true or false"),
-        ("[train]\ndevice = 'gpu'", 'device "gpu" is unknown: use auto, cpu, cuda or mps'),
+        ("[check]\nstrict = 'false'", '[check] strict = "false" must be true or false'),
+        ("[grid]\nbarriers = 'false'", '[grid] barriers = "false" must be true or false'),
+        (
+            "[train]\ndevice = 'gpu'",
+            '[train] device = "gpu" is unknown. Did you mean "cpu"? Known: auto, cpu, cuda, mps',
+        ),
         (
             "[predict]\nuncertainty = 'mc-dropout'",
             "needs a network with dropout, and this one (compact) is without",
@@ -253,18 +256,21 @@ def test_an_unknown_key_in_the_project_names_the_nearest_one(tmp_path, text, hin
         ("[predict]\nstride = 0", "[predict] stride = 0 must be 1 or more"),
         (
             '[predict]\nuncertainty = "dropout"',
-            "[predict] uncertainty has no 'dropout'. Did you mean",
+            '[predict] uncertainty = "dropout" is unknown. Did you mean',
         ),
-        ("[evaluate]\ndraws = 0", "[evaluate] draws = 0 must be 1 or more"),
-        ("[evaluate]\nshifts = true", "[evaluate] shifts = True must be a whole number"),
+        ("[evaluate]\ndraws = 0", "[evaluate] draws = 0 must lie between 1 and 1000"),
+        ("[evaluate]\nshifts = true", "[evaluate] shifts = true must be a whole number"),
         ("[evaluate]\npaper_protocol = 1", "[evaluate] paper_protocol = 1 must be true or false"),
         ('[evaluate]\nbaselines = ["extra tree"]', 'Did you mean "extra trees"?'),
         (
             '[evaluate]\noptimism = "MFAF"',
-            "[evaluate] optimism = 'MFAF' must be a list in brackets",
+            '[evaluate] optimism = "MFAF" must be a list in brackets',
         ),
         ('[evaluate]\noptimism = ["mfaf"]', 'Did you mean "MFAF"?'),
-        ("[targets]\narea_share = 5", "[targets] area_share = 5 must lie between 0 and 1"),
+        (
+            "[targets]\narea_share = 5",
+            "[targets] area_share = 5 must lie between 0 and 1, both excluded",
+        ),
         ('[targets]\nby = "votes"', 'Did you mean "vote"?'),
     ],
 )

@@ -81,7 +81,7 @@ def test_noise_on_test_ground_changes_no_bit_of_a_simple_model(name, rule):
 
 
 def test_screening_does_not_know_the_test_ground():
-    from geomfaf.run.settings import Project
+    from geomfaf.run.project import Project
     from geomfaf.run.steps import screen_in_folds
     from geomfaf.survey.survey import Survey
 

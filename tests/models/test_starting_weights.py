@@ -34,7 +34,7 @@ from geomfaf.models.network.starting_weights import (
 from geomfaf.rasters.bands import as_dataarray, bands_of
 from geomfaf.rasters.geotiff import write_raster
 from geomfaf.rasters.grid import Grid
-from geomfaf.run.settings import Project, load_project
+from geomfaf.run.project import Project, load_project
 from geomfaf.windows.folds import Folds
 
 CPU = torch.device("cpu")

@@ -17,8 +17,8 @@ import geomfaf
 from geomfaf.errors import DataError, OutputExistsError, UsageError
 from geomfaf.rasters.bands import grid_of, valid_cells
 from geomfaf.rasters.geotiff import read_raster
+from geomfaf.run.project import Project, load_project
 from geomfaf.run.run import run_project
-from geomfaf.run.settings import Project, load_project
 from geomfaf.run.template import init_project
 from geomfaf.synthetic import make_survey, write_survey
 from geomfaf.windows.windows import window_centres

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from geomfaf.cli.main import main
 from geomfaf.errors import UsageError
-from geomfaf.run.settings import load_project
+from geomfaf.run.project import load_project
 from geomfaf.run.template import init_project
 from geomfaf.survey.cleaning.check import check_survey
 from geomfaf.survey.cleaning.element_columns import censoring_flags, clean_values, detection_limits

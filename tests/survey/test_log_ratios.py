@@ -21,7 +21,7 @@ from geomfaf.models.network.encode import fit_encoder
 from geomfaf.rasters.bands import bands_of
 from geomfaf.rasters.geotiff import read_raster
 from geomfaf.rasters.grid import Grid
-from geomfaf.run.settings import load_project
+from geomfaf.run.project import load_project
 from geomfaf.run.template import init_project
 from geomfaf.survey.cleaning.check import check_survey
 from geomfaf.survey.cleaning.log_ratios import LOG_RATIO, clr, ilr, pivot_basis, use_log_ratios
