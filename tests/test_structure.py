@@ -30,8 +30,6 @@ ORDER = [
     ["cli"],
 ]
 PLACE = {name: number for number, line in enumerate(ORDER) for name in line}
-# Still to get their keywords.
-PENDING = {"build_stack", "stack_to_file", "idw_to_file"}
 PATHS = sorted(path for path in HOME.rglob("*.py") if path.name != "__init__.py")
 
 
@@ -168,7 +166,7 @@ def test_public_names_stay_what_they_are_after_every_module_is_imported():
 
 def test_public_functions_show_their_real_keywords():
     options_of_a_dataclass = {"training_options"}
-    for name in set(geomfaf.__all__) - options_of_a_dataclass - PENDING:
+    for name in set(geomfaf.__all__) - options_of_a_dataclass:
         thing = getattr(geomfaf, name)
         if inspect.isfunction(thing):
             kinds = {p.kind for p in inspect.signature(thing).parameters.values()}

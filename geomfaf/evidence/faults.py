@@ -83,12 +83,20 @@ class FaultLayer:
         """What the bands of a block are."""
         return [FAULT_BANDS[kind] for kind in self.kinds]
 
+    @property
+    def making(self) -> list[dict[str, str]]:
+        """What each band remembers of its making: nothing beyond its name."""
+        return [{} for _ in self.kinds]
+
     def block(
-        self, row: int, column: int, height: int, width: int, *, inside: np.ndarray | None = None
-    ) -> list[np.ndarray]:
-        """Return one float32 (height, width) for each kind; distances are NaN where ``inside`` is
-        False.
-        """
+        self,
+        row: int,
+        column: int,
+        height: int,
+        width: int,
+        inside: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Return float32 (kinds, height, width); distances are NaN where ``inside`` is False."""
         window = (row, column, height, width)
         make = {
             "distance": lambda: self._distance(window, inside),
@@ -96,12 +104,12 @@ class FaultLayer:
             "presence": lambda: self._presence(window).astype(np.float32),
             "density": lambda: self._density(window),
         }
-        return [make[kind]() for kind in self.kinds]
+        return np.stack([make[kind]() for kind in self.kinds])
 
-    def digest(self) -> bytes:
+    def fingerprint(self) -> str:
         """Return a hash of the lines, kinds and radius."""
         settings = f"{self.kinds}{self.radius!r}".encode()
-        return hashlib.sha256(settings + self.ends.tobytes()).digest()
+        return hashlib.sha256(settings + self.ends.tobytes()).hexdigest()
 
     def _presence(self, window: tuple[int, int, int, int]) -> np.ndarray:
         return self.shapes.burn(self.grid.window(*window), all_touched=True) > 0
@@ -291,7 +299,7 @@ def fault_bands(
 
     def compute(row: int, column: int, height: int, width: int) -> np.ndarray:
         inside = None if mask is None else mask[row : row + height, column : column + width]
-        return np.stack(layer.block(row, column, height, width, inside=inside))
+        return layer.block(row, column, height, width, inside)
 
     return fill_blocks(compute, grid, len(kinds), "measuring faults")
 

@@ -97,6 +97,10 @@ class GeologyLayer:
             return self.shapes.burn(window)
         return _largest_share(self.shapes.burn(window.refined(SUBCELLS)))
 
+    def fingerprint(self) -> str:
+        """Return a hash of everything that decides the numbers."""
+        return self.rule + self.shapes.digest().hex()
+
 
 class Shapes:
     """Shapes with numbers and the spatial index that finds those of a window; later ones lie on

@@ -19,7 +19,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -118,9 +117,8 @@ def idw_grid(
         options=options,
     )
     array = as_dataarray(_fill(plan), grid, bands)
-    array.attrs["notes"] = dict(
-        zip([band.name for band in bands], notes(samples, elements, plan, scale), strict=True)
-    )
+    making = making_of(samples, elements, plan, scale)
+    array.attrs["making"] = dict(zip([band.name for band in bands], making, strict=True))
     return array
 
 
@@ -136,7 +134,7 @@ def prepare(plan: IdwPlan) -> IdwPlan:
         return plan.prepare(pool)
 
 
-def notes(
+def making_of(
     samples: gpd.GeoDataFrame, elements: Sequence[str], plan: IdwPlan, scale: str
 ) -> list[dict[str, str]]:
     """Return what each band should remember of its making: power, neighbours, radius, errors when
@@ -148,43 +146,39 @@ def notes(
         "idw_neighbours": str(rule.neighbours or "all"),
         "idw_scale": scale,
     }
+    radius = None
     if rule.radius < FAR:
-        common["idw_radius"] = f"{rule.radius:g}"
-    made = [dict(common) for _ in range(plan.bands)]
+        radius = rule.radius
+        common["idw_radius"] = f"{radius:g}"
+    making = [dict(common) for _ in range(plan.bands)]
     if plan.options.errors:
-        radius = rule.radius if rule.radius < FAR else None
-        search: dict[str, Any] = {
-            "power": rule.power,
-            "neighbours": rule.neighbours or None,
-            "radius": radius,
-        }
-        table = cross_validate_idw(samples, elements, scale=scale, options=plan.options, **search)
+        table = cross_validate_idw(
+            samples,
+            elements,
+            power=rule.power,
+            neighbours=rule.neighbours or None,
+            radius=radius,
+            scale=scale,
+            options=plan.options,
+        )
         say(_error_lines(table))
         for _, row in table.iterrows():
             scheme = row["scheme"].replace(" ", "_").replace("-", "_")
-            note = made[list(elements).index(row["element"])]
-            note.update(
-                {f"{error}_{scheme}": f"{row[error]:.6g}" for error in ("rmse", "rmse_log10")}
-            )
-    return made
+            own = making[list(elements).index(row["element"])]
+            for error in ("rmse", "rmse_log10"):
+                own[f"{error}_{scheme}"] = f"{row[error]:.6g}"
+    return making
 
 
 def _error_lines(table: pd.DataFrame) -> str:
     """Return the cross-validated errors for people, one line an element."""
-    schemes = {
-        str(scheme): part.set_index("element")
-        for scheme, part in table.groupby("scheme", sort=False)
-    }
-    wide = pd.DataFrame(
-        {
-            f"{title}, {scheme}": part[error]
-            for error, title in (("rmse", "RMSE"), ("rmse_log10", "RMSE log10"))
-            for scheme, part in schemes.items()
-        }
-    )
-    return "cross-validated errors\n" + wide.reset_index().to_string(
-        index=False, float_format="{:.3g}".format
-    )
+    columns = {}
+    for error, title in (("rmse", "RMSE"), ("rmse_log10", "RMSE log10")):
+        for scheme, part in table.groupby("scheme", sort=False):
+            columns[f"{title}, {scheme}"] = part.set_index("element")[error]
+    wide = pd.DataFrame(columns)
+    lines = wide.reset_index().to_string(index=False, float_format="{:.3g}".format)
+    return f"cross-validated errors\n{lines}"
 
 
 def idw_to_file(
@@ -193,10 +187,15 @@ def idw_to_file(
     grid: Grid,
     path: str | Path,
     *,
+    power: float | str = 2.0,
+    neighbours: int | str | None = 12,
+    radius: float | None = None,
+    scale: str = "linear",
+    units: dict[str, str] | None = None,
+    options: IdwOptions | None = None,
     overwrite: bool = False,
     cog: bool = False,
     scheduler: str | None = None,
-    **search: Any,
 ) -> Path:
     """Grid element columns into a GeoTIFF or Zarr store of any size, block by block.
 
@@ -205,6 +204,8 @@ def idw_to_file(
 
     Parameters
     ----------
+    power, neighbours, radius, scale, units, options
+        See :func:`idw_grid`.
     path : path
         Ending in ``.tif`` or ``.zarr``.
     cog : bool
@@ -213,17 +214,25 @@ def idw_to_file(
         Address of a Dask scheduler, such as "tcp://10.0.0.1:8786", whose workers compute the
         blocks.
     """
-    plan, bands = plan_grid(samples, elements, grid, **search)
+    plan, bands = plan_grid(
+        samples,
+        elements,
+        grid,
+        power=power,
+        neighbours=neighbours,
+        radius=radius,
+        scale=scale,
+        units=units,
+        options=options,
+    )
     prepare(plan)
-    tags = notes(samples, elements, plan, search.get("scale", "linear"))
-    job = plan.fingerprint()
     return stream_raster(
         path,
         grid,
         bands,
         plan.block,
-        job=job,
-        tags=tags,
+        job=plan.fingerprint(),
+        tags=making_of(samples, elements, plan, scale),
         overwrite=overwrite,
         cog=cog,
         scheduler=scheduler,
@@ -235,25 +244,39 @@ def plan_grid(
     elements: Sequence[str],
     grid: Grid,
     *,
+    power: float | str = 2.0,
+    neighbours: int | str | None = 12,
+    radius: float | None = None,
     scale: str = "linear",
     units: dict[str, str] | None = None,
-    **search: Any,
+    options: IdwOptions | None = None,
 ) -> tuple[IdwPlan, list[Band]]:
     """Check a sample layer and return the prepared interpolation with the bands it gives.
 
     Takes what :func:`idw_grid` takes.
     """
+    # 1. Samples and barriers must lie on the grid's ground.
     xy, values = sample_values(samples, elements, scale)
     grid.require_crs(samples.crs, "samples")
-    barriers = getattr(search.get("options"), "barriers", None)
-    if isinstance(barriers, gpd.GeoDataFrame):
-        grid.require_crs(barriers.crs, "barriers")
-    plan = IdwPlan(xy, values, grid, antilog=scale == "log", **search)
-    if "auto" in (search.get("power"), search.get("neighbours")):
+    if options is not None and isinstance(options.barriers, gpd.GeoDataFrame):
+        grid.require_crs(options.barriers.crs, "barriers")
+    # 2. Everything that is decided once, the best power and neighbours included.
+    plan = IdwPlan(
+        xy,
+        values,
+        grid,
+        power=power,
+        neighbours=neighbours,
+        radius=radius,
+        options=options,
+        antilog=scale == "log",
+    )
+    if "auto" in (power, neighbours):
         say(
             f"smallest leave-one-out error: power {plan.rule.power:g}, {plan.rule.neighbours}"
             " neighbours"
         )
+    # 3. What the bands will be.
     how = "IDW of log10" if scale == "log" else "IDW"
     units = units or {}
     bands = []

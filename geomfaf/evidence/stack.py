@@ -11,7 +11,6 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -22,15 +21,12 @@ from ..rasters.bands import Band, as_dataarray
 from ..rasters.blocks import fill_blocks
 from ..rasters.grid import Grid, default_cell_size
 from ..rasters.stream import stream_raster
-from ..survey.cleaning.log_ratios import LOG_RATIO
 from ..survey.read import class_column
 from ..survey.survey import Survey, area_of, study_area_of_samples
 from .faults import FaultLayer
 from .geology import AreaLayer, GeologyLayer
-from .inverse_distance import notes, plan_grid, prepare
-
-UNMAPPED = "unmapped"
-"""Class of the ground inside the study area that no geology polygon covers."""
+from .inverse_distance import IdwOptions
+from .layers import UNMAPPED, ElementLayer, EvidenceLayer, RockLayer
 
 
 def survey_grid(survey: Survey, cell: float | None = None) -> Grid:
@@ -46,14 +42,16 @@ class StackPlan:
 
     Parameters
     ----------
-    survey, grid, elements, geology, faults, **search
+    survey, grid, elements, power, neighbours, radius, scale, options, geology, faults
         See :func:`build_stack`.
 
     Attributes
     ----------
+    layers : list of EvidenceLayer
+        What makes the bands, in their order.
     bands : list of Band
         Those of a block, the class "unmapped" in the legend.
-    notes : list of dict
+    making : list of dict
         What each band remembers of its making.
     """
 
@@ -63,45 +61,43 @@ class StackPlan:
         grid: Grid,
         *,
         elements: Sequence[str] | None = None,
+        power: float | str = 2.0,
+        neighbours: int | str | None = 12,
+        radius: float | None = None,
+        scale: str = "log",
+        options: IdwOptions | None = None,
         geology: str = "largest",
         faults: Sequence[str] = ("distance",),
-        **search: Any,
     ):
-        elements = list(survey.elements) if elements is None else list(elements)
         self.grid = grid
-        self.bands = []
-        self.notes = []
-        area = (
-            survey.study_area
-            if survey.study_area is not None
-            else study_area_of_samples(survey.samples)
-        )
-        self.area = AreaLayer(area, grid)
-        self.elements = self.geology = self.faults = None
+        area = survey.study_area
+        self.area = AreaLayer(study_area_of_samples(survey.samples) if area is None else area, grid)
+        self.layers: list[EvidenceLayer] = []
+        elements = list(survey.elements) if elements is None else list(elements)
         if elements:
-            # Log-ratios are logarithms already, and may be negative.
-            ratios = all(survey.elements.get(element) == LOG_RATIO for element in elements)
-            search = {"scale": "log", **search, **({"scale": "linear"} if ratios else {})}
-            self.elements, bands = plan_grid(
-                survey.samples, elements, grid, units=survey.elements, **search
+            self.layers.append(
+                ElementLayer(
+                    survey,
+                    elements,
+                    grid,
+                    power=power,
+                    neighbours=neighbours,
+                    radius=radius,
+                    scale=scale,
+                    options=options,
+                )
             )
-            bands = [
-                replace(band, kind="ratio") if band.unit == LOG_RATIO else band for band in bands
-            ]
-            prepare(self.elements)
-            self.bands += bands
-            self.notes += notes(survey.samples, elements, self.elements, search["scale"])
         if survey.geology is not None and survey.geology_column:
-            self.geology = GeologyLayer(survey.geology, survey.geology_column, grid, rule=geology)
-            self.unmapped = len(self.geology.legend) + 1
-            band = self.geology.band
-            self.bands.append(replace(band, legend={**band.legend, self.unmapped: UNMAPPED}))
+            self.layers.append(RockLayer(survey.geology, survey.geology_column, grid, rule=geology))
         if survey.faults is not None and len(faults):
-            self.faults = FaultLayer(survey.faults, grid, faults)
-            self.bands += self.faults.bands
-        if not self.bands:
+            self.layers.append(FaultLayer(survey.faults, grid, faults))
+        if not self.layers:
             raise DataError("no band is left: the survey needs usable elements, geology or faults.")
-        self.notes += [{} for _ in self.bands[len(self.notes) :]]
+        self.bands: list[Band] = []
+        self.making: list[dict[str, str]] = []
+        for layer in self.layers:
+            self.bands += layer.bands
+            self.making += layer.making
 
     def block(self, row: int, column: int, height: int, width: int) -> np.ndarray:
         """Return float32 (bands, height, width); NaN outside the study area in every band."""
@@ -109,16 +105,7 @@ class StackPlan:
         inside = self.area.block(*window)
         if not inside.any():
             return np.full((len(self.bands), height, width), np.nan, np.float32)
-        parts: list[np.ndarray] = []
-        if self.elements is not None:
-            parts.append(self.elements.block(*window))
-        if self.geology is not None:
-            classes = self.geology.block(*window)
-            classes[classes == 0] = self.unmapped
-            parts.append(classes[None].astype(np.float32))
-        if self.faults is not None:
-            parts.append(np.stack(self.faults.block(*window, inside=inside)))
-        block = np.concatenate(parts)
+        block = np.concatenate([layer.block(*window, inside) for layer in self.layers])
         block[:, ~inside] = np.nan
         return block
 
@@ -129,26 +116,33 @@ class StackPlan:
         settled = []
         for band, figures in zip(bands, statistics, strict=True):
             legend = dict(band.legend)
-            if legend.get(max(legend, default=0)) == UNMAPPED and figures.get("MAXIMUM", 0) < max(
-                legend
-            ):
-                del legend[max(legend)]
+            last = max(legend, default=0)
+            if legend.get(last) == UNMAPPED and figures.get("MAXIMUM", 0) < last:
+                del legend[last]
             settled.append(replace(band, legend=legend))
         return settled
 
     def fingerprint(self) -> str:
         """Return a hash of everything that decides the numbers."""
         digest = hashlib.sha256(self.area.shapes.digest())
-        if self.elements is not None:
-            digest.update(self.elements.fingerprint().encode())
-        if self.geology is not None:
-            digest.update(self.geology.rule.encode() + self.geology.shapes.digest())
-        if self.faults is not None:
-            digest.update(self.faults.digest())
+        for layer in self.layers:
+            digest.update(layer.fingerprint().encode())
         return digest.hexdigest()
 
 
-def build_stack(survey: Survey, grid: Grid, **choices: Any) -> xr.DataArray:
+def build_stack(
+    survey: Survey,
+    grid: Grid,
+    *,
+    elements: Sequence[str] | None = None,
+    power: float | str = 2.0,
+    neighbours: int | str | None = 12,
+    radius: float | None = None,
+    scale: str = "log",
+    options: IdwOptions | None = None,
+    geology: str = "largest",
+    faults: Sequence[str] = ("distance",),
+) -> xr.DataArray:
     """Grid the elements and rasterize geology and faults into one stack.
 
     Parameters
@@ -161,9 +155,10 @@ def build_stack(survey: Survey, grid: Grid, **choices: Any) -> xr.DataArray:
         Columns to grid; all of ``survey.elements`` when omitted.
     power, neighbours, radius, scale, options
         See :func:`geomfaf.idw_grid`. The default scale ``"log"`` interpolates log10 of the values,
-        which are log-normal, and gives back the element's unit.
+        which are log-normal, and gives back the element's unit; log-ratios are interpolated as
+        they are.
     geology : {"largest", "centre"}
-        See :func:`geomfaf.rasterize_geology`.
+        See :func:`geomfaf.evidence.geology.rasterize_geology`.
     faults : sequence of {"distance", "cell_distance", "presence", "density"}
         One band each, see :func:`geomfaf.fault_bands`; none when empty. ``("distance",)`` by
         default.
@@ -175,7 +170,18 @@ def build_stack(survey: Survey, grid: Grid, **choices: Any) -> xr.DataArray:
         area in every band, a class band included (in memory and in the file, which has one nodata
         value).
     """
-    plan = StackPlan(survey, grid, **choices)
+    plan = StackPlan(
+        survey,
+        grid,
+        elements=elements,
+        power=power,
+        neighbours=neighbours,
+        radius=radius,
+        scale=scale,
+        options=options,
+        geology=geology,
+        faults=faults,
+    )
     grid.require_memory(len(plan.bands))
     values = fill_blocks(plan.block, grid, len(plan.bands), "stacking")
     if not np.isfinite(values).any():
@@ -185,9 +191,12 @@ def build_stack(survey: Survey, grid: Grid, **choices: Any) -> xr.DataArray:
         )
     statistics = [{"MAXIMUM": float(np.nanmax(layer, initial=0))} for layer in values]
     array = as_dataarray(values, grid, plan.settle(plan.bands, statistics))
-    kept = {band.name: note for band, note in zip(plan.bands, plan.notes, strict=True) if note}
-    if kept:
-        array.attrs["notes"] = kept
+    making = {}
+    for band, own in zip(plan.bands, plan.making, strict=True):
+        if own:
+            making[band.name] = own
+    if making:
+        array.attrs["making"] = making
     return array
 
 
@@ -196,10 +205,17 @@ def stack_to_file(
     grid: Grid,
     path: str | Path,
     *,
+    elements: Sequence[str] | None = None,
+    power: float | str = 2.0,
+    neighbours: int | str | None = 12,
+    radius: float | None = None,
+    scale: str = "log",
+    options: IdwOptions | None = None,
+    geology: str = "largest",
+    faults: Sequence[str] = ("distance",),
     overwrite: bool = False,
     cog: bool = False,
     scheduler: str | None = None,
-    **choices: Any,
 ) -> Path:
     """Build the stack into a GeoTIFF or Zarr store of any size, block by block.
 
@@ -208,17 +224,30 @@ def stack_to_file(
 
     Parameters
     ----------
+    elements, power, neighbours, radius, scale, options, geology, faults
+        See :func:`build_stack`.
     path, cog, scheduler
         See :func:`geomfaf.idw_to_file`.
     """
-    plan = StackPlan(survey, grid, **choices)
+    plan = StackPlan(
+        survey,
+        grid,
+        elements=elements,
+        power=power,
+        neighbours=neighbours,
+        radius=radius,
+        scale=scale,
+        options=options,
+        geology=geology,
+        faults=faults,
+    )
     return stream_raster(
         path,
         grid,
         plan.bands,
         plan.block,
         job=plan.fingerprint(),
-        tags=plan.notes,
+        tags=plan.making,
         overwrite=overwrite,
         cog=cog,
         scheduler=scheduler,
@@ -248,16 +277,14 @@ class VectorPlan:
 
     def block(self, row: int, column: int, height: int, width: int) -> np.ndarray:
         """Return float32 (1, height, width), NaN where no polygon is."""
+        values = self.layer.block(row, column, height, width)
         if isinstance(self.layer, FaultLayer):
-            return np.stack(self.layer.block(row, column, height, width))
-        classes = self.layer.block(row, column, height, width)
-        return np.where(classes > 0, classes.astype(np.float32), np.nan)[None]
+            return values
+        return np.where(values > 0, values.astype(np.float32), np.nan)[None]
 
     def fingerprint(self) -> str:
         """Return a hash of everything that decides the numbers."""
-        if isinstance(self.layer, FaultLayer):
-            return self.layer.digest().hex()
-        return self.layer.rule + self.layer.shapes.digest().hex()
+        return self.layer.fingerprint()
 
 
 def vector_band(
@@ -281,10 +308,27 @@ def vector_to_file(
     *,
     column: str | None = None,
     rule: str = "largest",
-    **output: Any,
+    overwrite: bool = False,
+    cog: bool = False,
+    scheduler: str | None = None,
 ) -> Path:
-    """Rasterize a layer into a file of any size, block by block; ``output`` as for
-    :func:`stack_to_file`.
+    """Rasterize a layer into a file of any size, block by block.
+
+    Parameters
+    ----------
+    layer, grid, kind, column, rule
+        See :func:`vector_band`.
+    path, cog, scheduler
+        See :func:`geomfaf.idw_to_file`.
     """
     plan = VectorPlan(layer, grid, kind, column=column, rule=rule)
-    return stream_raster(path, grid, [plan.band], plan.block, job=plan.fingerprint(), **output)
+    return stream_raster(
+        path,
+        grid,
+        [plan.band],
+        plan.block,
+        job=plan.fingerprint(),
+        overwrite=overwrite,
+        cog=cog,
+        scheduler=scheduler,
+    )

@@ -49,7 +49,7 @@ def as_dataarray(values: np.ndarray, grid: Grid, bands: Sequence[Band]) -> xr.Da
     xarray.DataArray
         float32 (band, y, x), NaN = nodata, coordinates at the cell centres; ``kind``, ``unit`` and
         ``description`` are coordinates along ``band``; ``attrs["legends"]`` maps class bands to
-        legends. ``attrs["notes"]``, where there are any, maps bands to what else they remember of
+        legends. ``attrs["making"]``, where there is any, maps bands to what else they remember of
         their making.
     """
     values = np.asarray(values, np.float32)
@@ -87,15 +87,15 @@ def legends_of(bands: Sequence[Band]) -> dict[str, dict[int, str]]:
 
 
 def describe_band(
-    target: Any, index: int, band: Band, notes: Mapping[str, str] | None = None
+    target: Any, index: int, band: Band, making: Mapping[str, str] | None = None
 ) -> None:
-    """Write a band's description, unit, name, kind, legend and notes into an open
+    """Write a band's description, unit, name, kind, legend and making into an open
     rasterio dataset.
     """
     target.set_band_description(index, band.label)
     if band.unit:
         target.set_band_unit(index, band.unit)
-    tags = {"name": band.name, "kind": band.kind, **(notes or {})}
+    tags = {"name": band.name, "kind": band.kind, **(making or {})}
     if band.legend:
         tags["legend"] = json.dumps(
             {str(key): value for key, value in band.legend.items()}, ensure_ascii=False

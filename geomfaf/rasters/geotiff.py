@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import rasterio
 import rasterio.crs
-import rasterio.shutil
 import xarray as xr
 
 from ..errors import DataError, UsageError
 from ..files import finished_file, require_folder_of
 from .bands import Band, as_dataarray, bands_of, describe_band, from_rasterio, grid_of
 from .grid import Grid
+from .overviews import write_cog
+from .statistics import band_statistics, statistics_tags
 from .stores import read_zarr
 
 
@@ -33,12 +34,13 @@ def require_geotiff(path: Path) -> None:
 def write_raster(array: xr.DataArray, path: str | Path, *, overwrite: bool = False) -> Path:
     """Write bands as a cloud-optimised GeoTIFF that says what it holds.
 
-    Every band carries its description, unit, kind, legend and the statistics of its valid cells;
-    nodata is NaN; overviews are included (nearest cell, so that class numbers stay class numbers).
+    Every band carries its description, unit, kind, legend, what it remembers of its making and the
+    statistics of its valid cells; nodata is NaN; overviews are those of
+    :mod:`geomfaf.rasters.overviews`.
     """
     grid = grid_of(array)
     bands = bands_of(array)
-    notes = array.attrs.get("notes", {})
+    making = array.attrs.get("making", {})
     values = np.asarray(array.values, np.float32)
     profile = {
         "driver": "GTiff",
@@ -58,23 +60,10 @@ def write_raster(array: xr.DataArray, path: str | Path, *, overwrite: bool = Fal
         with rasterio.open(plain, "w", **profile) as target:
             target.write(values)
             for index, band in enumerate(bands, start=1):
-                describe_band(
-                    target,
-                    index,
-                    band,
-                    {**notes.get(band.name, {}), **_statistics(values[index - 1])},
-                )
-        smooth = all(band.kind == "score" for band in bands)
-        rasterio.shutil.copy(
-            plain,
-            final,
-            driver="COG",
-            compress="ZSTD",
-            level=1,
-            predictor="YES",
-            bigtiff="IF_SAFER",
-            overview_resampling="AVERAGE" if smooth else "NEAREST",
-        )
+                figures = band_statistics(values[index - 1])
+                tags = {**making.get(band.name, {}), **statistics_tags(figures)}
+                describe_band(target, index, band, tags)
+        write_cog(plain, final, bands)
     return path
 
 
@@ -110,33 +99,18 @@ def read_raster(path: str | Path) -> xr.DataArray:
             grid = _grid(source)
             values = source.read(masked=True).astype(np.float32).filled(np.nan)
             bands = [_band(source, index) for index in source.indexes]
-            notes = {
-                band.name: _notes(source, band_index)
-                for band_index, band in enumerate(bands, start=1)
-            }
+            making = {}
+            for index, band in enumerate(bands, start=1):
+                making[band.name] = _making(source, index)
     except rasterio.errors.RasterioIOError as error:
         raise UsageError(f"{path} is not a raster that can be read: {error}") from error
     array = as_dataarray(values, grid, bands)
-    if any(notes.values()):
-        array.attrs["notes"] = {name: kept for name, kept in notes.items() if kept}
+    if any(making.values()):
+        array.attrs["making"] = {name: tags for name, tags in making.items() if tags}
     return array
 
 
-def _statistics(values: np.ndarray) -> dict[str, str]:
-    valid = values[np.isfinite(values)].astype(np.float64)
-    if not len(valid):
-        return {}
-    figures = {
-        "MINIMUM": valid.min(),
-        "MAXIMUM": valid.max(),
-        "MEAN": valid.mean(),
-        "STDDEV": valid.std(),
-    }
-    figures["VALID_PERCENT"] = 100 * len(valid) / values.size
-    return {f"STATISTICS_{key}": repr(float(figure)) for key, figure in figures.items()}
-
-
-def _notes(source: rasterio.DatasetReader, index: int) -> dict[str, str]:
+def _making(source: rasterio.DatasetReader, index: int) -> dict[str, str]:
     """Return what a band remembers of its making: the tags that geomfaf and GDAL do not use for
     themselves.
     """

@@ -13,18 +13,14 @@ from typing import Any, BinaryIO
 import numpy as np
 import rasterio
 import rasterio.crs
-import rasterio.shutil
 import xarray as xr
 
 from ..errors import UsageError
 from .bands import Band, as_dataarray, describe_band, grid_of, legends_of
 from .grid import Grid
+from .overviews import write_cog
+from .statistics import statistics_tags
 from .tiff_tiles import LAYOUT, TILE, compressed_tiles, write_directory
-
-GDAL_CACHE = 64 * 2**20
-"""Bytes that GDAL may keep while it builds overviews; its own default is a twentieth of the
-machine.
-"""
 
 Place = tuple[int, int, int, int]
 """First row, first column, rows and columns of a block."""
@@ -124,32 +120,15 @@ class TiffFile:
             offsets[:, row // TILE, column // TILE] = note["start"] + ends - note["sizes"]
             sizes[:, row // TILE, column // TILE] = note["sizes"]
         write_directory(self.part, offsets.ravel(), sizes.ravel())
-        with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE):
-            with rasterio.open(self.part, "r+") as file:
-                for index, figures in enumerate(statistics, start=1):
-                    tags = {
-                        f"STATISTICS_{key}": repr(float(value)) for key, value in figures.items()
-                    }
-                    file.update_tags(index, **tags)
-                    describe_band(file, index, self.bands[index - 1])
-            if cog:
-                self._rewrite_as_cog()
+        with rasterio.open(self.part, "r+") as file:
+            for index, figures in enumerate(statistics, start=1):
+                file.update_tags(index, **statistics_tags(figures))
+                describe_band(file, index, self.bands[index - 1])
+        if cog:
+            final = self.part.with_name(f".{self.path.stem}.cog{self.path.suffix}")
+            write_cog(self.part, final, self.bands)
+            os.replace(final, self.part)
         os.replace(self.part, self.path)
-
-    def _rewrite_as_cog(self) -> None:
-        final = self.part.with_name(f".{self.path.stem}.cog{self.path.suffix}")
-        smooth = all(band.kind != "class" for band in self.bands)
-        rasterio.shutil.copy(
-            self.part,
-            final,
-            driver="COG",
-            compress="ZSTD",
-            level=1,
-            predictor="YES",
-            bigtiff="IF_SAFER",
-            overview_resampling="AVERAGE" if smooth else "NEAREST",
-        )
-        os.replace(final, self.part)
 
 
 class ZarrStore:
@@ -285,9 +264,9 @@ def read_zarr(path: Path) -> xr.DataArray:
         for name, kind, unit, description in columns
     ]
     array = as_dataarray(found.values, grid_of(found), bands)
-    notes = {name: tags for name, tags in found.attrs.get("tags", {}).items() if tags}
-    if notes:
-        array.attrs["notes"] = notes
+    making = {name: tags for name, tags in found.attrs.get("tags", {}).items() if tags}
+    if making:
+        array.attrs["making"] = making
     return array
 
 

@@ -24,6 +24,7 @@ from ..progress import say, track
 from .bands import Band
 from .blocks import BlockRunner, block_runner, block_windows
 from .grid import Grid
+from .statistics import block_moments, merge_moments
 from .stores import Note, Settle, TiffFile, ZarrStore
 from .tiff_tiles import TILE
 
@@ -72,8 +73,8 @@ def stream_raster(
     """
     path = Path(path)
     check_target(path, overwrite=overwrite, cog=cog)
-    # A COG is a second file with overviews, a third more, before the first one goes.
-    grid.require_disk(len(bands), path.parent, copies=1 + 4 / 3 if cog else 1.0)
+    # A COG is a second file with overviews, a third more, made twice before the first file goes.
+    grid.require_disk(len(bands), path.parent, copies=1 + 1 / 3 + 4 / 3 if cog else 1.0)
     store = (ZarrStore if path.suffix == ".zarr" else TiffFile)(path, grid, bands, tags)
     job = hashlib.sha256(f"{job}|{grid}|{list(bands)}|{TILE}".encode()).hexdigest()
     journal = Journal(path.with_name(f".{path.name}.journal"), job)
@@ -106,7 +107,7 @@ def encoded_block(
     statistics.
     """
     values = np.asarray(compute(*window), np.float32)
-    return encode(values), [_moments(band) for band in values]
+    return encode(values), [block_moments(band) for band in values]
 
 
 def _write_blocks(
@@ -190,7 +191,7 @@ class Journal:
     def statistics(self, bands: int, cells: int) -> list[dict[str, float]]:
         """Return minimum, maximum, mean, standard deviation and valid percentage of each band."""
         return [
-            _merge([note["bands"][band] for note in self.done.values()], cells)
+            merge_moments([note["bands"][band] for note in self.done.values()], cells)
             for band in range(bands)
         ]
 
@@ -203,43 +204,6 @@ class Journal:
             say(f"{self.path.name}: the unfinished file is of another job, beginning anew.")
             return {}
         return {tuple(window): note for window, note in map(json.loads, lines[1:])}
-
-
-def _moments(band: np.ndarray) -> list[float]:
-    """Return count, minimum, maximum, sum and centred sum of squares of the valid cells."""
-    finite = np.isfinite(band)
-    valid = band.ravel() if finite.all() else band[finite]
-    if not len(valid):
-        return [0, 0.0, 0.0, 0.0, 0.0]
-    mean = float(valid.mean(dtype=np.float64))
-    spread = 0.0
-    # Piece by piece: memory that stays in the cache costs a third of fresh memory.
-    for start in range(0, len(valid), 16_384):
-        centred = valid[start : start + 16_384] - np.float64(mean)
-        spread += float(np.square(centred, out=centred).sum())
-    return [len(valid), float(valid.min()), float(valid.max()), mean * len(valid), spread]
-
-
-def _merge(parts: Sequence[Sequence[float]], cells: int) -> dict[str, float]:
-    """Join the moments of blocks (Chan et al. 1983); nothing when no cell is valid.
-
-    >>> _merge([_moments(np.array([1.0, 2.0])), _moments(np.array([3.0, np.nan]))], 4)["MEAN"]
-    2.0
-    """
-    count, low, high, total, spread = (
-        np.array([part for part in parts if part[0]], float).reshape(-1, 5).T
-    )
-    if not len(count):
-        return {}
-    mean = total.sum() / count.sum()
-    squares = spread.sum() + (count * (total / count - mean) ** 2).sum()
-    return {
-        "MINIMUM": float(low.min()),
-        "MAXIMUM": float(high.max()),
-        "MEAN": float(mean),
-        "STDDEV": float(np.sqrt(squares / count.sum())),
-        "VALID_PERCENT": float(100 * count.sum() / cells),
-    }
 
 
 def unfinished(folder: str | Path) -> Iterator[Path]:

@@ -29,7 +29,7 @@ def test_auto_chooses_by_what_can_be_seen():
 
     def chosen(**options):
         array = idw_grid(samples, ["Au"], grid, neighbours="auto", options=IdwOptions(**options))
-        return int(array.attrs["notes"]["Au"]["idw_neighbours"])
+        return int(array.attrs["making"]["Au"]["idw_neighbours"])
 
     assert chosen(barriers=fault) > chosen()
 

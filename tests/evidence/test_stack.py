@@ -16,7 +16,7 @@ from geomfaf.errors import DataError, UsageError
 from geomfaf.evidence.faults import fault_distance
 from geomfaf.evidence.geology import rasterize_geology
 from geomfaf.evidence.inverse_distance import idw_grid
-from geomfaf.evidence.stack import UNMAPPED, build_stack, survey_grid
+from geomfaf.evidence.stack import UNMAPPED, build_stack, stack_to_file, survey_grid
 from geomfaf.rasters.bands import bands_of, grid_of, valid_cells
 from geomfaf.rasters.geotiff import read_raster, write_raster
 from geomfaf.rasters.grid import Grid
@@ -337,3 +337,11 @@ def test_murchison_becomes_a_stack_of_geology_and_faults(real_area):
     distance = stack.sel(band="fault_distance").values
     # Gold lies near the faults: the known signal of this area.
     assert np.nanmedian(distance[rows, cols]) < 0.5 * np.nanmedian(distance)
+
+
+def test_a_misspelt_keyword_is_refused_whatever_the_survey_has(tmp_path):
+    bare = make_survey(elements={})
+    with pytest.raises(TypeError, match="neighbors"):
+        build_stack(bare, make_grid(), neighbors=3)
+    with pytest.raises(TypeError, match="neighbors"):
+        stack_to_file(bare, make_grid(), tmp_path / "stack.tif", neighbors=3)

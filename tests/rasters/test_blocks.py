@@ -198,7 +198,7 @@ def test_the_stack_as_a_file_is_the_stack_in_memory(tmp_path, cog):
     found = read_raster(stack_to_file(survey(), GRID, tmp_path / "stack.tif", cog=cog, **CHOICES))
     xr.testing.assert_identical(found, expected)
     assert {"idw_power", "rmse_leave_one_out", "rmse_log10_spatial_blocks"} <= set(
-        found.attrs["notes"]["Au"]
+        found.attrs["making"]["Au"]
     )
 
 

@@ -46,7 +46,7 @@ def test_a_streamed_geotiff_is_the_grid_in_memory(tmp_path, samples, cog):
     path = idw_to_file(samples, ["Au", "Cu"], GRID, tmp_path / "au.tif", cog=cog, **SEARCH)
     expected = idw_grid(samples, ["Au", "Cu"], GRID, **SEARCH)
     found = read_raster(path)
-    assert found.attrs["notes"]["Au"]["idw_radius"] == "900"
+    assert found.attrs["making"]["Au"]["idw_radius"] == "900"
     xr.testing.assert_identical(found, expected)
     with rasterio.open(path) as source:
         tags = source.tags(1)
