@@ -256,6 +256,7 @@ def _curve(rng: Generator, middle: np.ndarray, azimuth: float, length: float) ->
     in metres.
     """
     along = np.linspace(-0.5, 0.5, max(int(length / 250), 8))
+    # 1. how far the line leaves the straight one: two waves and a bow
     turns = length / rng.uniform(9_000, 16_000)
     phase = rng.uniform(0, 2 * np.pi, 2)
     waves = np.sin(2 * np.pi * turns * along + phase[0]) + 0.3 * np.sin(
@@ -264,6 +265,7 @@ def _curve(rng: Generator, middle: np.ndarray, azimuth: float, length: float) ->
     bow = (
         rng.normal(0, 0.035) * min(length, 8_000) * (1 - 4 * along**2) + 330 * min(turns, 1) * waves
     )
+    # 2. along and across the azimuth
     ahead = np.array([np.sin(azimuth), np.cos(azimuth)])
     aside = np.array([np.cos(azimuth), -np.sin(azimuth)])
     return LineString(middle + np.outer(along * length, ahead) + np.outer(bow, aside))
@@ -273,32 +275,63 @@ def _make_faults(rng: Generator, plan: Size, area: Polygon) -> tuple[GeoDataFram
     """Return the faults, and the blocks into which the regional and the cross faults cut
     the area.
     """
+    # 1. the regional faults cut the area into strips, the cross faults the strips into blocks
+    rows = _regional_faults(rng, plan, area)
+    regional = [line for _, line in rows]
+    strips = shapely.get_parts(shapely.polygonize([shapely.union_all([area.boundary, *regional])]))
+    rows += _cross_faults(rng, strips, area)
+    cutting = [line for _, line in rows]
+    network = shapely.union_all([area.boundary, *cutting], grid_size=1.0)
+    blocks = shapely.get_parts(shapely.polygonize([network]).intersection(area))
+    # 2. swarms of short faults
+    rows += _fault_swarms(rng, plan, area)
+    # 3. what lies in the area and is long enough to be mapped
+    kinds = [kind for kind, _ in rows]
+    lines = [line for _, line in rows]
+    faults = GeoDataFrame({"fault_type": kinds}, geometry=lines, crs=CRS)
+    faults = faults.clip(area, sort=True).explode(ignore_index=True)
+    mapped = (faults.length > 1_200) & (faults.geom_type == "LineString")
+    faults = faults[mapped].reset_index(drop=True)
+    faults["fault_id"] = [f"F{number:02d}" for number in range(1, len(faults) + 1)]
+    return faults, blocks
+
+
+def _regional_faults(rng: Generator, plan: Size, area: Polygon) -> list[tuple[str, LineString]]:
+    """Return long faults along the strike, side by side across the area."""
     west, south, east, north = area.bounds
     side = east - west
     centre = np.array([(west + east) / 2, (south + north) / 2])
-    ahead = np.array([np.sin(STRIKE), np.cos(STRIKE)])
     aside = np.array([np.cos(STRIKE), -np.sin(STRIKE)])
-    rows: list[tuple[str, LineString]] = []
+    rows = []
     for share in np.linspace(-0.5, 0.5, plan.regional_faults) * (1 - 1 / plan.regional_faults):
         middle = centre + (share + rng.normal(0, 0.03)) * side * aside
         rows.append(("regional", _curve(rng, middle, STRIKE + rng.normal(0, 0.04), 2 * side)))
-    strips = shapely.get_parts(
-        shapely.polygonize([shapely.union_all([area.boundary, *(line for _, line in rows)])])
-    )
+    return rows
+
+
+def _cross_faults(
+    rng: Generator, strips: np.ndarray, area: Polygon
+) -> list[tuple[str, LineString]]:
+    """Return north-westerly faults that end at the edges of their strip."""
+    west, _, east, _ = area.bounds
+    ahead = np.array([np.sin(STRIKE), np.cos(STRIKE)])
+    rows = []
     for strip in strips[np.argsort(shapely.get_x(shapely.centroid(strips)))]:
         for _ in range(max(1, round(strip.area / 1.1e8))):
-            middle = (
-                np.array(strip.centroid.coords[0])
-                + rng.uniform(-0.5, 0.5) * np.sqrt(strip.area) * ahead
-            )
+            along = rng.uniform(-0.5, 0.5) * np.sqrt(strip.area)
+            middle = np.array(strip.centroid.coords[0]) + along * ahead
             azimuth = np.radians(AZIMUTHS["NW"] + rng.normal(0, 9))
             # 25 m too long on both sides, so that the cut still meets the strip's edge after
             # snapping.
-            rows.append(
-                ("NW", _curve(rng, middle, azimuth, 1.5 * side).intersection(strip.buffer(25)))
-            )
-    network = shapely.union_all([area.boundary, *(line for _, line in rows)], grid_size=1.0)
-    blocks = shapely.get_parts(shapely.polygonize([network]).intersection(area))
+            line = _curve(rng, middle, azimuth, 1.5 * (east - west)).intersection(strip.buffer(25))
+            rows.append(("NW", line))
+    return rows
+
+
+def _fault_swarms(rng: Generator, plan: Size, area: Polygon) -> list[tuple[str, LineString]]:
+    """Return swarms of three to five short faults of one direction."""
+    west, south, east, north = area.bounds
+    rows = []
     for swarm in range(plan.swarms):
         kind = list(AZIMUTHS)[swarm % len(AZIMUTHS)]
         middle = rng.uniform((west, south), (east, north))
@@ -307,23 +340,14 @@ def _make_faults(rng: Generator, plan: Size, area: Polygon) -> tuple[GeoDataFram
             spot = middle + rng.normal(0, 1_500, 2)
             length = 3_800 * np.exp(rng.normal(0, 0.45))
             rows.append((kind, _curve(rng, spot, azimuth + rng.normal(0, 0.07), length)))
-    faults = GeoDataFrame(
-        {"fault_type": [kind for kind, _ in rows]}, geometry=[line for _, line in rows], crs=CRS
-    )
-    faults = faults.clip(area, sort=True).explode(ignore_index=True)
-    faults = faults[(faults.length > 1_200) & (faults.geom_type == "LineString")].reset_index(
-        drop=True
-    )
-    return (
-        faults.assign(fault_id=[f"F{number:02d}" for number in range(1, len(faults) + 1)]),
-        blocks,
-    )
+    return rows
 
 
 def _drain(rng: Generator, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
     """Return the cell that each cell's water flows into, negative at outlets, and its number of
     upstream cells.
     """
+    # 1. hills on a plain that falls to one side
     hills = sum(
         share * _noise(rng, grid, reach)
         for share, reach in ((1.0, 5_000), (0.8, 1_800), (0.9, 350))
@@ -331,6 +355,7 @@ def _drain(rng: Generator, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
     height = (
         hills + (grid.y[:, None] - grid.y.min() - 0.5 * (grid.x - grid.x.min())) / 15_000
     ).ravel()
+    # 2. steps to the eight neighbours; the cost of a step grows with its height
     cell = np.arange(grid.size).reshape(grid.shape)
     straight = ((cell[1:], cell[:-1], 1.0), (cell[:, 1:], cell[:, :-1], 1.0))
     slanting = (
@@ -338,16 +363,19 @@ def _drain(rng: Generator, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
         (cell[1:, :-1], cell[:-1, 1:], np.sqrt(2)),
     )
     steps = [(a.ravel(), b.ravel(), np.full(a.size, far)) for a, b, far in straight + slanting]
-    a, b, far = (np.concatenate(part) for part in zip(*steps, strict=True))
-    cost = far * np.exp(1.2 * np.maximum(height[a], height[b]))
+    start = np.concatenate([one for one, _, _ in steps])
+    end = np.concatenate([other for _, other, _ in steps])
+    length = np.concatenate([far for _, _, far in steps])
+    cost = length * np.exp(1.2 * np.maximum(height[start], height[end]))
     edge = np.concatenate([cell[0], cell[-1], cell[1:-1, 0], cell[1:-1, -1]])
-    # The cheapest way over the hills to the lowest parts of the edge: a tree of streams without
-    # pits.
+    # 3. the cheapest way over the hills to the lowest parts of the edge: a tree of streams without
+    #    pits
     outlets = edge[height[edge] < np.quantile(height[edge], 0.12)]
-    graph = coo_array((cost, (a, b)), shape=(grid.size, grid.size)).tocsr()
+    graph = coo_array((cost, (start, end)), shape=(grid.size, grid.size)).tocsr()
     way, receiver, _ = dijkstra(
         graph, directed=False, indices=outlets, min_only=True, return_predecessors=True
     )
+    # 4. how many cells drain through each, from the farthest down
     upstream = np.ones(grid.size, int)
     for source in np.argsort(-way):
         if receiver[source] >= 0:
@@ -360,52 +388,69 @@ def _make_geology(
 ) -> GeoDataFrame:
     """Map folded strata, shifted from block to block, under the Quaternary of the main valleys."""
     area = box(*grid.bounds)
-    edge = box(*grid.bounds).boundary
-    # Finer cells for smooth contacts, and a margin so that they run on past the edge.
+    # 1. how high in the column each place lies; finer cells for smooth contacts, and a margin so
+    #    that they run on past the edge
     wide = grid.window(-5, -5, grid.height + 10, grid.width + 10).refined(2)
     height = _fold(rng, wide)
     xy = _centres(grid)
     shifts = rng.normal(0, 0.42, len(blocks))
-    levels = np.quantile(
-        _at(wide, height, xy) + shifts[_nearest(blocks, xy)[0]],
-        np.cumsum(list(STRATA.values()))[:-1],
-    )
-    # Blurred water, drawn askew so that it winds: a valley floor that widens downstream and ends in
-    # a tip.
-    fine = grid.window(-1, -1, grid.height + 2, grid.width + 2).refined(4)
-    water = np.pad(np.sqrt(np.maximum(upstream - 60.0, 0)).reshape(grid.shape), 1, mode="edge")
-    askew = np.column_stack([250 * _noise(rng, fine, 600).ravel() for _ in range(2)])
-    floor = _at(
-        fine, gaussian_filter(np.kron(water, np.ones((4, 4))), 4.0), _centres(fine) + askew
-    ).reshape(fine.shape)
+    in_column = _at(wide, height, xy) + shifts[_nearest(blocks, xy)[0]]
+    levels = np.quantile(in_column, np.cumsum(list(STRATA.values()))[:-1])
+    # 2. the valley floors
+    fine, floor = _valley_floor(rng, grid, upstream)
     shore = np.quantile(floor, 0.975)
-    banks = [
-        LineString(line) for line in contourpy.contour_generator(fine.x, fine.y, floor).lines(shore)
-    ]
-    lines = [edge, *shapely.boundary(blocks), *banks]
-    contours = contourpy.contour_generator(wide.x, wide.y, height)
-    for block, shift in zip(blocks, shifts, strict=True):
-        contacts = shapely.MultiLineString(
-            [line for level in levels for line in contours.lines(level - shift)]
-        )
-        # 5 m too long: a contact that stops short of the block's edge would not bound a face.
-        lines.append(contacts.simplify(3).intersection(block.buffer(5)))
-    # The faces of one noded network can neither overlap nor leave a gap; those that bulge beyond
-    # the edge go.
+    # 3. the faces between contacts, banks, blocks and the edge; those that bulge beyond it go
+    drawn = contourpy.contour_generator(fine.x, fine.y, floor).lines(shore)
+    lines = [area.boundary, *shapely.boundary(blocks), *(LineString(line) for line in drawn)]
+    lines += _contacts(wide, height, blocks, shifts, levels)
+    # The faces of one noded network can neither overlap nor leave a gap.
     faces = shapely.get_parts(shapely.polygonize([shapely.union_all(lines, grid_size=1.0)]))
     faces = faces[shapely.within(shapely.point_on_surface(faces), area)]
+    # 4. the stratum of each face
     spots = shapely.get_coordinates(shapely.point_on_surface(faces))
     code = np.searchsorted(levels, _at(wide, height, spots) + shifts[_nearest(blocks, spots)[0]])
     code[_at(fine, floor, spots) > shore] = len(STRATA)
-    # A face below 6 ha takes the stratum of the neighbour with which it shares most of its border.
+    _merge_specks(faces, code)
+    strata = GeoDataFrame({"stratum": np.array([*HOST])[code]}, geometry=faces, crs=CRS)
+    return strata.dissolve("stratum", method="coverage").explode().reset_index()
+
+
+def _valley_floor(rng: Generator, grid: Grid, upstream: np.ndarray) -> tuple[Grid, np.ndarray]:
+    """Return a fine grid and how deep in a valley its cells lie: blurred water, drawn askew so that
+    it winds, a floor that widens downstream and ends in a tip.
+    """
+    fine = grid.window(-1, -1, grid.height + 2, grid.width + 2).refined(4)
+    streams = np.sqrt(np.maximum(upstream - 60.0, 0)).reshape(grid.shape)
+    water = np.pad(streams, 1, mode="edge")
+    askew = np.column_stack([250 * _noise(rng, fine, 600).ravel() for _ in range(2)])
+    blurred = gaussian_filter(np.kron(water, np.ones((4, 4))), 4.0)
+    return fine, _at(fine, blurred, _centres(fine) + askew).reshape(fine.shape)
+
+
+def _contacts(
+    wide: Grid, height: np.ndarray, blocks: np.ndarray, shifts: np.ndarray, levels: np.ndarray
+) -> list[shapely.Geometry]:
+    """Return the contacts between strata, a geometry a block, shifted as the block is."""
+    contours = contourpy.contour_generator(wide.x, wide.y, height)
+    found = []
+    for block, shift in zip(blocks, shifts, strict=True):
+        lines = []
+        for level in levels:
+            lines += [LineString(line) for line in contours.lines(level - shift)]
+        # 5 m too long: a contact that stops short of the block's edge would not bound a face.
+        found.append(shapely.MultiLineString(lines).simplify(3).intersection(block.buffer(5)))
+    return found
+
+
+def _merge_specks(faces: np.ndarray, code: np.ndarray) -> None:
+    """Give a face below 6 ha the stratum of the neighbour with which it shares most of its border,
+    in place.
+    """
     tree = shapely.STRtree(faces)
     for face in np.flatnonzero(shapely.area(faces) < 6e4):
         near = np.setdiff1d(tree.query(faces[face]), face)
-        code[face] = code[
-            near[np.argmax(shapely.length(shapely.intersection(faces[face], faces[near])))]
-        ]
-    strata = GeoDataFrame({"stratum": np.array([*HOST])[code]}, geometry=faces, crs=CRS)
-    return strata.dissolve("stratum", method="coverage").explode().reset_index()
+        shared = shapely.length(shapely.intersection(faces[face], faces[near]))
+        code[face] = code[near[np.argmax(shared)]]
 
 
 def _fold(rng: Generator, grid: Grid) -> np.ndarray:
@@ -506,46 +551,41 @@ def _analyse(
     """Analyse samples: background, lithology, halos and noise multiply; then the laboratory rounds
     and censors.
     """
-    distance = np.hypot(*(xy[:, None] - deposits.get_coordinates().to_numpy()).transpose(2, 0, 1))
+    # 1. how near the deposits are, and the rock
+    offsets = xy[:, None] - deposits.get_coordinates().to_numpy()
+    distance = np.hypot(*offsets.transpose(2, 0, 1))
+    strata = geology["stratum"].map(list(HOST).index).to_numpy()
+    rock = strata[_nearest(geology.geometry.to_numpy(), xy)[0]]
+    # 2. what the ground holds without deposits; a smooth background meets clustered deposits by
+    #    chance and would pass for a signal: that part is taken out
     known = len(deposits) * 2 // 3
-    near = np.exp(
-        -0.5
-        * (np.stack([distance.min(axis=1), distance[:, :known].min(axis=1)], axis=1) / 500) ** 2
-    )
+    nearest = np.stack([distance.min(axis=1), distance[:, :known].min(axis=1)], axis=1)
+    near = np.exp(-0.5 * (nearest / 500) ** 2)
     near -= near.mean(axis=0)
-    rock = (
-        geology["stratum"]
-        .map(list(HOST).index)
-        .to_numpy()[_nearest(geology.geometry.to_numpy(), xy)[0]]
-    )
     # A repeated sample has the ground's value of the first and a laboratory error of its own.
     place = np.unique(xy, axis=0, return_inverse=True)[1].ravel()
     shared = [_noise(rng, grid, 4_000) for _ in range(3)]
     data: dict[str, object] = {"sample_id": [f"S{number:05d}" for number in range(1, len(xy) + 1)]}
     for number, (name, e) in enumerate(ELEMENTS.items()):
-        field = (
-            0.4 * shared[number % 3]
-            + 0.4 * _noise(rng, grid, 3_000)
-            + 0.35 * _noise(rng, grid, 450)
-        )
+        field = 0.4 * shared[number % 3]
+        field = field + 0.4 * _noise(rng, grid, 3_000) + 0.35 * _noise(rng, grid, 450)
         ground = _at(grid, field, xy)
-        # A smooth background meets clustered deposits by chance and would pass for a signal: take
-        # that part out.
         ground = ground - near @ np.linalg.lstsq(near, ground, rcond=None)[0]
         ground = ground + 0.75 * rng.standard_normal(len(xy))[place]
-        size = rng.lognormal(-0.15, 0.45, len(deposits)) * np.where(
-            deposits["commodity"] == name, 1.6, 0.9
-        )
+        # 3. background, halo, rock and laboratory error multiply
+        own = np.where(deposits["commodity"] == name, 1.6, 0.9)
+        size = rng.lognormal(-0.15, 0.45, len(deposits)) * own
         halo = (size * np.exp(-0.5 * (distance / e.reach) ** 2)).max(axis=1)
-        log = (
-            e.spread * ground
-            + e.halo * halo
-            + np.array(e.rocks)[rock]
-            + 0.02 * rng.standard_normal(len(xy))
-        )
-        value = e.median * 10**log
-        reported = np.where(value < e.limit, -e.limit, [float(f"{number:.3g}") for number in value])
-        if name in ("W", "Bi", "F"):
-            reported[rng.random(len(xy)) < 0.004] = np.nan  # too little material was left
-        data[f"{name}_{e.unit}"] = reported
+        error = 0.02 * rng.standard_normal(len(xy))
+        log = e.spread * ground + e.halo * halo + np.array(e.rocks)[rock] + error
+        data[f"{name}_{e.unit}"] = _reported(rng, name, e, e.median * 10**log)
     return GeoDataFrame(data, geometry=points_from_xy(*xy.T), crs=CRS)
+
+
+def _reported(rng: Generator, name: str, element: Element, value: np.ndarray) -> np.ndarray:
+    """Return what a laboratory reports: three digits, minus the limit of what is below it."""
+    rounded = [float(f"{number:.3g}") for number in value]
+    reported = np.where(value < element.limit, -element.limit, rounded)
+    if name in ("W", "Bi", "F"):
+        reported[rng.random(len(value)) < 0.004] = np.nan  # too little material was left
+    return reported
