@@ -1,5 +1,7 @@
-"""Files that appear under their name only when complete, never over an older one unasked; hashes,
-JSON, CSV.
+"""Files that appear under their name only when complete, never over an older one unasked.
+
+Who fills a folder may watch it: the files that appear there are listed, and none that was not
+listed before is replaced. Hashes, JSON and CSV are here too.
 """
 
 from __future__ import annotations
@@ -8,8 +10,10 @@ import glob
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -47,6 +51,52 @@ def make_folder(path: Path) -> None:
         ) from error
 
 
+@dataclass
+class WatchedFolder:
+    """A folder whose files may be replaced only where they are known.
+
+    Attributes
+    ----------
+    path : Path
+        The folder.
+    known : set of str
+        Names of files, from the folder on, that may be replaced.
+    made : list of str
+        Names of the files that appeared since it is watched.
+    """
+
+    path: Path
+    known: set[str] = field(default_factory=set)
+    made: list[str] = field(default_factory=list)
+
+    def name_of(self, path: Path) -> str | None:
+        """Return a file's name from the folder on; None for one that lies elsewhere."""
+        place = path.resolve()
+        root = self.path.resolve()
+        return place.relative_to(root).as_posix() if place.is_relative_to(root) else None
+
+    def refuse(self, path: Path) -> None:
+        """Raise :class:`OutputExistsError` for a file that is there and is not known."""
+        name = self.name_of(path)
+        if name is not None and path.exists() and name not in {*self.known, *self.made}:
+            raise OutputExistsError(
+                f"{path} is not a file that geomfaf made: move it away, or choose another folder."
+            )
+
+
+_watched: list[WatchedFolder] = []
+
+
+@contextmanager
+def watch_folder(watch: WatchedFolder) -> Iterator[None]:
+    """Watch a folder while the block runs."""
+    _watched.append(watch)
+    try:
+        yield
+    finally:
+        _watched.remove(watch)
+
+
 @contextmanager
 def finished_file(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
     """Give a temporary path beside ``path`` that takes its name when the block ends without an
@@ -55,13 +105,42 @@ def finished_file(path: str | Path, *, overwrite: bool = False) -> Iterator[Path
     path = Path(path)
     refuse_existing(path, overwrite)
     require_folder_of(path)
+    for watch in _watched:
+        watch.refuse(path)
     beside = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
         yield beside
+        _to_disk(beside)
         os.replace(beside, path)
+        for watch in _watched:
+            name = watch.name_of(path)
+            if name is not None:
+                watch.made.append(name)
     finally:
         for leftover in path.parent.glob(f"{glob.escape(beside.name)}*"):
             leftover.unlink(missing_ok=True)
+
+
+def _to_disk(path: Path) -> None:
+    """Wait until a file's content is on the disk: its name must not outlive it in a power cut."""
+    if path.is_file():
+        with open(path, "rb+") as file:
+            os.fsync(file.fileno())
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what a killed process left of :func:`finished_file`; the folder must be ours alone."""
+    for path in folder.rglob(".*"):
+        if re.fullmatch(r"\..+\.\d+(\..+)?", path.name) and path.is_file():
+            path.unlink(missing_ok=True)
+
+
+def same_file(first: str | Path, second: str | Path) -> bool:
+    """Return whether two paths name one file or folder, through links of any kind too."""
+    try:
+        return os.path.samefile(first, second)
+    except (OSError, ValueError):
+        return False
 
 
 def write_table(table: pd.DataFrame, path: str | Path, *, overwrite: bool = False) -> Path:

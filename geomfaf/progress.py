@@ -9,14 +9,17 @@ from __future__ import annotations
 import json
 import sys
 import time
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, TextIO, TypeVar
 
 Item = TypeVar("Item")
 STYLES = ("auto", "bar", "plain", "json", "none")
 _style = "none"
 _silent_depth = 0
+_logs: list[TextIO] = []
 # the bars on screen: a loop inside another adds its bar to them, as a terminal has one such place
 _live: Any = None
 
@@ -29,10 +32,60 @@ def show_progress(style: str = "auto") -> None:
 
 def say(message: str) -> None:
     """Write one line of log to stderr (a JSON object in JSON style, nothing in ``none``)."""
+    event("message", message, text=message)
+
+
+def event(kind: str, line: str, **content: Any) -> None:
+    """Report something that happened, to stderr and to the logs.
+
+    Parameters
+    ----------
+    kind : str
+        ``message``, ``stage``, ``finding``, ``warning`` or ``error``: the JSON object's ``event``.
+    line : str
+        What people read; nothing is shown where it is empty.
+    **content
+        The JSON object's other fields.
+    """
+    if line:
+        _log(line)
     if _style == "json":
-        _line({"event": "message", "text": message})
-    elif _style != "none":
-        print(message, file=sys.stderr, flush=True)
+        _line({"event": kind, **content})
+    elif line and (_style != "none" or kind == "error"):
+        print(line, file=sys.stderr, flush=True)
+
+
+def stage_event(name: str, number: int, of: int, state: str) -> None:
+    """Report that a stage ``begins``, is ``done`` or is ``remembered``; people see it begin."""
+    line = f"[{number}/{of}] {name}" if state == "begins" else ""
+    event("stage", line, stage=name, number=number, of=of, state=state)
+
+
+@contextmanager
+def log_to(path: Path) -> Iterator[None]:
+    """Add every message, warning and error to a file while the block runs, with the time."""
+    with open(path, "a", encoding="utf-8") as file:
+        _logs.append(file)
+        shown = warnings.showwarning
+        warnings.showwarning = _warn  # type: ignore[assignment]
+        try:
+            yield
+        finally:
+            warnings.showwarning = shown
+            _logs.remove(file)
+
+
+def _warn(message: Warning | str, category: type[Warning], *_: Any) -> None:
+    """Log a warning of a library; people need not see what they can do nothing about."""
+    _log(f"warning: {category.__name__}: {message}")
+    if _style == "json":
+        _line({"event": "warning", "kind": category.__name__, "text": str(message)})
+
+
+def _log(line: str) -> None:
+    for file in _logs:
+        file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
+        file.flush()
 
 
 @contextmanager

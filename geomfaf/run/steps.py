@@ -1,10 +1,7 @@
-"""What the settings of a project say of its grid, stack, windows, folds and training; used by a
-run, step by step.
-"""
+"""A project and its survey go in; grid, folds, screened elements and what else it settles come out."""
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import replace
 from typing import Any
 
@@ -13,20 +10,20 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from ..errors import DataError, UsageError
+from ..errors import UsageError
 from ..evidence.geology import study_area_mask
 from ..evidence.inverse_distance import IdwOptions
 from ..evidence.stack import build_stack, survey_grid
 from ..models.network.options import Training, training_options
 from ..progress import say
-from ..rasters.bands import bands_of, valid_cells
+from ..rasters.bands import bands_of
 from ..rasters.grid import Grid
+from ..settings.tables import TABLES
 from ..survey.read import read_layer
 from ..survey.survey import Source, Survey
-from ..windows.folds import Folds, spatial_folds
-from ..windows.negatives import DRAWS, draw_seed, draw_windows
+from ..windows import assembly
+from ..windows.folds import Folds
 from ..windows.screen import screen_elements
-from ..windows.windows import DEFAULT_SIZE, centred_windows, tiled_windows, window_centres
 from .project import Project
 
 IDW_OPTIONS = ("minimum", "max_distance", "anisotropy", "errors")
@@ -38,7 +35,7 @@ FALLBACK_ELEMENTS = 3
 COARSE_CELLS = 200
 
 PAPER_CELLS = 1560
-PAPER_WINDOW = 128
+PAPER_WINDOWS = {"kind": "tiled", "size": 128}
 
 
 def run_grid(project: Project, survey: Survey) -> Grid:
@@ -71,25 +68,23 @@ def cut_windows(
 ) -> tuple[gpd.GeoDataFrame, Folds]:
     """Return the deposits' windows (or all tiles) and the folds."""
     paper = project.preset == "paper"
-    settings = project.stage("windows")
-    valid = study_area_mask(survey.study_area, grid)
-    size = settings.pop("size", PAPER_WINDOW if paper else DEFAULT_SIZE)
-    kind = settings.pop("kind", "tiled" if paper else "centred")
-    if kind not in ("tiled", "centred"):
-        raise UsageError(f'windows of kind "{kind}" are unknown: use "centred" or "tiled".')
-    known = inspect.signature(tiled_windows if kind == "tiled" else draw_windows).parameters
-    for name in settings:
-        if name not in known:
-            raise UsageError(f"[windows] {name} has no meaning for {kind} windows.")
-    if kind == "tiled":
-        windows = tiled_windows(grid, size, deposits=survey.deposits, valid=valid, **settings)
-    else:
-        windows = centred_windows(grid, size, survey.deposits, valid, negatives=0)
-    options = project.stage("folds")
-    if "zones" in options:
-        options["zones"] = read_layer(Source(project.folder / options["zones"])).to_crs(grid.crs)
-    return windows, spatial_folds(
-        windows, grid, valid, seed=project.seed, autocorrelation=autocorrelation, **options
+    settings = project.stage("windows", "kind", "size", "strides")
+    settings = {**(PAPER_WINDOWS if paper else {}), **settings}
+    if settings.get("kind") == "tiled":
+        for name in project.stage("windows", "rule", "negatives", "min_distance"):
+            raise UsageError(f"[windows] {name} has no meaning for tiled windows.")
+    folds = project.stage("folds")
+    zones = folds.pop("zones", None)
+    if zones is not None:
+        settings["zones"] = read_layer(Source(project.folder / zones))
+    settings |= {f"fold_{name}": value for name, value in folds.items()}
+    return assembly.cut_windows(
+        survey.deposits,
+        grid,
+        study_area_mask(survey.study_area, grid),
+        autocorrelation=autocorrelation,
+        seed=project.seed,
+        **settings,
     )
 
 
@@ -101,43 +96,15 @@ def draw_tables(
     chosen: list[list[str]],
 ) -> list[gpd.GeoDataFrame]:
     """Return the labelled windows of every draw; tiles are what they are in each of them."""
-    count = project.stage("evaluate").get("draws", DRAWS)
-    if not isinstance(count, int) or count < 1:
-        raise UsageError(f"[evaluate] draws = {count} must be a whole number from 1.")
-    if (ore["label"] == 0).any():
-        return [ore.assign(fold=folds.of_windows(ore) + 1)] * count
-    ore = _with_data(ore, folds, stack)
-    rule = project.stage("windows", "rule", "negatives", "min_distance")
-    tables = []
-    for number in range(count):
-        seed = draw_seed(project.seed, number)
-        table = draw_windows(
-            ore, folds, stack, bands=bands_in_folds(stack, chosen), seed=seed, **rule
-        )
-        tables.append(table.assign(fold=folds.of_windows(table) + 1))
-    return tables
-
-
-def _with_data(ore: gpd.GeoDataFrame, folds: Folds, stack: xr.DataArray) -> gpd.GeoDataFrame:
-    """Return the deposits' windows whose centre has data: the folds are dealt before the bands are
-    known.
-    """
-    known = valid_cells(stack)[window_centres(ore, folds.grid)]
-    if known.all():
-        return ore
-    say(
-        f"{int((~known).sum())} of {len(ore)} deposits' cells have no data in the stack: they"
-        " neither train nor test"
+    return assembly.label_windows(
+        ore,
+        folds,
+        stack,
+        bands=bands_in_folds(stack, chosen),
+        draws=project.stage("evaluate").get("draws", TABLES["evaluate"]["draws"].default),
+        seed=project.seed,
+        **project.stage("windows", "rule", "negatives", "min_distance"),
     )
-    kept = ore[known].reset_index(drop=True)
-    for fold in range(folds.count):
-        if not folds.training(kept, fold).any():
-            raise DataError(
-                f"fold {fold + 1} has no deposit left to learn from: {int((~known).sum())} of"
-                f" {len(ore)} lie on ground without data. Raise max_distance under [grid], or take"
-                " fewer folds."
-            )
-    return kept
 
 
 def screen_in_folds(
@@ -147,53 +114,68 @@ def screen_in_folds(
 
     Choosing elements by deposits is learning from them: a fold model that is tested on a deposit
     may not use elements chosen with it.
+
+    Returns
+    -------
+    table : DataFrame
+        See :func:`geomfaf.screen_elements`, and in how many folds each element is kept.
+    chosen : list of list of str
+        The elements of each fold.
     """
     if not survey.elements:
         return pd.DataFrame(), [[] for _ in range(folds.count)]
     options = {"seed": project.seed, **project.stage("screen")}
+    # 1. with all deposits: what people read
     table = screen_elements(survey.samples, survey.deposits, survey.elements, **options)
     options["radius"] = table.attrs["radius"]
-    no_other_evidence = survey.geology is None and survey.faults is None
+    # 2. for each fold without its ground: what its model may use
     chosen = []
     for fold in range(folds.count):
-        away_samples, away_deposits = (
-            frame[_away(folds, frame, fold, table.attrs["radius"])]
-            for frame in (survey.samples, survey.deposits)
-        )
-        part = table.iloc[
-            :0
-        ]  # no deposit is far enough from this fold's ground: nothing can be learned of elements
-        if len(away_deposits):
-            part = screen_elements(away_samples, away_deposits, survey.elements, **options)
-        kept = set(part.loc[part["kept"], "element"])
-        if not kept and no_other_evidence:
-            kept = set(part["element"].head(FALLBACK_ELEMENTS)) or set(
-                list(survey.elements)[:FALLBACK_ELEMENTS]
-            )
+        kept = _kept_without(fold, survey, folds, options)
         chosen.append([element for element in survey.elements if element in kept])
-    table["kept_in_folds"] = [
-        f"{sum(e in part for part in chosen)} of {folds.count}" for e in table["element"]
-    ]
-    passed = int(table["kept"].sum())
-    say(
-        f"{passed} of {len(table)} elements tell ore from barren ground (ore: within"
-        f" {options['radius']:g} m)"
-    )
-    if not any(chosen) or (no_other_evidence and not passed):
-        rest = (
-            "geology and faults make the evidence"
-            if not no_other_evidence
-            else "the best three are used all the same"
-        )
-        say(f"no element passes the screening: {rest}")
+    counts = [sum(element in part for part in chosen) for element in table["element"]]
+    table["kept_in_folds"] = [f"{count} of {folds.count}" for count in counts]
+    _say_screening(table, chosen, options["radius"], _elements_alone(survey))
     return table, chosen
+
+
+def _elements_alone(survey: Survey) -> bool:
+    return survey.geology is None and survey.faults is None
+
+
+def _kept_without(fold: int, survey: Survey, folds: Folds, options: dict[str, Any]) -> set[str]:
+    """Return the elements that pass the screening without a fold's ground."""
+    samples = survey.samples[_away(folds, survey.samples, fold, options["radius"])]
+    deposits = survey.deposits[_away(folds, survey.deposits, fold, options["radius"])]
+    if not len(deposits):
+        # No deposit is far enough from this fold's ground: nothing can be learned of elements.
+        return set(list(survey.elements)[:FALLBACK_ELEMENTS]) if _elements_alone(survey) else set()
+    part = screen_elements(samples, deposits, survey.elements, **options)
+    kept = set(part.loc[part["kept"], "element"])
+    if kept or not _elements_alone(survey):
+        return kept
+    return set(part["element"].head(FALLBACK_ELEMENTS))
+
+
+def _say_screening(
+    table: pd.DataFrame, chosen: list[list[str]], radius: float, elements_alone: bool
+) -> None:
+    passed = int(table["kept"].sum())
+    say(f"{passed} of {len(table)} elements tell ore from barren ground (ore: within {radius:g} m)")
+    if any(chosen) and (passed or not elements_alone):
+        return
+    rest = "geology and faults make the evidence"
+    if elements_alone:
+        rest = "the best three are used all the same"
+    say(f"no element passes the screening: {rest}")
 
 
 def _away(folds: Folds, points: gpd.GeoDataFrame, fold: int, radius: float) -> np.ndarray:
     """Return which points lie farther than the radius from a fold's blocks (and are on no test
     ground).
     """
-    ground = folds.blocks().query("fold == @fold + 1").geometry.buffer(radius).union_all()
+    blocks = folds.blocks().query("fold == @fold + 1")
+    ground = blocks.geometry.buffer(radius).union_all()
     return ~points.geometry.intersects(ground).to_numpy()
 
 
@@ -204,9 +186,8 @@ def stack_choices(project: Project, survey: Survey) -> dict[str, Any]:
         **project.stage("rasterize"),
     }
     if "neighbours" in choices:
-        choices["neighbours"] = (
-            choices["neighbours"] or None
-        )  # 0 = all samples, as TOML has no null
+        # 0 = all samples, as TOML has no null
+        choices["neighbours"] = choices["neighbours"] or None
     settings = {"errors": True, **project.stage("grid", *IDW_OPTIONS)}
     if "anisotropy" in settings:
         settings["anisotropy"] = tuple(settings["anisotropy"])

@@ -12,11 +12,9 @@ import torch
 import torchvision
 from builders import QUICK, Case, make_grid, make_stack, small_case, small_model
 from click.testing import CliRunner
-from pyproj import CRS
 from safetensors.torch import save_file
 from torch import nn
 
-import geomfaf.run.run
 from geomfaf.cli.main import main
 from geomfaf.deliver.layers import write_layers
 from geomfaf.errors import DataError, ModelMismatchError, UsageError
@@ -34,7 +32,7 @@ from geomfaf.models.network.starting_weights import (
 from geomfaf.rasters.bands import as_dataarray, bands_of
 from geomfaf.rasters.geotiff import write_raster
 from geomfaf.rasters.grid import Grid
-from geomfaf.run.project import Project, load_project
+from geomfaf.run.project import load_project
 from geomfaf.windows.folds import Folds
 
 CPU = torch.device("cpu")
@@ -251,67 +249,6 @@ def test_ground_seen_by_the_weights_that_the_weights_began_with_counts_too(tmp_p
         small_case().train(
             options=replace(QUICK, weights=str(save_model(there, tmp_path / "there")))
         )
-
-
-def test_other_weights_are_another_training(tmp_path, monkeypatch):
-    """Resumable training: neither checkpoints nor a finished model of other starting weights are
-    taken.
-    """
-    monkeypatch.setattr("geomfaf.models.network.classifier.CHECKPOINT_SECONDS", -1.0)
-    said = []
-    monkeypatch.setattr("geomfaf.run.run.say", said.append)
-    trained = []
-    real = geomfaf.run.run.train_model
-    monkeypatch.setattr(
-        "geomfaf.run.run.train_model", lambda *a, **k: trained.append(real(*a, **k)) or trained[-1]
-    )
-    case = small_case()
-    settings = {
-        "dilations": [1, 2],
-        "epochs": 1,
-        "least_steps": 1,
-        "device": "cpu",
-        "weights": str(tmp_path / "start"),
-    }
-    project = Project(tmp_path, {}, tmp_path / "out", stages={"train": settings})
-    everything = [list(case.stack["band"].values)] * case.folds.count
-    for seed in (0, 0, 1):
-        found = pretrain_network(
-            case.stack, size=8, options=SMALL, steps=1, seed=seed, device="cpu"
-        )
-        save_pretrained(found, tmp_path / "start", overwrite=True)
-        geomfaf.run.run._train(project, case.stack, case.windows, case.folds, everything)
-    assert len(trained) == 2
-    assert sum("training skipped" in line for line in said) == 1
-    one, other = (model.members[0].classifier.net_.state_dict() for model in trained)
-    assert not torch.equal(one["branches.0.conv.weight"], other["branches.0.conv.weight"])
-    with pytest.raises(ModelMismatchError, match="the training began with"):
-        pinned(trained[0].options)
-
-
-def test_another_legend_or_crs_is_another_training(tmp_path, monkeypatch):
-    trained, real, case = [], geomfaf.run.run.train_model, small_case()
-    monkeypatch.setattr(
-        "geomfaf.run.run.train_model", lambda *a, **k: trained.append(1) or real(*a, **k)
-    )
-    settings = {"dilations": [1, 2], "epochs": 1, "least_steps": 1, "device": "cpu"}
-    project = Project(tmp_path, {}, tmp_path / "out", stages={"train": settings})
-    everything = [list(case.stack["band"].values)] * case.folds.count
-    bands = bands_of(case.stack)
-    renamed = [replace(b, legend={k: f"new {v}" for k, v in b.legend.items()}) for b in bands]
-    moved = replace(case.folds.grid, crs=CRS.from_epsg(32650))
-    for stack, folds, windows in (
-        (case.stack, case.folds, case.windows),
-        (case.stack, case.folds, case.windows),
-        (as_dataarray(case.stack.values, case.folds.grid, renamed), case.folds, case.windows),
-        (
-            as_dataarray(case.stack.values, moved, bands),
-            replace(case.folds, grid=moved),
-            case.windows.set_crs(32650, allow_override=True),
-        ),
-    ):
-        geomfaf.run.run._train(project, stack, windows, folds, everything)
-    assert len(trained) == 3
 
 
 @pytest.mark.parametrize("text", ['{"format": ', "[]", '{"format": FORMAT}'])

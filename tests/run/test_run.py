@@ -17,6 +17,7 @@ import geomfaf
 from geomfaf.errors import DataError, OutputExistsError, UsageError
 from geomfaf.rasters.bands import grid_of, valid_cells
 from geomfaf.rasters.geotiff import read_raster
+from geomfaf.run.folder import KEPT, MARKER
 from geomfaf.run.project import Project, load_project
 from geomfaf.run.run import run_project
 from geomfaf.run.template import init_project
@@ -66,7 +67,7 @@ def test_deposits_without_data_neither_train_nor_test(tmp_path, monkeypatch):
     on nodata.
     """
     said = []
-    monkeypatch.setattr("geomfaf.run.steps.say", said.append)
+    monkeypatch.setattr("geomfaf.windows.assembly.say", said.append)
     survey, _ = make_survey("small", seed=0)
     quick = {"evaluate__draws": 1, "evaluate__shifts": 0, "evaluate__baselines": '["extra trees"]'}
     bare = replace(survey, geology=None, faults=None, geology_column=None)
@@ -88,7 +89,7 @@ def test_the_run_folder_is_complete(small_run):
     there = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
     assert set(FOLDER) <= there
     assert not [name for name in there if Path(name).name.startswith(".")]
-    assert not list((out / "model").glob("checkpoint-*"))
+    assert not list((out / KEPT / "unfinished").iterdir())
 
 
 def test_signal_free_elements_are_screened_out(small_run):
@@ -281,7 +282,7 @@ def test_a_refused_survey_leaves_the_findings_and_no_results(tmp_path):
     with pytest.raises(DataError, match="only one deposit"):
         run_project(project)
     reports = {"check.csv", "check.json", "check.gpkg", "detection_limits.csv"}
-    assert {path.name for path in project.out.iterdir()} <= reports
+    assert {path.name for path in project.out.iterdir()} == {*reports, MARKER, KEPT, "run.log"}
     assert "only one deposit" in (project.out / "check.csv").read_text()
 
 

@@ -1,0 +1,346 @@
+"""The stages of a run, in order: each reads what those before it wrote and writes its own files."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import xarray as xr
+
+from ..deliver.figures import draw_curves, draw_scores, draw_stack
+from ..deliver.layers import write_findings, write_layers, write_survey_layers
+from ..deliver.report import is_supported, write_summary
+from ..deliver.targets import make_cells, make_targets, placed_deposits
+from ..errors import UsageError
+from ..evaluation.evaluate import evaluate_paper_protocol
+from ..evaluation.run_evaluation import (
+    Assessment,
+    assess_map,
+    assessment_record,
+    baseline_scores,
+    risk_return_bands,
+    with_applicability,
+)
+from ..evaluation.verdict import block_lines
+from ..evidence.stack import build_stack
+from ..files import file_hash, write_json, write_table
+from ..models.attention import factor_attention
+from ..models.baselines import NETWORK
+from ..models.fold_models import train_model
+from ..models.model_files import save_model
+from ..models.network.starting_weights import pinned
+from ..models.predict import predict_scores
+from ..progress import say
+from ..rasters.geotiff import write_raster
+from ..survey.cleaning.element_columns import detection_limits
+from ..survey.cleaning.findings import require_accepted
+from ..survey.formats import hidden_password, is_database
+from ..windows.variogram import autocorrelation_range
+from .memory import Stage
+from .project import Project
+from .results import Results
+from .steps import (
+    bands_in_folds,
+    coarse_stack,
+    cut_windows,
+    draw_tables,
+    screen_in_folds,
+    stack_choices,
+    training_settings,
+)
+
+
+def check(run: Results, _: Path) -> None:
+    """Check and clean the survey; write what was found and the survey as it is used."""
+    survey, findings = run.checked
+    write_findings(findings, survey.findings, run.read.layers(), run.out, overwrite=True)
+    write_table(detection_limits(survey), run.out / "detection_limits.csv", overwrite=True)
+    require_accepted(findings)
+    write_survey_layers(survey, run.out, overwrite=True)
+    rest = {"elements": survey.elements, "geology_column": survey.geology_column}
+    write_json(rest, run.kept / "survey.json", overwrite=True)
+
+
+def cut_folds(run: Results, _: Path) -> None:
+    """Cut the deposits' windows and the folds, from bands that no deposit had a say in."""
+    evidence = coarse_stack(run.project, run.survey, run.grid)
+    reach = autocorrelation_range(evidence, seed=run.project.seed)
+    ore, folds = cut_windows(run.project, run.survey, run.grid, reach)
+    write_raster(evidence, run.kept / "evidence.tif", overwrite=True)
+    layers = {"windows": ore, "folds": folds.blocks()}
+    write_layers(layers, run.kept / "folds.gpkg", overwrite=True)
+    write_json({"variogram_range_m": reach}, run.kept / "folds.json", overwrite=True)
+
+
+def screen(run: Results, _: Path) -> None:
+    """Choose the elements, for each fold without its ground."""
+    table, chosen = screen_in_folds(run.project, run.survey, run.folds)
+    write_table(table, run.out / "screen.csv", overwrite=True)
+    write_json({"chosen": chosen}, run.kept / "screen.json", overwrite=True)
+
+
+def stack(run: Results, _: Path) -> None:
+    """Build the bands and draw the barren windows on them."""
+    survey = run.survey
+    chosen = {element for part in run.chosen for element in part}
+    kept = sorted(chosen, key=list(survey.elements).index)
+    choices = stack_choices(run.project, survey)
+    bands = build_stack(survey, run.grid, elements=kept, **choices)
+    write_raster(bands, run.out / "stack.tif", overwrite=True)
+    tables = draw_tables(run.project, run.ore, run.folds, bands, run.chosen)
+    draws = {f"draw_{number}": table for number, table in enumerate(tables, start=1)}
+    write_layers(draws, run.kept / "draws.gpkg", overwrite=True)
+    write_json({"draws": len(draws)}, run.kept / "draws.json", overwrite=True)
+    layers = {"windows": tables[0], "folds": run.folds.blocks()}
+    write_layers(layers, run.out / "windows.gpkg", overwrite=True)
+
+
+def train(run: Results, unfinished: Path) -> None:
+    """Train a network a fold; checkpoints let an interrupted training go on."""
+    options, device = training_settings(run.project)
+    model = train_model(
+        run.stack,
+        run.tables[0],
+        run.folds,
+        options=pinned(options),
+        bands=bands_in_folds(run.stack, run.chosen),
+        seed=run.project.seed,
+        device=device,
+        checkpoints=unfinished,
+    )
+    save_model(model, run.out / "model", overwrite=True)
+    attention = factor_attention(model, run.stack, run.tables[0])
+    write_table(attention, run.out / "attention.csv", overwrite=True)
+
+
+def predict(run: Results, _: Path) -> None:
+    """Score every cell with the trained model."""
+    scores = predict_scores(run.model, run.stack, **run.project.stage("predict"))
+    write_raster(scores, run.kept / "prediction.tif", overwrite=True)
+
+
+def evaluate(run: Results, unfinished: Path) -> None:
+    """Judge the map, choose whose map is written, and write it with the ground it speaks for."""
+    assessed = _assess(run, unfinished)
+    chosen = _chosen_model(run.project, assessed)
+    scores = _chosen_map(run, assessed, chosen)
+    scores, line = with_applicability(scores, run.model, run.stack, run.tables[0])
+    say(line)
+    write_raster(scores, run.out / "scores.tif", overwrite=True)
+    verdict = [*assessed.verdict, *block_lines(run.folds, run.reach), line]
+    assessed = replace(assessed, verdict=verdict)
+    record = {**assessment_record(assessed), "chosen_model": chosen}
+    write_json(record, run.out / "evaluation.json", overwrite=True)
+    write_table(assessed.table, run.out / "evaluation.csv", overwrite=True)
+    curves = assessed.evaluation.curves.reset_index()
+    write_table(curves, run.out / "curves.csv", overwrite=True)
+
+
+def _assess(run: Results, unfinished: Path) -> Assessment:
+    """Return the evaluation; what is finished of it lies in ``unfinished``."""
+    settings = run.project.stage("evaluate")
+    found = assess_map(
+        run.model,
+        run.stack,
+        run.tables,
+        run.survey.deposits,
+        run.prediction,
+        evidence=run.evidence,
+        settings=settings,
+        stride=run.project.stage("predict").get("stride"),
+        folder=unfinished,
+    )
+    for line in found.verdict:
+        say(line)
+    if not settings.get("paper_protocol", run.project.preset == "paper"):
+        return found
+    leaky = evaluate_paper_protocol(
+        run.stack,
+        run.tables[0],
+        options=run.model.options,
+        seed=run.model.seed,
+        device=run.project.stage("train").get("device", "auto"),
+        checkpoint=unfinished / "paper_protocol.safetensors",
+    )
+    say("the paper's protocol balances before it splits: its row leaks, for comparison only")
+    table = pd.concat([found.table, leaky], ignore_index=True)
+    return replace(found, evaluation=replace(found.evaluation, table=table))
+
+
+def _chosen_model(project: Project, assessed: Assessment) -> str:
+    """Return the name of the model whose map is written."""
+    evaluation = assessed.evaluation
+    if project.model == "auto":
+        return evaluation.recommended
+    if project.model != NETWORK and project.model not in evaluation.aucs:
+        raise UsageError(
+            f'model = "{project.model}" was not evaluated: add it to [evaluate] baselines.'
+        )
+    return project.model
+
+
+def _chosen_map(run: Results, assessed: Assessment, name: str) -> xr.DataArray:
+    """Return the score map of the chosen model; write its risk-return map."""
+    scores = run.prediction
+    if name != NETWORK:
+        ahead = ", which is ahead here" if run.project.model == "auto" else ""
+        say(f"the score map is that of {name}{ahead}")
+        scores = baseline_scores(assessed.evaluation, name)
+    risk = risk_return_bands(assessed.evaluation, name)
+    if risk is not None:
+        write_raster(risk, run.out / "risk_return.tif", overwrite=True)
+    return scores
+
+
+def targets(run: Results, _: Path) -> None:
+    """Outline the targets and the numbered cells; place the deposits on the map."""
+    deposits = run.survey.deposits
+    settings = run.project.stage("targets")
+    found = make_targets(
+        run.scores, deposits, stack=run.stack, faults=run.survey.faults, **settings
+    )
+    size = int(run.tables[0]["size"].iloc[0])
+    layers = {
+        "targets": found,
+        "cells": make_cells(run.scores, size, deposits),
+        "deposits": placed_deposits(run.scores, deposits, found),
+    }
+    write_layers(layers, run.out / "targets.gpkg", overwrite=True)
+    write_table(found.drop(columns="geometry"), run.out / "targets.csv", overwrite=True)
+    new = int((found["status"] == "new").sum())
+    say(f"{len(found)} targets, {new} of them without a known deposit")
+
+
+def pictures(run: Results, _: Path) -> None:
+    """Draw what does not change with the targets."""
+    draw_stack(run.stack, run.out / "stack.png", overwrite=True)
+    draw_curves(run.curves, run.figures, run.out / "curves.png", overwrite=True)
+
+
+def report(run: Results, _: Path) -> None:
+    """Draw and write what people open; the targets are in it."""
+    chosen = run.evaluation["chosen_model"]
+    supported = is_supported(run.figures, chosen)
+    picture = run.out / "scores.png"
+    draw_scores(run.scores, run.targets, run.survey, picture, supported=supported, overwrite=True)
+    write_summary(
+        run.out / "summary.md",
+        survey=run.survey,
+        findings=run.checked[1],
+        screening=run.screening,
+        evaluation=run.figures,
+        verdict=run.evaluation["verdict"],
+        chosen=chosen,
+        targets=run.targets,
+        placed=run.placed,
+        stack=run.stack,
+    )
+
+
+def inputs_of(project: Project) -> dict[str, dict[str, Any]]:
+    """Return where each layer comes from, with the hash of its file or of its folder's files.
+
+    A database has its address, without the password.
+    """
+    found = {}
+    for role, source in project.sources.items():
+        said = {key: value for key, value in asdict(source).items() if value}
+        if is_database(source.path):
+            found[role] = {**said, "path": hidden_password(str(source.path))}
+        else:
+            found[role] = {**said, "path": str(source.path), "sha256": content_hash(source.path)}
+    return found
+
+
+def content_hash(path: str | Path) -> str:
+    """Return the hash of a file, or of the files of a folder."""
+    path = Path(path)
+    if not path.exists():
+        return "missing"
+    if not path.is_dir():
+        return file_hash(path)
+    hashes = [file_hash(file) for file in sorted(path.iterdir()) if file.is_file()]
+    return hashlib.sha256("".join(hashes).encode()).hexdigest()
+
+
+def _check_settings(project: Project) -> Any:
+    """Return what decides the checked survey; that of a database is read again each time."""
+    inputs = inputs_of(project)
+    for source in inputs.values():
+        source["path"] = source["path"] if "sha256" not in source else ""
+    now = time.time() if any("sha256" not in source for source in inputs.values()) else 0
+    settings = project.stage("check")
+    limits = settings.get("detection_limits")
+    of_limits = content_hash(limits) if isinstance(limits, str) else ""
+    columns = [project.elements, project.units, project.geology_column, project.crs]
+    return [inputs, now, settings, of_limits, columns]
+
+
+def _evidence_settings(project: Project, *tables: str) -> Any:
+    """Return what decides bands and windows: grid, log-ratios, and some tables more."""
+    names = ("grid", "rasterize", *tables)
+    settings = {name: project.stage(name) for name in names}
+    zones = project.stage("folds").get("zones")
+    composition = project.stages.get("composition")
+    of_zones = content_hash(project.folder / zones) if zones else ""
+    return [settings, composition, of_zones, project.preset, project.seed]
+
+
+def _fold_settings(project: Project) -> Any:
+    return _evidence_settings(project, "windows", "folds")
+
+
+def _stack_settings(project: Project) -> Any:
+    return [_evidence_settings(project, "windows"), project.stage("evaluate", "draws")]
+
+
+def _screen_settings(project: Project) -> Any:
+    return [project.stages.get("composition"), project.stage("screen"), project.seed]
+
+
+def _train_settings(project: Project) -> Any:
+    """Return the options with the hash of the weights, wherever these lie."""
+    options, device = training_settings(project)
+    return [asdict(replace(pinned(options), weights="")), device, project.seed]
+
+
+def _evaluate_settings(project: Project) -> Any:
+    stride = project.stage("predict").get("stride")
+    return [project.stage("evaluate"), stride, project.model, project.preset]
+
+
+def _shown_settings(project: Project) -> Any:
+    """Return all settings: the report shows them."""
+    return [project.stages, project.preset, project.model, project.seed]
+
+
+def _table(name: str) -> Callable[[Project], Any]:
+    """Return what takes a project and gives the settings of one table."""
+    return lambda project: project.stage(name)
+
+
+def _nothing(_: Project) -> None:
+    """No setting decides it."""
+
+
+_JUDGED = ("check", "folds", "stack", "train", "predict")
+_SHOWN = ("check", "screen", "stack", "evaluate", "targets")
+
+STAGES = (
+    Stage("check", check, _check_settings, "survey"),
+    Stage("folds", cut_folds, _fold_settings, "windows", ("check",)),
+    Stage("screen", screen, _screen_settings, "windows", ("check", "folds")),
+    Stage("stack", stack, _stack_settings, "windows", ("check", "folds", "screen")),
+    Stage("train", train, _train_settings, "models", ("folds", "screen", "stack")),
+    Stage("predict", predict, _table("predict"), "models", ("stack", "train")),
+    Stage("evaluate", evaluate, _evaluate_settings, "evaluation", _JUDGED),
+    Stage("pictures", pictures, _nothing, "deliver", ("stack", "evaluate")),
+    Stage("targets", targets, _table("targets"), "deliver", ("check", "stack", "evaluate")),
+    Stage("report", report, _shown_settings, "deliver", _SHOWN),
+)
+"""In the order in which they run; each names the stages whose files it reads."""
