@@ -17,9 +17,9 @@ import numpy as np
 import shapely
 from scipy.ndimage import distance_transform_edt
 
-from ..errors import UsageError
+from ..errors import require_known
 from ..rasters.bands import Band
-from ..rasters.blocks import fill_blocks
+from ..rasters.blocks import Window, fill_blocks
 from ..rasters.grid import Grid
 from .geology import Shapes
 
@@ -67,12 +67,11 @@ class FaultLayer:
     ):
         grid.require_crs(faults.crs, "faults")
         for kind in kinds:
-            if kind not in FAULT_BANDS:
-                raise UsageError(f'fault band "{kind}" is unknown: use {", ".join(FAULT_BANDS)}.')
+            require_known(kind, FAULT_BANDS, "fault band")
         self.grid = grid
         self.kinds = tuple(kinds)
         self.radius = 10 * grid.cell if radius is None else radius
-        self.ends = _segments(faults)
+        self.ends = segments_of(faults)
         self.shapes = Shapes(shapely.linestrings(self.ends.reshape(-1, 2, 2)))
         if "cell_distance" in kinds:
             within = shapely.intersection(self.shapes.shapes, shapely.box(*grid.bounds))
@@ -111,125 +110,183 @@ class FaultLayer:
         settings = f"{self.kinds}{self.radius!r}".encode()
         return hashlib.sha256(settings + self.ends.tobytes()).hexdigest()
 
-    def _presence(self, window: tuple[int, int, int, int]) -> np.ndarray:
+    def _presence(self, window: Window) -> np.ndarray:
         return self.shapes.burn(self.grid.window(*window), all_touched=True) > 0
 
-    def _distance(self, window: tuple[int, int, int, int], inside: np.ndarray | None) -> np.ndarray:
-        """Return the exact distance of cell centres to the nearest line.
-
-        The distance is 1-Lipschitz: with d the distance of a tile's centre and h that of the centre
-        to the tile's outermost cell, the nearest segment of every cell lies within d + 2 h of the
-        centre.
-        """
+    def _distance(self, window: Window, inside: np.ndarray | None) -> np.ndarray:
+        """Return the exact distance of cell centres to the nearest line."""
         row, column, height, width = window
-        down = -(-height // TILE)
-        across = -(-width // TILE)
-        square = np.full((down * TILE, across * TILE), np.nan, np.float32)
-        wanted = np.zeros(square.shape, bool)
-        wanted[:height, :width] = True if inside is None else inside
-        tiles = np.argwhere(wanted.reshape(down, TILE, across, TILE).any(axis=(1, 3)))
-        if not len(tiles) or not len(self.ends):
-            return square[:height, :width]
-        half = (TILE - 1) / 2
-        first = np.array([row, column]) + tiles * TILE
-        x, y = self.grid.xy(
-            first[:, :1] + [[0, half, TILE - 1]], first[:, 1:] + [[0, half, TILE - 1]]
-        )
-        centres = shapely.points(x[:, 1], y[:, 1])
-        reach = np.hypot(x[:, 2] - x[:, 1], y[:, 2] - y[:, 1])
-        (_, _), nearest = self.shapes.tree.query_nearest(
-            centres, return_distance=True, all_matches=False
-        )
-        tile, segment = self.shapes.tree.query(
-            centres, predicate="dwithin", distance=nearest + 2.001 * reach + 1e-6
-        )
-        order = np.argsort(tile, kind="stable")
-        tile = tile[order]
-        segment = segment[order]
-        least = np.full((len(tiles), TILE, TILE), np.inf)
-        steps = np.arange(TILE)
-        for part in _slices(len(tile), PAIRS):
-            corner = first[tile[part]]
-            across_x = self.grid.xy(0, corner[:, 1:] + steps)[0]
-            down_y = self.grid.xy(corner[:, :1] + steps, 0)[1]
-            squared = _squared_distances(across_x, down_y, self.ends[segment[part]])
-            here, start = np.unique(tile[part], return_index=True)
-            least[here] = np.minimum(least[here], np.minimum.reduceat(squared, start, axis=0))
-        placed = square.reshape(down, TILE, across, TILE).transpose(0, 2, 1, 3)
-        placed[tuple(tiles.T)] = np.sqrt(least)
-        square[~wanted] = np.nan
-        return square[:height, :width]
+        wanted = np.ones((height, width), bool) if inside is None else inside
+        return distance_to_segments(self.grid, self.shapes.tree, self.ends, (row, column), wanted)
 
-    def _cell_distance(
-        self, window: tuple[int, int, int, int], inside: np.ndarray | None
-    ) -> np.ndarray:
+    def _cell_distance(self, window: Window, inside: np.ndarray | None) -> np.ndarray:
         """Return the distance of cell centres to the nearest centre of a cell that a fault touches.
 
         The window is widened until every cell's nearest fault cell of the grid lies in it. Cells
         are square.
         """
         row, column, height, width = window
-        middle = self.grid.xy(row + (height - 1) / 2, column + (width - 1) / 2)
-        centre = shapely.Point(*map(float, middle))
-        diagonal = math.hypot(height, width) / 2
         result = np.full((height, width), np.nan, np.float32)
         if not len(self.within):
             return result
-        away = (
-            float(self.within.query_nearest(centre, return_distance=True, all_matches=False)[1][0])
-            / self.grid.cell
-        )
-        halo = math.ceil(away + diagonal) + 2
+        # 1. How many cells around the window may hold the nearest fault cell.
+        x, y = self.grid.xy(row + (height - 1) / 2, column + (width - 1) / 2)
+        middle = shapely.Point(float(x), float(y))
+        _, metres = self.within.query_nearest(middle, return_distance=True, all_matches=False)
+        away = float(metres[0]) / self.grid.cell
+        halo = math.ceil(away + math.hypot(height, width) / 2) + 2
         top = max(0, row - halo)
         left = max(0, column - halo)
         bottom = min(self.grid.height, row + height + halo)
         right = min(self.grid.width, column + width + halo)
-        # Twelve bytes a cell and more: the transform keeps the coordinates of the nearest cells.
-        self.grid.window(top, left, bottom - top, right - left).require_memory(5, copies=1)
-        found = self._presence((top, left, bottom - top, right - left))
-        if found.any():
-            far = distance_transform_edt(~found)[
-                row - top : row - top + height, column - left : column - left + width
-            ]
-            result[...] = far * self.grid.cell
+        # 2. Twelve bytes a cell and more: the transform keeps the coordinates of nearest cells.
+        wide = (top, left, bottom - top, right - left)
+        self.grid.window(*wide).require_memory(5, copies=1)
+        # 3. The distance transform of the wide window; of it, the window.
+        touched = self._presence(wide)
+        if touched.any():
+            cells = distance_transform_edt(~touched)
+            own_rows = slice(row - top, row - top + height)
+            own_columns = slice(column - left, column - left + width)
+            result[...] = cells[own_rows, own_columns] * self.grid.cell
         if inside is not None:
             result[~inside] = np.nan
         return result
 
-    def _density(self, window: tuple[int, int, int, int]) -> np.ndarray:
-        """Return km of fault per km2 within the radius.
+    def _density(self, window: Window) -> np.ndarray:
+        """Return km of fault per km2 within the radius."""
+        return line_density(self.grid, self.shapes, window, self.radius)
 
-        Lines are cut into pieces of a tenth of a cell, each counted in the cell of its midpoint.
-        Ground beyond the grid is not counted, neither its faults nor its area.
-        """
-        row, column, height, width = window
-        reach = int(self.radius // self.grid.cell)
-        wide = (row - reach, column - reach, height + 2 * reach, width + 2 * reach)
-        near = self.shapes.tree.query(shapely.box(*self.grid.window(*wide).bounds))
-        pieces = shapely.segmentize(self.shapes.shapes[near], self.grid.cell / 10)
-        ends, line = shapely.get_coordinates(pieces, return_index=True)
-        joined = np.flatnonzero(line[1:] == line[:-1])
-        middle = (ends[joined] + ends[joined + 1]) / 2
-        lengths = np.rint(np.hypot(*(ends[joined + 1] - ends[joined]).T) * MICROMETRES).astype(
-            np.int64
-        )
-        rows, cols = self.grid.rowcol(middle[:, 0], middle[:, 1])
-        rows, cols, outside = rows - wide[0], cols - wide[1], rows < 0
-        kept = ~outside & (rows >= 0) & (cols >= 0) & (rows < wide[2]) & (cols < wide[3])
-        length = np.zeros(wide[2:], np.int64)
-        np.add.at(length, (rows[kept], cols[kept]), lengths[kept])
-        ground = np.zeros(wide[2:], np.int64)
-        in_rows, in_cols = (
-            slice(max(0, -start), max(0, min(size, limit - start)))
-            for start, size, limit in (
-                (wide[0], wide[2], self.grid.height),
-                (wide[1], wide[3], self.grid.width),
-            )
-        )
-        ground[in_rows, in_cols] = 1
-        metres = _sum_within(length, reach, self.radius, self.grid.cell) / MICROMETRES
-        area = _sum_within(ground, reach, self.radius, self.grid.cell) * self.grid.cell_area
-        return (metres / 1e3 / (area / 1e6)).astype(np.float32)
+
+def distance_to_segments(
+    grid: Grid,
+    tree: shapely.STRtree,
+    ends: np.ndarray,
+    corner: tuple[int, int],
+    wanted: np.ndarray,
+) -> np.ndarray:
+    """Return the exact distance of a window's cell centres to the nearest of many segments.
+
+    The distance is 1-Lipschitz: with d the distance of a tile's centre and h that of the centre to
+    the tile's outermost cell, the nearest segment of every cell lies within d + 2 h of the centre.
+
+    Parameters
+    ----------
+    tree : STRtree
+        Of the segments.
+    ends : ndarray
+        (segments, 4) x1, y1, x2, y2.
+    corner : tuple of int
+        First row and first column of the window.
+    wanted : ndarray
+        (height, width) bool; other cells are NaN.
+
+    Returns
+    -------
+    ndarray
+        float32 (height, width), metres.
+    """
+    # 1. Tiles of the window that hold a wanted cell; the window is filled up to whole tiles.
+    height, width = wanted.shape
+    down = -(-height // TILE)
+    across = -(-width // TILE)
+    square = np.full((down * TILE, across * TILE), np.nan, np.float32)
+    asked = np.zeros(square.shape, bool)
+    asked[:height, :width] = wanted
+    tiles = np.argwhere(asked.reshape(down, TILE, across, TILE).any(axis=(1, 3)))
+    if not len(tiles) or not len(ends):
+        return square[:height, :width]
+    first = np.array(corner) + tiles * TILE
+    # 2. Segments that may be the nearest of a cell of a tile.
+    tile, segment = _candidates(grid, tree, first)
+    # 3. The least squared distance of every cell, some pairs of tile and segment at a time.
+    least = np.full((len(tiles), TILE, TILE), np.inf)
+    steps = np.arange(TILE)
+    for part in _slices(len(tile), PAIRS):
+        at = first[tile[part]]
+        x = grid.xy(0, at[:, 1:] + steps)[0]
+        y = grid.xy(at[:, :1] + steps, 0)[1]
+        squared = _squared_distances(x, y, ends[segment[part]])
+        here, start = np.unique(tile[part], return_index=True)
+        least[here] = np.minimum(least[here], np.minimum.reduceat(squared, start, axis=0))
+    # 4. Tiles back to their places.
+    placed = square.reshape(down, TILE, across, TILE).transpose(0, 2, 1, 3)
+    placed[tuple(tiles.T)] = np.sqrt(least)
+    square[~asked] = np.nan
+    return square[:height, :width]
+
+
+def _candidates(
+    grid: Grid, tree: shapely.STRtree, first: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return pairs of tile and segment, sorted by tile, that hold the nearest one of every cell.
+
+    ``first`` (tiles, 2) is the first row and column of each tile.
+    """
+    # First, middle and last cell of each tile along its diagonal.
+    half = (TILE - 1) / 2
+    diagonal = [[0, half, TILE - 1]]
+    x, y = grid.xy(first[:, :1] + diagonal, first[:, 1:] + diagonal)
+    centres = shapely.points(x[:, 1], y[:, 1])
+    reach = np.hypot(x[:, 2] - x[:, 1], y[:, 2] - y[:, 1])
+    _, nearest = tree.query_nearest(centres, return_distance=True, all_matches=False)
+    tile, segment = tree.query(
+        centres,
+        predicate="dwithin",
+        distance=nearest + 2.001 * reach + 1e-6,
+    )
+    order = np.argsort(tile, kind="stable")
+    return tile[order], segment[order]
+
+
+def line_density(grid: Grid, shapes: Shapes, window: Window, radius: float) -> np.ndarray:
+    """Return km of line per km2 within a radius of each cell centre of a window.
+
+    Lines are cut into pieces of a tenth of a cell, each counted in the cell of its midpoint. Ground
+    beyond the grid is not counted, neither its lines nor its area.
+    """
+    # 1. The window with a margin of the radius, and the pieces of lines in it.
+    row, column, height, width = window
+    reach = int(radius // grid.cell)
+    wide = (row - reach, column - reach, height + 2 * reach, width + 2 * reach)
+    near = shapes.tree.query(shapely.box(*grid.window(*wide).bounds))
+    pieces = shapely.segmentize(shapes.shapes[near], grid.cell / 10)
+    ends, line = shapely.get_coordinates(pieces, return_index=True)
+    joined = np.flatnonzero(line[1:] == line[:-1])
+    middle = (ends[joined] + ends[joined + 1]) / 2
+    along = ends[joined + 1] - ends[joined]
+    lengths = np.rint(np.hypot(along[:, 0], along[:, 1]) * MICROMETRES).astype(np.int64)
+    # 2. Micrometres of line in every cell.
+    length = cell_sums(grid, wide, middle, lengths)
+    # 3. Cells of the grid, whose ground counts.
+    ground = cells_on_grid(grid, wide)
+    # 4. Both summed within the radius.
+    metres = sum_within(length, reach, radius, grid.cell) / MICROMETRES
+    area = sum_within(ground, reach, radius, grid.cell) * grid.cell_area
+    return (metres / 1e3 / (area / 1e6)).astype(np.float32)
+
+
+def cell_sums(grid: Grid, window: Window, xy: np.ndarray, amounts: np.ndarray) -> np.ndarray:
+    """Return the sum of the amounts of points in each cell of a window, int64 (height, width)."""
+    first_row, first_column, height, width = window
+    rows, columns = grid.rowcol(xy[:, 0], xy[:, 1])
+    on_grid = rows >= 0
+    rows = rows - first_row
+    columns = columns - first_column
+    kept = on_grid & (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
+    sums = np.zeros((height, width), np.int64)
+    np.add.at(sums, (rows[kept], columns[kept]), amounts[kept])
+    return sums
+
+
+def cells_on_grid(grid: Grid, window: Window) -> np.ndarray:
+    """Return 1 for the cells of a window that lie on the grid, else 0; int64 (height, width)."""
+    first_row, first_column, height, width = window
+    rows = np.arange(first_row, first_row + height)
+    columns = np.arange(first_column, first_column + width)
+    in_rows = (rows >= 0) & (rows < grid.height)
+    in_columns = (columns >= 0) & (columns < grid.width)
+    return (in_rows[:, None] & in_columns).astype(np.int64)
 
 
 def fault_distance(
@@ -304,13 +361,12 @@ def fault_bands(
     return fill_blocks(compute, grid, len(kinds), "measuring faults")
 
 
-def _segments(faults: gpd.GeoDataFrame) -> np.ndarray:
+def segments_of(lines: gpd.GeoDataFrame) -> np.ndarray:
     """Return (segments, 4) x1, y1, x2, y2 of all lines: an index of pieces is far tighter than one
     of long lines.
     """
-    coordinates, line = shapely.get_coordinates(
-        shapely.get_parts(faults.geometry.to_numpy()), return_index=True
-    )
+    parts = shapely.get_parts(lines.geometry.to_numpy())
+    coordinates, line = shapely.get_coordinates(parts, return_index=True)
     start = np.flatnonzero(line[1:] == line[:-1])
     return np.hstack([coordinates[start], coordinates[start + 1]])
 
@@ -328,28 +384,33 @@ def _squared_distances(x: np.ndarray, y: np.ndarray, ends: np.ndarray) -> np.nda
     length2 = (along**2).sum(axis=1)
     dx = x - ends[:, :1]
     dy = y - ends[:, 1:2]
+    # Where the foot of the perpendicular lies: 0 at the segment's begin, 1 at its end.
     scaled = along / np.where(length2 > 0, length2, 1.0)[:, None]
-    place = (dy * scaled[:, 1:])[:, :, None] + (dx * scaled[:, :1])[:, None, :]
-    np.clip(place, 0.0, 1.0, out=place)
-    off_x = dx[:, None, :] - place * along[:, 0, None, None]
-    off_y = dy[:, :, None] - place * along[:, 1, None, None]
+    foot = (dy * scaled[:, 1:])[:, :, None] + (dx * scaled[:, :1])[:, None, :]
+    np.clip(foot, 0.0, 1.0, out=foot)
+    off_x = dx[:, None, :] - foot * along[:, 0, None, None]
+    off_y = dy[:, :, None] - foot * along[:, 1, None, None]
     return off_x**2 + off_y**2
 
 
-def _sum_within(values: np.ndarray, reach: int, radius: float, cell: float) -> np.ndarray:
-    """Return the sums over the cells within the radius, for all cells but ``reach`` at
-    each edge.
+def sum_within(values: np.ndarray, reach: int, radius: float, cell: float) -> np.ndarray:
+    """Return the sums over the cells within the radius, for all cells but ``reach`` at each edge.
+
+    Whole numbers go in, so that the order of addition has no say.
     """
-    height, width = (length - 2 * reach for length in values.shape)
+    height = values.shape[0] - 2 * reach
+    width = values.shape[1] - 2 * reach
     sums = np.zeros((height, width), np.int64)
-    ahead = np.zeros((values.shape[0], values.shape[1] + 1), np.int64)
-    np.cumsum(values, axis=1, out=ahead[:, 1:])
+    # The sum over a stretch of a row is the difference of two running sums.
+    running = np.zeros((values.shape[0], values.shape[1] + 1), np.int64)
+    np.cumsum(values, axis=1, out=running[:, 1:])
     for row in range(-reach, reach + 1):
-        half = int((np.hypot(np.arange(reach + 1), row) * cell <= radius).sum()) - 1
-        lines = ahead[reach + row : reach + row + height]
-        if half >= 0:
-            sums += (
-                lines[:, reach + half + 1 : reach + half + 1 + width]
-                - lines[:, reach - half : reach - half + width]
-            )
+        across = np.hypot(np.arange(reach + 1), row) * cell
+        half = int((across <= radius).sum()) - 1
+        if half < 0:
+            continue
+        lines = running[reach + row : reach + row + height]
+        begin = lines[:, reach - half : reach - half + width]
+        end = lines[:, reach + half + 1 : reach + half + 1 + width]
+        sums += end - begin
     return sums

@@ -18,7 +18,7 @@ import shapely
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.features import rasterize
 
-from ..errors import UsageError
+from ..errors import require_known
 from ..rasters.bands import Band
 from ..rasters.blocks import fill_blocks
 from ..rasters.grid import Grid
@@ -67,23 +67,22 @@ class GeologyLayer:
     def __init__(
         self, geology: gpd.GeoDataFrame, column: str, grid: Grid, *, rule: str = "largest"
     ):
-        if rule not in GEOLOGY_RULES:
-            raise UsageError(
-                f'geology rule "{rule}" is unknown: use one of {", ".join(GEOLOGY_RULES)}.'
-            )
+        require_known(rule, GEOLOGY_RULES, "geology rule")
         grid.require_crs(geology.crs, "geology's polygons")
-        names = geology[column].astype("string").str.strip()
-        known = (names.notna() & (names != "")).to_numpy(bool)
         self.grid = grid
         self.column = column
         self.rule = rule
-        self.legend = {
-            number: str(name) for number, name in enumerate(sorted(names[known].unique()), start=1)
-        }
+        # 1. Rows without a name are unmapped ground.
+        names = geology[column].astype("string").str.strip()
+        named = (names.notna() & (names != "")).to_numpy(bool)
+        names = names[named]
+        # 2. Classes are numbered in alphabetical order.
+        self.legend = {}
+        for number, name in enumerate(sorted(names.unique()), start=1):
+            self.legend[number] = str(name)
         number_of = {name: number for number, name in self.legend.items()}
-        self.shapes = Shapes(
-            geology.geometry.to_numpy()[known], names[known].map(number_of).to_numpy(np.uint16)
-        )
+        numbers = names.map(number_of).to_numpy(np.uint16)
+        self.shapes = Shapes(geology.geometry.to_numpy()[named], numbers)
 
     @property
     def band(self) -> Band:
@@ -117,22 +116,23 @@ class Shapes:
         """Return uint16 (y, x): the number of the last shape at a cell's centre, or that touches
         it; 0 is none.
         """
+        # 1. What the index finds there, in the order of the layer.
         west, south, east, north = window.bounds
         near = np.sort(self.tree.query(shapely.box(west, south, east, north)))
-        if not len(near):
-            return np.zeros(window.shape, np.uint16)
+        shapes = self.shapes[near]
+        # 2. Long outlines are cut to the window and a margin.
         margin = 2 * window.cell
-        cut = shapely.clip_by_rect(
-            self.shapes[near[self.large[near]]],
+        large = self.large[near]
+        shapes[large] = shapely.clip_by_rect(
+            shapes[large],
             west - margin,
             south - margin,
             east + margin,
             north + margin,
         )
-        shapes = self.shapes[near]
-        shapes[self.large[near]] = cut
-        kept = ~shapely.is_empty(shapes)
-        pairs = list(zip(shapes[kept], self.numbers[near[kept]].tolist(), strict=True))
+        # 3. What is left of them is burned.
+        left = ~shapely.is_empty(shapes)
+        pairs = list(zip(shapes[left], self.numbers[near[left]].tolist(), strict=True))
         if not pairs:
             return np.zeros(window.shape, np.uint16)
         return rasterize(
@@ -191,26 +191,28 @@ def rasterize_geology(
 def _largest_share(fine: np.ndarray) -> np.ndarray:
     """Return the commonest class of each SUBCELLS x SUBCELLS part; the lower number wins a tie."""
     rows = fine.shape[0] // SUBCELLS
-    cols = fine.shape[1] // SUBCELLS
-    low, high = (
-        extreme.reduce(
-            extreme.reduce(fine.reshape(rows, SUBCELLS, -1), axis=1).reshape(rows, cols, SUBCELLS),
-            axis=2,
-        )
-        for extreme in (np.minimum, np.maximum)
-    )
-    # Few cells have a boundary in them: only their parts are counted.
-    row, col = np.nonzero(low != high)
-    parts = (
-        fine.reshape(rows, SUBCELLS, cols, SUBCELLS)
-        .transpose(0, 2, 1, 3)[row, col]
-        .reshape(len(row), SUBCELLS**2)
-    )
+    columns = fine.shape[1] // SUBCELLS
+    # 1. The lowest and the highest class of every cell.
+    low = _reduced(fine, np.minimum)
+    high = _reduced(fine, np.maximum)
+    # 2. Few cells have a boundary in them: only their parts are counted.
+    row, column = np.nonzero(low != high)
+    cells = fine.reshape(rows, SUBCELLS, columns, SUBCELLS).transpose(0, 2, 1, 3)
+    parts = cells[row, column].reshape(len(row), SUBCELLS**2)
     best = np.zeros(len(row), np.uint16)
     count = np.zeros(len(row), np.uint8)
     for number in np.unique(parts):
         here = (parts == number).sum(axis=1, dtype=np.uint8)
         better = here > count
-        best[better], count[better] = number, here[better]
-    low[row, col] = best
+        best[better] = number
+        count[better] = here[better]
+    low[row, column] = best
     return low
+
+
+def _reduced(fine: np.ndarray, extreme: np.ufunc) -> np.ndarray:
+    """Return the minimum or maximum of each SUBCELLS x SUBCELLS part, rows first: this is fast."""
+    rows = fine.shape[0] // SUBCELLS
+    columns = fine.shape[1] // SUBCELLS
+    of_rows = extreme.reduce(fine.reshape(rows, SUBCELLS, -1), axis=1)
+    return extreme.reduce(of_rows.reshape(rows, columns, SUBCELLS), axis=2)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -95,12 +96,12 @@ class Features:
                 raise UsageError(
                     f'the features have no band "{name}".{nearest_name(name, self.bands)}'
                 )
-        kept = [
-            number
-            for number, column in enumerate(self.columns)
-            if (bands is None or column.band in bands)
-            and (statistics is None or column.statistic in statistics)
-        ]
+        kept = []
+        for number, column in enumerate(self.columns):
+            of_bands = bands is None or column.band in bands
+            of_statistics = statistics is None or column.statistic in statistics
+            if of_bands and of_statistics:
+                kept.append(number)
         return Features(
             self.values[:, kept], tuple(self.columns[number] for number in kept), self.x, self.y
         )
@@ -148,6 +149,7 @@ def window_features(
     columns: list[Column] = []
     parts: list[np.ndarray] = []
     for band, layer in zip(bands, stack.values, strict=True):
+        # Some places at a time: the windows of all of them may not fit into memory.
         own = _columns_of(band, layer, size is not None)
         straight = _straighten(layer, band.kind, grid.cell)
         values = np.empty((len(rows), len(own)), np.float32)
@@ -169,14 +171,15 @@ def _columns_of(band: Band, layer: np.ndarray, windows: bool) -> list[Column]:
     statistics = STATISTICS if windows else STATISTICS[:1]
     if band.kind != "class":
         return [Column(band.name, band.kind, statistic) for statistic in statistics]
-    legend = band.legend or {
-        int(value): f"{value:g}" for value in np.unique(layer[np.isfinite(layer)])
-    }
-    return [
-        Column(band.name, "class", statistic, int(value), label)
-        for statistic in statistics
-        for value, label in legend.items()
-    ]
+    # Without a legend the numbers are their own names.
+    legend = dict(band.legend)
+    if not legend:
+        for value in np.unique(layer[np.isfinite(layer)]):
+            legend[int(value)] = f"{value:g}"
+    columns = []
+    for statistic, (value, label) in product(statistics, legend.items()):
+        columns.append(Column(band.name, "class", statistic, int(value), label))
+    return columns
 
 
 def _straighten(layer: np.ndarray, kind: str, cell: float) -> np.ndarray:
@@ -201,27 +204,46 @@ def _statistics(
     cells = read_windows(layer[None], rows - half, cols - half, size or 1)[:, 0]
     centre = cells[:, half, half]
     cells = cells.reshape(len(cells), -1)
-    known = np.isfinite(cells)
-    count = known.sum(axis=1)
     if columns and columns[0].kind == "class":
-        result = np.empty((len(cells), len(columns)))
-        shares: dict[int, np.ndarray] = {}
-        for number, column in enumerate(columns):
-            if column.statistic == "centre":
-                result[:, number] = np.where(np.isfinite(centre), centre == column.value, np.nan)
-                continue
-            share = shares.get(column.value)
-            if share is None:
-                share = shares[column.value] = np.full(len(cells), np.nan)
-                np.divide((cells == column.value).sum(axis=1), count, out=share, where=count > 0)
-            figures = {"mean": share, "sd": np.sqrt(share * (1 - share)), "max": np.sign(share)}
-            result[:, number] = figures[column.statistic]
-        return result
+        return _class_statistics(centre, cells, columns)
     if size is None:
         return centre[:, None]
+    # 1. Mean and standard deviation of the cells with a value, added in float64.
+    known = np.isfinite(cells)
+    count = known.sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = np.where(known, cells, 0).sum(axis=1, dtype=np.float64) / count
-        squares = np.where(known, (cells - mean[:, None]) ** 2, 0).sum(axis=1, dtype=np.float64)
-        spread = np.sqrt(squares / count)
-    highest = np.where(count > 0, np.where(known, cells, -np.inf).max(axis=1), np.nan)
+        off = np.where(known, (cells - mean[:, None]) ** 2, 0)
+        spread = np.sqrt(off.sum(axis=1, dtype=np.float64) / count)
+    # 2. The highest of them.
+    highest = np.where(known, cells, -np.inf).max(axis=1)
+    highest = np.where(count > 0, highest, np.nan)
     return np.stack([centre, mean, spread, highest], axis=1)
+
+
+def _class_statistics(centre: np.ndarray, cells: np.ndarray, columns: list[Column]) -> np.ndarray:
+    """Return (places, columns) of a class band: every class counts as 0 or 1.
+
+    The mean is then the share p of the class, the standard deviation sqrt(p (1 - p)), the maximum
+    whether the class is there.
+    """
+    count = np.isfinite(cells).sum(axis=1)
+    result = np.empty((len(cells), len(columns)))
+    shares: dict[int, np.ndarray] = {}
+    for number, column in enumerate(columns):
+        if column.statistic == "centre":
+            result[:, number] = np.where(np.isfinite(centre), centre == column.value, np.nan)
+            continue
+        # The share of a class serves three columns.
+        if column.value not in shares:
+            share = np.full(len(cells), np.nan)
+            np.divide((cells == column.value).sum(axis=1), count, out=share, where=count > 0)
+            shares[column.value] = share
+        share = shares[column.value]
+        if column.statistic == "mean":
+            result[:, number] = share
+        elif column.statistic == "sd":
+            result[:, number] = np.sqrt(share * (1 - share))
+        else:
+            result[:, number] = np.sign(share)
+    return result

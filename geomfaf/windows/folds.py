@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,12 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from ..errors import DataError, UsageError
+from ..errors import DataError, InternalError, UsageError, require_known
 from ..progress import say
 from ..rasters.grid import Grid
 from ..survey.read import read_layer
 from ..survey.survey import Source
-from .windows import window_centres
+from .windows import summed_cells, window_centres
 
 KINDS = ("blocks", "clusters", "checkerboard")
 
@@ -114,18 +115,19 @@ class Folds:
         margin of a whole window, no training window shares a cell with it. A window drawn for one
         fold alone (column ``trains``, see :func:`geomfaf.draw_windows`) trains no other.
         """
-        total = np.zeros((self.grid.height + 1, self.grid.width + 1), np.int64)
-        total[1:, 1:] = (self.raster() == fold).cumsum(axis=0, dtype=np.int64).cumsum(axis=1)
-        row, col, size = (windows[name].to_numpy() for name in ("row", "col", "size"))
-        top, bottom = (
-            np.clip(v, 0, self.grid.height) for v in (row - self.margin, row + size + self.margin)
-        )
-        left, right = (
-            np.clip(v, 0, self.grid.width) for v in (col - self.margin, col + size + self.margin)
-        )
-        away = (
-            total[bottom, right] - total[top, right] - total[bottom, left] + total[top, left] == 0
-        )
+        # 1. Each window with its margin, cut to the grid.
+        row = windows["row"].to_numpy()
+        col = windows["col"].to_numpy()
+        size = windows["size"].to_numpy()
+        top = np.clip(row - self.margin, 0, self.grid.height)
+        bottom = np.clip(row + size + self.margin, 0, self.grid.height)
+        left = np.clip(col - self.margin, 0, self.grid.width)
+        right = np.clip(col + size + self.margin, 0, self.grid.width)
+        # 2. How many cells of the fold lie in it.
+        total = summed_cells(self.raster() == fold)
+        own = total[bottom, right] - total[top, right] - total[bottom, left] + total[top, left]
+        away = own == 0
+        # 3. Windows that were drawn for another fold train that one alone.
         if "trains" in windows:
             away &= windows["trains"].isin([EVERY_FOLD, fold_number(fold)]).to_numpy()
         return away
@@ -135,11 +137,9 @@ class Folds:
         drawn to train.
         """
         own = self.of_windows(windows) == fold
-        return (
-            own & windows["trains"].isin([EVERY_FOLD, NO_FOLD]).to_numpy()
-            if "trains" in windows
-            else own
-        )
+        if "trains" not in windows:
+            return own
+        return own & windows["trains"].isin([EVERY_FOLD, NO_FOLD]).to_numpy()
 
     def clusters(self, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
         """Return the cluster of deposits in these cells: those of one block, or within the linkage
@@ -149,20 +149,23 @@ class Folds:
         independent witnesses.
         """
         block_of = (rows // self.block) * self.table.shape[1] + cols // self.block
-        near = deposit_clusters(
-            rows, cols, max(self.linkage, 0 if self.block >= 2 * self.margin else self.margin)
-        )
+        reach = 0 if self.block >= 2 * self.margin else self.margin
+        near = deposit_clusters(rows, cols, max(self.linkage, reach))
+        # Each deposit is linked with the first of its block and with the first of its neighbours.
         _, first, own = np.unique(block_of, return_index=True, return_inverse=True)
-        _, other_first, other = np.unique(near, return_index=True, return_inverse=True)
+        _, first_near, own_near = np.unique(near, return_index=True, return_inverse=True)
         every = np.arange(len(rows))
-        return _components(np.r_[every, every], np.r_[first[own], other_first[other]], len(rows))
+        begin = np.concatenate([every, every])
+        end = np.concatenate([first[own], first_near[own_near]])
+        return _components(begin, end, len(rows))
 
     def same_split(self, other: Folds) -> bool:
         """Return whether the same blocks test the same folds, with the same ground kept free around
         them.
         """
-        mine, theirs = ((f.block, f.margin, f.linkage, f.table.tolist()) for f in (self, other))
-        return mine == theirs
+        same_ground = (self.block, self.margin) == (other.block, other.margin)
+        same_linkage = self.linkage == other.linkage
+        return same_ground and same_linkage and np.array_equal(self.table, other.table)
 
     def blocks(self) -> gpd.GeoDataFrame:
         """Return the blocks as polygons with fold (from 1), row, col, and block and margin in
@@ -180,8 +183,8 @@ class Folds:
             "col": cols,
             "block": self.block,
             "margin": self.margin,
+            "linkage": float(self.linkage),
         }
-        columns["linkage"] = float(self.linkage)
         return gpd.GeoDataFrame(columns, geometry=shapes, crs=self.grid.crs)
 
 
@@ -238,31 +241,18 @@ def spatial_folds(
         raise UsageError(
             f"block = {block} cells: at least two windows ({2 * size} cells) are needed."
         )
-    if kind is not None and kind not in KINDS:
-        raise UsageError(
-            f'folds of kind "{kind}" are unknown: use {", ".join(KINDS)}, or give zones.'
-        )
+    if kind is not None:
+        require_known(kind, KINDS, "kind of folds")
+    # 1. Splits that need no dealing.
     if zones is not None:
         return _require_usable(_zoned(zones, grid, size), windows, "the zones")
-    if block is not None:
-        sides = [block]
-    else:
-        known = np.isfinite(autocorrelation)
-        first = (
-            math.ceil(autocorrelation / grid.cell) if known else max(max(grid.shape) // 8, 4 * size)
-        )
-        sides = _halved(max(first, 2 * size), 2 * size)
+    sides = [block] if block is not None else _block_sides(grid, size, autocorrelation)
     if kind == "checkerboard":
-        table = np.indices([-(-length // sides[0]) for length in grid.shape]).sum(axis=0) % 2
+        blocks = [-(-length // sides[0]) for length in grid.shape]
+        table = np.indices(blocks).sum(axis=0) % 2
         return _require_usable(Folds(grid, sides[0], table, size), windows, "the checkerboard")
-    # As many folds as wanted first; fewer only where no size of blocks gives them.
-    tries = [
-        (least, linkage, side)
-        for least in (count or DEFAULT_COUNT, 2)
-        for linkage in LINKS
-        for side in sides
-    ]
-    for least, linkage, side in tries:
+    # 2. As many folds as wanted first; fewer only where no size of blocks gives them.
+    for least, linkage, side in product((count or DEFAULT_COUNT, 2), LINKS, sides):
         cut = Folds(grid, side, np.zeros((0, 0), int), size, linkage * size)
         folds = _deal(windows, valid, cut, count, kind, seed)
         if folds is None or folds.count < least:
@@ -305,50 +295,51 @@ def prove_leak_free(windows: gpd.GeoDataFrame, folds: Folds) -> pd.DataFrame:
 
     Raises
     ------
-    DataError
+    InternalError
         When a cell trains and tests, a training window lies within the margin, or one cluster lies
         in two folds.
     """
     raster = folds.raster()
     rows = []
+    # 1. No cluster of deposits is tested by two folds.
     if folds.linkage > 0:
         at = window_centres(windows[windows["label"] == 1], folds.grid)
         tested = pd.Series(raster[at]).groupby(deposit_clusters(*at, folds.linkage)).nunique()
         if (tested > 1).any():
-            raise DataError(
-                "the split leaks: a cluster of deposits lies in two folds. This is a bug."
-            )
+            raise InternalError("the split leaks: a cluster of deposits lies in two folds")
     size = int(windows["size"].max())
     for fold in range(folds.count):
+        # 2. The cells that this fold's windows read, and those that any test window could read.
         train = folds.training(windows, fold)
         test = folds.testing(windows, fold)
-        learned, judged = (_cells_of(windows[part], folds.grid) for part in (train, test))
+        learned = _cells_of(windows[train], folds.grid)
+        judged = _cells_of(windows[test], folds.grid)
         # Chessboard distance: 1 for a neighbour, so that the free cells between are one fewer.
         away = distance_transform_cdt(raster != fold, metric="chessboard")
         gap = int(away[learned].min()) - 1 if learned.any() else max(folds.grid.shape)
         reachable = away <= size // 2  # by a window centred on the fold's ground
+        number = fold_number(fold)
         if (learned & (judged | reachable)).any():
-            raise DataError(
-                f"the split leaks: training and test windows of fold {fold_number(fold)} share cells. This"
-                " is a bug."
+            raise InternalError(
+                f"the split leaks: training and test windows of fold {number} share cells"
             )
         if gap < folds.margin:
-            raise DataError(
-                f"the split leaks: fold {fold_number(fold)} trains {gap} cells from its test ground, not"
-                f" {folds.margin}. This is a bug."
+            raise InternalError(
+                f"the split leaks: fold {number} trains {gap} cells from its test ground, not"
+                f" {folds.margin}"
             )
+        # 3. What the proof found, for people.
         ore = windows["label"].to_numpy() == 1
-        rows.append(
-            (
-                fold_number(fold),
-                train.sum(),
-                (train & ore).sum(),
-                test.sum(),
-                (test & ore).sum(),
-                gap,
-            )
-        )
-    return pd.DataFrame(rows, columns=["fold", "train", "train_ore", "test", "test_ore", "gap"])
+        row = {
+            "fold": number,
+            "train": train.sum(),
+            "train_ore": (train & ore).sum(),
+            "test": test.sum(),
+            "test_ore": (test & ore).sum(),
+            "gap": gap,
+        }
+        rows.append(row)
+    return pd.DataFrame(rows)
 
 
 def read_folds(path: str | Path, grid: Grid) -> tuple[gpd.GeoDataFrame, Folds]:
@@ -357,12 +348,12 @@ def read_folds(path: str | Path, grid: Grid) -> tuple[gpd.GeoDataFrame, Folds]:
     blocks = read_layer(Source(Path(path), "folds")).sort_values(["row", "col"])
     number = blocks["fold"].to_numpy().reshape(blocks["row"].max() + 1, blocks["col"].max() + 1)
     table = fold_index(number)
-    linkage = float(blocks["linkage"].iloc[0]) if "linkage" in blocks else 0.0
-    folds = Folds(grid, int(blocks["block"].iloc[0]), table, int(blocks["margin"].iloc[0]), linkage)
+    first = blocks.iloc[0]
+    linkage = float(first["linkage"]) if "linkage" in blocks else 0.0
+    folds = Folds(grid, int(first["block"]), table, int(first["margin"]), linkage)
     # Block by block: a grid of finer cells over the same ground has the same outer bounds.
-    same = windows.crs == grid.crs and table.shape == tuple(
-        -(-length // folds.block) for length in grid.shape
-    )
+    shape = tuple(-(-length // folds.block) for length in grid.shape)
+    same = windows.crs == grid.crs and table.shape == shape
     if not same or not np.allclose(
         blocks.bounds, folds.blocks().bounds, rtol=0, atol=grid.cell / 1e3
     ):
@@ -376,13 +367,13 @@ def shared_cells(windows: gpd.GeoDataFrame, train: np.ndarray, test: np.ndarray)
     """Return how many pairs of a training and a test window share a cell: 0 in a split that does
     not leak.
     """
-    row, col, size = (windows[name].to_numpy() for name in ("row", "col", "size"))
-    near_rows = np.abs(row[train][:, None] - row[test]) < np.maximum(
-        size[train][:, None], size[test]
-    )
-    near_cols = np.abs(col[train][:, None] - col[test]) < np.maximum(
-        size[train][:, None], size[test]
-    )
+    row = windows["row"].to_numpy()
+    col = windows["col"].to_numpy()
+    size = windows["size"].to_numpy()
+    # Pairs (training, test): two squares meet when both their axes do.
+    reach = np.maximum(size[train][:, None], size[test])
+    near_rows = np.abs(row[train][:, None] - row[test]) < reach
+    near_cols = np.abs(col[train][:, None] - col[test]) < reach
     return int((near_rows & near_cols).sum())
 
 
@@ -397,6 +388,15 @@ def random_split(labels: np.ndarray, *, test_share: float = 0.2, seed: int = 0) 
         members = rng.permutation(np.flatnonzero(labels == value))
         test[members[: max(1, round(test_share * len(members)))]] = True
     return test
+
+
+def _block_sides(grid: Grid, size: int, autocorrelation: float) -> list[int]:
+    """Return the cells along a block that are tried, largest first."""
+    if np.isfinite(autocorrelation):
+        first = math.ceil(autocorrelation / grid.cell)
+    else:
+        first = max(max(grid.shape) // 8, 4 * size)
+    return _halved(max(first, 2 * size), 2 * size)
 
 
 def _halved(value: int, least: int) -> list[int]:
@@ -425,25 +425,29 @@ def _deal(
 
     Blocks that hold deposits of one cluster are dealt as one.
     """
+    # 1. Blocks that hold deposits of one cluster are one unit.
     shape = tuple(-(-length // cut.block) for length in cut.grid.shape)
     rows, cols = window_centres(windows[windows["label"] == 1], cut.grid)
     block_of = (rows // cut.block) * shape[1] + cols // cut.block
     cluster = deposit_clusters(rows, cols, cut.linkage)
     first_of = block_of[np.unique(cluster, return_index=True)[1]]
     unit = _components(block_of, first_of[cluster], math.prod(shape))
+    # 2. How many folds there can be, and whether they can be fair.
     deposits = np.bincount(unit[block_of], minlength=unit.max() + 1)
     groups = int((deposits > 0).sum())
     if kind == "clusters" or (count is None and len(rows) < FEW and groups <= MOST):
         count = groups
     count = min(count or DEFAULT_COUNT, groups)
-    if count < 2 or (deposits.max() > FAIR * len(rows) / count and groups > count):
+    most = FAIR * len(rows) / count
+    if count < 2 or (deposits.max() > most and groups > count):
         return None
+    # 3. The units in the order in which they are dealt: richest first, else by chance.
     at_row, at_col = np.nonzero(valid)
-    ground = np.bincount(
-        unit[(at_row // cut.block) * shape[1] + at_col // cut.block], minlength=len(deposits)
-    )
+    block_of_cell = (at_row // cut.block) * shape[1] + at_col // cut.block
+    ground = np.bincount(unit[block_of_cell], minlength=len(deposits))
     order = np.random.default_rng(seed).permutation(len(deposits))
     order = order[np.argsort(-deposits[order], kind="stable")]
+    # 4. Each to the fold with fewest deposits, barren ones to the fold with least ground.
     fold_of = np.zeros(len(deposits), int)
     held = np.zeros(count, int)
     area = np.zeros(count, int)
@@ -462,13 +466,15 @@ def _zoned(zones: gpd.GeoDataFrame, grid: Grid, size: int) -> Folds:
         raise UsageError(
             "zones for folds must be at least two polygons: one to test on, one to learn from."
         )
+    # 1. The middles of the blocks.
     block = max(1, size // 4)
-    rows, cols = (np.arange(0, length, block) + (block - 1) / 2 for length in grid.shape)
+    rows = np.arange(0, grid.height, block) + (block - 1) / 2
+    cols = np.arange(0, grid.width, block) + (block - 1) / 2
     x, y = grid.xy(*np.meshgrid(rows, cols, indexing="ij"))
-    nearest = shapely.STRtree(zones.geometry.to_numpy()).query_nearest(
-        shapely.points(x, y).ravel(), all_matches=False
-    )
-    seen, table = np.unique(nearest[1], return_inverse=True)
+    # 2. The zone each lies in, or the nearest one.
+    tree = shapely.STRtree(zones.geometry.to_numpy())
+    _, nearest = tree.query_nearest(shapely.points(x, y).ravel(), all_matches=False)
+    seen, table = np.unique(nearest, return_inverse=True)
     if len(seen) < 2:
         raise UsageError(
             "all ground lies in one of the zones for folds: give zones that divide the study area."
@@ -490,9 +496,9 @@ def _usable(windows: gpd.GeoDataFrame, folds: Folds, fold: int) -> bool:
     labels = windows["label"].to_numpy()
     train = folds.training(windows, fold)
     # Without any barren window in the table, they are drawn later on the ground that is left.
-    return bool(
-        (labels[train] == 1).any() and ((labels[train] == 0).sum() >= 2 or (labels == 1).all())
-    )
+    to_be_drawn = (labels == 1).all()
+    barren = to_be_drawn or (labels[train] == 0).sum() >= 2
+    return bool(barren and (labels[train] == 1).any())
 
 
 def _cells_of(windows: gpd.GeoDataFrame, grid: Grid) -> np.ndarray:
@@ -505,11 +511,9 @@ def _cells_of(windows: gpd.GeoDataFrame, grid: Grid) -> np.ndarray:
 
 def _say_choice(folds: Folds, autocorrelation: float, size: int) -> None:
     metres = folds.grid.cell
-    known = (
-        f"the bands' variogram range is {autocorrelation:,.0f} m; "
-        if np.isfinite(autocorrelation)
-        else ""
-    )
+    known = ""
+    if np.isfinite(autocorrelation):
+        known = f"the bands' variogram range is {autocorrelation:,.0f} m; "
     smaller = np.isfinite(autocorrelation) and folds.block * metres < autocorrelation
     note = ": shorter than the range" if smaller else ""
     say(f"{known}{folds.count} folds of blocks of {folds.block * metres:,.0f} m{note}")

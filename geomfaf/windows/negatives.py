@@ -15,7 +15,7 @@ import xarray as xr
 from scipy.ndimage import distance_transform_cdt, distance_transform_edt
 from scipy.spatial import cKDTree
 
-from ..errors import DataError, UsageError
+from ..errors import DataError, UsageError, require_known
 from ..rasters.bands import bands_of, valid_cells
 from .features import window_features
 from .folds import NO_FOLD, Folds, fold_number
@@ -74,9 +74,9 @@ def draw_windows(
         number = that fold alone (from 1), -1 = none. Barren test windows are always at random
         ``min_distance`` from deposits, so that the rules can be compared.
     """
-    if rule not in RULES:
-        raise UsageError(f'negatives by the rule "{rule}" are unknown: use {", ".join(RULES)}.')
+    require_known(rule, RULES, "rule for barren windows")
     require_negatives(negatives)
+    # 1. The deposits' windows, and one number a cell by which all folds draw.
     grid = folds.grid
     valid = valid_cells(stack)
     ore = windows[windows["label"] == 1]
@@ -88,16 +88,17 @@ def draw_windows(
     drawn = []
     trains = []
     for fold in range(folds.count):
+        # 2. The ground that may train the fold.
         known = folds.training(ore, fold)
         away = distance_transform_cdt(raster != fold, metric="chessboard")
         # The window reaches half its size towards the fold's blocks, and keeps the margin free.
         ground = valid & (away > folds.margin + size // 2)
-        at = rows[known], cols[known]
+        at = (rows[known], cols[known])
         own = stack.sel(band=list(bands[fold])) if bands is not None else stack
-        weights = _weights(
-            rule, own, ground, at, reach, round(POOL * negatives * known.sum()), chance
-        )
-        chosen = _draw(weights, chance, round(negatives * known.sum()))
+        pool = round(POOL * negatives * known.sum())
+        # 3. Barren windows that train it, by the rule.
+        draw_weight = _draw_weights(rule, own, ground, at, reach, pool, chance)
+        chosen = _draw(draw_weight, chance, round(negatives * known.sum()))
         if len(chosen) < 2:
             raise DataError(
                 f'fold {fold_number(fold)} has no barren ground to learn from by the rule "{rule}", {reach}'
@@ -106,10 +107,13 @@ def draw_windows(
             )
         drawn.append(chosen)
         trains.append(np.full(len(chosen), fold_number(fold)))
+        # 4. Barren windows that test it, far from all deposits, whatever the rule.
         tested = raster[rows, cols] == fold
         free = valid & (raster == fold) & _far(grid.shape, (rows, cols), size)
-        drawn.append(_draw(free.astype(float), chance, round(negatives * max(1, tested.sum()))))
-        trains.append(np.full(len(drawn[-1]), NO_FOLD))
+        testing = _draw(free.astype(float), chance, round(negatives * max(1, tested.sum())))
+        drawn.append(testing)
+        trains.append(np.full(len(testing), NO_FOLD))
+    # 5. All windows in one table, deposits first.
     at_row, at_col = np.divmod(np.concatenate(drawn), grid.width)
     none = np.zeros(len(at_row), int)
     barren = window_frame(grid, at_row - size // 2, at_col - size // 2, size, valid, none)
@@ -119,7 +123,7 @@ def draw_windows(
     return gpd.GeoDataFrame(table, geometry="geometry", crs=grid.crs)
 
 
-def _weights(
+def _draw_weights(
     rule: str,
     stack: xr.DataArray,
     ground: np.ndarray,
@@ -129,24 +133,26 @@ def _weights(
     chance: np.ndarray,
 ) -> np.ndarray:
     """Return the relative chance of every cell to be drawn, (y, x); 0 where it may not be."""
+    # 1. The ground that may be drawn at all.
     free = ground.copy()
     free[ore] = False
     if rule not in ("random", "unlabelled"):
         free &= _far(ground.shape, ore, reach)
-    weights = np.zeros(ground.shape)
     if rule in ("random", "distance") or not free.any():
         return free.astype(float)
+    # 2. The other rules look at the bands of some places of it.
+    draw_weight = np.zeros(ground.shape)
     pooled = np.divmod(_draw(free.astype(float), chance, pool), ground.shape[1])
     if rule == "geology":
-        weights[pooled] = _class_weights(stack, pooled, ore)
-        return weights
+        draw_weight[pooled] = _class_weights(stack, pooled, ore)
+        return draw_weight
     here, there = _standardised(stack, pooled, ore)
     if rule == "environment":
         unlike = cKDTree(there).query(here)[0]
-        weights[pooled] = unlike >= np.median(unlike)
+        draw_weight[pooled] = unlike >= np.median(unlike)
     else:
-        weights[pooled] = _barren_chance(here, there)
-    return weights
+        draw_weight[pooled] = _barren_chance(here, there)
+    return draw_weight
 
 
 def _far(shape: tuple[int, ...], ore: tuple, reach: int) -> np.ndarray:
@@ -158,7 +164,7 @@ def _far(shape: tuple[int, ...], ore: tuple, reach: int) -> np.ndarray:
     return distance_transform_edt(free) >= reach
 
 
-def _draw(weights: np.ndarray, chance: np.ndarray, count: int) -> np.ndarray:
+def _draw(draw_weight: np.ndarray, chance: np.ndarray, count: int) -> np.ndarray:
     """Return flat numbers of ``count`` cells drawn by weight without replacement, the ones of
     highest key.
 
@@ -166,21 +172,27 @@ def _draw(weights: np.ndarray, chance: np.ndarray, count: int) -> np.ndarray:
     10.1016/j.ipl.2005.11.003): whether a cell is drawn does not depend on the order or number of
     the others.
     """
-    cells = np.flatnonzero(weights > 0)
-    keys = np.log(np.maximum(chance.flat[cells], 1e-300)) / weights.flat[cells]
-    return np.sort(cells[np.argsort(-keys, kind="stable")[:count]])
+    cells = np.flatnonzero(draw_weight > 0)
+    # The logarithm of the key keeps its order.
+    keys = np.log(np.maximum(chance.flat[cells], 1e-300)) / draw_weight.flat[cells]
+    highest = np.argsort(-keys, kind="stable")[:count]
+    return np.sort(cells[highest])
 
 
 def _standardised(stack: xr.DataArray, pool: tuple, ore: tuple) -> tuple[np.ndarray, np.ndarray]:
     """Return the bands at the pool and at the deposits in units of the pool's spread; gaps are the
     pool's median.
     """
-    here, there = (window_features(stack, *at).values.astype(float) for at in (pool, ore))
+    # 1. The bands that have a value at both.
+    here = window_features(stack, *pool).values.astype(float)
+    there = window_features(stack, *ore).values.astype(float)
     seen = np.isfinite(here).any(axis=0) & np.isfinite(there).any(axis=0)
     here = here[:, seen]
     there = there[:, seen]
+    # 2. Gaps filled, then scaled.
     centre = np.nanmedian(here, axis=0)
-    here, there = (np.where(np.isfinite(part), part, centre) for part in (here, there))
+    here = np.where(np.isfinite(here), here, centre)
+    there = np.where(np.isfinite(there), there, centre)
     spread = here.std(axis=0)
     spread[spread == 0] = 1.0
     return (here - centre) / spread, (there - centre) / spread
@@ -198,6 +210,7 @@ def _barren_chance(pool: np.ndarray, ore: np.ndarray) -> np.ndarray:
     x = np.concatenate([pool, ore])
     labels = np.r_[np.zeros(len(pool)), np.ones(len(ore))]
     model = LogisticRegression(max_iter=1000)
+    # Too few deposits to leave a third of them out: every place is as likely as the next.
     if len(ore) < 3:
         return np.ones(len(pool))
     g = cross_val_predict(model, x, labels, cv=3, method="predict_proba")[:, 1]
@@ -217,10 +230,15 @@ def _class_weights(stack: xr.DataArray, pool: tuple, ore: tuple) -> np.ndarray:
             ' "distance".'
         )
     classes = stack.sel(band=found[0].name).values
-    here, there = (np.nan_to_num(classes[at]).astype(int) for at in (pool, ore))
+    here = np.nan_to_num(classes[pool]).astype(int)
+    there = np.nan_to_num(classes[ore]).astype(int)
+    if not len(here):
+        return np.zeros(0)
+    # The share of every class number, 0 being ground without one.
     length = max(here.max(), there.max()) + 1
-    shares = [np.bincount(part, minlength=length) / len(part) for part in (there, here)]
-    return (shares[0][here] / shares[1][here]) if len(here) else np.zeros(0)
+    of_pool = np.bincount(here, minlength=length) / len(here)
+    of_deposits = np.bincount(there, minlength=length) / len(there)
+    return of_deposits[here] / of_pool[here]
 
 
 def require_negatives(negatives: object) -> None:

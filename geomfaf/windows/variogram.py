@@ -4,6 +4,8 @@ the folds.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import xarray as xr
 from scipy.optimize import curve_fit
@@ -22,6 +24,9 @@ REACH = 0.5
 alone.
 """
 
+
+STARTS = (0.1, 0.3, 0.7)
+"""Ranges from which the fit sets out, as shares of the longest lag."""
 
 NOISE = 0.1
 """A variogram that rises by less than this share of its sill is that of noise: its range means
@@ -51,6 +56,7 @@ def variogram_range(xy: np.ndarray, values: np.ndarray, *, reach: float | None =
         Metres; ``reach`` when the values still drift apart there, the shortest lag when they are
         noise, NaN with fewer than 30 values or a constant.
     """
+    # 1. Enough values that differ, on ground of some width.
     known = np.isfinite(values)
     xy = xy[known]
     values = values[known]
@@ -59,15 +65,29 @@ def variogram_range(xy: np.ndarray, values: np.ndarray, *, reach: float | None =
     reach = REACH * float(np.ptp(xy, axis=0).min()) if reach is None else reach
     if not reach > 0:
         return float("nan")
+    # 2. The variogram of the normal scores.
     scores = norm.ppf(rankdata(values) / (len(values) + 1))
     lags, gamma, pairs = empirical_variogram(xy, scores, reach)
-    sill = float(scores.var())
+    # 3. The spherical model that fits it best; what hardly rises is noise.
+    model = _fit_spherical(lags, gamma, pairs, sill=float(scores.var()), reach=reach)
+    if model is None:
+        return float("nan")
+    nugget, rise, found_range = model
+    return float(found_range if rise > NOISE * (nugget + rise) else lags[0])
+
+
+def _fit_spherical(
+    lags: np.ndarray, gamma: np.ndarray, pairs: np.ndarray, *, sill: float, reach: float
+) -> np.ndarray | None:
+    """Return nugget, rise and range of the spherical model that fits best, None when none does.
+
+    The model has flat stretches: one start alone may stay on one.
+    """
+    lowest = [0, 1e-6 * sill, lags[0]]
+    highest = [2 * sill, 4 * sill, reach]
     best = None
-    for start in (
-        0.1,
-        0.3,
-        0.7,
-    ):  # the spherical model has flat stretches: one start alone may stay on one
+    least = math.inf
+    for start in STARTS:
         try:
             found, _ = curve_fit(
                 spherical,
@@ -75,17 +95,15 @@ def variogram_range(xy: np.ndarray, values: np.ndarray, *, reach: float | None =
                 gamma,
                 p0=(0.1 * sill, sill, start * reach),
                 sigma=1 / np.sqrt(pairs),
-                bounds=([0, 1e-6 * sill, lags[0]], [2 * sill, 4 * sill, reach]),
+                bounds=(lowest, highest),
             )
         except RuntimeError:
             continue
         misfit = float((pairs * (spherical(lags, *found) - gamma) ** 2).sum())
-        if best is None or misfit < best[0]:
-            best = misfit, found
-    if best is None:
-        return float("nan")
-    nugget, rise, found_range = best[1]
-    return float(found_range if rise > NOISE * (nugget + rise) else lags[0])
+        if misfit < least:
+            least = misfit
+            best = found
+    return best
 
 
 def empirical_variogram(
@@ -98,15 +116,19 @@ def empirical_variogram(
     >>> lags.tolist(), gamma.tolist(), pairs.tolist()
     ([1.0, 2.0], [1.25, 4.5], [2, 1])
     """
+    # 1. Every pair of places within reach.
     first, second = np.triu_indices(len(xy), 1)
-    distance = np.hypot(*(xy[first] - xy[second]).T)
+    apart = xy[first] - xy[second]
+    distance = np.hypot(apart[:, 0], apart[:, 1])
     near = (distance <= reach) & (distance > 0)
     distance = distance[near]
     first = first[near]
     second = second[near]
+    # 2. Sums over each class of distance.
     number = np.minimum((distance / reach * LAGS).astype(int), LAGS - 1)
     pairs = np.bincount(number, minlength=LAGS)
-    squares = np.bincount(number, weights=(values[first] - values[second]) ** 2, minlength=LAGS)
+    difference = values[first] - values[second]
+    squares = np.bincount(number, weights=difference**2, minlength=LAGS)
     total = np.bincount(number, weights=distance, minlength=LAGS)
     used = pairs > 0
     return total[used] / pairs[used], squares[used] / pairs[used] / 2, pairs[used]
@@ -133,11 +155,11 @@ def band_ranges(stack: xr.DataArray, *, seed: int = 0) -> dict[str, float]:
     rows = rows[drawn]
     cols = cols[drawn]
     xy = np.column_stack(grid.xy(rows, cols))
-    return {
-        band.name: variogram_range(xy, layer[rows, cols].astype(float))
-        for band, layer in zip(bands_of(stack), stack.values, strict=True)
-        if band.kind != "class"
-    }
+    ranges = {}
+    for band, layer in zip(bands_of(stack), stack.values, strict=True):
+        if band.kind != "class":
+            ranges[band.name] = variogram_range(xy, layer[rows, cols].astype(float))
+    return ranges
 
 
 def autocorrelation_range(stack: xr.DataArray, *, seed: int = 0) -> float:

@@ -5,6 +5,7 @@ on places.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 
 import geopandas as gpd
 import numpy as np
@@ -58,22 +59,27 @@ def tiled_windows(
     [[1, 0, 0], [2, 0, 2], [3, 0, 4], [4, 2, 0], [5, 2, 2], [6, 2, 4]]
     """
     _require_size(size, grid)
+    # 1. The corners of every pass, each once.
     corners: set[tuple[int, int]] = set()
     for stride in strides or [size]:
         if not 1 <= stride <= size:
             raise UsageError(
                 f"a stride of {stride} must be 1 to the window size {size}: no cell may be lost."
             )
-        rows, cols = (_starts(length, size, stride) for length in grid.shape)
-        corners |= {(row, col) for row in rows for col in cols}
+        corners.update(
+            product(_starts(grid.height, size, stride), _starts(grid.width, size, stride))
+        )
     ordered = np.array(sorted(corners))
-    rows, cols = ordered.T
+    rows = ordered[:, 0]
+    cols = ordered[:, 1]
+    # 2. Deposits in each window.
     count = np.zeros(len(ordered), int)
     if deposits is not None and len(deposits):
         at_row, at_col = deposit_cells(deposits, grid)
         inside = (at_row >= rows[:, None]) & (at_row < rows[:, None] + size)
         inside &= (at_col >= cols[:, None]) & (at_col < cols[:, None] + size)
         count = inside.sum(axis=1)
+    # 3. Windows without ground are left out.
     table = window_frame(grid, rows, cols, size, valid, count)
     return table[table["valid_share"] > 0].reset_index(drop=True)
 
@@ -111,6 +117,7 @@ def centred_windows(
         data.
     """
     _require_size(size, grid)
+    # 1. Deposits on the grid; those without data around them teach nothing.
     rows, cols = deposit_cells(deposits, grid)
     occupied = np.zeros(grid.shape, bool)
     occupied[rows, cols] = True
@@ -124,10 +131,12 @@ def centred_windows(
             f"{int((~known).sum())} of {len(known)} deposits lie on ground without data and get no"
             " window"
         )
+    # 2. One window a cell with deposits.
     cells, count = np.unique((rows * grid.width + cols)[known], return_counts=True)
     if negatives == 0:
         at_row, at_col = np.divmod(cells, grid.width)
         return window_frame(grid, at_row - size // 2, at_col - size // 2, size, valid, count)
+    # 3. Barren windows at random, far enough from every deposit.
     reach = size if min_distance is None else min_distance
     free = np.flatnonzero(valid & (distance_transform_edt(~occupied) >= reach))
     if not len(free):
@@ -166,6 +175,7 @@ def read_windows(
     ``rows`` and ``cols`` are the top-left cells and may lie off the array; what overhangs is
     ``fill``.
     """
+    # 1. The cells of each window, moved onto the array.
     at_row = np.asarray(rows)[:, None] + np.arange(size)
     at_col = np.asarray(cols)[:, None] + np.arange(size)
     in_row = (at_row >= 0) & (at_row < array.shape[1])
@@ -173,6 +183,7 @@ def read_windows(
     at_row = np.clip(at_row, 0, array.shape[1] - 1)
     at_col = np.clip(at_col, 0, array.shape[2] - 1)
     taken = array[:, at_row[:, :, None], at_col[:, None, :]]
+    # 2. What was moved is filled.
     outside = ~(in_row[:, :, None] & in_col[:, None, :])
     if outside.any():
         taken[:, outside] = fill
@@ -203,19 +214,16 @@ def window_frame(
     """Return the table of windows with these top-left cells and numbers of deposits, see
     :func:`tiled_windows`.
     """
+    # 1. Each window's part of the grid.
     top = np.clip(rows, 0, None)
     left = np.clip(cols, 0, None)
     bottom = np.minimum(rows + size, grid.height)
     right = np.minimum(cols + size, grid.width)
-    edges = np.array(
-        [
-            grid.window_bounds(r, c, b - r, e - c)
-            for r, c, b, e in zip(top, left, bottom, right, strict=True)
-        ]
-    )
-    valid = np.ones(grid.shape, bool) if valid is None else valid
-    total = np.zeros((grid.height + 1, grid.width + 1), np.int64)
-    total[1:, 1:] = valid.cumsum(axis=0, dtype=np.int64).cumsum(axis=1)
+    edges = []
+    for row, col, height, width in zip(top, left, bottom - top, right - left, strict=True):
+        edges.append(grid.window_bounds(row, col, height, width))
+    # 2. How many of its cells count.
+    total = summed_cells(np.ones(grid.shape, bool) if valid is None else valid)
     cells = total[bottom, right] - total[top, right] - total[bottom, left] + total[top, left]
     columns = {
         "number": np.arange(1, len(rows) + 1),
@@ -226,4 +234,18 @@ def window_frame(
         "deposits": count,
         "valid_share": cells / size**2,
     }
-    return gpd.GeoDataFrame(columns, geometry=shapely.box(*edges.T), crs=grid.crs)
+    return gpd.GeoDataFrame(columns, geometry=shapely.box(*np.array(edges).T), crs=grid.crs)
+
+
+def summed_cells(cells: np.ndarray) -> np.ndarray:
+    """Return int64 (y + 1, x + 1): how many cells of (y, x) bool lie above and left of each corner.
+
+    The number in a rectangle is then the difference of its four corners (Crow 1984, doi
+    10.1145/800031.808600).
+
+    >>> summed_cells(np.array([[True, False], [True, True]])).tolist()
+    [[0, 0, 0], [0, 1, 1], [0, 2, 3]]
+    """
+    total = np.zeros((cells.shape[0] + 1, cells.shape[1] + 1), np.int64)
+    total[1:, 1:] = cells.cumsum(axis=0, dtype=np.int64).cumsum(axis=1)
+    return total

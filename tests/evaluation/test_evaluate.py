@@ -20,7 +20,7 @@ from builders import (
 from scipy.stats import binom, t
 from sklearn.metrics import roc_auc_score
 
-from geomfaf.errors import DataError
+from geomfaf.errors import DataError, GeomfafError
 from geomfaf.evaluation.evaluate import evaluate_baselines, evaluate_model, evaluate_paper_protocol
 from geomfaf.evaluation.held_out import Draw
 from geomfaf.evaluation.null_tests import NullTest
@@ -322,7 +322,7 @@ def test_the_leak_test_can_see_a_leak(fewer_trees, monkeypatch):
     it.
     """
     monkeypatch.setattr(Folds, "training", lambda self, windows, fold: np.ones(len(windows), bool))
-    with pytest.raises(DataError, match="the split leaks"):
+    with pytest.raises(GeomfafError, match="the split leaks"):
         map_rows(random_case(0), ["extra trees"])
     monkeypatch.setattr("geomfaf.evaluation.evaluate.prove_leak_free", lambda *_: pd.DataFrame())
     tables = [map_rows(random_case(seed), ["extra trees"]) for seed in range(5)]

@@ -325,7 +325,8 @@ def test_unknown_rules_and_bands_are_refused_with_what_is_known():
     ):
         rasterize_geology(geology, "rock", GRID, rule="majority")
     with pytest.raises(
-        UsageError, match='fault band "nearness" is unknown: use distance, cell_distance, presence'
+        UsageError,
+        match='fault band "nearness" is unknown: use one of distance, cell_distance, presence',
     ):
         fault_bands(faults, GRID, ["distance", "nearness"])
 

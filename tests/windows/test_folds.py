@@ -11,7 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from geomfaf.deliver.layers import write_layers
-from geomfaf.errors import DataError, UsageError
+from geomfaf.errors import DataError, InternalError, UsageError
 from geomfaf.windows.folds import (
     Folds,
     deposit_clusters,
@@ -156,7 +156,7 @@ def test_the_proof_accepts_and_refuses_as_brute_force_does(margin, size, block, 
     if honest:
         assert (prove_leak_free(windows, tampered)["gap"] >= size).all()
     else:
-        with pytest.raises(DataError, match="the split leaks"):
+        with pytest.raises(InternalError, match="the split leaks"):
             prove_leak_free(windows, tampered)
 
 
@@ -174,7 +174,7 @@ def test_a_torn_cluster_is_no_proof():
     )
     table = np.array([[0, 1], [1, 0]])
     prove_leak_free(windows, Folds(grid, 32, table, 8))
-    with pytest.raises(DataError, match="cluster of deposits lies in two folds"):
+    with pytest.raises(InternalError, match="cluster of deposits lies in two folds"):
         prove_leak_free(windows, Folds(grid, 32, table, 8, linkage=8))
 
 
@@ -272,7 +272,7 @@ def test_zones_of_another_crs_or_too_few_are_refused():
         spatial_folds(windows, grid, valid, zones=zones.to_crs(4326))
     with pytest.raises(UsageError, match="at least two polygons"):
         spatial_folds(windows, grid, valid, zones=zones.iloc[:1])
-    with pytest.raises(UsageError, match='kind "tiles" are unknown'):
+    with pytest.raises(UsageError, match='kind of folds "tiles" is unknown'):
         spatial_folds(windows, grid, valid, kind="tiles")
 
 

@@ -139,7 +139,7 @@ def test_draws_follow_their_seed_and_folds_share_most_windows():
 
 def test_unknown_rules_and_missing_class_bands_are_refused():
     case = ore_case()
-    with pytest.raises(UsageError, match='the rule "near" are unknown'):
+    with pytest.raises(UsageError, match='barren windows "near" is unknown'):
         draw_windows(case.windows, case.folds, case.stack, rule="near")
     with pytest.raises(UsageError, match="need a class band"):
         draw_windows(case.windows, case.folds, case.stack.sel(band=["Au", "Cu"]), rule="geology")

@@ -57,17 +57,20 @@ class BarrierSearch(TreeSearch):
     ) -> None:
         """Set the distances of hidden samples to infinity."""
         super().leave_out(targets, distance, index, own)
+        # 1. How far each target looks.
         finite = np.isfinite(distance)
         if not len(self.segments) or not finite.any():
             return
         reach = np.where(finite, distance, 0).max(axis=1)
+        # 2. Segments that any of them may see.
         low = (targets - reach[:, None]).min(axis=0)
         high = (targets + reach[:, None]).max(axis=0)
         begin = self.segments[:, :2]
         end = self.segments[:, 2:]
-        close = (np.minimum(begin, end) <= high).all(axis=1) & (np.maximum(begin, end) >= low).all(
-            axis=1
-        )
+        not_above = (np.minimum(begin, end) <= high).all(axis=1)
+        not_below = (np.maximum(begin, end) >= low).all(axis=1)
+        close = not_above & not_below
+        # 3. Lines of sight are tested against these.
         if close.any():
             from .line_of_sight import hide
 

@@ -26,7 +26,7 @@ from .samples import (
     point_search,
     sample_values,
 )
-from .tree_engine import Rule, weights
+from .tree_engine import Rule, distance_weights
 
 POWERS = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0)
 NEIGHBOURS = (4, 6, 8, 12, 16, 24, 32)
@@ -72,13 +72,16 @@ def cross_validate_idw(
     xy, values = sample_values(samples, elements, scale)
     options = options or IdwOptions()
     rule = make_rule(power, neighbours, radius, options)
-    places, values = merge_places(*check_samples(xy, values))
+    checked, values = check_samples(xy, values)
+    places, values = merge_places(checked, values)
+    truth = 10**values if scale == "log" else values
     squares = _squares(places, block)
     rows = []
     for scheme, groups in (("leave-one-out", None), ("spatial blocks", squares)):
+        # Estimated on the scale that is interpolated, compared in the element's own unit.
         estimates = _left_out(places, values, rule, options, groups)
-        truth, guess = (10**array if scale == "log" else array for array in (values, estimates))
-        for name, true, guessed in zip(elements, truth, guess, strict=True):
+        guesses = 10**estimates if scale == "log" else estimates
+        for name, true, guessed in zip(elements, truth, guesses, strict=True):
             valid = np.isfinite(true) & np.isfinite(guessed)
             rows.append(
                 {
@@ -111,9 +114,8 @@ def choose_rule(
     for bands, mask in bands_by_missing(values):
         known = values[np.ix_(bands, mask)]
         for number, k in enumerate(ks):
-            errors[number] += _choice_errors(
-                places[mask], known, rule._replace(neighbours=k), options, powers
-            )
+            tried = rule._replace(neighbours=k)
+            errors[number] += _choice_errors(places[mask], known, tried, options, powers)
     best = np.unravel_index(np.argmin(errors), errors.shape)
     return rule._replace(neighbours=int(ks[best[0]]), power=float(powers[best[1]]))
 
@@ -122,11 +124,13 @@ def _choice_errors(
     places: np.ndarray, known: np.ndarray, rule: Rule, options: IdwOptions, powers: Sequence[float]
 ) -> np.ndarray:
     """Return the sum over bands of the relative leave-one-out error, for each power."""
+    # 1. Places drawn to decide, always the same ones.
     transform = metric(options.anisotropy, places)
     search = point_search(places, known, rule, transform, options.barriers)
     count = min(CHOICE_PLACES, len(places))
     picked = np.sort(np.random.default_rng(0).choice(len(places), count, replace=False))
     spread = known.std(axis=1, keepdims=True)
+    # 2. Neighbours are searched once and weighted by every power.
     squares = np.zeros((len(powers), len(known)))
     total = 0
     for rows, distance, index in search.neighbours(transform(places[picked]), picked, -1):
@@ -136,12 +140,11 @@ def _choice_errors(
         here = picked[rows[found]]
         total += len(here)
         for number, power in enumerate(powers):
-            weight = weights(distance, power)
+            weight = distance_weights(distance, power)
             neighbours = known[:, np.where(np.isfinite(distance), index, 0)]
             guess = np.einsum("btk,tk->bt", neighbours, weight) / weight.sum(axis=1)
-            squares[number] += (
-                ((guess - known[:, here]) / np.where(spread > 0, spread, 1)) ** 2
-            ).sum(axis=1)
+            error = (guess - known[:, here]) / np.where(spread > 0, spread, 1)
+            squares[number] += (error**2).sum(axis=1)
     return np.sqrt(squares / max(total, 1)).sum(axis=1)
 
 
@@ -159,16 +162,19 @@ def _left_out(
         here = places[mask]
         known = values[np.ix_(bands, mask)]
         if groups is None:
+            # Each place without itself: one search serves all.
             search = point_search(here, known, rule, transform, options.barriers)
             result[np.ix_(bands, mask)] = search.estimate(transform(here), own=True).values
             continue
         for group in np.unique(groups[mask]):
+            # Each square from the samples of all others.
             out = groups[mask] == group
-            if not out.all():
-                search = point_search(here[~out], known[:, ~out], rule, transform, options.barriers)
-                result[np.ix_(bands, np.flatnonzero(mask)[out])] = search.estimate(
-                    transform(here[out])
-                ).values
+            if out.all():
+                continue
+            search = point_search(here[~out], known[:, ~out], rule, transform, options.barriers)
+            estimate = search.estimate(transform(here[out]))
+            samples = np.flatnonzero(mask)[out]
+            result[np.ix_(bands, samples)] = estimate.values
     return result
 
 

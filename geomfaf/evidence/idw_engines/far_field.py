@@ -44,6 +44,7 @@ def separation_error(q: int, power: float) -> float:
     >>> [f"{separation_error(q, 2.0):.0e}" for q in (6, 10, 14)]
     ['6e-04', '1e-06', '4e-09']
     """
+    # 1. The Lagrange polynomials of the nodes at many places of one axis.
     nodes = chebyshev_nodes(q)
     places = np.linspace(-1, 1, 41)
     basis = np.ones((len(places), q))
@@ -51,11 +52,14 @@ def separation_error(q: int, power: float) -> float:
         for j in range(q):
             if i != j:
                 basis[:, i] *= (places - nodes[j]) / (nodes[i] - nodes[j])
+    # 2. The worst error over samples along the nearest side; by symmetry one half of it is enough.
     worst = 0.0
     for aside in np.linspace(0, 3, 25):
         at_nodes = np.hypot(nodes[:, None] - 3, nodes[None, :] - aside) ** -power
         exact = np.hypot(places[:, None] - 3, places[None, :] - aside) ** -power
-        worst = max(worst, float(np.abs(basis @ at_nodes @ basis.T / exact - 1).max()))
+        interpolated = basis @ at_nodes @ basis.T
+        error = np.abs(interpolated / exact - 1)
+        worst = max(worst, float(error.max()))
     return worst
 
 
@@ -97,12 +101,17 @@ class FarField:
     def __init__(
         self, xy: np.ndarray, values: np.ndarray, grid: Grid, power: float, tolerance: float = 1e-6
     ):
+        # 1. Columns to sum: values above their minimum, then the weights of each missing pattern.
+        # A column that is all zero keeps a band without any value apart: 0 / 0 becomes NaN.
         known = np.isfinite(values)
         patterns, pattern = missing_patterns(values)
-        # A column that is all zero keeps a band without any value apart: 0 / 0 becomes NaN.
-        shift = np.where(known.any(axis=1), np.nanmin(np.where(known, values, np.inf), axis=1), 0.0)
-        columns = np.vstack([np.where(known, values - shift[:, None], 0.0), patterns])
-        self.target = Target(grid.x, -grid.y, shift, (len(values) + pattern).astype(np.int64))
+        lowest = np.nanmin(np.where(known, values, np.inf), axis=1)
+        shift = np.where(known.any(axis=1), lowest, 0.0)
+        shifted = np.where(known, values - shift[:, None], 0.0)
+        columns = np.vstack([shifted, patterns])
+        weight_column = (len(values) + pattern).astype(np.int64)
+        self.target = Target(grid.x, -grid.y, shift, weight_column)
+        # 2. The level at which blocks begin: the first whose squares are about as large as they.
         west, south, east, north = grid.bounds
         extent = max(east - west, north - south)
         base = BLOCK * max(grid.transform.a, -grid.transform.e)
@@ -110,9 +119,9 @@ class FarField:
         side = base * 2.0**below if below else extent
         q = nodes_for(tolerance, power)
         self.level = TOP + below
-        self.tree = _make_tree(
-            xy, columns.T, (west - side, north - 2 * side, 4 * side), chebyshev_nodes(q), power
-        )
+        # 3. The root square: the grid's own and a ring of neighbours of its size.
+        square = (west - side, north - 2 * side, 4 * side)
+        self.tree = _make_tree(xy, columns.T, square, chebyshev_nodes(q), power)
         self.fields: dict[tuple[int, int], np.ndarray] = {}
 
     def build(self, pool: Executor | None = None) -> FarField:
@@ -124,11 +133,13 @@ class FarField:
         above = {(0, 0): np.zeros(shape)}
         none = np.empty((0, 0, 0), np.float32)
         for level in range(TOP, self.level + 1):
-            cells = list(self._cells(level, (0, 0), (len(self.target.down), len(self.target.x))))
+            end = (len(self.target.down), len(self.target.x))
+            cells = list(self._cells(level, (0, 0), end))
 
             def field(cell, level=level, above=above):
                 column, row = cell
-                fields = np.stack([above[column >> 1, row >> 1], np.empty(shape)])
+                parent = above[column >> 1, row >> 1]
+                fields = np.stack([parent, np.empty(shape)])
                 far_cell(self.tree, self.target, (level, column, row), fields, (0, 0), none)
                 return fields[1]
 
@@ -139,10 +150,11 @@ class FarField:
     def block(self, row: int, column: int, height: int, width: int) -> np.ndarray:
         """Return float32 (bands, height, width) of a window of the grid."""
         out = np.empty((len(self.target.shift), height, width), np.float32)
-        fields = np.empty(
-            (DEPTH - self.level + 2, self.tree.columns.shape[1], len(self.tree.nodes) ** 2)
-        )
-        for cell in self._cells(self.level, (row, column), (row + height, column + width)):
+        # Room for the fields of a cell, its parent and those below it, one a level.
+        levels = DEPTH - self.level + 2
+        fields = np.empty((levels, self.tree.columns.shape[1], len(self.tree.nodes) ** 2))
+        end = (row + height, column + width)
+        for cell in self._cells(self.level, (row, column), end):
             fields[1] = self.fields[cell]
             far_cell(self.tree, self.target, (self.level, *cell), fields, (row, column), out)
         return out
@@ -154,6 +166,7 @@ class FarField:
         grid cells.
         """
         scale = (1 << level) / self.tree.size
+        # The outermost centres, west to east and south to north.
         x = self.target.x[[begin[1], end[1] - 1]]
         y = -self.target.down[[end[0] - 1, begin[0]]]
         # One more on each side where rounding may have moved an edge; a cell without centres costs
@@ -167,21 +180,31 @@ class FarField:
 
 def _make_tree(xy, columns, square, nodes, power) -> Tree:
     west, south, size = square
-    # Sums go four samples at a time: fewer are filled up with samples outside the square that have
+    # 1. Sums go four samples at a time: fewer are filled up with samples outside the square that have
     # no weight.
     lacking = max(0, 4 - len(xy))
     xy = np.vstack([xy, np.full((lacking, 2), west - size)])
     columns = np.vstack([columns, np.zeros((lacking, columns.shape[1]))])
+    # 2. The Morton code of each sample: the bits of column and row of its finest square by turns.
     place = (xy - (west, south)) / size * 2.0**DEPTH
     inside = ((place >= 0) & (place < 2.0**DEPTH)).all(axis=1)
-    column, row = np.where(inside[:, None], place, 0).astype(np.int64).T
-    codes = np.where(
-        inside, _spread_bits(column) | (_spread_bits(row) << 1), np.int64(1) << 2 * DEPTH
-    )
+    cell = np.where(inside[:, None], place, 0).astype(np.int64)
+    morton = _spread_bits(cell[:, 0]) | (_spread_bits(cell[:, 1]) << 1)
+    beyond = np.int64(1) << 2 * DEPTH
+    codes = np.where(inside, morton, beyond)
+    # 3. Samples in the order of their codes; those outside the square come last.
     order = np.argsort(codes, kind="stable")
-    x, y = (np.ascontiguousarray(xy[order, axis], dtype=np.float64) for axis in (0, 1))
-    columns = np.ascontiguousarray(columns[order], dtype=np.float64)
-    return Tree(codes[order][: inside.sum()], x, y, columns, west, south, size, nodes, float(power))
+    return Tree(
+        codes=codes[order][: inside.sum()],
+        x=np.ascontiguousarray(xy[order, 0], dtype=np.float64),
+        y=np.ascontiguousarray(xy[order, 1], dtype=np.float64),
+        columns=np.ascontiguousarray(columns[order], dtype=np.float64),
+        west=west,
+        south=south,
+        size=size,
+        nodes=nodes,
+        power=float(power),
+    )
 
 
 def _spread_bits(number: np.ndarray) -> np.ndarray:

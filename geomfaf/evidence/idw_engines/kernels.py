@@ -40,7 +40,7 @@ class Buckets(NamedTuple):
     rows: int
 
 
-class Lattice(NamedTuple):
+class CellSteps(NamedTuple):
     """Centre of cell (0, 0) and the steps to the next column and the next row."""
 
     x: float
@@ -64,6 +64,7 @@ def make_buckets(xy: np.ndarray, values: np.ndarray, *, per_bucket: float = 4.0)
     values : ndarray
         (bands, samples) without NaN.
     """
+    # 1. Square buckets over the inner 98 % of the samples.
     count = len(xy)
     low, high = np.quantile(xy, [0.01, 0.99], axis=0)
     width, height = np.maximum(high - low, 1e-3)
@@ -74,28 +75,36 @@ def make_buckets(xy: np.ndarray, values: np.ndarray, *, per_bucket: float = 4.0)
     )
     columns = int(width / size) + 1
     rows = int(height / size) + 1
-    column, row = (
-        np.clip(np.floor((xy[:, axis] - low[axis]) / size), 0, limit - 1).astype(np.int64)
-        for axis, limit in ((0, columns), (1, rows))
-    )
+    # 2. The bucket of each sample; the outermost ones take what lies outside.
+    place = np.floor((xy - low) / size)
+    column = np.clip(place[:, 0], 0, columns - 1).astype(np.int64)
+    row = np.clip(place[:, 1], 0, rows - 1).astype(np.int64)
     bucket = row * columns + column
+    # 3. Samples sorted by their bucket.
     order = np.argsort(bucket, kind="stable")
-    start = np.searchsorted(bucket[order], np.arange(columns * rows + 1))
-    x, y = (np.ascontiguousarray(xy[order, axis], dtype=np.float64) for axis in (0, 1))
-    bands = np.ascontiguousarray(values[:, order].T, dtype=np.float64)
     return Buckets(
-        start, order, x, y, bands, float(low[0]), float(low[1]), float(size), columns, rows
+        start=np.searchsorted(bucket[order], np.arange(columns * rows + 1)),
+        order=order,
+        x=np.ascontiguousarray(xy[order, 0], dtype=np.float64),
+        y=np.ascontiguousarray(xy[order, 1], dtype=np.float64),
+        values=np.ascontiguousarray(values[:, order].T, dtype=np.float64),
+        west=float(low[0]),
+        south=float(low[1]),
+        size=float(size),
+        columns=columns,
+        rows=rows,
     )
 
 
-def tile_size(buckets: Buckets, rule: Rule, lattice: Lattice) -> int:
+def tile_size(buckets: Buckets, rule: Rule, steps: CellSteps) -> int:
     """Return cells per tile side: smaller where samples are dense against the cells (measured: 16
     never wins).
     """
+    # How many cells away the k-th sample is on average.
     area = (buckets.size**2) * buckets.columns * buckets.rows / len(buckets.x)
-    cell = max(
-        math.hypot(lattice.column_x, lattice.column_y), math.hypot(lattice.row_x, lattice.row_y)
-    )
+    cell_width = math.hypot(steps.column_x, steps.column_y)
+    cell_height = math.hypot(steps.row_x, steps.row_y)
+    cell = max(cell_width, cell_height)
     reach = math.sqrt(max(rule.neighbours, 4) * area / math.pi) / cell
     return 8 if reach >= 6 else 4
 
@@ -103,6 +112,7 @@ def tile_size(buckets: Buckets, rule: Rule, lattice: Lattice) -> int:
 @njit(**INNER, fastmath=FAST)
 def _insert(best, d2, filled):
     """Push one candidate's squared distances through the sorted lists of all cells."""
+    # The smaller of the two stays, the larger goes on down the list: no branch, so it vectorises.
     for j in range(filled):
         for p in range(d2.size):
             a = best[j, p]
@@ -142,6 +152,7 @@ def _search(px, py, near, half, k, best, d2):
             best[j, p] = FAR
     worst = FAR
     for c in range(x.size):
+        # No cell of the tile has a k-th neighbour as far away as this candidate: done.
         gap = distance[c] - half
         if c >= k and gap > 0.0 and gap * gap > worst:
             return c
@@ -160,6 +171,7 @@ def _search(px, py, near, half, k, best, d2):
 def _mask_weights(d2, limit, nearest, power):
     """Turn squared distances into weights in place, 0 beyond the limit; return the largest."""
     largest = 0.0
+    # The usual power takes one pass.
     if power == 2.0:
         for p in range(d2.size):
             weight = 1.0 / d2[p] if d2[p] > TOUCH2 else AT_SAMPLE
@@ -167,6 +179,7 @@ def _mask_weights(d2, limit, nearest, power):
             d2[p] = weight
             largest = weight if weight > largest else largest
     elif power <= 4.0 and 2.0 * power == math.floor(2.0 * power):
+        # Other powers that roots can give: only where any cell is near enough.
         for p in range(d2.size):
             largest = 1.0 if d2[p] <= limit[p] else largest
         if largest > 0.0:
@@ -209,6 +222,7 @@ def _bucket_span(buckets, x, y, reach, row):
     """Return the first sample and the end of the samples of a bucket row that a circle
     may touch.
     """
+    # How far the row is; the outermost rows reach to infinity.
     low = buckets.south + row * buckets.size
     away = 0.0
     if y < low and row > 0:
@@ -257,6 +271,7 @@ def _sort(d2, ids, count):
 
     The order is total, so that sums do not depend on how many candidates were gathered around them.
     """
+    # Ciura's gaps, each about 2.25 times the one below.
     for gap in (8929, 3926, 1750, 701, 301, 132, 57, 23, 10, 4, 1):
         for i in range(gap, count):
             distance = d2[i]
@@ -265,7 +280,8 @@ def _sort(d2, ids, count):
             while j >= gap and (
                 d2[j - gap] > distance or (d2[j - gap] == distance and ids[j - gap] > sample)
             ):
-                d2[j], ids[j] = d2[j - gap], ids[j - gap]
+                d2[j] = d2[j - gap]
+                ids[j] = ids[j - gap]
                 j -= gap
             d2[j] = distance
             ids[j] = sample
@@ -284,6 +300,7 @@ def _candidates(buckets, rule, x, y, reach, half, lists):
     reach = widest if k == 0 else min(reach, widest)
     while True:
         found = _gather(buckets, x, y, reach * (1.0 + 1e-8), 0, ids, d2)
+        # The lists were too short: ask again with longer ones.
         if found > ids.size:
             ids = np.empty(2 * found, np.int64)
             d2 = np.empty(2 * found, np.float64)
@@ -310,10 +327,12 @@ def _estimate_tile(px, py, near, ids, half, buckets, rule, work):
     """Estimate all cells of a tile: fills ``work`` with nearest distances, counts, weights and
     sums.
     """
+    # 1. The k nearest of every cell.
     best, d2, limit, used, total, sums = work
     _, x, y = near
     k = max(rule.neighbours, 1)
     last = _search(px, py, near, half, k, best, d2)
+    # 2. How far samples count: the k-th distance with its ties, at most the radius.
     radius2 = (rule.radius * (1.0 + TIE)) ** 2
     for p in range(px.size):
         kth = best[k - 1, p] * (1.0 + TIE) ** 2 if rule.neighbours > 0 else FAR
@@ -322,6 +341,7 @@ def _estimate_tile(px, py, near, ids, half, buckets, rule, work):
         total[p] = 0.0
         for b in range(sums.shape[0]):
             sums[b, p] = 0.0
+    # 3. One sweep that weights what counts.
     last = last if rule.neighbours > 0 else x.size
     for c in range(last):
         squared_distances(px, py, x[c], y[c], d2)
@@ -353,12 +373,12 @@ def _store(work, rule, side, corner, out, extra):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def knn_block(lattice, window, buckets, rule, side, out, extra):
-    """Estimate the cells of a window of the lattice.
+def knn_block(steps, window, buckets, rule, side, out, extra):
+    """Estimate the cells of a window of the grid.
 
     Parameters
     ----------
-    lattice : Lattice
+    steps : CellSteps
     window : tuple of int
         First row and first column; rows and columns are those of ``out``.
     buckets : Buckets
@@ -372,6 +392,7 @@ def knn_block(lattice, window, buckets, rule, side, out, extra):
     extra : ndarray
         float32 (2, rows, columns) for nearest distance and count, or (0, 0, 0).
     """
+    # 1. A tile's cells around its centre, and the distance to the outermost of them.
     cells = side * side
     px = np.empty(cells)
     py = np.empty(cells)
@@ -379,12 +400,13 @@ def knn_block(lattice, window, buckets, rule, side, out, extra):
     for p in range(cells):
         row = p // side - middle
         column = p % side - middle
-        px[p] = column * lattice.column_x + row * lattice.row_x
-        py[p] = column * lattice.column_y + row * lattice.row_y
+        px[p] = column * steps.column_x + row * steps.row_x
+        py[p] = column * steps.column_y + row * steps.row_y
     half = math.sqrt(max(px[0] ** 2 + py[0] ** 2, px[side - 1] ** 2 + py[side - 1] ** 2)) * (
         1.0 + 1e-9
     )
-    step = side * math.hypot(lattice.column_x, lattice.column_y)
+    # 2. Room for one tile at a time; lists grow when there are more candidates.
+    step = side * math.hypot(steps.column_x, steps.column_y)
     k = max(rule.neighbours, 1)
     bands = out.shape[0]
     work = (
@@ -399,13 +421,14 @@ def knn_block(lattice, window, buckets, rule, side, out, extra):
     distance = np.empty(1024)
     cx = np.empty(1024)
     cy = np.empty(1024)
+    # 3. Tile by tile; the k-th distance of one tile is a good guess for the next.
     for row in range(0, out.shape[1], side):
         reach = 2.0 * buckets.size + 2.0 * half
         for column in range(0, out.shape[2], side):
             c = window[1] + column + middle
             r = window[0] + row + middle
-            x = lattice.x + c * lattice.column_x + r * lattice.row_x
-            y = lattice.y + c * lattice.column_y + r * lattice.row_y
+            x = steps.x + c * steps.column_x + r * steps.row_x
+            y = steps.y + c * steps.column_y + r * steps.row_y
             ids, d2, found, kth = _candidates(buckets, rule, x, y, reach, half, lists)
             lists = (ids, d2)
             if found > distance.size:

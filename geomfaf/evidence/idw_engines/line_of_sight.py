@@ -21,6 +21,7 @@ def _crosses(x, y, sx, sy, segment):
     ay = segment[1]
     bx = segment[2]
     by = segment[3]
+    # The two ends of the line of sight lie on different sides of the segment's line.
     here = _side(ax, ay, bx, by, x, y)
     there = _side(ax, ay, bx, by, sx, sy)
     if not (here < 0.0 < there or there < 0.0 < here):
@@ -37,6 +38,7 @@ def hide(targets, reach, samples, index, segments, distance):
     """
     local = np.empty(segments.shape[0], np.int64)
     for t in range(targets.shape[0]):
+        # 1. The segments near the target.
         x = targets[t, 0]
         y = targets[t, 1]
         count = 0
@@ -49,6 +51,7 @@ def hide(targets, reach, samples, index, segments, distance):
             if not (aside or min(ay, by) > y + reach[t] or max(ay, by) < y - reach[t]):
                 local[count] = s
                 count += 1
+        # 2. Each sample that still counts, until one of them hides it.
         for k in range(index.shape[1]):
             if distance[t, k] < np.inf:
                 sx = samples[index[t, k], 0]

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,6 +21,9 @@ from .cross_validation import choose_rule
 from .options import EXTRAS, IdwOptions, make_rule
 from .samples import Transform, bands_by_missing, check_samples, merge_places, metric, point_search
 from .tree_engine import FAR, TIE, Rule, TreeSearch
+
+if TYPE_CHECKING:
+    from .kernels import CellSteps
 
 Window = tuple[int, int, int, int]
 Found = tuple[np.ndarray, np.ndarray]
@@ -62,11 +66,15 @@ class IdwPlan:
         self.rule = make_rule(power, neighbours, radius, self.options)
         self.grid = grid
         self.antilog = antilog
-        self.places, self.values = merge_places(*check_samples(xy, values))
+        # 1. Samples of one place count once.
+        checked, values = check_samples(xy, values)
+        self.places, self.values = merge_places(checked, values)
+        # 2. The rule, where the data are to choose it.
         self.metric = metric(self.options.anisotropy, self.places)
         if "auto" in (power, neighbours):
             automatic = {"power": power == "auto", "neighbours": neighbours == "auto"}
             self.rule = choose_rule(self.places, self.values, self.rule, self.options, **automatic)
+        # 3. The engine, by the size of the job alone.
         self.engine = self._choose_engine()
         self.searches: list[tuple[np.ndarray, BlockSearch]] = []
         self.extra_search: BlockSearch | None = None
@@ -83,9 +91,10 @@ class IdwPlan:
             self.searches = [(np.arange(len(self.values)), self._far_search(pool))]
         else:
             shared = bool(self.options.extras) and len(groups) == 1
-            self.searches = [
-                (bands, self._search(mask, self.values[bands], shared)) for bands, mask in groups
-            ]
+            self.searches = []
+            for bands, mask in groups:
+                search = self._search(mask, self.values[bands], shared)
+                self.searches.append((bands, search))
             self.extra_search = self.searches[0][1] if shared else None
         anywhere = np.isfinite(self.values).any(axis=0)
         if self.options.extras and self.extra_search is None and anywhere.any():
@@ -95,23 +104,27 @@ class IdwPlan:
     def block(self, row: int, column: int, height: int, width: int) -> np.ndarray:
         """Return float32 (bands, height, width) of a window of the grid."""
         window = (row, column, height, width)
+        # 1. One search for all bands needs no copying.
         if len(self.searches) == 1 and len(self.searches[0][0]) == self.bands:
             values = self.searches[0][1](window)[0]
             return self._finish(values)
+        # 2. Else a search for each group of bands; one of them may have found the extras too.
         out = np.full((self.bands, height, width), np.nan, np.float32)
         extra = None
         for bands, search in self.searches:
             values, found = search(window)
             out[bands] = self._finish(values)
             extra = found if search is self.extra_search else extra
-        if self.options.extras:
-            if extra is None and self.extra_search is not None:
-                extra = self.extra_search(window)[1]
-            for number, name in enumerate(self.options.extras):
-                empty = np.nan if name == "distance" else 0.0
-                out[len(self.values) + number] = (
-                    empty if extra is None else extra[EXTRAS.index(name)]
-                )
+        if not self.options.extras:
+            return out
+        # 3. The extras come last.
+        if extra is None and self.extra_search is not None:
+            extra = self.extra_search(window)[1]
+        for place, name in enumerate(self.options.extras, start=len(self.values)):
+            if extra is not None:
+                out[place] = extra[EXTRAS.index(name)]
+            else:
+                out[place] = np.nan if name == "distance" else 0.0
         return out
 
     def fingerprint(self) -> str:
@@ -135,9 +148,9 @@ class IdwPlan:
         """Return the search for bands that share their samples."""
         places = self.places[mask]
         known = known[:, mask]
-        rule = (
-            self.rule._replace(neighbours=0) if self.rule.neighbours >= len(places) else self.rule
-        )
+        rule = self.rule
+        if rule.neighbours >= len(places):
+            rule = rule._replace(neighbours=0)
         if self.engine == "scipy":
             search = point_search(places, known, rule, self.metric, self.options.barriers)
             return partial(_search_points, search, self.grid, self.metric)
@@ -160,31 +173,38 @@ class IdwPlan:
         from .far_field import FarField
 
         field = FarField(
-            self.places, self.values, self.grid, self.rule.power, self.options.tolerance
-        ).build(pool)
-        masks = []
-        if self.rule.farthest < FAR or self.rule.minimum > 1:
-            nearest = self.rule._replace(neighbours=1, minimum=1, farthest=FAR)
-            for bands, mask in bands_by_missing(self.values):
-                enough = mask.sum() >= self.rule.minimum
-                places = self.places[mask]
-                none = self.values[:0, mask]
-                search = _compiled_search(self.metric, places, none, nearest, self.grid, True)
-                masks.append((bands, search, self.rule.farthest * (1 + TIE) if enough else -1.0))
+            self.places,
+            self.values,
+            self.grid,
+            self.rule.power,
+            self.options.tolerance,
+        )
+        field.build(pool)
+        masks: list[tuple[np.ndarray, BlockSearch, float]] = []
+        if self.rule.farthest == FAR and self.rule.minimum <= 1:
+            return partial(_search_far, field, masks)
+        # Where the nearest sample is too far, or samples are too few, the far field has no say.
+        nearest = self.rule._replace(neighbours=1, minimum=1, farthest=FAR)
+        for bands, mask in bands_by_missing(self.values):
+            places = self.places[mask]
+            none = self.values[:0, mask]
+            search = _compiled_search(self.metric, places, none, nearest, self.grid, True)
+            enough = mask.sum() >= self.rule.minimum
+            farthest = self.rule.farthest * (1 + TIE) if enough else -1.0
+            masks.append((bands, search, farthest))
         return partial(_search_far, field, masks)
 
     def _choose_engine(self) -> str:
         """Return "scipy", "knn" or "far"."""
-        far = (
-            self.rule.neighbours == 0
-            and self.rule.radius == FAR
-            and self.options.anisotropy is None
-        )
-        far = far and self.options.tolerance > 0
+        # 1. All samples count alike in all directions: the far field, if an error is allowed.
+        everything = self.rule.neighbours == 0 and self.rule.radius == FAR
+        far = everything and self.options.anisotropy is None and self.options.tolerance > 0
+        # 2. What the compiled engines cannot do.
         steep = far and self.rule.power > 8
         nothing = not np.isfinite(self.values).any()
         if nothing or steep or self.options.barriers is not None or self.options.engine == "scipy":
             return "scipy"
+        # 3. Small jobs are done before a compiled engine is loaded.
         if self.options.engine == "auto" and self.scipy_seconds() < 1.5:
             return "scipy"
         return "far" if far else "knn"
@@ -210,40 +230,54 @@ def _compiled_search(
     rule = rule._replace(neighbours=0) if rule.neighbours >= len(places) else rule
     # Counting costs a tenth of the time: only where a count is asked for.
     rule = rule if extras or rule.minimum > 1 else rule._replace(minimum=0)
-    # Steps from cells far apart: the rounding of neighbours' difference would add up over the grid.
-    apart = 2**20
-    origin, along, down = (
-        metric(np.column_stack(grid.xy(*cell)))[0] for cell in ((0, 0), (0, apart), (apart, 0))
-    )
-    lattice = kernels.Lattice(
-        *map(float, (*origin, *((along - origin) / apart), *((down - origin) / apart)))
-    )
+    steps = _cell_steps(metric, grid)
     buckets = kernels.make_buckets(metric(places), known)
-    return partial(
-        _search_lattice, lattice, buckets, rule, kernels.tile_size(buckets, rule, lattice), extras
+    side = kernels.tile_size(buckets, rule, steps)
+    return partial(_search_steps, steps, buckets, rule, side, extras)
+
+
+def _cell_steps(metric: Transform, grid: Grid) -> CellSteps:
+    """Return where the transform puts the centre of the first cell, and the steps between cells.
+
+    Steps from cells far apart: the rounding of neighbours' difference would add up over the grid.
+    """
+    from . import kernels
+
+    apart = 2**20
+    origin = metric(np.column_stack(grid.xy(0, 0)))[0]
+    along = metric(np.column_stack(grid.xy(0, apart)))[0]
+    down = metric(np.column_stack(grid.xy(apart, 0)))[0]
+    column = (along - origin) / apart
+    row = (down - origin) / apart
+    return kernels.CellSteps(
+        x=float(origin[0]),
+        y=float(origin[1]),
+        column_x=float(column[0]),
+        column_y=float(column[1]),
+        row_x=float(row[0]),
+        row_y=float(row[1]),
     )
 
 
-def _search_lattice(lattice, buckets, rule, side, extras, window: Window) -> Found:
+def _search_steps(steps, buckets, rule, side, extras, window: Window) -> Found:
     from .kernels import knn_block
 
     row, column, height, width = window
     out = np.empty((buckets.values.shape[1], height, width), np.float32)
     extra = np.empty((2, height, width) if extras else (0, 0, 0), np.float32)
-    knn_block(lattice, (row, column), buckets, rule, side, out, extra)
+    knn_block(steps, (row, column), buckets, rule, side, out, extra)
     return out, extra
 
 
 def _search_points(search: TreeSearch, grid: Grid, transform: Transform, window: Window) -> Found:
     row, column, height, width = window
     rows, columns = np.divmod(np.arange(height * width), width)
-    found = search.estimate(
-        transform(np.column_stack(grid.xy(row + rows, column + columns))), workers=1
-    )
+    centres = np.column_stack(grid.xy(row + rows, column + columns))
+    found = search.estimate(transform(centres), workers=1)
     nearest = np.where(np.isfinite(found.nearest), found.nearest, np.nan)
-    return found.values.reshape(-1, height, width), np.stack([nearest, found.used]).reshape(
-        2, height, width
-    )
+    extra = np.stack([nearest, found.used])
+    values = found.values.reshape(-1, height, width)
+    return values, extra.reshape(2, height, width)
 
 
 def _search_nearest(search: BlockSearch, count: int, window: Window) -> Found:

@@ -76,6 +76,7 @@ def _first_at_least(ascending, value):
 @njit(**INNER)
 def _cell_samples(codes, level, column, row):
     """Return the first sample of a quadtree cell and the end of them: two binary searches."""
+    # The cell's Morton code, then the range of codes below it at the finest level.
     code = 0
     for bit in range(level):
         code |= ((column >> bit) & 1) << (2 * bit)
@@ -125,8 +126,10 @@ def _basis(place, nodes, row):
     """Fill the values of the Lagrange polynomials of the nodes at one place of [-1, 1]."""
     q = nodes.size
     total = 0.0
+    # The second barycentric formula: its weights have no products that overflow.
     for i in range(q):
         gap = place - nodes[i]
+        # At a node its own polynomial is 1 and the others are 0.
         if abs(gap) < 1e-14:
             for j in range(q):
                 row[j] = 1.0 if j == i else 0.0
@@ -141,6 +144,7 @@ def _basis(place, nodes, row):
 @njit(**INNER, fastmath=FAST)
 def _add_interpolated(field, x, y, centre, half, nodes, sums):
     """Add a square's field (columns, q * q) at the points of the axes y and x to the sums."""
+    # 1. The polynomials of either axis.
     q = nodes.size
     row = np.empty(q)
     across = np.empty((q, x.size))
@@ -151,6 +155,7 @@ def _add_interpolated(field, x, y, centre, half, nodes, sums):
             across[m, i] = row[m]
     for j in range(y.size):
         _basis((y[j] - centre[1]) / half, nodes, down[j])
+    # 2. Columns first, then rows: q + q products a point in place of q * q.
     line = np.empty((q, x.size))
     for c in range(sums.shape[0]):
         for m in range(q):
@@ -193,20 +198,24 @@ def cell_field(tree, level, column, row, parent, field):
     """Fill the node field of a quadtree cell: its parent's, and the samples that just
     became far.
     """
+    # 1. The nodes of the cell.
     nodes = tree.nodes
     centre, half = _frame(tree, level, column, row)
     x = np.empty(nodes.size)
     y = np.empty(nodes.size)
     for i in range(nodes.size):
-        x[i], y[i] = centre[0] + half * nodes[i], centre[1] + half * nodes[i]
+        x[i] = centre[0] + half * nodes[i]
+        y[i] = centre[1] + half * nodes[i]
     px = np.empty(x.size * y.size)
     py = np.empty(x.size * y.size)
     _points(x, y, px, py)
+    # 2. What was far from the parent is far from the cell: its field is interpolated.
     weights = np.empty((4, px.size))
     _clear(field)
     if level > TOP:
         above, half_above = _frame(tree, level - 1, column >> 1, row >> 1)
         _add_interpolated(parent, x, y, above, half_above, nodes, field)
+    # 3. What was near to the parent and is far from the cell is summed at the nodes.
     samples = (tree.x, tree.y, tree.columns, tree.power)
     side = 1 << level
     for i in range(37):
@@ -271,6 +280,7 @@ def _leaf(tree, target, frame, field, spans, box, corner, out):
         for j in range(rows):
             y[j] = -target.down[r + j]
         for c in range(box[2], box[3], SUB):
+            # Far samples by interpolation, near ones one by one.
             x = target.x[c : min(c + SUB, box[3])]
             cells = rows * x.size
             _points(x, y[:rows], px, py)
@@ -323,7 +333,9 @@ def far_cell(tree, target, start, fields, corner, out):
     spans = np.empty((9, 2), np.int64)
     stack = np.empty((4 * DEPTH, 3), np.int64)
     height = 1
-    stack[0, 0], stack[0, 1], stack[0, 2] = start
+    stack[0, 0] = start[0]
+    stack[0, 1] = start[1]
+    stack[0, 2] = start[2]
     while height > 0:
         height -= 1
         level = stack[height, 0]
@@ -333,11 +345,14 @@ def far_cell(tree, target, start, fields, corner, out):
         cells = max(box[1] - box[0], 0) * max(box[3] - box[2], 0)
         if cells == 0:
             continue
+        # The field of the start cell is there already.
         if level > start[0]:
             below = level - start[0] + 1
             cell_field(tree, level, column, row, fields[below - 1], fields[below])
         near = _near_samples(tree, level, column, row, spans)
-        if level < DEPTH and 0.75 * cells * near > 3.0 * q * q * near + 8.0 * q * q * q:
+        spared = 0.75 * cells * near
+        cost = 3.0 * q * q * near + 8.0 * q * q * q
+        if level < DEPTH and spared > cost:
             for child in range(4):
                 stack[height, 0] = level + 1
                 stack[height, 1] = 2 * column + (child & 1)

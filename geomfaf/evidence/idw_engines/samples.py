@@ -58,6 +58,7 @@ def merge_places(xy: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.nda
     >>> [a.tolist() for a in merge_places(np.array([[0, 0], [5, 0], [0, 0]]), np.array([[1.0, 9.0, 3.0]]))]
     [[[0.0, 0.0], [5.0, 0.0]], [[2.0, 9.0]]]
     """
+    # 1. Samples sorted by place; where a new place begins.
     rounded = np.round(np.asarray(xy, float), 3)
     # np.unique(axis=0) takes ten times as long, as it compares records.
     order = np.lexsort((rounded[:, 1], rounded[:, 0]))
@@ -67,16 +68,16 @@ def merge_places(xy: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.nda
     places = np.asarray(xy, float)[first]
     if len(first) == len(xy):
         return places, values[:, first]
+    # 2. The place of every sample, and the mean of each band over the samples that have it.
     place = np.empty(len(order), np.int64)
     known = np.isfinite(values)
     place[order] = np.cumsum(new) - 1
     means = np.empty((len(values), len(first)))
     for band, (row, valid) in enumerate(zip(values, known, strict=True)):
         counts = np.bincount(place[valid], minlength=len(first))
+        totals = np.bincount(place[valid], weights=row[valid], minlength=len(first))
         with np.errstate(invalid="ignore"):
-            means[band] = (
-                np.bincount(place[valid], weights=row[valid], minlength=len(first)) / counts
-            )
+            means[band] = totals / counts
     return places, means
 
 
@@ -87,11 +88,11 @@ def bands_by_missing(values: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     (array([0, 2]), array([ True, False]))
     """
     patterns, pattern = missing_patterns(values)
-    return [
-        (np.flatnonzero(pattern == number), mask)
-        for number, mask in enumerate(patterns)
-        if mask.any()
-    ]
+    groups = []
+    for number, mask in enumerate(patterns):
+        if mask.any():
+            groups.append((np.flatnonzero(pattern == number), mask))
+    return groups
 
 
 def missing_patterns(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -83,14 +83,16 @@ class TreeSearch:
         """
         count = len(targets)
         result = Estimate(
-            np.full((len(self.known), count), np.nan), np.full(count, np.inf), np.zeros(count, int)
+            values=np.full((len(self.known), count), np.nan),
+            nearest=np.full(count, np.inf),
+            used=np.zeros(count, int),
         )
+        # Some points at a time: their tables of neighbours are held in memory.
         size = CHUNK if self.rule.neighbours else max(1, PAIRS // self.tree.n)
         for start in range(0, count, size):
             part = np.arange(start, min(start + size, count))
-            for rows, distance, index in self.neighbours(
-                targets[part], part if own else None, workers
-            ):
+            left_out = part if own else None
+            for rows, distance, index in self.neighbours(targets[part], left_out, workers):
                 self._weigh(part[rows], distance, index, result)
         return result
 
@@ -105,14 +107,17 @@ class TreeSearch:
         if k == 0:
             yield np.arange(len(targets)), *self._everything(targets, own, bound)
             return
+        # A few more than k are asked for, as ties count and a point's own sample does not.
         todo = [(np.arange(len(targets)), k + 4 + (own is not None))]
         while todo:
             pending, wanted = todo.pop()
             wanted = min(wanted, self.tree.n)
             most = max(1, PAIRS // wanted)
             if len(pending) > most:
-                todo += [(pending[i : i + most], wanted) for i in range(0, len(pending), most)]
+                for first in range(0, len(pending), most):
+                    todo.append((pending[first : first + most], wanted))
                 continue
+            # 1. The nearest samples, and how far they reach.
             distance, index = self.tree.query(
                 targets[pending],
                 k=range(1, wanted + 1),
@@ -120,9 +125,12 @@ class TreeSearch:
                 workers=workers,
             )
             reach = distance[:, -1].copy()
-            self.leave_out(targets[pending], distance, index, None if own is None else own[pending])
-            limit = np.partition(distance, k - 1, axis=1)[:, k - 1] * (1 + TIE)
-            # Ties with the k-th may go on beyond the last sample found: those points are asked
+            left_out = None if own is None else own[pending]
+            self.leave_out(targets[pending], distance, index, left_out)
+            # 2. The k-th of those that count; what is farther does not.
+            kth = np.partition(distance, k - 1, axis=1)[:, k - 1]
+            limit = kth * (1 + TIE)
+            # 3. Ties with the k-th may go on beyond the last sample found: those points are asked
             # again.
             again = np.isfinite(reach) & (reach <= limit) & (wanted < self.tree.n)
             distance[distance > limit[:, None]] = np.inf
@@ -153,23 +161,25 @@ class TreeSearch:
         self, points: np.ndarray, distance: np.ndarray, index: np.ndarray, result: Estimate
     ) -> None:
         """Write the estimates of some points; a point without samples enough stays NaN."""
+        # 1. How many count, and how near they are.
         counts = np.isfinite(distance)
         result.used[points] = counts.sum(axis=1)
         result.nearest[points] = distance.min(axis=1, initial=np.inf)
-        weight = weights(distance, self.rule.power)
+        weight = distance_weights(distance, self.rule.power)
         total = weight.sum(axis=1)
-        enough = (result.used[points] >= max(self.rule.minimum, 1)) & (
-            result.nearest[points] <= self.rule.farthest * (1 + TIE)
-        )
+        # 2. Points without samples enough, or near enough, get no value.
+        enough = result.used[points] >= max(self.rule.minimum, 1)
+        enough &= result.nearest[points] <= self.rule.farthest * (1 + TIE)
         total = np.where(enough, total, np.nan)
+        # 3. The weighted mean, as one product of matrices where all samples count everywhere.
         if self.rule.neighbours == 0 and len(points):
             result.values[:, points] = self.known @ weight.T / total
         else:
-            safe = np.where(counts, index, 0)
-            result.values[:, points] = np.einsum("btk,tk->bt", self.known[:, safe], weight) / total
+            values = self.known[:, np.where(counts, index, 0)]
+            result.values[:, points] = np.einsum("btk,tk->bt", values, weight) / total
 
 
-def weights(distance: np.ndarray, power: float) -> np.ndarray:
+def distance_weights(distance: np.ndarray, power: float) -> np.ndarray:
     """Return (points, k) weights scaled to 1 at the nearest sample, so that no power overflows."""
     nearest = distance.min(axis=1, keepdims=True, initial=np.inf)
     touching = distance <= TOUCH
