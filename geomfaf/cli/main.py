@@ -21,6 +21,7 @@ from .inputs import (
 )
 from .model_commands import MODEL_STAGES
 from .options import EXISTING, NEW, json_option, log_ratio_option, overwrite_option, seed_option
+from .report_commands import REPORT_COMMANDS
 
 
 class _Group(click.Group):
@@ -170,7 +171,8 @@ def _run(toml: Path, overwrite: bool) -> None:
 
     out = run_project(load_project(toml), overwrite=overwrite)
     for name, what in (
-        ("summary.md", "read this first: how far to trust the map, and the targets"),
+        ("report.html", "read this first: map, targets and how far to trust them, in a browser"),
+        ("summary.md", "the same as text"),
         ("curves.png", "captured deposits against area, of every model"),
         ("scores.png", "the map: score, faults, deposits, numbered targets"),
         ("targets.gpkg", "targets, cells and deposits for QGIS"),
@@ -346,5 +348,5 @@ def experiment(table: str, project: Path, seeds: int, quick: bool, workers: int 
     click.echo(str(out / "experiments" / f"{table}.md"))
 
 
-for _stage in (*STACK_STAGES, *MODEL_STAGES):
+for _stage in (*STACK_STAGES, *MODEL_STAGES, *REPORT_COMMANDS):
     main.add_command(_stage)

@@ -282,7 +282,7 @@ def evaluate(
     """
     import pandas as pd
 
-    from ..deliver.report import map_rows, window_rows
+    from ..deliver.report.tables import map_rows, window_rows
     from ..evaluation.evaluate import evaluate_model, evaluate_paper_protocol
     from ..files import write_table
     from ..models.model_files import load_model

@@ -171,12 +171,17 @@ class Memory:
             return None
 
 
+SOURCES = (".py", ".html", ".css", ".js", ".md")
+"""What makes results: programs, and the templates of what people read."""
+
+
 @cache
 def source_hash(last: str) -> str:
     """Return the hash of the source text of all folders up to one, and of the stages themselves."""
     digest = hashlib.sha256()
     folders = FOLDERS[: FOLDERS.index(last) + 1]
-    paths = [path for folder in folders for path in sorted((PACKAGE / folder).rglob("*.py"))]
+    files = [path for folder in folders for path in sorted((PACKAGE / folder).rglob("*.*"))]
+    paths = [path for path in files if path.suffix in SOURCES]
     for path in [*paths, *sorted((PACKAGE / "run").glob("s*.py"))]:
         digest.update(path.relative_to(PACKAGE).as_posix().encode() + path.read_bytes())
     return digest.hexdigest()

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
 import pyogrio
 
 from ..errors import OutputExistsError
-from ..files import library_versions, write_json
+from ..files import write_json
 from ..models.network.devices import choose_device
 from ..models.network.uncertainty import PASSES, UNCERTAINTIES, require_uncertainty
 from ..progress import log_to, say
@@ -18,7 +17,7 @@ from .folder import known_files, locked_folder, note_files, require_run_folder
 from .memory import Memory
 from .project import Project
 from .results import Results
-from .stages import STAGES, inputs_of
+from .stages import STAGES, project_record
 from .steps import training_settings
 
 FIXED_DATE = "2000-01-01T00:00:00.000Z"
@@ -90,31 +89,15 @@ def _remove_stale(out: Path, names: set[str]) -> None:
 
 def run_record(results: Results, memory: Memory) -> dict[str, Any]:
     """Return what run.json says: inputs, settings, grid, folds, versions, cost of each stage."""
-    project = results.project
-    grid = results.grid
     folds = results.folds
-    bounds = {"crs": grid.crs.to_string(), "cell": grid.cell}
     notes = memory.notes
     return {
-        "inputs": inputs_of(project),
-        "settings": {
-            "preset": project.preset,
-            "model": project.model,
-            "seed": project.seed,
-            "crs": project.crs,
-            **project.stages,
-        },
-        "elements": results.survey.elements,
-        "geology_column": results.survey.geology_column,
-        "chosen_model": results.evaluation["chosen_model"],
-        "grid": {**bounds, "shape": grid.shape, "bounds": grid.bounds},
+        **project_record(results),
         "folds": {"count": folds.count, "block_cells": folds.block, "margin_cells": folds.margin},
         "variogram_range_m": results.reach,
-        "versions": library_versions(),
         "seconds": {name: note["seconds"] for name, note in notes.items()},
         "peak_mb": {name: note["peak_mb"] for name, note in notes.items()},
         "files": {
             name: digest for note in notes.values() for name, digest in note["files"].items()
         },
-        "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }

@@ -12,9 +12,10 @@ from typing import Any
 import pandas as pd
 import xarray as xr
 
-from ..deliver.figures import draw_curves, draw_scores, draw_stack
+from ..deliver.figures.run_figures import draw_overview
 from ..deliver.layers import write_findings, write_layers, write_survey_layers
-from ..deliver.report import is_supported, write_summary
+from ..deliver.report.write import write_report, write_summary
+from ..deliver.run_folder import read_run
 from ..deliver.targets import make_cells, make_targets, placed_deposits
 from ..errors import UsageError
 from ..evaluation.evaluate import evaluate_paper_protocol
@@ -28,7 +29,7 @@ from ..evaluation.run_evaluation import (
 )
 from ..evaluation.verdict import block_lines
 from ..evidence.stack import build_stack
-from ..files import file_hash, write_json, write_table
+from ..files import file_hash, library_versions, write_json, write_table
 from ..models.attention import factor_attention
 from ..models.baselines import NETWORK
 from ..models.fold_models import train_model
@@ -216,30 +217,35 @@ def targets(run: Results, _: Path) -> None:
     say(f"{len(found)} targets, {new} of them without a known deposit")
 
 
-def pictures(run: Results, _: Path) -> None:
-    """Draw what does not change with the targets."""
-    draw_stack(run.stack, run.out / "stack.png", overwrite=True)
-    draw_curves(run.curves, run.figures, run.out / "curves.png", overwrite=True)
-
-
 def report(run: Results, _: Path) -> None:
-    """Draw and write what people open; the targets are in it."""
-    chosen = run.evaluation["chosen_model"]
-    supported = is_supported(run.figures, chosen)
-    picture = run.out / "scores.png"
-    draw_scores(run.scores, run.targets, run.survey, picture, supported=supported, overwrite=True)
-    write_summary(
-        run.out / "summary.md",
-        survey=run.survey,
-        findings=run.checked[1],
-        screening=run.screening,
-        evaluation=run.figures,
-        verdict=run.evaluation["verdict"],
-        chosen=chosen,
-        targets=run.targets,
-        placed=run.placed,
-        stack=run.stack,
-    )
+    """Draw and write what people open, from the files of the folder alone."""
+    record = project_record(run)
+    draw_overview(read_run(run.out, record))
+    write_summary(run.out, record)
+    write_report(run.out, record)
+
+
+def project_record(run: Results) -> dict[str, Any]:
+    """Return what run.json says of data, settings and program; what stages cost is not in it."""
+    project = run.project
+    grid = run.grid
+    bounds = {"crs": grid.crs.to_string(), "cell": grid.cell}
+    return {
+        "inputs": inputs_of(project),
+        "settings": {
+            "preset": project.preset,
+            "model": project.model,
+            "seed": project.seed,
+            "crs": project.crs,
+            **project.stages,
+        },
+        "elements": run.survey.elements,
+        "geology_column": run.survey.geology_column,
+        "chosen_model": run.evaluation["chosen_model"],
+        "grid": {**bounds, "shape": grid.shape, "bounds": grid.bounds},
+        "versions": library_versions(),
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    }
 
 
 def inputs_of(project: Project) -> dict[str, dict[str, Any]]:
@@ -324,10 +330,6 @@ def _table(name: str) -> Callable[[Project], Any]:
     return lambda project: project.stage(name)
 
 
-def _nothing(_: Project) -> None:
-    """No setting decides it."""
-
-
 _JUDGED = ("check", "folds", "stack", "train", "predict")
 _SHOWN = ("check", "screen", "stack", "evaluate", "targets")
 
@@ -339,7 +341,6 @@ STAGES = (
     Stage("train", train, _train_settings, "models", ("folds", "screen", "stack")),
     Stage("predict", predict, _table("predict"), "models", ("stack", "train")),
     Stage("evaluate", evaluate, _evaluate_settings, "evaluation", _JUDGED),
-    Stage("pictures", pictures, _nothing, "deliver", ("stack", "evaluate")),
     Stage("targets", targets, _table("targets"), "deliver", ("check", "stack", "evaluate")),
     Stage("report", report, _shown_settings, "deliver", _SHOWN),
 )

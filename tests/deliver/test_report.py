@@ -1,89 +1,51 @@
-"""What people read: the summary says the verdict and the counts, the pictures show something."""
+"""The report and the summary say what the files of the run say, in safe text, without a network."""
 
-import geopandas as gpd
+import base64
+import html
+import json
+import re
+from dataclasses import replace
+from io import BytesIO
+
 import numpy as np
 import pandas as pd
 import pytest
-import shapely
-from builders import make_grid, make_scores, make_stack, points_in, scattered_cells, smooth_noise
-from matplotlib.figure import Figure
-from matplotlib.image import imread
-
-from geomfaf.deliver.figures import _number_targets, draw_curves, draw_scores, draw_stack
-from geomfaf.deliver.report import UNSUPPORTED, map_rows, window_rows, write_summary
-from geomfaf.deliver.targets import make_targets, placed_deposits
-from geomfaf.errors import OutputExistsError
-from geomfaf.rasters.bands import Band, as_dataarray
-from geomfaf.survey.survey import Survey
-from geomfaf.windows.screen import screen_elements
-
-GRID = make_grid(60, 80)
-VERDICT = [
-    "MFAF's map ranks unseen deposits better than chance (7 of 9).",
-    "Extra trees beats MFAF here: prefer it.",
-]
-FINDINGS = pd.DataFrame(
-    [["fixed", "samples", "Au|Ag", "zero values", 12, "read as half the limit"]],
-    columns=["severity", "layer", "column", "rule", "count", "done"],
+from PIL import Image
+from run_builder import (
+    GRID,
+    NASTY,
+    VERDICT,
+    class_stack,
+    element_stack,
+    evaluation,
+    make_run,
+    survey_layers,
+    target_layers,
 )
 
-
-def survey(*, faults: bool = True) -> Survey:
-    rng = np.random.default_rng(0)
-    samples = points_in(GRID, *scattered_cells(GRID, 120, 5)).assign(Au=rng.lognormal(size=120))
-    west, south, east, north = GRID.bounds
-    lines = [
-        shapely.LineString([(west, south), (east, north)]),
-        shapely.MultiLineString([[(west, north), (east, south)]]),
-    ]
-    layer = gpd.GeoDataFrame(geometry=lines, crs=GRID.crs) if faults else None
-    return Survey(
-        samples, points_in(GRID, *scattered_cells(GRID, 6, 2)), faults=layer, elements={"Au": "ppb"}
-    )
+from geomfaf.deliver.layers import write_layers
+from geomfaf.deliver.report.answers import UNSUPPORTED, five_answers
+from geomfaf.deliver.report.map_layers import map_content
+from geomfaf.deliver.report.pictures import hatch_image, index_image, leaflet_sources
+from geomfaf.deliver.report.tables import map_rows, window_rows
+from geomfaf.deliver.report.write import input_rows, write_report, write_summary
+from geomfaf.deliver.run_folder import complete_targets, read_run
+from geomfaf.errors import UsageError
 
 
-def score_map():
-    return make_scores(GRID, 1 / (1 + np.exp(-smooth_noise(GRID.shape, 3, 4.0))))
+@pytest.fixture(scope="module")
+def out(tmp_path_factory):
+    return make_run(tmp_path_factory.mktemp("report"))
 
 
-def evaluation(leaking: bool = True) -> pd.DataFrame:
-    figures = {
-        "accuracy": 0.8,
-        "auc": 0.71,
-        "recall": 0.6,
-        "f1": 0.65,
-        "windows": 30,
-        "ore_windows": 6,
-    }
-    figures |= {"average_precision": 0.5, "brier": 0.15, "calibration_error": 0.1}
-    found = {"map_auc": (0.734, 0.512, 0.911), "nd": (3.04, 1, 5), "pa_area": (0.25, 0.2, 0.3)}
-    found |= {f"capture_{share}": (share / 40, 0, 0.5) for share in (1, 2, 5, 10, 20)}
-    map_figures = {"deposits": 6, "clusters": 4, "draws": 2, "boyce": 0.5}
-    map_figures |= {"map_auc_sd_draws": 0.011, "map_auc_sd_folds": np.nan}
-    for name, triple in found.items():
-        map_figures |= dict(zip((name, f"{name}_low", f"{name}_high"), triple, strict=True))
-    rows = [{"model": "MFAF", "protocol": "spatial folds", **figures, **map_figures}]
-    if leaking:
-        rows.append({"model": "MFAF", "protocol": "paper (leaks)", **figures})
-    return pd.DataFrame(rows)
+@pytest.fixture(scope="module")
+def page(out):
+    return write_report(out).read_text(encoding="utf-8")
 
 
-def summary(tmp_path, **changes) -> str:
-    known = survey()
-    content = {
-        "survey": known,
-        "findings": FINDINGS,
-        "screening": screen_elements(known.samples, known.deposits, ["Au"], radius=1500),
-        "evaluation": evaluation(),
-        "verdict": VERDICT,
-        "targets": make_targets(
-            score_map(), known.deposits, stack=make_stack(GRID), faults=known.faults, area_share=0.1
-        ),
-        "stack": make_stack(GRID),
-        **changes,
-    }
-    content.setdefault("placed", placed_deposits(score_map(), known.deposits, content["targets"]))
-    return write_summary(tmp_path / "summary.md", **content).read_text(encoding="utf-8")
+@pytest.fixture(scope="module")
+def text(out):
+    return write_summary(out).read_text(encoding="utf-8")
 
 
 def tables(text: str) -> list[list[list[str]]]:
@@ -97,106 +59,204 @@ def tables(text: str) -> list[list[list[str]]]:
     return [block for block in blocks if block]
 
 
-def colours(path) -> int:
-    image = imread(path)[:, :, :3]
-    return len(np.unique((image * 255).astype(np.uint8).reshape(-1, 3), axis=0))
+def content_of(page: str) -> dict:
+    """What the map of a page draws."""
+    found = re.search(r'<script type="application/json" id="content">(.*?)</script>', page, re.S)
+    return json.loads(found.group(1))
 
 
-def test_the_summary_holds_the_verdict_and_the_counts(tmp_path):
-    text = summary(tmp_path)
-    assert f"\n- **{VERDICT[0]}**\n- {VERDICT[1]}\n" in text
-    assert "**6 held-out deposits in 4 clusters.**" in text
-    assert "those of **MFAF**" in text
-    assert "those of **extra trees**" in summary(tmp_path, chosen="extra trees")
-    assert "120 sampled places, 6 known deposits, 48 km2 in cells of 100 m (60 x 80)" in text
-    assert "Gold (ppb); Copper (ppm); Geology" in text
+def pixels(address: str) -> np.ndarray:
+    """Red, green, blue, alpha of an image that stands inside a page."""
+    raw = base64.b64decode(address.partition(",")[2])
+    return np.asarray(Image.open(BytesIO(raw)).convert("RGBA"))
 
 
-def test_known_deposits_are_listed_with_what_the_map_says_of_them(tmp_path):
-    known = survey()
-    named = known.deposits.assign(Name=[f"mine {number}" for number in range(6)])
-    targets = make_targets(score_map(), named, area_share=0.1)
-    placed = placed_deposits(score_map(), named, targets)
-    text = summary(tmp_path, targets=targets, placed=placed)
-    listed = next(t for t in tables(text) if t[0][0] == "deposit")
-    best = placed.sort_values("best_percent")
-    assert [row[0] for row in listed[2:]] == best["Name"].tolist()
-    assert [row[4] for row in listed[2:]] == [str(n) if n else "" for n in best["target"]]
-    assert f"{int((placed['target'] > 0).sum())} of 6 lie in a target." in text
-
-
-def test_a_map_that_is_not_better_than_chance_says_so_where_its_targets_are(tmp_path):
-    weak = evaluation().assign(map_auc_low=0.48)
-    assert UNSUPPORTED in summary(tmp_path, evaluation=weak).partition("## Targets")[2]
-    assert UNSUPPORTED not in summary(tmp_path)
-    known = survey()
-    targets = make_targets(score_map(), known.deposits, area_share=0.1)
-    maps = [
-        imread(draw_scores(score_map(), targets, known, tmp_path / f"{flag}.png", supported=flag))
-        for flag in (True, False)
+def test_targets_stand_before_statistics(text):
+    places = [text.index(part) for part in ("## Exploration targets", "## Ground around")]
+    places += [
+        text.index(part) for part in ("## How far to trust it", "## Elements", "## What was")
     ]
-    assert maps[0].shape != maps[1].shape or (maps[0] != maps[1]).any()
+    assert places == sorted(places)
 
 
-def test_elements_that_are_low_near_deposits_are_named(tmp_path):
-    known = survey()
-    near = known.samples.distance(known.deposits.union_all()) < 1500
-    known.samples["Na"] = np.where(near, 1.0, 5.0) + np.random.default_rng(1).random(len(near))
-    low = screen_elements(known.samples, known.deposits, ["Au", "Na"], radius=1500)
-    assert "looks for enrichment: Na." in summary(tmp_path, screening=low)
-    assert "looks for enrichment" not in summary(tmp_path)
+def test_the_five_answers_are_those_of_the_run(out):
+    answers = {question: " ".join(lines) for question, lines in five_answers(read_run(out))}
+    assert "48 km² in cells of 100 m (60 x 80)" in answers["What was mapped?"]
+    assert (
+        "120 sampled places, 2 elements, 6 known deposits (Au 4, Cu 2)"
+        in (answers["What was mapped?"])
+    )
+    assert answers["Can it be trusted?"] == VERDICT[0]
+    assert "1 exploration target on 1.5 km² (3.2 % of the area)" in answers["Which targets?"]
+    # The greatest loss first, though the table is not in that order; no figure is no influence.
+    assert "leans most on Au, Cu and geology" in answers["Why these?"]
+    assert "Target T1: Gold and copper are high beside a fault." in answers["Why these?"]
+    # 10 % of the area holds 10 / 40 of the six deposits.
+    assert "10 % of the ground holds 2 of 6 held-out deposits (0 to 3" in answers["What next?"]
+    assert "no sample lies inside: T1." in answers["What next?"]
 
 
-def test_numbers_that_would_cover_others_are_left_out_and_named():
-    def drawn(count: int) -> tuple[list[str], str]:
-        square = shapely.box(0, 0, 100, 100)
-        targets = gpd.GeoDataFrame(
-            {"number": range(1, count + 1)}, geometry=[square] * count, crs=GRID.crs
-        )
-        axes = Figure().add_subplot()
-        axes.set(xlim=(-5, 5), ylim=(-5, 5))
-        said = _number_targets(axes, targets)
-        return [text.get_text() for text in axes.texts], said
-
-    assert drawn(4) == (["1", "2", "3", "4"], "")
-    assert drawn(6) == (["1", "2", "3", "4"], "; no room for 5, 6")
-    assert drawn(20)[1] == "; no room for 16 of them"
+def test_page_and_summary_tell_the_same(page, text):
+    shown = html.unescape(re.sub(r"<[^>]+>", "", page.partition("<main>")[2]))
+    for line in (VERDICT[0], VERDICT[1], "2 of 6 held-out deposits", "0.734 [0.512, 0.911]"):
+        assert line in shown
+        assert line in text
+    for figure in ("1.54", "0.70", "Au 98 %, Cu 95 %", "1,234"):
+        assert figure in shown
+        assert figure in text
 
 
-def test_the_summary_counts_targets_as_they_are(tmp_path):
-    known = survey()
-    targets = make_targets(score_map(), known.deposits, area_share=0.1)
-    text = summary(tmp_path, targets=targets)
-    count, sited = len(targets), int((targets["deposits"] > 0).sum())
-    assert f"{count} targets on {targets['area_km2'].sum():,.1f} km2" in text
-    assert f"{sited} with known deposits, {count - sited} new" in text
-    listed = next(t for t in tables(text) if t[0][:2] == ["number", "status"])
-    assert [row[0] for row in listed[2:]] == [str(n) for n in targets["number"].head(20)]
+def test_every_row_leads_to_its_sheet(page):
+    rows = re.findall(r'<tr data-sheet="([^"]+)"', page)
+    assert rows == ["target-1", "target-2"]
+    for sheet in rows:
+        assert f'id="{sheet}"' in page
+        assert f'href="#{sheet}"' in page
+    assert [target["sheet"] for target in content_of(page)["targets"]] == rows
 
 
-def test_every_table_of_the_summary_has_rows_of_one_length(tmp_path):
-    found = tables(summary(tmp_path))
-    assert len(found) == 6
+def test_a_sheet_holds_the_facts_and_leaves_out_what_is_not_known(page):
+    first, second = re.findall(r'<article class="sheet".*?</article>', page, re.S)
+    for fact in ("Au 12.5 ppb, S00348", "none; the nearest is 321 m away", "25 % of it"):
+        assert fact in first
+    assert "Best samples" not in second
+    assert "1 inside" in second
+
+
+def test_the_page_asks_for_nothing_outside(page):
+    assert "default-src 'none'; img-src data:" in page
+    # Scripts hold texts that look like addresses; the browser's own test sees that none is asked.
+    markup = re.sub(r"<script.*?</script>", "", page, flags=re.S)
+    sources = re.findall(r'(?:src|href|action|poster|srcset)="([^"]*)"', markup)
+    assert sources
+    assert all(source.startswith(("data:", "#")) for source in sources)
+    assert all(
+        a.startswith("data:") for a in re.findall(r"url\(([^)]*)\)", page.partition("<body")[0])
+    )
+    assert "@import" not in page
+    assert "sourceMappingURL" not in page
+
+
+def test_the_page_keeps_leaflets_licence(page):
+    assert "BSD-2-Clause" in page
+    style, script = leaflet_sources()
+    assert "Leaflet 1.9.4" in script
+    assert style.count("data:image/png") == 2
+
+
+def test_the_page_is_small_enough_to_send(page):
+    assert len(page.encode()) < 5_000_000
+
+
+def test_hashes_are_told_and_folders_are_not(page, text, out):
+    assert "survey.gpkg" in page
+    assert "abcabcabcabcabca" in page
+    assert "/home/me" not in page + text
+    run = read_run(out, {"inputs": {"samples": {"path": "postgresql://me@host/base"}}})
+    assert input_rows(run)["file"].tolist() == ["postgresql://me@host/base"]
+
+
+def test_names_of_the_user_are_text_and_never_markup(tmp_path):
+    legend = {number: f"{NASTY} {number}" for number in range(1, 301)}
+    names = [NASTY, "a|b", "'", '"', "</script>", "plain"]
+    out = make_run(
+        tmp_path, stack=class_stack(legend), deposit_names=names, title=NASTY, area=NASTY
+    )
+    page = write_report(out).read_text(encoding="utf-8")
+    assert "<script>alert" not in page
+    # Only the page's own three scripts, and each of them is closed once.
+    assert page.count("<script") == page.count("</script>") == 3
+    content = content_of(page)
+    assert [deposit["name"] for deposit in content["deposits"]] == names
+    rocks = next(image for image in content["images"] if image["name"] == "Geology (rock)")
+    assert len(rocks["legend"]) == 41
+    assert rocks["legend"][-1][0] == "and 260 smaller classes"
+    text = write_summary(out).read_text(encoding="utf-8")
+    assert "<script>" not in text.replace("\\<script>", "")
+    assert len({len(row) for row in tables(text)[2]}) == 1
+
+
+@pytest.mark.parametrize(
+    ("layers", "stack"),
+    [
+        ((), None),
+        (("samples", "study_area"), element_stack()),
+        (("geology",), class_stack({1: "granite", 2: "shale"})),
+    ],
+    ids=["no survey", "one element, no geology, no faults", "geology alone"],
+)
+def test_a_run_that_lacks_layers_has_its_report(tmp_path, layers, stack):
+    out = make_run(tmp_path, layers=layers, stack=stack)
+    page = write_report(out).read_text(encoding="utf-8")
+    content = content_of(page)
+    assert len(content["targets"]) == 2
+    assert bool(content["samples"]) == ("samples" in layers)
+    assert content["faults"] == []
+    assert ("no geological map" in page) == (len(layers) == 2)
+
+
+def test_a_run_without_targets_or_figures_has_its_report(tmp_path):
+    out = make_run(tmp_path)
+    empty = {name: frame[:0] for name, frame in target_layers().items()}
+    write_layers(empty, out / "targets.gpkg", overwrite=True)
+    for name in ("evaluation.csv", "evaluation.json", "curves.csv", "factors.csv", "check.csv"):
+        (out / name).unlink()
+    (out / "screen.csv").write_text("\n")
+    page = write_report(out).read_text(encoding="utf-8")
+    assert "No ground is above the threshold." in page
+    assert "not judged on held-out ground" in page
+    text = write_summary(out).read_text(encoding="utf-8")
+    assert "No element could be screened" in text
+
+
+def test_targets_of_an_older_run_are_completed(tmp_path):
+    new = target_layers()["targets"]
+    old = new[["number", "status", "area_km2", "geology", "x", "y", "geometry"]]
+    found = complete_targets(old)
+    assert found["list"].tolist() == ["exploration", "known ground"]
+    assert found["name"].tolist() == ["1", "2"]
+    assert found["why"].tolist() == ["", ""]
+    assert found["heldout_score"].isna().all()
+    back = new.set_geometry(new.geometry.from_xy(found["lon"], found["lat"], crs=4326))
+    moved = back.to_crs(GRID.crs).geometry
+    assert np.allclose(np.c_[moved.x, moved.y], found[["x", "y"]], atol=0.01)
+
+
+def test_a_map_no_better_than_chance_says_so_where_its_targets_are(tmp_path, text):
+    out = make_run(tmp_path)
+    evaluation(low=0.48).to_csv(out / "evaluation.csv", index=False)
+    weak = write_summary(out).read_text(encoding="utf-8")
+    assert UNSUPPORTED in weak.partition("## Exploration targets")[0]
+    assert UNSUPPORTED in html.unescape(write_report(out).read_text(encoding="utf-8"))
+    assert UNSUPPORTED not in text
+
+
+def test_known_deposits_are_listed_with_what_the_map_says_of_them(text):
+    listed = next(table for table in tables(text) if table[0][0] == "deposit")
+    assert [row[0] for row in listed[2:]] == [f"mine {number}" for number in range(6)]
+    assert [row[4] for row in listed[2:]] == ["K1", "", "", "", "", ""]
+    assert "1 of 6 lie in a target." in text
+
+
+def test_every_table_of_the_summary_has_rows_of_one_length(text):
+    found = tables(text)
+    assert len(found) == 8
     for table in found:
         assert len({len(row) for row in table}) == 1
         assert set(table[1]) == {"---"}
 
 
-def test_what_was_done_to_the_data_is_told(tmp_path):
-    findings = tables(summary(tmp_path))[-1]
-    assert findings[2] == [
-        "fixed",
-        "samples",
-        "Au/Ag",
-        "zero values",
-        "12",
-        "read as half the limit",
-    ]
+def test_what_was_done_to_the_data_is_told(text):
+    done = tables(text)[-1][2]
+    assert done[2:] == ["Au/Ag", "zero values", "12", "read as half the limit <0.05"]
 
 
-def test_a_leaking_row_is_marked_and_has_no_map(tmp_path):
-    assert "*leaks*" in summary(tmp_path)
-    assert "leaks" not in summary(tmp_path, evaluation=evaluation(leaking=False))
+def test_elements_that_are_low_near_deposits_are_named(text):
+    assert "looks for enrichment: Na." in text
+
+
+def test_a_leaking_row_is_marked_and_has_no_map(text):
+    assert "*leaks*" in text
     rows = map_rows(evaluation())
     assert rows["map AUC [95 %]"].tolist() == ["0.734 [0.512, 0.911]"]
     assert rows["in best 10 %"].tolist() == ["1.5 [0.0, 3.0]"]
@@ -207,77 +267,59 @@ def test_a_leaking_row_is_marked_and_has_no_map(tmp_path):
     assert windows["windows (ore)"].tolist() == ["30 (6)"] * 2
 
 
-def test_a_first_target_on_extrapolated_ground_is_flagged(tmp_path):
-    targets = make_targets(score_map(), survey().deposits, area_share=0.1)
-    assert "extrapolated ground" not in summary(tmp_path, targets=targets)
-    text = summary(tmp_path, targets=targets.assign(extrapolated=0.8))
-    assert "**Target 1 lies on extrapolated ground**" in text
-    assert "80 %" in text
+def test_the_map_lies_where_the_grid_does(out):
+    run = read_run(out)
+    content = map_content(run)
+    assert content["bounds"] == list(GRID.bounds)
+    ring = np.array(content["targets"][0]["rings"][0][0])
+    assert ring.min(axis=0).tolist() == list(run.targets.geometry[0].bounds[:2])
+    assert ring.max(axis=0).tolist() == list(run.targets.geometry[0].bounds[2:])
+    points = np.array([sample["at"] for sample in content["samples"]])
+    samples = survey_layers()["samples"].geometry
+    assert np.allclose(points, np.c_[samples.x, samples.y], atol=0.06)
 
 
-def test_the_curves_of_all_models_are_drawn(tmp_path):
-    curves = pd.DataFrame({"MFAF": np.linspace(0, 1, 101) ** 0.3}, index=np.linspace(0, 1, 101))
-    path = draw_curves(curves, evaluation(), tmp_path / "curves.png")
-    other = draw_curves(
-        curves * 0 + curves.index.to_numpy()[:, None], evaluation(), tmp_path / "chance.png"
+def test_the_best_ground_of_the_image_is_that_of_the_scores(out):
+    run = read_run(out)
+    picture = pixels(map_content(run)["images"][0]["address"])
+    score = run.scores.sel(band="score").values
+    best = score >= np.sort(score.ravel())[-round(score.size / 100)]
+    assert picture.shape[:2] == GRID.shape
+    assert (picture[best][:, :3] == [0x67, 0x00, 0x0D]).all()
+    assert not (picture[~best][:, :3] == [0x67, 0x00, 0x0D]).all(axis=1).any()
+    # Beyond the best fifth nothing is drawn.
+    assert (picture[..., 3] == 0).mean() == pytest.approx(0.8, abs=0.01)
+
+
+def test_an_image_of_numbers_has_their_colours():
+    index = np.array([[0, 1], [np.nan, 1]])
+    picture = pixels(index_image(index, [(255, 0, 0, 255), (0, 0, 255, 128)]))
+    assert picture[0].tolist() == [[255, 0, 0, 255], [0, 0, 255, 128]]
+    assert picture[1, 0, 3] == 0
+    wide = pixels(index_image(np.zeros((3, 2500)), [(1, 2, 3, 255)]))
+    assert wide.shape[1] <= 1000
+
+
+def test_the_hatched_image_stays_on_its_ground():
+    mask = np.zeros((50, 50), bool)
+    mask[10:30, 20:40] = True
+    drawn = pixels(hatch_image(mask))[..., 3] > 0
+    assert drawn[mask].any()
+    assert not drawn[mask].all()
+    assert not drawn[~mask].any()
+
+
+def test_a_folder_without_a_map_is_refused(tmp_path):
+    with pytest.raises(UsageError, match=r"no scores\.tif"):
+        read_run(tmp_path)
+
+
+def test_a_name_that_reads_like_nothing_stays_a_name(tmp_path, out):
+    pd.DataFrame({"factor": ["NA", None], "permutation": [0.5, None]}).to_csv(
+        tmp_path / "t.csv", index=False
     )
-    assert (imread(path) != imread(other)).any(axis=2).sum() > 1000
-
-
-def test_a_summary_without_targets_or_elements_still_reads(tmp_path):
-    none = make_targets(score_map(), survey().deposits, threshold=2.0)
-    text = summary(tmp_path, targets=none, screening=pd.DataFrame())
-    assert "No ground is above the threshold." in text
-    assert "No element could be screened" in text
-
-
-def test_the_map_of_the_bands_is_not_blank(tmp_path):
-    path = draw_stack(make_stack(GRID), tmp_path / "stack.png")
-    assert colours(path) > 500
-    flat = as_dataarray(np.ones((1, *GRID.shape)), GRID, [Band("Au", "element", "ppb")])
-    assert colours(draw_stack(flat, tmp_path / "flat.png")) < colours(path)
-
-
-def test_a_long_legend_and_nodata_can_be_drawn(tmp_path):
-    legend = {number: f"unit {number}" for number in range(1, 30)}
-    classes = np.random.default_rng(0).integers(1, 30, GRID.shape).astype(float)
-    classes[:10] = np.nan
-    stack = as_dataarray(classes[None], GRID, [Band("geology", "class", "", "Geology", legend)])
-    assert colours(draw_stack(stack, tmp_path / "stack.png")) > 20
-
-
-@pytest.mark.parametrize("faults", [True, False])
-def test_the_score_map_is_not_blank_and_shows_its_targets(tmp_path, faults):
-    scores, known = score_map(), survey(faults=faults)
-    targets = make_targets(scores, known.deposits, area_share=0.1)
-    path = draw_scores(scores, targets, known, tmp_path / "scores.png")
-    assert colours(path) > 100
-    bare = draw_scores(scores, targets[:0], known, tmp_path / "bare.png")
-    assert (imread(path) != imread(bare)).any(axis=2).sum() > 1000
-
-
-def test_a_deposit_is_drawn_where_it_lies(tmp_path):
-    """Two maps that differ by one deposit in the north-west differ in the north-west of the picture
-    only.
-    """
-    scores, here = score_map(), survey()
-    images = []
-    for row, col in ((5, 8), (6, 9)):
-        moved = Survey(here.samples, points_in(GRID, [row], [col]), elements={})
-        images.append(
-            imread(
-                draw_scores(
-                    scores, make_targets(scores, moved.deposits)[:0], moved, tmp_path / f"{row}.png"
-                )
-            )
-        )
-    rows, cols = np.nonzero((images[0] != images[1]).any(axis=2))
-    height, width = images[0].shape[:2]
-    assert rows.max() < 0.35 * height
-    assert cols.max() < 0.35 * width
-
-
-def test_a_picture_is_not_overwritten_by_accident(tmp_path):
-    draw_stack(make_stack(GRID), tmp_path / "stack.png")
-    with pytest.raises(OutputExistsError):
-        draw_stack(make_stack(GRID), tmp_path / "stack.png")
+    run = replace(read_run(out), path=tmp_path)
+    table = run.table("t.csv")
+    assert table["factor"].tolist() == ["NA", ""]
+    assert np.isnan(table["permutation"][1])
+    assert not len(run.table("missing.csv"))

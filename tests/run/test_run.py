@@ -27,7 +27,7 @@ from geomfaf.windows.windows import window_centres
 AREAS = Path(__file__).resolve().parents[3] / "shared" / "areas"
 FOLDER = """check.csv curves.csv curves.png evaluation.csv
 evaluation.json run.json scores.png scores.tif screen.csv stack.png stack.tif
-attention.csv summary.md targets.csv targets.gpkg windows.gpkg model/model.json model/weights.safetensors""".split()
+attention.csv report.html summary.md targets.csv targets.gpkg windows.gpkg model/model.json model/weights.safetensors""".split()
 
 
 def prepare(folder, survey, cell=100, **settings):

@@ -1,0 +1,205 @@
+"""A grid goes in; an empty map comes out, with its frame: coordinates, scale bar, north, a panel
+for the legend.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import shapely
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
+
+from ...files import finished_file
+from ...rasters.grid import Grid
+
+LONGEST_SIDE = 8.6
+"""Inches of the map's longer side: with its panel it fits an A4 page."""
+PANEL = 2.75
+MARGIN = 0.65
+FORMATS = ("png", "svg")
+
+
+@dataclass(frozen=True)
+class MapSheet:
+    """A figure with a map and, right of it, a panel for what explains it."""
+
+    figure: Figure
+    axes: Axes
+    panel: Axes
+
+
+def map_sheet(grid: Grid, title: str, note: str = "") -> MapSheet:
+    """Return an empty map of a grid's extent, in its own metres, with everything a map needs.
+
+    Parameters
+    ----------
+    grid : Grid
+        Its bounds are the map's.
+    title : str
+        Stands over the map.
+    note : str
+        Stands at the foot of the panel.
+    """
+    west, south, east, north = grid.bounds
+    scale = LONGEST_SIDE / max(east - west, north - south)
+    width = (east - west) * scale
+    height = (north - south) * scale
+    # 1. A page of exactly map, panel and margins, so that the map's scale is the same everywhere.
+    page = (width + PANEL + 1.6 * MARGIN, max(height, 5.2) + 1.5 * MARGIN)
+    figure = Figure(figsize=page)
+    FigureCanvasAgg(figure)
+    low = page[1] - 0.7 * MARGIN - height
+    place = (0.9 * MARGIN / page[0], low / page[1], width / page[0], height / page[1])
+    axes = figure.add_axes(place)
+    axes.set(xlim=(west, east), ylim=(south, north), aspect="equal")
+    axes.set_title(title, fontsize=11, loc="left", weight="bold")
+    draw_coordinates(axes)
+    # 2. What explains it.
+    left = (1.35 * MARGIN + width) / page[0]
+    panel = figure.add_axes((left, place[1], PANEL / page[0], place[3]))
+    panel.set_axis_off()
+    _draw_north(panel)
+    draw_scale_bar(axes, panel)
+    panel.text(0, 0, f"{grid.crs.name}\n{note}".strip(), fontsize=6.5, va="bottom", wrap=True)
+    return MapSheet(figure, axes, panel)
+
+
+def draw_coordinates(axes: Axes, *, size: float = 7) -> None:
+    """Draw a grid of eastings and northings in kilometres."""
+    in_km = FuncFormatter(lambda metres, _: f"{metres / 1e3:,.6g}")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+        axis.set_major_formatter(in_km)
+    axes.tick_params(labelsize=size, direction="out", top=True, right=True)
+    axes.tick_params(axis="y", labelrotation=90)
+    axes.grid(color="#404040", linewidth=0.3, alpha=0.35)
+    axes.set_xlabel("Easting (km)", fontsize=size)
+    axes.set_ylabel("Northing (km)", fontsize=size)
+
+
+def draw_scale_bar(axes: Axes, panel: Axes) -> None:
+    """Draw a bar of a round length near a fifth of the map's width, in the panel's upper right."""
+    west, east = axes.get_xlim()
+    length = round_length((east - west) / 5)
+    unit = f"{length / 1e3:g} km" if length >= 1e3 else f"{length:g} m"
+    bar = AnchoredSizeBar(
+        axes.transData,
+        length,
+        unit,
+        loc="upper left",
+        bbox_to_anchor=(0.14, 1.0),
+        bbox_transform=panel.transAxes,
+        frameon=False,
+        size_vertical=(east - west) / 400,
+        label_top=True,
+        borderpad=0,
+    )
+    panel.add_artist(bar)
+
+
+def round_length(metres: float) -> float:
+    """Return the largest of 1, 2, 5, 10, ... that is not longer.
+
+    >>> [round_length(metres) for metres in (4321, 999, 1000, 20.5)]
+    [2000.0, 500.0, 1000.0, 20.0]
+    """
+    power = 10.0 ** np.floor(np.log10(metres))
+    return float(max(step for step in (1.0, 2.0, 5.0) if step * power <= metres * 1.000001) * power)
+
+
+def add_legend(sheet: MapSheet, handles: Sequence[Artist], *, title: str = "") -> None:
+    """Write a legend into the panel, under the scale bar."""
+    legend = sheet.panel.legend(
+        handles=list(handles),
+        loc="upper left",
+        bbox_to_anchor=(0, 0.92),
+        frameon=False,
+        fontsize=7.5,
+        borderaxespad=0,
+        borderpad=0,
+        title=title,
+        title_fontsize=8,
+        alignment="left",
+    )
+    legend.set_in_layout(True)
+
+
+def draw_lines(axes: Axes, layer: gpd.GeoDataFrame | None, **style: Any) -> None:
+    """Draw the lines of a layer, or the outlines of its polygons."""
+    if layer is None or not len(layer):
+        return
+    parts = shapely.get_parts(layer.geometry.to_numpy())
+    shapes = [shapely.boundary(part) if part.geom_type == "Polygon" else part for part in parts]
+    lines = shapely.get_parts(np.array(shapes, dtype=object))
+    paths = [shapely.get_coordinates(line) for line in lines if line.geom_type != "Point"]
+    axes.add_collection(LineCollection(paths, **style), autolim=False)
+
+
+def grid_extent(grid: Grid) -> tuple[float, float, float, float]:
+    """Return west, east, south, north, the order of matplotlib's images."""
+    west, south, east, north = grid.bounds
+    return west, east, south, north
+
+
+def save_figure(
+    figure: Figure, path: str | Path, *, overwrite: bool = False, dpi: int = 200
+) -> Path:
+    """Write a figure under a name that says its format; the same figure gives the same bytes."""
+    path = Path(path)
+    with finished_file(path, overwrite=overwrite) as final:
+        _write(figure, final, path.suffix.removeprefix("."), dpi)
+    return path
+
+
+def figure_bytes(figure: Figure, *, dpi: int = 100) -> bytes:
+    """Return a figure as a small PNG."""
+    raw = BytesIO()
+    figure.savefig(raw, format="png", dpi=dpi)
+    return small_png(raw)
+
+
+def small_png(source: Path | BytesIO, *, width: int | None = None) -> bytes:
+    """Return a PNG in at most 128 colours and not wider than ``width`` pixels, for a page."""
+    from PIL import Image
+
+    picture = Image.open(source).convert("RGB")
+    if width is not None and picture.width > width:
+        height = round(picture.height * width / picture.width)
+        picture = picture.resize((width, height), Image.Resampling.LANCZOS)
+    small = BytesIO()
+    picture.quantize(128, dither=Image.Dither.NONE).save(small, format="png", optimize=True)
+    return small.getvalue()
+
+
+def _write(figure: Figure, path: Path, kind: str, dpi: int) -> None:
+    from matplotlib import rc_context
+
+    # Text stays text, so that it can be searched and edited; no date and no random names.
+    metadata = {"Date": None} if kind == "svg" else {}
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "geomfaf"}):
+        figure.savefig(path, format=kind, dpi=dpi, metadata=metadata)
+
+
+def _draw_north(panel: Axes) -> None:
+    """Draw an arrow to grid north in the panel's upper left corner."""
+    arrow = {"arrowstyle": "-|>", "linewidth": 1.2, "color": "black"}
+    panel.annotate(
+        "",
+        xy=(0.04, 1.0),
+        xytext=(0.04, 0.945),
+        xycoords="axes fraction",
+        arrowprops=arrow,
+    )
+    panel.text(0.075, 0.975, "N", fontsize=9, weight="bold", va="center")

@@ -1,0 +1,246 @@
+"""The maps of a run: targets on classes of area, samples on geology, the numbered cells."""
+
+from __future__ import annotations
+
+import geopandas as gpd
+import numpy as np
+import shapely
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from ..run_folder import KNOWN_GROUND, RunFolder, name_column
+from .area_shares import REST_COLOUR, SHARE_COLOURS, area_classes, share_colormap, share_names
+from .evidence import class_handles, draw_classes, draw_deposits
+from .labels import place_labels
+from .map_sheet import add_legend, draw_lines, grid_extent, map_sheet
+
+FAULT = "#3f4a54"
+TARGET = "#08306b"
+KNOWN = "#000000"
+NUMBERED_CELLS = 40
+"""Cells whose numbers are written: more would cover the map."""
+
+
+def draw_targets(run: RunFolder, *, supported: bool = True) -> Figure:
+    """Return the target map: classes of area, targets by list, deposits with their names, faults.
+
+    Where the map is not ``supported``, no better than chance as far as the data tell, the title
+    says so.
+    """
+    title = run.title
+    if not supported:
+        title += "\nThe data do not show that this map is better than chance"
+    sheet = map_sheet(run.grid, title, _note(run))
+    axes = sheet.axes
+    _draw_shares(axes, run)
+    draw_lines(axes, run.survey.get("faults"), colors=FAULT, linewidths=0.5, zorder=3)
+    known = run.targets["list"] == KNOWN_GROUND
+    draw_lines(axes, run.targets[~known], colors=TARGET, linewidths=1.3, zorder=4)
+    draw_lines(
+        axes, run.targets[known], colors=KNOWN, linewidths=1.0, linestyles=(0, (3, 1.5)), zorder=4
+    )
+    draw_deposits(axes, run.deposits)
+    # Targets are named before deposits: they are what the map is for.
+    taken: list[np.ndarray] = []
+    symbols = point_coordinates(run.deposits)
+    omitted = place_labels(
+        axes,
+        _label_places(run.targets),
+        run.targets["name"].tolist(),
+        symbols=symbols,
+        taken=taken,
+        colour=TARGET,
+        size=7.5,
+    )
+    named = _name_deposits(axes, run.deposits, taken)
+    add_legend(sheet, _target_legend(run, omitted, named), title="Share of the area, best first")
+    return sheet.figure
+
+
+def draw_geology(run: RunFolder) -> Figure:
+    """Return samples, faults and deposits on the geological map, as the paper's Figure 1."""
+    sheet = map_sheet(run.grid, f"Geology and samples: {run.area or run.title}", _note(run))
+    axes = sheet.axes
+    handles: list[Artist] = []
+    band = run.geology_band
+    if band is not None:
+        layer = run.stack.sel(band=band.name).values
+        draw_classes(axes, band, layer, grid_extent(run.grid))
+        handles += class_handles(band, layer, 16)
+    faults = run.survey.get("faults")
+    if faults is not None:
+        draw_lines(axes, faults, colors="black", linewidths=0.7, zorder=3)
+        handles.append(Line2D([], [], color="black", linewidth=0.7, label="fault"))
+    samples = run.survey.get("samples")
+    if samples is not None:
+        points = samples.geometry
+        axes.scatter(points.x, points.y, s=4, c="#202020", linewidths=0, zorder=4)
+        handles.append(_mark("o", "#202020", f"sample ({len(samples):,})", size=2.5))
+    draw_lines(axes, run.survey.get("study_area"), colors="black", linewidths=1.2, zorder=5)
+    draw_deposits(axes, run.deposits)
+    handles.append(_deposit_mark(run.deposits, _name_deposits(axes, run.deposits, [])))
+    title = "" if band is None else band.label
+    add_legend(sheet, handles, title=title)
+    return sheet.figure
+
+
+def draw_cells(run: RunFolder) -> Figure:
+    """Return the numbered window cells, known and new told apart, as the paper's Figure 8."""
+    sheet = map_sheet(run.grid, f"Numbered window cells: {run.area or run.title}", _note(run))
+    axes = sheet.axes
+    _draw_shares(axes, run)
+    draw_lines(axes, run.cells, colors="#9a9a9a", linewidths=0.2, zorder=2)
+    status = run.cells["status"] if "status" in run.cells else np.full(len(run.cells), "")
+    known = run.cells[status == "known"]
+    new = run.cells[status == "new"]
+    draw_lines(axes, new, colors=TARGET, linewidths=0.9, zorder=4)
+    draw_lines(axes, known, colors="white", linewidths=2.0, zorder=5)
+    draw_lines(axes, known, colors=KNOWN, linewidths=1.4, linestyles=(0, (2, 1)), zorder=5)
+    draw_deposits(axes, run.deposits, size=14)
+    # The best cells are numbered; all numbers are in the layer.
+    best = new.nlargest(NUMBERED_CELLS, "score") if len(new) else new
+    texts = best["number"].astype(str).tolist()
+    place_labels(
+        axes,
+        point_coordinates(best),
+        texts,
+        symbols=point_coordinates(run.deposits),
+        size=5.5,
+        colour=TARGET,
+    )
+    handles = [
+        *_share_patches(),
+        Line2D([], [], color=TARGET, linewidth=1.1, label=f"new cell ({len(new):,})"),
+        _dashed(f"cell with a known deposit ({len(known):,})"),
+        _mark("^", "white", "known deposit"),
+    ]
+    add_legend(sheet, handles, title="Share of the area, best first")
+    return sheet.figure
+
+
+def point_coordinates(layer: gpd.GeoDataFrame) -> np.ndarray:
+    """Return a point inside each feature, (features, 2)."""
+    if not len(layer):
+        return np.empty((0, 2))
+    return shapely.get_coordinates(layer.geometry.representative_point().to_numpy())
+
+
+def _draw_shares(axes: Axes, run: RunFolder) -> None:
+    """Draw the best 1 to 20 % of the area and hatch what is extrapolated."""
+    classes = area_classes(run.scores.sel(band="score").values)
+    extent = grid_extent(run.grid)
+    axes.imshow(
+        classes,
+        extent=extent,
+        cmap=share_colormap(),
+        vmin=-0.5,
+        vmax=5.5,
+        interpolation="nearest",
+    )
+    outside = run.extrapolated
+    if outside.any():
+        from matplotlib import rc_context
+
+        # Drawn as filled contours, the one kind of image that matplotlib hatches.
+        with rc_context({"hatch.linewidth": 0.4, "hatch.color": "#505050"}):
+            axes.contourf(
+                outside.astype(float),
+                levels=[0.5, 1.5],
+                extent=extent,
+                origin="upper",
+                colors="none",
+                hatches=["////"],
+                zorder=2,
+            )
+
+
+def _name_deposits(axes: Axes, deposits: gpd.GeoDataFrame, taken: list[np.ndarray]) -> int | None:
+    """Write the deposits' names; return how many found no room, None where they have no names."""
+    column = name_column(deposits)
+    if column is None:
+        return None
+    names = deposits[column].fillna("").astype(str)
+    named = deposits[names != ""]
+    omitted = place_labels(
+        axes,
+        point_coordinates(named),
+        names[names != ""].tolist(),
+        symbols=point_coordinates(deposits),
+        taken=taken,
+        size=6,
+    )
+    return len(omitted)
+
+
+def _label_places(targets: gpd.GeoDataFrame) -> np.ndarray:
+    """Return where a target's name belongs: its best cell, else a point inside."""
+    inside = point_coordinates(targets)
+    best = targets[["x", "y"]].to_numpy(float).reshape(-1, 2)
+    return np.where(np.isfinite(best), best, inside)
+
+
+def _target_legend(run: RunFolder, omitted: list[str], unnamed: int | None) -> list[Artist]:
+    known = int((run.targets["list"] == KNOWN_GROUND).sum())
+    new = len(run.targets) - known
+    room = f"\n(no room for {_listed(omitted)})" if omitted else ""
+    handles: list[Artist] = [
+        *_share_patches(),
+        Line2D([], [], color=TARGET, linewidth=1.3, label=f"exploration target ({new}){room}"),
+        _dashed(f"ground around known deposits ({known})"),
+        _deposit_mark(run.deposits, unnamed),
+    ]
+    if "faults" in run.survey:
+        handles.append(Line2D([], [], color=FAULT, linewidth=0.5, label="fault"))
+    if run.extrapolated.any():
+        label = "extrapolated: unlike all\ntraining ground"
+        handles.append(Patch(facecolor="none", edgecolor="#505050", hatch="////", label=label))
+    return handles
+
+
+def _share_patches() -> list[Patch]:
+    colours = (*SHARE_COLOURS, REST_COLOUR)
+    pairs = zip(colours, share_names(), strict=True)
+    return [Patch(facecolor=c, edgecolor="#808080", linewidth=0.4, label=n) for c, n in pairs]
+
+
+def _deposit_mark(deposits: gpd.GeoDataFrame, unnamed: int | None) -> Line2D:
+    room = f"\n(no room for {unnamed} names)" if unnamed else ""
+    return _mark("^", "white", f"known deposit ({len(deposits)}){room}")
+
+
+def _mark(marker: str, colour: str, label: str, *, size: float = 5.5) -> Line2D:
+    return Line2D(
+        [],
+        [],
+        linestyle="none",
+        marker=marker,
+        color=colour,
+        markersize=size,
+        markeredgecolor="black",
+        markeredgewidth=0.7,
+        label=label,
+    )
+
+
+def _dashed(label: str) -> Line2D:
+    return Line2D([], [], color=KNOWN, linewidth=1.0, linestyle=(0, (3, 1.5)), label=label)
+
+
+def _listed(names: list[str]) -> str:
+    """Return a few names, or how many there are.
+
+    >>> _listed(["T1", "T2"]), _listed(["T1"] * 9)
+    ('T1, T2', '9 targets')
+    """
+    return ", ".join(names) if len(names) <= 4 else f"{len(names)} targets"
+
+
+def _note(run: RunFolder) -> str:
+    made = str(run.record.get("finished", ""))[:10]
+    version = run.record.get("versions", {}).get("geomfaf", "")
+    by = f"geomfaf {version}".strip()
+    cell = f"cells of {run.grid.cell:g} m"
+    return "\n".join(part for part in (cell, f"{by}, {made}" if made else by) if part)

@@ -1,0 +1,79 @@
+"""Arrays and figures go in; images that stand inside a page come out, as data addresses."""
+
+from __future__ import annotations
+
+import base64
+from importlib.resources import files
+from io import BytesIO
+
+import numpy as np
+
+MOST_CELLS = 1000
+"""Cells along an image's longer side: more than a screen shows, and a report stays small."""
+
+
+def data_address(content: bytes, kind: str = "image/png") -> str:
+    """Return the address that holds a file's content.
+
+    >>> data_address(b"abc", "text/plain")
+    'data:text/plain;base64,YWJj'
+    """
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def index_image(index: np.ndarray, colours: list[tuple[int, int, int, int]]) -> str:
+    """Return an array of colour numbers as an image of one pixel a cell.
+
+    Parameters
+    ----------
+    index : array, (y, x)
+        Place of each cell's colour; NaN is transparent. Of more than 255 colours the last are one.
+    colours : list of (red, green, blue, alpha)
+        0 to 255 each.
+    """
+    from PIL import Image
+
+    step = -(-max(index.shape) // MOST_CELLS)
+    thinned = index[::step, ::step]
+    last = min(len(colours), 255) - 1
+    # Colour 0 is the transparent one.
+    numbers = np.where(np.isfinite(thinned), np.minimum(np.nan_to_num(thinned), last) + 1, 0)
+    picture = Image.fromarray(numbers.astype(np.uint8), mode="P")
+    table = [(0, 0, 0, 0), *colours[:255]]
+    picture.putpalette([part for colour in table for part in colour[:3]])
+    target = BytesIO()
+    picture.save(target, "png", transparency=bytes(c[3] for c in table), optimize=True)
+    return data_address(target.getvalue())
+
+
+def ramp_image(values: np.ndarray, ramp: str, low: float, high: float) -> str:
+    """Return an array in 64 colours of one of matplotlib's ramps, from a low to a high value."""
+    from matplotlib import colormaps
+
+    steps = 64
+    share = (values - low) / (high - low if high > low else 1.0)
+    index = np.floor(np.clip(share, 0, 0.999999) * steps)
+    colours = (colormaps[ramp](np.linspace(0, 1, steps)) * 255).round().astype(int)
+    return index_image(index, [tuple(colour) for colour in colours.tolist()])
+
+
+def hatch_image(mask: np.ndarray) -> str:
+    """Return the cells of a mask as oblique lines, which leave the map below in sight."""
+    rows, cols = np.indices(mask.shape)
+    width = max(6, round(max(mask.shape) / 130))
+    lines = mask & ((rows + cols) % width < max(1, width // 5))
+    return index_image(np.where(lines, 0.0, np.nan), [(60, 60, 60, 255)])
+
+
+def leaflet_sources() -> tuple[str, str]:
+    """Return Leaflet's style and script, with its pictures inside and no address that leads out."""
+    folder = files(__package__) / "leaflet"
+    style = (folder / "leaflet.css").read_text(encoding="utf-8")
+    for name in ("layers.png", "layers-2x.png"):
+        picture = data_address((folder / "images" / name).read_bytes())
+        style = style.replace(f"images/{name}", picture)
+    # Markers of the default kind and the lines for an old Internet Explorer are not used.
+    style = style.replace("url(images/marker-icon.png)", "none")
+    style = style.replace("behavior: url(#default#VML);", "")
+    script = (folder / "leaflet.js").read_text(encoding="utf-8")
+    return style, script.rpartition("//# sourceMappingURL")[0]

@@ -1,0 +1,209 @@
+"""A target goes in; its sheet comes out: a map of its surroundings and what is known of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from ..figures.area_shares import area_classes, share_colormap
+from ..figures.evidence import draw_deposits
+from ..figures.labels import place_labels
+from ..figures.map_sheet import draw_coordinates, draw_lines, figure_bytes, round_length
+from ..figures.maps import KNOWN, TARGET, point_coordinates
+from ..run_folder import KNOWN_GROUND, RunFolder, name_column
+from .map_layers import sheet_id
+from .pictures import data_address
+from .tables import percent
+
+MOST_SHEETS = 60
+"""Sheets in one report, exploration targets first: more would make it too large to send."""
+
+
+def target_sheets(run: RunFolder) -> list[dict[str, Any]]:
+    """Return the sheets: id, name, list, status, why, a picture, facts as (label, text)."""
+    classes = area_classes(run.scores.sel(band="score").values)
+    rows = run.targets.head(MOST_SHEETS).to_dict("records")
+    return [
+        {
+            "id": sheet_id(row),
+            "name": row["name"],
+            "list": row["list"],
+            "status": row["status"],
+            "why": row["why"],
+            "picture": data_address(figure_bytes(draw_surroundings(run, row, classes), dpi=88)),
+            "facts": target_facts(row),
+        }
+        for row in rows
+    ]
+
+
+def target_facts(row: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return what is known of a target, as label and text; what is not known is left out."""
+    place = f"{row['x']:,.0f} E, {row['y']:,.0f} N ({row['lat']:.5f}, {row['lon']:.5f})"
+    facts = [
+        ("Status", f"{row['status']}, rank {row['rank']:.0f} of its list"),
+        ("Best cell", place),
+        ("Size", size_text(row)),
+        ("Held-out score", _score(row)),
+        ("Anomalous elements", row["elements"]),
+        ("Best samples", row["best_samples"]),
+        ("Samples inside", sample_text(row)),
+        ("Rocks", row["rocks"] or row["geology"]),
+        ("Fault", fault_text(row)),
+        ("Nearest deposit", deposit_text(row)),
+        ("Factors", row["factors"]),
+        ("Extrapolated", extrapolated_text(row["extrapolated"])),
+    ]
+    return [(label, text) for label, text in facts if text]
+
+
+def size_text(row: dict[str, Any]) -> str:
+    """Return area and shape.
+
+    >>> size_text({"area_km2": 1.5, "length_m": 2100.0, "width_m": 900.0, "azimuth": 41.0})
+    '1.50 km², 2,100 m long, 900 m wide, azimuth 41°'
+    """
+    text = f"{row['area_km2']:.2f} km²"
+    if np.isfinite(row["length_m"]):
+        text += f", {row['length_m']:,.0f} m long, {row['width_m']:,.0f} m wide"
+    return text + (f", azimuth {row['azimuth']:.0f}°" if np.isfinite(row["azimuth"]) else "")
+
+
+def sample_text(row: dict[str, Any]) -> str:
+    """Return how many samples lie inside; that there is none is a caution."""
+    if not np.isfinite(row["samples"]):
+        return ""
+    nearest = row["sample_distance_m"]
+    away = f"; the nearest is {nearest:,.0f} m away" if np.isfinite(nearest) else ""
+    return f"{row['samples']:.0f}" if row["samples"] > 0 else f"none{away}"
+
+
+def fault_text(row: dict[str, Any]) -> str:
+    """Return the nearest fault: name, distance, strike."""
+    if not np.isfinite(row["fault_distance_m"]):
+        return ""
+    strike = f", strike {row['fault_strike']:.0f}°" if np.isfinite(row["fault_strike"]) else ""
+    return (
+        f"{row['fault'] or 'nearest'}, {row['fault_distance_m']:,.0f} m from the best cell{strike}"
+    )
+
+
+def deposit_text(row: dict[str, Any]) -> str:
+    """Return the nearest deposit: name, commodity, distance, and how many lie inside."""
+    if not np.isfinite(row["deposit_distance_m"]):
+        return ""
+    named = ", ".join(text for text in (row["nearest_deposit"], row["nearest_commodity"]) if text)
+    if row["deposits"] > 0:
+        inside = f"{row['deposits']:.0f} inside"
+        return f"{inside}: {named}" if named else inside
+    return f"{named + ', ' if named else ''}{row['deposit_distance_m']:,.0f} m away"
+
+
+def extrapolated_text(share: float) -> str:
+    """Return a caution where ground is unlike all training ground."""
+    shown = percent(share)
+    return (
+        f"{shown} of it is unlike all training ground: there the score is a guess" if shown else ""
+    )
+
+
+def draw_surroundings(run: RunFolder, row: dict[str, Any], classes: np.ndarray) -> Figure:
+    """Return the map of a target and of half its length around it."""
+    target = run.targets[run.targets["number"] == row["number"]]
+    west, south, east, north = target.total_bounds
+    half = max(east - west, north - south, 40 * run.grid.cell) * 0.85
+    x = (west + east) / 2
+    y = (south + north) / 2
+    figure = Figure(figsize=(4.6, 4.6))
+    FigureCanvasAgg(figure)
+    axes = figure.add_axes((0.1, 0.1, 0.88, 0.88))
+    axes.set(xlim=(x - half, x + half), ylim=(y - half, y + half), aspect="equal")
+    # 1. The classes of area under everything; only the part in sight is drawn.
+    _draw_part(axes, run, classes)
+    draw_coordinates(axes, size=6)
+    axes.set(xlabel="", ylabel="")
+    # 2. Structures, samples, targets, deposits.
+    faults = _near(run.survey.get("faults"), axes)
+    draw_lines(axes, faults, colors="#3f4a54", linewidths=0.9, zorder=3)
+    samples = _near(run.survey.get("samples"), axes)
+    if samples is not None:
+        axes.scatter(samples.geometry.x, samples.geometry.y, s=5, c="#202020", zorder=4)
+    draw_lines(axes, run.targets, colors="#777777", linewidths=0.8, zorder=4)
+    colour = KNOWN if row["list"] == KNOWN_GROUND else TARGET
+    draw_lines(axes, target, colors=colour, linewidths=1.8, zorder=5)
+    draw_deposits(axes, run.deposits, size=40)
+    axes.plot(row["x"], row["y"], "+", color=colour, markersize=11, markeredgewidth=1.6, zorder=7)
+    _name_in_sight(axes, run)
+    _draw_bar(axes, half)
+    return figure
+
+
+def _draw_part(axes: Axes, run: RunFolder, classes: np.ndarray) -> None:
+    """Draw the classes of area inside the axes' limits."""
+    left, right = axes.get_xlim()
+    bottom, top = axes.get_ylim()
+    west, south, east, north = run.grid.bounds
+    xs = np.clip([left, right], west, east)
+    ys = np.clip([top, bottom], south, north)
+    rows, cols = run.grid.rowcol(xs, ys)
+    first_row = int(rows[0])
+    last_row = int(rows[1]) + 1
+    first_col = int(cols[0])
+    last_col = int(cols[1]) + 1
+    part = run.grid.window(first_row, first_col, last_row - first_row, last_col - first_col)
+    west, south, east, north = part.bounds
+    axes.imshow(
+        classes[first_row:last_row, first_col:last_col],
+        extent=(west, east, south, north),
+        cmap=share_colormap(),
+        vmin=-0.5,
+        vmax=5.5,
+        interpolation="nearest",
+    )
+    axes.set(xlim=(left, right), ylim=(bottom, top))
+
+
+def _name_in_sight(axes: Axes, run: RunFolder) -> None:
+    column = name_column(run.deposits)
+    if column is None:
+        return
+    named = run.deposits[run.deposits[column].notna()]
+    places = point_coordinates(named)
+    symbols = point_coordinates(run.deposits)
+    place_labels(axes, places, named[column].astype(str).tolist(), symbols=symbols, size=7)
+
+
+def _draw_bar(axes: Axes, half: float) -> None:
+    """Draw a scale bar in the lower left corner."""
+    length = round_length(half / 2)
+    left = axes.get_xlim()[0] + half * 0.06
+    low = axes.get_ylim()[0] + half * 0.06
+    axes.plot([left, left + length], [low, low], color="black", linewidth=2.5, zorder=9)
+    unit = f"{length / 1e3:g} km" if length >= 1e3 else f"{length:g} m"
+    axes.text(left, low + half * 0.03, unit, fontsize=7, zorder=9)
+
+
+def _near(layer: gpd.GeoDataFrame | None, axes: Axes) -> gpd.GeoDataFrame | None:
+    if layer is None:
+        return None
+    left, right = axes.get_xlim()
+    bottom, top = axes.get_ylim()
+    return layer.cx[left:right, bottom:top]
+
+
+def _score(row: dict[str, Any]) -> str:
+    if not np.isfinite(row["heldout_score"]):
+        return ""
+    text = f"{row['heldout_score']:.2f}; {row['mean_score']:.2f} by all models"
+    return text + (f", spread {row['spread']:.2f}" if np.isfinite(row["spread"]) else "")
+
+
+def sheets_left_out(targets: pd.DataFrame) -> int:
+    """Return how many targets have no sheet in the report."""
+    return max(0, len(targets) - MOST_SHEETS)

@@ -1,0 +1,225 @@
+"""A run's folder goes in; ``report.html`` and ``summary.md`` come out, from the same parts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from ...files import finished_file
+from ..figures.curves import draw_one_curve
+from ..figures.map_sheet import figure_bytes, save_figure, small_png
+from ..figures.run_figures import FIGURES
+from ..run_folder import EXPLORATION, RunFolder, read_run
+from .answers import NOT_THIS, UNSUPPORTED, commodity_text, five_answers, map_row
+from .map_layers import map_content, sheet_id
+from .pictures import data_address, leaflet_sources
+from .tables import (
+    deposit_rows,
+    factor_rows,
+    finding_rows,
+    low_elements,
+    map_rows,
+    screening_rows,
+    target_rows,
+    window_rows,
+)
+from .target_sheets import sheets_left_out, target_sheets
+
+
+def write_report(out: str | Path, record: dict[str, Any] | None = None) -> Path:
+    """Write ``report.html`` into a run's folder: one file that needs no network.
+
+    Parameters
+    ----------
+    out : path
+        The run's folder; the report is made from its files alone.
+    record : dict, optional
+        The content of ``run.json``, for a run that has not written it yet.
+    """
+    run = read_run(out, record)
+    style, script = leaflet_sources()
+    content = {
+        **report_parts(run),
+        "sheets": target_sheets(run),
+        "left_out": sheets_left_out(run.targets),
+        "map": map_content(run),
+        "pictures": _pictures(run),
+        "leaflet_style": Markup(style),
+        "leaflet_script": Markup(script),
+    }
+    return _write(run.path / "report.html", "report.html", content)
+
+
+def write_summary(out: str | Path, record: dict[str, Any] | None = None) -> Path:
+    """Write ``summary.md`` into a run's folder: the report's parts as text, targets before
+    statistics.
+    """
+    run = read_run(out, record)
+    return _write(run.path / "summary.md", "summary.md", report_parts(run))
+
+
+def report_parts(run: RunFolder) -> dict[str, Any]:
+    """Return everything that report and summary have in common: texts and tables."""
+    evaluation = run.table("evaluation.csv")
+    screening = run.table("screen.csv")
+    explore = run.targets[run.targets["list"] == EXPLORATION]
+    known = run.targets[run.targets["list"] != EXPLORATION]
+    judged = len(evaluation) > 0
+    return {
+        "title": run.title,
+        "area": run.area,
+        "facts": header_facts(run),
+        "answers": five_answers(run),
+        "chosen": run.chosen,
+        "verdict": [str(line) for line in run.assessment.get("verdict", [])],
+        "warning": "" if run.supported else UNSUPPORTED,
+        "lists": [_target_list("Exploration targets", explore), _target_list(KNOWN_TITLE, known)],
+        "held": map_row(run),
+        "map_rows": map_rows(evaluation) if judged else evaluation,
+        "window_rows": window_rows(evaluation) if judged else evaluation,
+        "leaks": judged and bool((evaluation["protocol"] != "spatial folds").any()),
+        "deposits": deposit_rows(run.deposits, run.targets),
+        "deposit_note": deposit_note(run),
+        "factors": factor_rows(run.table("factors.csv")),
+        "agreement": run.assessment.get("factor_agreement"),
+        "screening": screening_rows(screening),
+        "low": low_elements(screening),
+        "findings": finding_rows(run.table("check.csv")),
+        "inputs": input_rows(run),
+        "versions": run.record.get("versions", {}),
+        "settings": setting_lines(run.record.get("settings", {})),
+        "not_this": NOT_THIS,
+    }
+
+
+KNOWN_TITLE = "Ground around known deposits"
+
+
+def header_facts(run: RunFolder) -> list[tuple[str, str]]:
+    """Return what stands under the title: area, commodities, date, author, CRS."""
+    kinds = commodity_text(run).strip(" ()")
+    facts = [
+        ("Area", run.area),
+        ("Commodities", kinds),
+        ("Date", str(run.record.get("finished", ""))[:10]),
+        ("Author", str(run.record.get("author") or "")),
+        ("CRS", run.grid.crs.name),
+        ("Model", run.chosen),
+    ]
+    return [(label, text) for label, text in facts if text]
+
+
+def input_rows(run: RunFolder) -> pd.DataFrame:
+    """Return the inputs with the beginnings of their hashes; a path's folders are nobody's
+    business.
+    """
+    rows = []
+    for role, source in run.record.get("inputs", {}).items():
+        path = str(source.get("path", ""))
+        named = path if "://" in path else Path(path).name
+        layer = source.get("layer", "")
+        digest = source.get("sha256", "")
+        rows.append({"layer": role, "file": named, "of it": layer, "sha256": digest[:16]})
+    return pd.DataFrame(rows)
+
+
+def setting_lines(settings: dict[str, Any]) -> list[str]:
+    """Return the settings that were given, a line each.
+
+    >>> setting_lines({"seed": 0, "grid": {"cell": 50}, "train": {}})
+    ['seed = 0', 'grid.cell = 50']
+    """
+    lines = []
+    for name, value in settings.items():
+        inner = value if isinstance(value, dict) else {"": value}
+        lines += [f"{name}{'.' if key else ''}{key} = {one}" for key, one in inner.items()]
+    return lines
+
+
+def deposit_note(run: RunFolder) -> str:
+    """Return how many of the known deposits lie in a target."""
+    if "target" not in run.deposits:
+        return ""
+    inside = int((run.deposits["target"].fillna(0) > 0).sum())
+    shown = len(deposit_rows(run.deposits, run.targets))
+    listed = f" The best {shown} are listed." if shown < len(run.deposits) else ""
+    return (
+        f"{inside} of {len(run.deposits)} lie in a target.{listed} In best: how much of the ground"
+        " scores as high or higher, by models that never saw the place."
+    )
+
+
+def markdown_text(text: object) -> str:
+    r"""Return a text that Markdown shows as it is: no tag, no table cell, no new line.
+
+    >>> markdown_text("<script>|x"), markdown_text("<0.05")
+    ('\\<script>/x', '<0.05')
+    """
+    plain = str(text).replace("|", "/").replace("\r", " ").replace("\n", " ")
+    return re.sub(r"<(?=[A-Za-z/!?])", r"\\<", plain)
+
+
+def markdown_table(table: pd.DataFrame) -> str:
+    """Return a table in Markdown."""
+    head = [str(column).replace("_", " ") for column in table.columns]
+    rows = [list(row) for row in table.itertuples(index=False)]
+    return "\n".join(_line(cells) for cells in (head, ["---"] * len(head), *rows))
+
+
+def _line(cells: Iterable[object]) -> str:
+    return f"| {' | '.join(map(markdown_text, cells))} |"
+
+
+def _target_list(title: str, targets: pd.DataFrame) -> dict[str, Any]:
+    """Return a list of targets: its title, its table, and the sheet of each row."""
+    sheets = [sheet_id(row) for row in targets.to_dict("records")]
+    return {"title": title, "table": target_rows(targets), "sheets": sheets}
+
+
+def _pictures(run: RunFolder) -> dict[str, str]:
+    """Return the report's figures as data addresses; those that the run cannot give are left
+    out.
+    """
+    pictures = {
+        "targets": _overview(run, "scores.png", "targets"),
+        "evidence": _overview(run, "stack.png", "evidence"),
+        "geology": data_address(figure_bytes(FIGURES["geology"](run), dpi=90)),
+    }
+    curves = run.table("curves.csv")
+    if len(curves) and map_row(run) is not None:
+        one = draw_one_curve(curves.set_index("area"), run.table("evaluation.csv"), run.chosen)
+        pictures["one_curve"] = data_address(figure_bytes(one, dpi=90))
+        pictures["curves"] = _overview(run, "curves.png", "curves")
+    return pictures
+
+
+def _overview(run: RunFolder, file: str, name: str) -> str:
+    """Return a picture that lies in the folder; it is drawn where it does not."""
+    path = run.path / file
+    if not path.exists():
+        save_figure(FIGURES[name](run), path, dpi=150)
+    return data_address(small_png(path, width=1300))
+
+
+def _write(path: Path, template: str, content: dict[str, Any]) -> Path:
+    environment = Environment(
+        loader=PackageLoader("geomfaf.deliver.report"),
+        # Every text of a page is escaped: layers and names are the user's.
+        autoescape=template.endswith(".html"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["md"] = markdown_text
+    environment.filters["md_table"] = markdown_table
+    text = environment.get_template(template).render(content)
+    with finished_file(path, overwrite=True) as final:
+        final.write_text(text, encoding="utf-8")
+    return path
