@@ -18,6 +18,8 @@ from .synthetic import write_survey as write_survey
 from .evidence.stack import survey_grid as survey_grid
 from .evidence.stack import build_stack as build_stack
 from .evidence.stack import stack_to_file as stack_to_file
+from .evidence.own_rasters import RasterSource as RasterSource
+from .evidence.proximity import ProximitySource as ProximitySource
 from .evidence.inverse_distance import IdwOptions as IdwOptions
 from .evidence.inverse_distance import idw as idw
 from .evidence.inverse_distance import idw_grid as idw_grid

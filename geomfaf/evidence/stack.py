@@ -17,16 +17,21 @@ import numpy as np
 import xarray as xr
 
 from ..errors import DataError, UsageError
+from ..progress import say
 from ..rasters.bands import Band, as_dataarray
 from ..rasters.blocks import fill_blocks
 from ..rasters.grid import Grid, default_cell_size
 from ..rasters.stream import stream_raster
+from ..survey.cleaning.findings import Finding
 from ..survey.read import class_column
 from ..survey.survey import Survey, area_of, study_area_of_samples
 from .faults import FaultLayer
 from .geology import AreaLayer, GeologyLayer
 from .inverse_distance import IdwOptions
 from .layers import UNMAPPED, ElementLayer, EvidenceLayer, RockLayer
+from .own_rasters import RasterLayer, RasterSource, raster_findings
+from .proximity import ProximitySource, proximity_layer
+from .structure import structure_layers
 
 
 def survey_grid(survey: Survey, cell: float | None = None) -> Grid:
@@ -42,7 +47,8 @@ class StackPlan:
 
     Parameters
     ----------
-    survey, grid, elements, power, neighbours, radius, scale, options, geology, faults
+    survey, grid, elements, power, neighbours, radius, scale, options, geology, faults, rasters, \
+    proximity, structure, radii, fault_type
         See :func:`build_stack`.
 
     Attributes
@@ -68,6 +74,11 @@ class StackPlan:
         options: IdwOptions | None = None,
         geology: str = "largest",
         faults: Sequence[str] = ("distance",),
+        rasters: Sequence[RasterSource] = (),
+        proximity: Sequence[ProximitySource] = (),
+        structure: Sequence[str] = (),
+        radii: Sequence[float] | None = None,
+        fault_type: str | None = None,
     ):
         self.grid = grid
         area = survey.study_area
@@ -91,6 +102,15 @@ class StackPlan:
             self.layers.append(RockLayer(survey.geology, survey.geology_column, grid, rule=geology))
         if survey.faults is not None and len(faults):
             self.layers.append(FaultLayer(survey.faults, grid, faults))
+        for source in rasters:
+            raster = RasterLayer(source, grid)
+            report(raster_findings(raster, self.area))
+            self.layers.append(raster)
+        for near in proximity:
+            self.layers.append(proximity_layer(near, grid, survey.deposits))
+        self.layers += structure_layers(
+            survey, grid, structure, radii=radii, type_column=fault_type
+        )
         if not self.layers:
             raise DataError("no band is left: the survey needs usable elements, geology or faults.")
         self.bands: list[Band] = []
@@ -142,6 +162,11 @@ def build_stack(
     options: IdwOptions | None = None,
     geology: str = "largest",
     faults: Sequence[str] = ("distance",),
+    rasters: Sequence[RasterSource] = (),
+    proximity: Sequence[ProximitySource] = (),
+    structure: Sequence[str] = (),
+    radii: Sequence[float] | None = None,
+    fault_type: str | None = None,
 ) -> xr.DataArray:
     """Grid the elements and rasterize geology and faults into one stack.
 
@@ -162,6 +187,18 @@ def build_stack(
     faults : sequence of {"distance", "cell_distance", "presence", "density"}
         One band each, see :func:`geomfaf.fault_bands`; none when empty. ``("distance",)`` by
         default.
+    rasters : sequence of RasterSource
+        Rasters of any grid and CRS, see :class:`geomfaf.RasterSource`.
+    proximity : sequence of ProximitySource
+        Distances to other features, their density or presence, see
+        :class:`geomfaf.ProximitySource`.
+    structure : sequence of str
+        Bands of contacts, rock mixture and fault network, see
+        :func:`geomfaf.evidence.structure.structure_layers`.
+    radii : sequence of float, optional
+        Metres, of the densities and mixtures in ``structure``; ten cells when omitted.
+    fault_type : str, optional
+        Column of the faults, for ``fault_type_distance``.
 
     Returns
     -------
@@ -181,6 +218,11 @@ def build_stack(
         options=options,
         geology=geology,
         faults=faults,
+        rasters=rasters,
+        proximity=proximity,
+        structure=structure,
+        radii=radii,
+        fault_type=fault_type,
     )
     grid.require_memory(len(plan.bands))
     values = fill_blocks(plan.block, grid, len(plan.bands), "stacking")
@@ -213,6 +255,11 @@ def stack_to_file(
     options: IdwOptions | None = None,
     geology: str = "largest",
     faults: Sequence[str] = ("distance",),
+    rasters: Sequence[RasterSource] = (),
+    proximity: Sequence[ProximitySource] = (),
+    structure: Sequence[str] = (),
+    radii: Sequence[float] | None = None,
+    fault_type: str | None = None,
     overwrite: bool = False,
     cog: bool = False,
     scheduler: str | None = None,
@@ -224,7 +271,8 @@ def stack_to_file(
 
     Parameters
     ----------
-    elements, power, neighbours, radius, scale, options, geology, faults
+    elements, power, neighbours, radius, scale, options, geology, faults, rasters, proximity, \
+    structure, radii, fault_type
         See :func:`build_stack`.
     path, cog, scheduler
         See :func:`geomfaf.idw_to_file`.
@@ -240,6 +288,11 @@ def stack_to_file(
         options=options,
         geology=geology,
         faults=faults,
+        rasters=rasters,
+        proximity=proximity,
+        structure=structure,
+        radii=radii,
+        fault_type=fault_type,
     )
     return stream_raster(
         path,
@@ -253,6 +306,16 @@ def stack_to_file(
         scheduler=scheduler,
         settle=plan.settle,
     )
+
+
+def report(findings: Sequence[Finding]) -> None:
+    """Say findings about rasters; raise :class:`DataError` when one of them is refused."""
+    for finding in findings:
+        text = f"{finding.column}: {finding.rule}: {finding.done}"
+        text += f" ({finding.advice})" if finding.advice else ""
+        if finding.severity == "refused":
+            raise DataError(f"{text}.")
+        say(text)
 
 
 class VectorPlan:

@@ -17,7 +17,7 @@ from pyproj import CRS
 from ..errors import DataError, UsageError
 from .grid import Grid
 
-KINDS = ("element", "ratio", "class", "distance", "density", "presence", "score")
+KINDS = ("element", "ratio", "continuous", "class", "distance", "density", "presence", "score")
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Band:
     """Name, kind, unit, description and, for a class band, the legend of one band.
 
     ``kind`` decides how a model scales the band: ``element`` (logarithm), ``ratio`` (a logarithm
-    already), ``class`` (one-hot by ``legend``, id -> name), ``distance`` and ``density`` (metres,
+    already), ``continuous`` (as it is), ``class`` (one-hot by ``legend``, id -> name), ``distance`` and ``density`` (metres,
     km per km2), ``presence`` (0 or 1).
     """
 

@@ -1,0 +1,169 @@
+"""Bands of contacts, rock mixture and fault network against shapes whose answer is known."""
+
+import geopandas as gpd
+import numpy as np
+import pytest
+import shapely
+from shapely import LineString, box
+
+from geomfaf.errors import UsageError
+from geomfaf.evidence.stack import build_stack
+from geomfaf.evidence.structure import (
+    STRUCTURE,
+    ClassMixtureLayer,
+    class_contacts,
+    dissolved_classes,
+    free_ends,
+    line_crossings,
+    pieces_by_strike,
+    structure_layers,
+)
+from geomfaf.rasters.grid import Grid
+from geomfaf.survey.survey import Survey
+
+GRID = Grid.from_bounds((0, 0, 3000, 3000), 50, 32633)
+
+
+def frame(shapes, **columns):
+    return gpd.GeoDataFrame(geometry=list(shapes), crs=32633).assign(**columns)
+
+
+def make_survey():
+    """Granite in the west, shale in two polygons in the east, a basalt square; a cross of faults."""
+    basalt = box(2000, 1000, 2500, 1500)
+    shale = box(1000, 0, 3000, 3000).difference(basalt)
+    north = shale.intersection(box(0, 1600, 3000, 3000))
+    geology = frame(
+        [box(0, 0, 1000, 3000), shale.difference(north), north, basalt],
+        rock=["granite", "shale", "shale", "basalt"],
+    )
+    faults = frame(
+        [
+            LineString([(500, 0), (500, 2000)]),
+            LineString([(0, 1000), (1500, 1000)]),
+            LineString([(1500, 1000), (2500, 1000)]),
+        ],
+        kind=["normal", "thrust", "thrust"],
+    )
+    area = frame([box(0, 0, 3000, 3000)])
+    return Survey(
+        samples=frame([shapely.Point(5, 5)]),
+        deposits=None,
+        geology=geology,
+        faults=faults,
+        study_area=area,
+        elements={},
+        geology_column="rock",
+    )
+
+
+def bands(names, **options):
+    found = {}
+    for layer in structure_layers(make_survey(), GRID, names, **options):
+        values = layer.block(0, 0, *GRID.shape)
+        for band, one in zip(layer.bands, values, strict=True):
+            found[band.name] = one
+    return found
+
+
+def centres():
+    return shapely.points(*np.meshgrid(GRID.x, GRID.y))
+
+
+def test_contacts_lie_between_classes_and_not_inside_one_nor_at_the_edge_of_the_map():
+    survey = make_survey()
+    contacts = class_contacts(dissolved_classes(survey.geology, "rock"))
+    lengths = {name: round(lines.length) for name, lines in contacts.items()}
+    # The last two metres towards the edge of the map are not counted.
+    assert lengths == {"basalt": 2000, "granite": 2998, "shale": 4998}
+    true = shapely.union_all(
+        [LineString([(1000, 0), (1000, 3000)]), box(2000, 1000, 2500, 1500).exterior]
+    )
+    found = bands(["contact_distance"])["contact_distance"]
+    np.testing.assert_allclose(found, shapely.distance(centres(), true), atol=1.5)
+
+
+def test_the_distance_to_a_class_is_negative_inside_it():
+    found = bands(["class_distance"])
+    assert set(found) == {"distance_to_granite", "distance_to_shale", "distance_to_basalt"}
+    expected = GRID.x[None, :] - 1000 + np.zeros(GRID.shape)
+    np.testing.assert_allclose(found["distance_to_granite"], expected, atol=1.5)
+    basalt = box(2000, 1000, 2500, 1500)
+    away = shapely.distance(centres(), basalt.exterior)
+    inside = shapely.contains(basalt, centres())
+    np.testing.assert_allclose(found["distance_to_basalt"], np.where(inside, -away, away), atol=1.5)
+
+
+def test_the_mixture_of_classes_is_that_of_the_cells_around():
+    survey = make_survey()
+    radius = 400.0
+    names = ("class_count", "class_entropy")
+    layer = ClassMixtureLayer(survey.geology, "rock", GRID, radius, names)
+    count, entropy = layer.block(0, 0, *GRID.shape)
+    classes = layer.classes.block(0, 0, *GRID.shape)
+    x, y = np.meshgrid(GRID.x, GRID.y)
+    for row, column in ((0, 0), (30, 19), (35, 45), (59, 59)):
+        near = np.hypot(x - x[row, column], y - y[row, column]) <= radius
+        numbers, cells = np.unique(classes[near & (classes > 0)], return_counts=True)
+        shares = cells / cells.sum()
+        assert count[row, column] == len(numbers)
+        assert entropy[row, column] == pytest.approx(-(shares * np.log(shares)).sum(), abs=1e-6)
+    part = layer.block(17, 23, 11, 30)
+    np.testing.assert_array_equal(part[1], entropy[17:28, 23:53])
+
+
+def test_crossings_ends_and_strikes_of_a_cross_of_faults():
+    survey = make_survey()
+    lines = survey.faults.geometry.to_numpy()
+    assert shapely.get_coordinates(line_crossings(lines)).tolist() == [[500, 1000]]
+    ends = shapely.get_coordinates(free_ends(lines))
+    assert sorted(map(tuple, ends)) == [(0, 1000), (500, 0), (500, 2000), (2500, 1000)]
+    assert {strike: len(part) for strike, part in pieces_by_strike(survey.faults).items()} == {
+        "n": 1,
+        "e": 2,
+    }
+    found = bands(["crossing_distance", "fault_end_distance", "strike_distance"])
+    np.testing.assert_allclose(
+        found["crossing_distance"], shapely.distance(centres(), shapely.Point(500, 1000)), rtol=1e-5
+    )
+    np.testing.assert_allclose(
+        found["fault_distance_n"], shapely.distance(centres(), lines[0]), atol=1e-3
+    )
+    ends = shapely.MultiPoint([(0, 1000), (500, 0), (500, 2000), (2500, 1000)])
+    np.testing.assert_allclose(
+        found["fault_end_distance"], shapely.distance(centres(), ends), rtol=1e-5
+    )
+
+
+def test_a_fault_that_abuts_on_another_crosses_it():
+    lines = np.array([LineString([(0, 0), (10, 0)]), LineString([(5, 0), (5, 9)])])
+    assert shapely.get_coordinates(line_crossings(lines)).tolist() == [[5, 0]]
+    assert len(free_ends(lines)) == 3
+
+
+def test_types_of_faults_and_several_radii():
+    found = bands(
+        ["fault_type_distance", "fault_density"], radii=[200.0, 900.0], type_column="kind"
+    )
+    assert set(found) == {
+        "fault_distance_normal",
+        "fault_distance_thrust",
+        "fault_density_200",
+        "fault_density_900",
+    }
+    thrust = LineString([(0, 1000), (2500, 1000)])
+    np.testing.assert_allclose(
+        found["fault_distance_thrust"], shapely.distance(centres(), thrust), atol=1e-3
+    )
+    with pytest.raises(UsageError, match="type_column"):
+        bands(["fault_type_distance"])
+    with pytest.raises(UsageError, match="is unknown"):
+        bands(["contacts"])
+
+
+def test_all_of_them_are_bands_of_a_stack_with_names_of_their_own():
+    survey = make_survey()
+    stack = build_stack(survey, GRID, structure=STRUCTURE, fault_type="kind")
+    names = [str(name) for name in stack.band.values]
+    assert len(set(names)) == len(names) == 2 + 4 + 3 + 4 + 2 + 2
+    assert np.isfinite(stack.values).all()
