@@ -48,7 +48,7 @@ def event(kind: str, line: str, **content: Any) -> None:
         The JSON object's other fields.
     """
     if line:
-        _log(line)
+        log(line)
     if _style == "json":
         _line({"event": kind, **content})
     elif line and (_style != "none" or kind == "error"):
@@ -77,15 +77,21 @@ def log_to(path: Path) -> Iterator[None]:
 
 def _warn(message: Warning | str, category: type[Warning], *_: Any) -> None:
     """Log a warning of a library; people need not see what they can do nothing about."""
-    _log(f"warning: {category.__name__}: {message}")
+    log(f"warning: {category.__name__}: {message}")
     if _style == "json":
         _line({"event": "warning", "kind": category.__name__, "text": str(message)})
 
 
-def _log(line: str) -> None:
+def log(line: str) -> None:
+    """Write a line into the logs alone, with the time."""
     for file in _logs:
         file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
         file.flush()
+
+
+def hide_warnings() -> None:
+    """Keep warnings of libraries out of stderr; logs and JSON get them."""
+    warnings.showwarning = _warn  # type: ignore[assignment]
 
 
 @contextmanager

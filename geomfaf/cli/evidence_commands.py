@@ -1,6 +1,4 @@
-"""Gridding, rasterizing, stacking and windows as commands of their own. Heavy packages are imported
-inside them.
-"""
+"""Gridding, rasterizing, stacking and windows as commands. Heavy packages are imported inside."""
 
 from __future__ import annotations
 
@@ -10,31 +8,35 @@ from typing import Any
 import click
 
 from ..errors import DataError
+from ..progress import say
 from .inputs import (
+    checked_survey,
+    given_options,
     grid_for,
-    in_composition,
+    idw_choices,
     layer_of,
     output_of,
-    say_findings,
-    search_of,
-    settings_of,
+    project_of,
+    refuse_taken,
+    require_geopackage,
     source_of,
-    stack_choices_of,
-    survey_of,
-    whole_number,
 )
 from .options import (
     EXISTING,
     NEW,
     grid_options,
     idw_options,
+    layer_options,
     log_ratio_option,
     name_list,
     overwrite_option,
     scheduler_option,
     seed_option,
+    setting_option,
     table_options,
 )
+from .printing import say_findings
+from .run_commands import run_until
 
 
 @click.command()
@@ -47,19 +49,13 @@ from .options import (
 )
 @grid_options
 @idw_options
-@click.option(
-    "--scale",
-    type=click.Choice(["linear", "log"]),
-    default="linear",
-    show_default=True,
-    help="log: weight log10 of the values.",
-)
+@setting_option("grid", "scale", default="linear")
 @click.option(
     "--extras",
     callback=name_list,
-    help="Further bands: distance (m to the nearest sample), count (samples).",
+    help="Further bands: distance (m to the nearest sample), count (samples) [default: none].",
 )
-@table_options
+@layer_options
 @scheduler_option
 @overwrite_option
 def grid(
@@ -91,18 +87,9 @@ def grid(
     if not len(cleaned):
         raise DataError(f"{samples.name} has no sample with a place: nothing can be gridded.")
     ground = grid_for(cleaned, options)
-    click.echo(
-        str(
-            idw_to_file(
-                cleaned,
-                list(columns),
-                ground,
-                units=columns,
-                **search_of(options, ground),
-                **output,
-            )
-        )
-    )
+    choices = idw_choices(None, None, options, ground)
+    made = idw_to_file(cleaned, list(columns), ground, units=columns, **choices, **output)
+    click.echo(str(made))
 
 
 @click.command()
@@ -111,21 +98,14 @@ def grid(
 @click.option(
     "--kind",
     default="geology",
-    show_default=True,
     type=click.Choice(["geology", "distance", "cell_distance", "presence", "density"]),
-    help="geology: classes; the others for faults: m to the line, m to the nearest cell with a line, 0/1, "
-    "km per km2.",
+    help="geology: classes; the others for faults: m to the line, m to the nearest cell with a line,"
+    " 0/1, km per km2 [default: geology].",
 )
 @click.option("--column", help="Class column of the geology [default: found by name].")
-@click.option(
-    "--rule",
-    type=click.Choice(["largest", "centre"]),
-    default="largest",
-    show_default=True,
-    help="Class with the largest share of the cell, or at its centre.",
-)
+@setting_option("rasterize", "geology", "--rule", "largest")
 @grid_options
-@table_options
+@layer_options
 @scheduler_option
 @overwrite_option
 def rasterize(
@@ -146,15 +126,9 @@ def rasterize(
     from ..evidence.stack import vector_to_file
 
     output = output_of(out, scheduler, overwrite)
-    role = "geology" if kind == "geology" else "faults"
-    layer = layer_of(vectors, options, role)
-    click.echo(
-        str(
-            vector_to_file(
-                layer, grid_for(layer, options), kind, column=column, rule=rule, **output
-            )
-        )
-    )
+    layer = layer_of(vectors, options, "geology" if kind == "geology" else "faults")
+    ground = grid_for(layer, options)
+    click.echo(str(vector_to_file(layer, ground, kind, column=column, rule=rule, **output)))
 
 
 @click.command()
@@ -163,31 +137,10 @@ def rasterize(
 @click.option(
     "--elements", callback=name_list, help="Columns to grid, comma-separated [default: all usable]."
 )
-@click.option(
-    "--cell", type=float, help="Cell size in metres [default: round, 500 to 1,000 cells a side]."
-)
+@setting_option("grid", "cell")
 @idw_options
-@click.option(
-    "--scale",
-    type=click.Choice(["log", "linear"]),
-    default="log",
-    show_default=True,
-    help="log: weight log10 of the values.",
-)
-@click.option(
-    "--geology",
-    type=click.Choice(["largest", "centre"]),
-    default="largest",
-    show_default=True,
-    help="Class with the largest share of the cell, or at its centre.",
-)
-@click.option(
-    "--faults",
-    callback=name_list,
-    default="distance",
-    show_default=True,
-    help="Fault bands, comma-separated: distance, cell_distance, presence, density.",
-)
+@setting_option("grid", "scale")
+@table_options("rasterize")
 @log_ratio_option
 @click.option("--crs", help="CRS of the files that have none.")
 @scheduler_option
@@ -214,134 +167,68 @@ def stack(
     100
     """
     from ..evidence.stack import stack_to_file, survey_grid
-    from ..survey.cleaning.check import check_survey
-    from ..survey.cleaning.findings import require_accepted
     from ..survey.read import select_elements
 
     output = output_of(out, scheduler, overwrite)
-    checked, findings = check_survey(survey_of(survey, crs), **settings_of(survey, "check"))
-    require_accepted(findings)
-    say_findings(findings)
-    checked = in_composition(checked, survey, log_ratio)
+    project = project_of(survey)
+    checked = checked_survey(survey, crs, log_ratio)
     columns = None if elements is None else list(select_elements(checked.samples, elements))
-    ground = survey_grid(checked, cell or settings_of(survey, "grid").get("cell"))
-    choices = stack_choices_of(survey, checked, options, ground)
+    if cell is None and project is not None:
+        cell = project.stage("grid").get("cell")
+    ground = survey_grid(checked, cell)
+    choices = idw_choices(project, checked, options, ground)
     click.echo(str(stack_to_file(checked, ground, elements=columns, **choices, **output)))
 
 
 @click.command()
 @click.argument("stack", type=EXISTING)
-@click.argument("deposits", type=EXISTING)
-@click.argument("out", type=NEW)
-@click.option(
-    "--kind",
-    type=click.Choice(["centred", "tiled"]),
-    default="centred",
-    show_default=True,
-    help="centred: on deposits and random barren ground; tiled: the whole map, the paper's.",
-)
-@click.option("--size", default=16, show_default=True, help="Cells along a window.")
-@click.option(
-    "--strides",
-    callback=name_list,
-    help="tiled: cells from window to window, one or several [default: size].",
-)
-@click.option(
-    "--negatives", default=4.0, show_default=True, help="centred: barren windows for each deposit."
-)
-@click.option(
-    "--rule",
-    default="distance",
-    show_default=True,
-    help="centred: barren by distance, random, environment, unlabelled or geology.",
-)
-@click.option(
-    "--min-distance",
-    type=int,
-    help="centred: cells from barren centres to deposits [default: size].",
-)
-@click.option(
-    "--folds",
-    type=int,
-    help="Spatial folds [default: 5, or one a cluster of fewer than 20 deposits].",
-)
-@click.option(
-    "--fold-kind",
-    type=click.Choice(["blocks", "clusters", "checkerboard"]),
-    help="[default: blocks]",
-)
-@click.option("--zones", type=EXISTING, help="Polygons, one a fold, instead of blocks.")
-@click.option(
-    "--block", type=int, help="Cells along a fold's block [default: the bands' variogram range]."
-)
-@table_options
+@click.argument("deposits", type=EXISTING, required=False)
+@click.argument("out", type=NEW, required=False)
+@table_options("windows")
+@setting_option("folds", "count", "--folds")
+@setting_option("folds", "kind", "--fold-kind")
+@setting_option("folds", "zones")
+@setting_option("folds", "block")
+@layer_options
 @seed_option
 @overwrite_option
 def windows(
-    stack: Path,
-    deposits: Path,
-    out: Path,
-    zones: Path | None,
-    block: int | None,
-    overwrite: bool,
-    **options: Any,
+    stack: Path, deposits: Path | None, out: Path | None, overwrite: bool, **options: Any
 ) -> None:
     """Cut STACK into labelled windows with leak-free spatial folds; the result is OUT, a
     GeoPackage.
 
+    A geomfaf.toml alone, in place of STACK, runs its project up to its windows.
+
     Example: geomfaf windows demo/stack.tif demo/survey.gpkg demo/windows.gpkg
     """
     from ..deliver.layers import write_layers
-    from ..files import refuse_existing
-    from ..rasters.bands import grid_of, valid_cells
+    from ..rasters.bands import grid_of
     from ..rasters.geotiff import read_raster
     from ..survey.read import read_layer
     from ..survey.survey import Source
-    from ..windows.folds import prove_leak_free, spatial_folds
-    from ..windows.negatives import draw_windows
-    from ..windows.variogram import autocorrelation_range
-    from ..windows.windows import centred_windows, tiled_windows
+    from ..windows.assembly import make_windows
+    from ..windows.folds import prove_leak_free
 
-    refuse_existing(out, overwrite)
+    if deposits is None or out is None:
+        run_until("stack", stack, overwrite)
+        return
+    require_geopackage(out)
+    refuse_taken([out], overwrite)
     bands = read_raster(stack)
-    ground = grid_of(bands)
-    valid = valid_cells(bands)
-    points = layer_of(deposits, options, "deposits", ground.crs)
-    seed = options["seed"]
-    size = options["size"]
-    if options["kind"] == "tiled":
-        strides = (
-            [whole_number(text, "--strides") for text in options["strides"]]
-            if options["strides"]
-            else None
-        )
-        cut = tiled_windows(ground, size, strides=strides, deposits=points, valid=valid)
-    else:
-        cut = centred_windows(ground, size, points, valid, negatives=0)
-    dealt: dict[str, Any] = {
-        "count": options["folds"],
-        "kind": options["fold_kind"],
-        "block": block,
-        "seed": seed,
-    }
-    dealt["zones"] = None if zones is None else read_layer(Source(zones)).to_crs(ground.crs)
-    split = spatial_folds(
-        cut, ground, valid, autocorrelation=autocorrelation_range(bands, seed=seed), **dealt
-    )
-    if options["kind"] == "centred":
-        barren = {key: options[key] for key in ("rule", "negatives", "min_distance")}
-        cut = draw_windows(cut, split, bands, seed=seed, **barren)
+    points = layer_of(deposits, options, "deposits", grid_of(bands).crs)
+    names = ("kind", "size", "strides", "rule", "negatives", "min_distance", "seed", "fold_kind")
+    chosen = given_options({name: options[name] for name in names})
+    chosen |= given_options({"fold_count": options["folds"], "fold_block": options["block"]})
+    if options["zones"] is not None:
+        chosen["zones"] = read_layer(Source(options["zones"]))
+    cut, split = make_windows(bands, points, **chosen)
     for row in prove_leak_free(cut, split).itertuples():
-        trained = (
-            f"trains on {row.train} windows ({row.train_ore} ore), {row.gap} cells from its ground"
-        )
-        click.echo(
-            f"fold {row.fold}: {trained}; tested on {row.test} ({row.test_ore} ore)", err=True
-        )
-    cut["fold"] = split.of_windows(cut) + 1
-    click.echo(
-        str(write_layers({"windows": cut, "folds": split.blocks()}, out, overwrite=overwrite))
-    )
+        trained = f"trains on {row.train} windows ({row.train_ore} ore)"
+        tested = f"tested on {row.test} ({row.test_ore} ore)"
+        say(f"fold {row.fold}: {trained}, {row.gap} cells from its ground; {tested}")
+    layers = {"windows": cut, "folds": split.blocks()}
+    click.echo(str(write_layers(layers, out, overwrite=overwrite)))
 
 
-STACK_STAGES = (grid, rasterize, stack, windows)
+EVIDENCE_COMMANDS = (grid, rasterize, stack, windows)

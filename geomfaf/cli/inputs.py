@@ -1,65 +1,65 @@
-"""What several commands do with their arguments: find layers, read them, print tables."""
+"""Paths and options of a command go in; layers, grids, surveys and keyword arguments come out."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
 from ..errors import DataError, UsageError
+from .printing import say_findings
+
+
+def project_of(paths: tuple[Path, ...]) -> Any:
+    """Return the project of a ``geomfaf.toml``, None where survey files are named instead."""
+    from ..run.project import load_project
+
+    return load_project(paths[0]) if paths[0].suffix == ".toml" else None
+
+
+def is_project(path: Path) -> bool:
+    """Return whether a path names a project file."""
+    return path.suffix == ".toml"
+
+
+def given_options(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options that were given: the others are left to the project file and the stage."""
+    return {key: value for key, value in options.items() if value is not None}
+
+
+def stage_settings(project: Any, table: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Return a stage's settings: the options that were given, then the project file's."""
+    return {**(project.stage(table) if project else {}), **given_options(options)}
 
 
 def survey_of(paths: tuple[Path, ...], crs: str | None, xy_unit: str | None = None) -> Any:
     """Read a survey from a project file, or from the files it is made of."""
-    from ..run.project import load_project
     from ..survey.read import read_survey
     from ..survey.recognise import recognised_sources
 
-    if paths[0].suffix == ".toml":
-        return load_project(paths[0]).read()
-    return read_survey(recognised_sources(paths, crs, xy_unit))
+    project = project_of(paths)
+    return (
+        read_survey(recognised_sources(paths, crs, xy_unit)) if project is None else project.read()
+    )
 
 
-def settings_of(paths: tuple[Path, ...], stage: str) -> dict[str, Any]:
-    """Return a stage's settings when the survey is a project file, else none."""
-    from ..run.project import load_project
-
-    return load_project(paths[0]).stage(stage) if paths[0].suffix == ".toml" else {}
-
-
-def seed_of(paths: tuple[Path, ...]) -> dict[str, int]:
-    """Return the seed when the survey is a project file, else none."""
-    from ..run.project import load_project
-
-    return {"seed": load_project(paths[0]).seed} if paths[0].suffix == ".toml" else {}
-
-
-def given_options(options: dict[str, Any]) -> dict[str, Any]:
-    """Return the options of the running command that the user gave: they go before a project
-    file's.
+def checked_survey(paths: tuple[Path, ...], crs: str | None, log_ratio: str | None) -> Any:
+    """Return the checked survey, with log-ratios where the command or the project file asks for
+    them; data that cannot be used are refused.
     """
-    source = click.get_current_context().get_parameter_source
-    return {
-        key: value
-        for key, value in options.items()
-        if source(key) != click.core.ParameterSource.DEFAULT
-    }
-
-
-def in_composition(checked: Any, paths: tuple[Path, ...], kind: str | None) -> Any:
-    """Return a checked survey with log-ratios, where the command or the project file asks
-    for them.
-    """
-    from ..run.project import load_project
+    from ..survey.cleaning.check import check_survey
+    from ..survey.cleaning.findings import require_accepted
     from ..survey.cleaning.log_ratios import use_log_ratios
 
-    stages = load_project(paths[0]).stages if paths[0].suffix == ".toml" else {}
-    if kind is None and "composition" not in stages:
+    project = project_of(paths)
+    checked, findings = check_survey(survey_of(paths, crs), **stage_settings(project, "check", {}))
+    require_accepted(findings)
+    say_findings(findings)
+    asked = log_ratio is not None or (project and "composition" in project.stages)
+    if not asked:
         return checked
-    settings = stages.get("composition", {})
-    return use_log_ratios(checked, **{**settings, **({"kind": kind} if kind else {})})
+    return use_log_ratios(checked, **stage_settings(project, "composition", {"kind": log_ratio}))
 
 
 def source_of(path: Path, options: dict[str, Any], role: str) -> Any:
@@ -111,52 +111,43 @@ def grid_for(layer: Any, options: dict[str, Any]) -> Any:
     return Grid.from_bounds(bounds, options.get("cell") or default_cell_size(bounds), layer.crs)
 
 
-def search_of(options: dict[str, Any], grid: Any) -> dict[str, Any]:
-    """Return what the interpolation takes from a command's options."""
-    from ..evidence.inverse_distance import IdwOptions
-
-    lines = layer_of(options["barriers"], {}, "faults", grid.crs) if options["barriers"] else None
-    neighbours = options["neighbours"]
-    return {
-        "power": "auto" if options["power"] == "auto" else number(options["power"], "--power"),
-        "neighbours": (
-            "auto" if neighbours == "auto" else whole_number(neighbours, "--neighbours") or None
-        ),
-        "radius": options["radius"],
-        "scale": options["scale"],
-        "options": IdwOptions(
-            **{key: options[key] for key in ("minimum", "max_distance", "anisotropy", "errors")},
-            barriers=lines,
-            extras=tuple(options.get("extras") or ()),
-        ),
-    }
+OWN_IDW = ("power", "neighbours", "radius", "scale")
+"""Keywords of the interpolation; the others are fields of its options."""
 
 
-def stack_choices_of(
-    paths: tuple[Path, ...], survey: Any, options: dict[str, Any], grid: Any
-) -> dict[str, Any]:
-    """Return how a stack is built: as the command says, and where it does not, as the project file
-    does.
+def idw_choices(project: Any, survey: Any, options: dict[str, Any], grid: Any) -> dict[str, Any]:
+    """Return what the interpolation takes: as the command says, then as the project file does.
+
+    Parameters
+    ----------
+    project : Project or None
+    survey : Survey or None
+        For the faults of a project that takes them as barriers.
+    options : dict
+        Of the command; those that were not given are None.
+    grid : Grid
+        Barriers are brought into its CRS.
     """
     from dataclasses import replace
 
-    from ..run.project import load_project
-    from ..run.steps import stack_choices
+    from ..evidence.inverse_distance import IdwOptions
+    from ..run.steps import IDW_OPTIONS, stack_choices
 
-    said = {"geology": options["geology"], "faults": options["faults"], **search_of(options, grid)}
-    if paths[0].suffix != ".toml":
-        return said
+    choices: dict[str, Any] = {"options": IdwOptions(errors=True)}
+    if project is not None:
+        choices = stack_choices(project, survey)
     given = given_options(options)
-    choices = {key: value for key, value in said.items() if key != "options"}
-    project = stack_choices(load_project(paths[0]), survey)
-    choices.update((key, value) for key, value in project.items() if key not in given)
-    own = {
-        key: getattr(said["options"], key)
-        for key in ("minimum", "max_distance", "anisotropy", "errors", "barriers")
-    }
-    choices["options"] = replace(
-        project["options"], **{key: value for key, value in own.items() if key in given}
-    )
+    own = {key: given[key] for key in IDW_OPTIONS if key in given}
+    if "anisotropy" in own:
+        own["anisotropy"] = tuple(own["anisotropy"])
+    if "barriers" in given:
+        own["barriers"] = layer_of(given["barriers"], {}, "faults", grid.crs)
+    if "extras" in given:
+        own["extras"] = tuple(given["extras"])
+    choices["options"] = replace(choices["options"], **own)
+    choices |= {key: given[key] for key in (*OWN_IDW, "geology", "faults") if key in given}
+    if choices.get("neighbours") == 0:
+        choices["neighbours"] = None  # all samples
     return choices
 
 
@@ -169,100 +160,52 @@ def output_of(path: Path, scheduler: str | None, overwrite: bool) -> dict[str, A
     return {"path": path, "overwrite": overwrite, "cog": cog, "scheduler": scheduler}
 
 
-def say_findings(findings: Any) -> None:
-    """Print findings to stderr, a line each."""
-    for row in findings.itertuples():
-        column = f" {row.column}" if row.column else ""
-        click.echo(
-            f"{row.severity}: {row.layer}{column}: {row.count} {row.rule}: {row.done}", err=True
+def require_geopackage(path: Path) -> None:
+    """Refuse a name that promises another format than the GeoPackage that is written."""
+    if path.suffix.lower() != ".gpkg":
+        raise UsageError(
+            f'{path.name} ends in "{path.suffix}": a GeoPackage is written, name it'
+            f" {path.stem}.gpkg."
         )
 
 
-def print_table(table: Any, as_json: bool) -> None:
-    """Print a table to stdout: for people, or as JSON for programs."""
-    if as_json:
-        import json
+def refuse_inputs_as_outputs(ctx: click.Context) -> None:
+    """Refuse a command whose result would replace one of its inputs, under any name or link."""
+    from ..files import same_file
+    from .options import EXISTING, NEW
 
-        from ..files import plain_values
+    read: list[Path] = []
+    written: list[Path] = []
+    for parameter in ctx.command.params:
+        value = ctx.params.get(parameter.name or "")
+        values = value if isinstance(value, tuple) else (value,)
+        paths = [path for path in values if isinstance(path, Path)]
+        read += paths if parameter.type is EXISTING else []
+        written += paths if parameter.type is NEW else []
+    read += [source for path in read if is_project(path) for source in _sources(path)]
+    for result in written:
+        for source in read:
+            if same_file(result, source):
+                raise UsageError(
+                    f"the result {result} is one of the inputs ({source}): name another file."
+                )
 
-        click.echo(json.dumps(plain_values(table.to_dict("records")), ensure_ascii=False))
-        return
-    from rich.console import Console
-    from rich.table import Table
 
-    shown = Table(show_edge=False, header_style="bold")
-    for column in table.columns:
-        shown.add_column(str(column).replace("_", " "), overflow="fold")
-    for row in table.itertuples(index=False):
-        shown.add_row(*[f"{v:.4g}" if isinstance(v, float) else str(v) for v in row])
-    Console(width=None if sys.stdout.isatty() else 200, markup=False).print(shown)
+def _sources(path: Path) -> list[Path]:
+    """Return the files that a project file names, without checking anything else of it."""
+    import tomllib
 
-
-def number(text: str, option: str) -> float:
-    """Return an option's text as a number."""
     try:
-        return float(text)
-    except ValueError as error:
-        raise UsageError(f'{option}: "{text}" is neither a number nor "auto".') from error
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    tables = [table for table in content.values() if isinstance(table, dict)]
+    return [path.parent / str(table["path"]) for table in tables if "path" in table]
 
 
-def print_findings(findings: Any) -> None:
-    """Print findings for people: a line for each rule of a layer, the columns it was broken in
-    together.
-    """
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+def refuse_taken(paths: list[Path], overwrite: bool) -> None:
+    """Refuse results that are there already, before any work."""
+    from ..files import refuse_existing
 
-    colours = {"refused": "bold red", "fixed": "yellow", "noticed": "cyan"}
-    shown = Table(box=box.SIMPLE_HEAD, show_edge=False, header_style="bold", pad_edge=False)
-    for name, options in (
-        ("", {"no_wrap": True}),
-        ("layer", {"no_wrap": True}),
-        ("found", {"max_width": 22}),
-        ("count", {"justify": "right", "no_wrap": True}),
-        ("what was done, and what to do", {"ratio": 1}),
-    ):
-        shown.add_column(name, overflow="fold", **options)
-    for (severity, layer, rule), group in findings.groupby(
-        ["severity", "layer", "rule"], sort=False
-    ):
-        first = group.sort_values("count", ascending=False, kind="stable").iloc[0]
-        columns = [column for column in group["column"] if column]
-        where = (
-            f"{rule}:"
-            f" {', '.join(columns[:6])}{f' and {len(columns) - 6} more' if len(columns) > 6 else ''}"
-        )
-        what = Text(
-            first["done"]
-            + (
-                f" ({first['column']})"
-                if len(group) > 1 and first["column"] not in first["done"]
-                else ""
-            )
-        )
-        if first["advice"]:
-            what.append(
-                f". {first['advice'][0].upper()}{first['advice'][1:]}",
-                "bold" if severity == "refused" else "dim",
-            )
-        if first["rows"]:
-            what.append(f" [row{'s' if ' ' in first['rows'] else ''} {first['rows']}]", "dim")
-        count = f"{group['count'].sum():,}" if group["count"].sum() else ""
-        shown.add_row(
-            Text(severity, colours[severity]), layer, where if columns else rule, count, what
-        )
-    total = findings["severity"].value_counts()
-    console = Console(width=None if sys.stdout.isatty() else 100)
-    if len(findings):
-        console.print(shown)
-    console.print(", ".join(f"{total.get(name, 0)} {name}" for name in colours))
-
-
-def whole_number(text: str, option: str) -> int:
-    """Return an option's text as a whole number."""
-    try:
-        return int(text)
-    except ValueError as error:
-        raise UsageError(f'{option}: "{text}" is not a whole number.') from error
+    for path in paths:
+        refuse_existing(path, overwrite)

@@ -1,6 +1,4 @@
-"""Training, prediction, judgement and targets as commands of their own. Heavy packages are imported
-inside them.
-"""
+"""Training, prediction and judgement as commands. Heavy packages are imported inside them."""
 
 from __future__ import annotations
 
@@ -9,47 +7,38 @@ from typing import Any
 
 import click
 
-from ..errors import ModelMismatchError
-from .inputs import layer_of, print_table
+from ..errors import ModelMismatchError, UsageError
+from ..progress import say
+from .inputs import given_options, layer_of, refuse_taken
 from .options import (
     EXISTING,
     NEW,
+    PROJECT,
     device_option,
     json_option,
+    layer_options,
     name_list,
     network_options,
     overwrite_option,
     seed_option,
+    setting_option,
     stride_option,
     table_options,
-    uncertainty_options,
 )
+from .printing import print_table, say_lines
+from .run_commands import run_until
 
 
 @click.command()
 @click.argument("stack", type=EXISTING)
 @click.argument("out", type=NEW)
-@click.option("--size", default=16, show_default=True, help="Cells along a window.")
-@click.option(
-    "--backbone",
-    default="compact",
-    show_default=True,
-    help="compact, resnet18, shufflenet_v2, googlenet, mobilenet_v2 or mnasnet.",
-)
-@click.option("--steps", default=300, show_default=True, help="Batches of 64 windows.")
+@setting_option("windows", "size")
+@setting_option("train", "backbone")
+@click.option("--steps", type=click.IntRange(1), help="Batches of 64 windows [default: 300].")
 @device_option
 @seed_option
 @overwrite_option
-def pretrain(
-    stack: Path,
-    out: Path,
-    size: int,
-    backbone: str,
-    steps: int,
-    device: str,
-    seed: int,
-    overwrite: bool,
-) -> None:
+def pretrain(stack: Path, out: Path, backbone: str | None, overwrite: bool, **options: Any) -> None:
     """Pretrain a network on STACK without labels, by filling in hidden cells of windows anywhere on
     it.
 
@@ -59,59 +48,47 @@ def pretrain(
 
     Example: geomfaf pretrain demo/stack.tif demo/pretrained
     """
-    from ..files import refuse_existing
     from ..models.network.options import training_options
     from ..models.network.pretrain import PRETRAINED, pretrain_network, save_pretrained
     from ..rasters.geotiff import read_raster
 
-    refuse_existing(out / PRETRAINED, overwrite)
-    options = training_options(backbone=backbone)
-    found = pretrain_network(
-        read_raster(stack), size=size, options=options, steps=steps, seed=seed, device=device
-    )
+    refuse_taken([out / PRETRAINED], overwrite)
+    training = training_options(**given_options({"backbone": backbone}))
+    found = pretrain_network(read_raster(stack), options=training, **given_options(options))
     click.echo(str(save_pretrained(found, out, overwrite=overwrite)))
 
 
 @click.command()
 @click.argument("stack", type=EXISTING)
-@click.argument("windows", type=EXISTING)
-@click.argument("out", type=NEW)
+@click.argument("windows", type=EXISTING, required=False)
+@click.argument("out", type=NEW, required=False)
 @network_options
-@click.option(
-    "--weights",
-    type=EXISTING,
-    help="Begin with a folder of `pretrain`, another survey's model, or torchvision's .pth.",
-)
-@click.option(
-    "--pretrain",
-    type=int,
-    help="Steps of pretraining inside each fold, on its own ground [default: 0].",
-)
 @device_option
 @seed_option
 @overwrite_option
 def train(
     stack: Path,
-    windows: Path,
-    out: Path,
-    preset: str,
-    device: str,
-    seed: int,
+    windows: Path | None,
+    out: Path | None,
+    preset: str | None,
+    device: str | None,
+    seed: int | None,
     overwrite: bool,
     **changes: Any,
 ) -> None:
     """Train MFAF on STACK and WINDOWS, one network a fold; the result is OUT, a folder with the
     model.
 
-    All bands of STACK are used. When deposits chose them (`screen`), the held-out figures flatter;
-    `run` screens inside the folds.
+    A geomfaf.toml alone, in place of STACK, runs its project up to its model. All bands of STACK
+    are used. When deposits chose them (`screen`), the held-out figures flatter; `run` screens
+    inside the folds.
 
     With several graphics cards: torchrun --nproc-per-node 2 --no-python geomfaf train ...; each
     trains its own folds.
 
     Example: geomfaf train demo/stack.tif demo/windows.gpkg demo/model
     """
-    from ..files import make_folder, refuse_existing, write_table
+    from ..files import make_folder, write_table
     from ..models.attention import factor_attention
     from ..models.fold_models import train_model
     from ..models.model_files import save_model
@@ -121,53 +98,60 @@ def train(
     from ..rasters.geotiff import read_raster
     from ..windows.folds import read_folds
 
-    for name in ("model.json", "weights.safetensors", "partners.safetensors", "attention.csv"):
-        refuse_existing(out / name, overwrite)
+    if windows is None or out is None:
+        run_until("train", stack, overwrite)
+        return
+    names = ("model.json", "weights.safetensors", "partners.safetensors", "attention.csv")
+    refuse_taken([out / name for name in names], overwrite)
     make_folder(out)
     bands = read_raster(stack)
     labelled, folds = read_folds(windows, grid_of(bands))
     changes["weights"] = changes["weights"] and str(changes["weights"])
-    options = training_options(
-        preset, **{key: value for key, value in changes.items() if value is not None}
-    )
-    click.echo(
-        "note: the bands are used as they are; if deposits chose them, the held-out scores flatter",
-        err=True,
-    )
+    options = training_options(preset or "compact", **given_options(changes))
+    say("note: the bands are used as they are; if deposits chose them, the held-out scores flatter")
+    place = given_options({"seed": seed, "device": device})
     with process_group() as writes:
-        model = train_model(bands, labelled, folds, options=options, seed=seed, device=device)
+        model = train_model(bands, labelled, folds, options=options, **place)
         if writes:
             save_model(model, out, overwrite=overwrite)
-            write_table(
-                factor_attention(model, bands, labelled), out / "attention.csv", overwrite=overwrite
-            )
+            attention = factor_attention(model, bands, labelled)
+            write_table(attention, out / "attention.csv", overwrite=overwrite)
             click.echo(str(out))
 
 
 @click.command()
 @click.argument("stack", type=EXISTING)
-@click.argument("model", type=EXISTING)
-@click.argument("out", type=NEW)
-@stride_option
-@uncertainty_options
+@click.argument("model", type=EXISTING, required=False)
+@click.argument("out", type=NEW, required=False)
+@table_options("predict")
 @device_option
 @overwrite_option
 def predict(
-    stack: Path, model: Path, out: Path, device: str, overwrite: bool, **options: Any
+    stack: Path,
+    model: Path | None,
+    out: Path | None,
+    device: str | None,
+    overwrite: bool,
+    **options: Any,
 ) -> None:
     """Score every cell of STACK with MODEL; the result is OUT: score, held-out score, spread, vote
     share.
 
+    A geomfaf.toml alone, in place of STACK, runs its project up to its prediction.
+
     Example: geomfaf predict demo/stack.tif demo/model demo/scores.tif
     """
-    from ..files import refuse_existing
     from ..models.model_files import load_model
     from ..models.predict import predict_scores
     from ..rasters.geotiff import read_raster, require_geotiff, write_raster
 
-    refuse_existing(out, overwrite)
+    if model is None or out is None:
+        run_until("predict", stack, overwrite)
+        return
+    refuse_taken([out], overwrite)
     require_geotiff(out)
-    scores = predict_scores(load_model(model, device=device), read_raster(stack), **options)
+    trained = load_model(model, **given_options({"device": device}))
+    scores = predict_scores(trained, read_raster(stack), **given_options(options))
     click.echo(str(write_raster(scores, out, overwrite=overwrite)))
 
 
@@ -191,7 +175,7 @@ def predict(
 )
 @click.option("--band", help="Print every cut of this band instead of the best one of all.")
 @click.option("--out", type=NEW, help="Also write the posterior probability as GeoTIFF.")
-@table_options
+@layer_options
 @json_option
 @overwrite_option
 def weights(
@@ -212,15 +196,13 @@ def weights(
 
     Example: geomfaf weights demo/stack.tif demo/survey.gpkg
     """
-    from ..errors import UsageError, nearest_name
-    from ..files import refuse_existing
+    from ..errors import nearest_name
     from ..models.weights_of_evidence import METHODS, weigh_evidence
-    from ..progress import say
     from ..rasters.bands import grid_of
     from ..rasters.geotiff import read_raster, require_geotiff, write_raster
 
     if out:
-        refuse_existing(out, overwrite)
+        refuse_taken([out], overwrite)
         require_geotiff(out)
     bands = read_raster(stack)
     points = layer_of(deposits, options, "deposits", grid_of(bands).crs)
@@ -230,55 +212,40 @@ def weights(
         raise UsageError(f'the stack has no band "{band}".{nearest_name(band, found.tables)}')
     print_table(found.summary() if band is None else found.tables[band], as_json)
     test = found.independence
-    counts = (
-        "{deposits:.0f} deposits, the posterior expects {expected:.1f} (ratio {ratio:.2f})".format(
-            **test
-        )
-    )
-    say(
-        f"{counts}; bands independent given the deposits: p = {test['p']:.2g} (Agterberg and Cheng)"
-    )
+    expected = f"{test['expected']:.1f} (ratio {test['ratio']:.2f})"
+    say(f"{test['deposits']:.0f} deposits, the posterior expects {expected}")
+    say(f"bands independent given the deposits: p = {test['p']:.2g} (Agterberg and Cheng)")
     if out:
         say(f"made {write_raster(found.posterior, out, overwrite=overwrite)}")
 
 
 @click.command()
 @click.argument("stack", type=EXISTING)
-@click.argument("windows", type=EXISTING)
-@click.argument("model", type=EXISTING)
-@click.argument("scores", type=EXISTING)
-@click.argument("deposits", type=EXISTING)
+@click.option("--windows", type=EXISTING, help="GeoPackage of `geomfaf windows`.")
+@click.option("--model", type=EXISTING, help="Folder of `geomfaf train`.")
+@click.option("--scores", type=EXISTING, help="GeoTIFF of `geomfaf predict`.")
+@click.option("--deposits", type=EXISTING, help="File with the known deposits.")
 @click.option(
     "--protocol",
     type=click.Choice(["spatial", "paper"]),
     default="spatial",
-    show_default=True,
-    help="paper: adds the row of the paper's protocol, which leaks.",
+    help="paper: adds the row of the paper's protocol, which leaks [default: spatial].",
 )
 @click.option("--out", type=NEW, help="Also write the table as CSV.")
 @stride_option
-@table_options
+@layer_options
 @json_option
 @overwrite_option
 def evaluate(
-    stack: Path,
-    windows: Path,
-    model: Path,
-    scores: Path,
-    deposits: Path,
-    protocol: str,
-    out: Path | None,
-    as_json: bool,
-    overwrite: bool,
-    **options: Any,
+    stack: Path, protocol: str, out: Path | None, as_json: bool, overwrite: bool, **options: Any
 ) -> None:
-    """Print how good a map is on ground its models never saw, beside the simplest rivals, and a
-    verdict.
+    """Print how good a map of STACK is on ground its models never saw, beside the simplest rivals.
 
-    One draw of barren windows, no optimism meter and no null test: `run` adds them.
+    One draw of barren windows, no optimism meter and no null test: `run` adds them. A geomfaf.toml
+    alone, in place of STACK and the options, runs its project up to its evaluation.
 
-    Example: geomfaf evaluate demo/stack.tif demo/windows.gpkg demo/model demo/scores.tif
-    demo/survey.gpkg
+    Example: geomfaf evaluate demo/stack.tif --windows demo/windows.gpkg --model demo/model
+    --scores demo/scores.tif --deposits demo/survey.gpkg
     """
     import pandas as pd
 
@@ -289,102 +256,66 @@ def evaluate(
     from ..rasters.geotiff import read_raster
     from ..windows.folds import read_folds
 
+    named = {key: options[key] for key in ("windows", "model", "scores", "deposits")}
+    if not any(named.values()):
+        run_until("evaluate", stack, overwrite)
+        return
+    _require_all(named)
     bands = read_raster(stack)
-    trained = load_model(model)
+    trained = load_model(named["model"])
     trained.require_stack(bands)
-    labelled, folds = read_folds(windows, trained.folds.grid)
+    labelled, folds = read_folds(named["windows"], trained.folds.grid)
     if not folds.same_split(trained.folds):
         raise ModelMismatchError(
-            f"the folds in {windows} are not those of {model}: give the windows that trained it."
+            f"the folds in {named['windows']} are not those of {named['model']}: give the windows"
+            " that trained it."
         )
-    points = layer_of(deposits, options, "deposits", trained.folds.grid.crs)
-    result = evaluate_model(
-        trained, bands, labelled, points, read_raster(scores), stride=options["stride"]
-    )
+    points = layer_of(named["deposits"], options, "deposits", trained.folds.grid.crs)
+    scores = read_raster(named["scores"])
+    stride = options["stride"]
+    result = evaluate_model(trained, bands, labelled, points, scores, stride=stride)
     table = result.table
     if protocol == "paper":
         leaky = evaluate_paper_protocol(bands, labelled, options=trained.options, seed=trained.seed)
         table = pd.concat([table, leaky], ignore_index=True)
-        click.echo("the paper's protocol balances before it splits: its row leaks", err=True)
+        say("the paper's protocol balances before it splits: its row leaks")
     for shown in [table] if as_json else [map_rows(table), window_rows(table)]:
         print_table(shown, as_json)
-    for line in result.verdict:
-        click.echo(line, err=True)
+    say_lines(result.verdict)
     if out:
         write_table(table, out, overwrite=overwrite)
 
 
+def _require_all(named: dict[str, Any]) -> None:
+    """Refuse a command that lacks one of several options."""
+    missing = [f"--{name}" for name, value in named.items() if value is None]
+    if missing:
+        raise UsageError(f"{', '.join(missing)} must be given too, or a geomfaf.toml alone.")
+
+
 @click.command()
-@click.argument("scores", type=EXISTING)
-@click.argument("deposits", type=EXISTING)
-@click.argument("out", type=NEW)
+@click.argument("table", type=click.Choice(["table3", "table4", "table5", "table6", "figure7"]))
+@click.argument("project", type=EXISTING, default=PROJECT)
+@click.option("--seeds", type=int, default=3, help="Repetitions of every training [default: 3].")
 @click.option(
-    "--stack", type=EXISTING, help="Stack with a geology band: the commonest class of each target."
+    "--quick", is_flag=True, help="One seed, three epochs: to see it work, not to judge by."
 )
-@click.option(
-    "--faults", type=EXISTING, help="Fault lines: the distance from each target to the nearest."
-)
-@click.option(
-    "--area-share",
-    default=0.05,
-    show_default=True,
-    help="Share of the valid area, best ground first.",
-)
-@click.option(
-    "--threshold", type=float, help="Score above which ground is a target, instead of --area-share."
-)
-@click.option(
-    "--by",
-    type=click.Choice(["score", "vote"]),
-    default="score",
-    show_default=True,
-    help="vote: where a majority of the branches votes ore.",
-)
-@click.option("--min-cells", default=16, show_default=True, help="Smaller polygons are left out.")
-@click.option(
-    "--size", default=16, show_default=True, help="Cells along the numbered window cells."
-)
-@table_options
-@overwrite_option
-def targets(
-    scores: Path,
-    deposits: Path,
-    out: Path,
-    stack: Path | None,
-    faults: Path | None,
-    size: int,
-    overwrite: bool,
-    **options: Any,
-) -> None:
-    """Turn SCORES into ranked target polygons and numbered cells; the result is OUT, a GeoPackage,
-    and a CSV beside.
+@click.option("--workers", type=int, help="Processes [default: one a core].")
+def experiment(table: str, project: Path, seeds: int, quick: bool, workers: int | None) -> None:
+    """Repeat an experiment of the paper on a finished run of PROJECT; the result is TABLE in its
+    experiments folder.
 
-    Example: geomfaf targets demo/scores.tif demo/survey.gpkg demo/targets.gpkg --faults
-    demo/survey.gpkg
+    Every network is trained under spatial folds and under the paper's leaking protocol. An
+    interrupted experiment goes on where it stopped.
+
+    Example: geomfaf experiment table3 demo/geomfaf.toml --quick
     """
-    from ..deliver.layers import write_layers
-    from ..deliver.targets import make_cells, make_targets, placed_deposits
-    from ..files import refuse_existing, write_table
-    from ..rasters.bands import grid_of
-    from ..rasters.geotiff import read_raster
+    from ..evaluation.paper_tables import run_experiment
+    from ..run.project import load_project
 
-    for path in (out, out.with_suffix(".csv")):
-        refuse_existing(path, overwrite)
-    bands = read_raster(scores)
-    crs = grid_of(bands).crs
-    points = layer_of(deposits, options, "deposits", crs)
-    lines = layer_of(faults, {}, "faults", crs) if faults else None
-    evidence = read_raster(stack) if stack else None
-    chosen = {key: options[key] for key in ("area_share", "threshold", "by", "min_cells")}
-    found = make_targets(bands, points, stack=evidence, faults=lines, **chosen)
-    layers = {
-        "targets": found,
-        "cells": make_cells(bands, size, points),
-        "deposits": placed_deposits(bands, points, found),
-    }
-    write_layers(layers, out, overwrite=overwrite)
-    write_table(found.drop(columns="geometry"), out.with_suffix(".csv"), overwrite=overwrite)
-    click.echo(str(out))
+    out = load_project(project).out
+    run_experiment(table, out, seeds=seeds, quick=quick, workers=workers)
+    click.echo(str(out / "experiments" / f"{table}.md"))
 
 
-MODEL_STAGES = (pretrain, train, predict, weights, evaluate, targets)
+MODEL_COMMANDS = (pretrain, train, predict, weights, evaluate, experiment)

@@ -1,38 +1,124 @@
-"""The options that several commands share, and how they are read."""
+"""Options that several commands share; those that are settings take all they say from the table."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
-EXISTING = click.Path(exists=True, path_type=Path)
-NEW = click.Path(path_type=Path)
+from ..settings.pages import default_text
+from ..settings.setting import Setting
+from ..settings.tables import LARGEST_SEED, TABLES
 
 
-def numbers(count: int, names: str, example: str) -> Callable:
-    """Return the callback that reads so many comma-separated numbers."""
+class _PlainPath(click.Path):
+    """A path whose text can be printed: no NUL, no line break."""
 
-    def read(_: click.Context, __: click.Parameter, text: str | None) -> tuple[float, ...] | None:
-        if text is None:
-            return None
-        try:
-            values = tuple(float(part) for part in text.split(","))
-        except ValueError:
-            values = ()
-        if len(values) != count:
-            raise click.BadParameter(
-                f'"{text}" is not {names}: {count} numbers, such as {example}.'
+    def convert(self, value: Any, param: Any, ctx: click.Context | None) -> Any:
+        """Return the path, or refuse it in one line."""
+        if not str(value).isprintable():
+            shown = str(value).encode("unicode_escape").decode("ascii", "replace")
+            self.fail(
+                f'"{shown}" is no path: it holds a line break or a control character.', param, ctx
             )
-        return values
+        return super().convert(value, param, ctx)
 
-    return read
+
+EXISTING = _PlainPath(exists=True, path_type=Path)
+NEW = _PlainPath(path_type=Path)
+PROJECT = "geomfaf.toml"
+"""The project file that commands take where none is named."""
+
+
+class SettingType(click.ParamType):
+    """Reads the text of an option as its setting allows."""
+
+    def __init__(self, setting: Setting) -> None:
+        self.setting = setting
+        self.name = {"whole number": "integer", "number": "float"}.get(setting.kind, "text")
+        if setting.kind in ("texts", "numbers", "whole numbers"):
+            self.name = "a,b,..."
+
+    def convert(self, value: Any, param: Any, ctx: click.Context | None) -> Any:
+        """Return the value; refuse one that the setting does not allow, in its words."""
+        found = self._value(value) if isinstance(value, str) else value
+        problem = self.setting.problem(found)
+        if problem:
+            self.fail(f"{value} {problem}.", param, ctx)
+        return found
+
+    def _value(self, text: str) -> Any:
+        kind = self.setting.kind
+        if kind in ("texts", "numbers", "whole numbers"):
+            parts = [part.strip() for part in text.split(",") if part.strip()]
+            return [_number(part, kind.removesuffix("s")) for part in parts]
+        return text if text in self.setting.words else _number(text, kind)
+
+
+def _number(text: str, kind: str) -> Any:
+    """Return a text as the number that is wanted; as it is where it is none, to be refused."""
+    try:
+        return {"whole number": int, "number": float}.get(kind, str)(text)
+    except ValueError:
+        return text
+
+
+def setting_option(table: str, name: str, flag: str = "", default: Any = None) -> Callable:
+    """Return the option of a setting.
+
+    Nothing is passed on where the option is not given: the project file, else the stage's function,
+    then says what counts.
+
+    Parameters
+    ----------
+    flag : str
+        Name of the option where it is not the setting's.
+    default : object
+        What the command takes where it differs from the setting's default.
+    """
+    setting = TABLES[table][name]
+    flag = flag or f"--{name.replace('_', '-')}"
+    meaning = setting.meaning
+    if ":" not in meaning.split()[0]:
+        meaning = meaning[0].upper() + meaning[1:]
+    said = f"{meaning} [default: {default_text(setting, default)}]"
+    if setting.kind == "flag":
+        negative = f"--no-{flag.removeprefix('--')}"
+        return click.option(f"{flag}/{negative}", default=default, help=said)
+    kind: Any = SettingType(setting)
+    if setting.kind == "text" and setting.choices:
+        kind = click.Choice([*setting.words, *setting.choices])
+    if setting.kind == "path":
+        kind = EXISTING
+    return click.option(flag, type=kind, default=default, help=said)
+
+
+def table_options(table: str, *without: str) -> Callable:
+    """Return the options of all settings of a table, without some."""
+    names = [setting.name for setting in TABLES[table].settings]
+    return together(*[setting_option(table, name) for name in names if name not in without])
 
 
 def name_list(_: click.Context, __: click.Parameter, text: str | None) -> list[str] | None:
     """Read comma-separated names (a click callback)."""
     return None if text is None else [part.strip() for part in text.split(",") if part.strip()]
+
+
+def bounds(_: click.Context, __: click.Parameter, text: str | None) -> tuple[float, ...] | None:
+    """Read W,S,E,N (a click callback)."""
+    if text is None:
+        return None
+    try:
+        values = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        values = ()
+    if len(values) != 4:
+        raise click.BadParameter(
+            f'"{text}" is not W,S,E,N in metres: 4 numbers, such as 400000,2400000,420000,2420000.'
+        )
+    return values
 
 
 def together(*options: Callable) -> Callable:
@@ -51,127 +137,38 @@ overwrite_option = click.option(
 )
 seed_option = click.option(
     "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Seed of everything random.",
+    type=click.IntRange(0, LARGEST_SEED),
+    help="Seed of everything random [default: 0, or the project file's].",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
-log_ratio_option = click.option(
-    "--log-ratio",
-    type=click.Choice(["clr", "ilr"]),
-    help=(
-        "Log-ratios of the usable elements in their place: centred or isometric [default: as the"
-        " project says]."
-    ),
-)
-device_option = click.option(
-    "--device", default="auto", show_default=True, help="auto, cpu, cuda or mps."
-)
-stride_option = click.option(
-    "--stride", type=int, help="Cells between window centres [default: a quarter window]."
-)
+log_ratio_option = setting_option("composition", "kind", "--log-ratio", None)
+device_option = setting_option("train", "device")
+stride_option = setting_option("predict", "stride")
 network_options = together(
-    click.option(
-        "--preset",
-        default="compact",
-        show_default=True,
-        help="compact, mfaf (the network alone), tree-initialised, or paper (ResNet18).",
-    ),
-    click.option(
-        "--backbone", help="compact, resnet18, shufflenet_v2, googlenet, mobilenet_v2 or mnasnet."
-    ),
-    click.option("--network", help="mfaf, or plain: the backbone alone."),
-    click.option("--epochs", type=int, help="[default: the preset's, 1 or 220]"),
-    click.option(
-        "--dropout",
-        type=float,
-        help="Share dropped before the compact network's classifier [default: 0].",
-    ),
-    click.option(
-        "--calibration",
-        help="none, temperature or isotonic; a fold then takes as many trainings "
-        "as there are folds [default: none].",
-    ),
+    setting_option("", "preset"),
+    *[
+        setting_option("train", name)
+        for name in ("backbone", "network", "epochs", "weights", "pretrain")
+    ],
 )
-uncertainty_options = together(
-    click.option(
-        "--uncertainty",
-        type=click.Choice(["ensemble", "mc-dropout"]),
-        default="ensemble",
-        show_default=True,
-        help="Spread over branches and fold models, or over passes with dropout as well.",
-    ),
-    click.option(
-        "--passes", default=20, show_default=True, help="With dropout, for each fold model."
-    ),
-)
-table_options = together(
+layer_options = together(
     click.option(
         "--layer", help="Layer of the file [default: the one that looks like what is needed]."
     ),
     click.option("--x", help="x column of a table (CSV)."),
     click.option("--y", help="y column of a table (CSV)."),
     click.option("--crs", help="CRS of a table or a file without one, such as EPSG:32650."),
-    click.option(
-        "--xy-unit",
-        type=click.Choice(["m", "km", "deg"]),
-        help="Unit of x and y in a table [default: m].",
-    ),
+    setting_option("samples", "xy_unit"),
 )
 grid_options = together(
-    click.option(
-        "--cell",
-        type=float,
-        help="Cell size in metres [default: round, 500 to 1,000 cells a side].",
-    ),
-    click.option(
-        "--bounds",
-        callback=numbers(4, "W,S,E,N in metres", "400000,2400000,420000,2420000"),
-        help="W,S,E,N in metres [default: those of the layer].",
-    ),
+    setting_option("grid", "cell"),
+    click.option("--bounds", callback=bounds, help="W,S,E,N in metres [default: the layer's]."),
     click.option("--like", type=EXISTING, help="Take the grid of this raster."),
 )
 idw_options = together(
-    click.option(
-        "--power",
-        default="2",
-        show_default=True,
-        help="Exponent of the distance; auto: the one with the smallest leave-one-out error.",
-    ),
-    click.option(
-        "--neighbours",
-        default="12",
-        show_default=True,
-        help="Nearest samples; 0 takes all; auto: the number with the smallest leave-one-out error.",
-    ),
-    click.option(
-        "--radius", type=float, help="Metres; farther samples do not count [default: no limit]."
-    ),
-    click.option(
-        "--minimum",
-        default=1,
-        show_default=True,
-        help="Cells with fewer samples in reach are nodata.",
-    ),
-    click.option(
-        "--max-distance",
-        type=float,
-        help="Metres; cells farther than this from every sample are nodata [default: no limit].",
-    ),
-    click.option(
-        "--anisotropy",
-        callback=numbers(2, "RATIO,AZIMUTH", "3,45"),
-        help="RATIO,AZIMUTH: values are alike RATIO times farther along AZIMUTH (degrees from north).",
-    ),
+    table_options("grid", "cell", "scale", "barriers"),
     click.option(
         "--barriers", type=EXISTING, help="Fault lines; a sample behind one does not count."
-    ),
-    click.option(
-        "--errors/--no-errors",
-        default=True,
-        show_default=True,
-        help="Cross-validate: print each element's errors and keep them with its band.",
     ),
 )
 scheduler_option = click.option(

@@ -104,7 +104,7 @@ class Memory:
 
     def why_made(self, stage: Stage) -> str:
         """Return why a stage must be made, in words; ``""`` when it is remembered."""
-        note = self._read_note(stage)
+        note = self.read_note(stage)
         if note is None:
             return "not made yet"
         for name in stage.after:
@@ -123,7 +123,7 @@ class Memory:
         number = self.stages.index(stage) + 1
         stage_event(stage.name, number, len(self.stages), "begins")
         if not self.why_made(stage):
-            self.notes[stage.name] = self._read_note(stage) or {}
+            self.notes[stage.name] = self.read_note(stage) or {}
             say(f"{stage.name}: as it was, nothing changed")
             stage_event(stage.name, number, len(self.stages), "remembered")
             return False
@@ -162,7 +162,7 @@ class Memory:
     def _note_path(self, stage: Stage) -> Path:
         return self.kept / "stages" / f"{stage.name}.json"
 
-    def _read_note(self, stage: Stage) -> dict[str, Any] | None:
+    def read_note(self, stage: Stage) -> dict[str, Any] | None:
         """Return the note of a stage; None for one that is missing or damaged."""
         try:
             note = json.loads(self._note_path(stage).read_text(encoding="utf-8"))

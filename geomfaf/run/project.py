@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,8 @@ class Project:
     """Settings of a run, as :func:`load_project` reads them.
 
     ``stages`` holds one table a stage, with the keyword arguments of its function as keys; a table
-    that may be repeated is a list of such tables. ``path`` is the file they were read from.
+    that may be repeated is a list of such tables. ``path`` is the file they were read from, ``content`` what it says,
+    ``changed`` the names of the settings that went before it.
     """
 
     folder: Path
@@ -39,6 +40,8 @@ class Project:
     geology_column: str | None = None
     stages: dict[str, Any] = field(default_factory=dict)
     path: Path | None = None
+    content: dict[str, Any] = field(default_factory=dict)
+    changed: tuple[str, ...] = ()
 
     def read(self) -> Survey:
         """Read the survey as the settings say."""
@@ -79,8 +82,20 @@ def load_project(path: str | Path, changes: Mapping[str, Any] | None = None) -> 
     path = Path(path)
     path = path / "geomfaf.toml" if path.is_dir() else path
     content = _read_toml(path)
-    for name, value in (changes or {}).items():
+    changes = changes or {}
+    for name, value in changes.items():
         _change(content, name, value)
+    return replace(project_from(content, path), changed=tuple(changes))
+
+
+def project_from(content: Mapping[str, Any], path: Path) -> Project:
+    """Return the project of the content of a project file; ``path`` is where that lies.
+
+    Raises
+    ------
+    UsageError
+        See :func:`load_project`.
+    """
     _require_known(path, content)
     tables = {name: _with_paths(name, content[name], path.parent) for name in content}
     return Project(
@@ -96,6 +111,7 @@ def load_project(path: str | Path, changes: Mapping[str, Any] | None = None) -> 
         geology_column=content.get("geology", {}).get("column"),
         stages={name: table for name, table in tables.items() if _is_stage(name)},
         path=path,
+        content=dict(content),
     )
 
 

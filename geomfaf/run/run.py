@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import pyogrio
 
 from ..errors import OutputExistsError
-from ..files import write_json
+from ..files import library_versions, write_json
 from ..models.network.devices import choose_device
 from ..models.network.uncertainty import PASSES, UNCERTAINTIES, require_uncertainty
-from ..progress import log_to, say
+from ..progress import log, log_to, say
 from ..survey.formats import is_database
 from .folder import known_files, locked_folder, note_files, require_run_folder
 from .memory import Memory
@@ -24,8 +25,8 @@ FIXED_DATE = "2000-01-01T00:00:00.000Z"
 """Written into GeoPackages as their last change, so that the same run gives the same bytes."""
 
 
-def run_project(project: Project, *, overwrite: bool = False) -> Path:
-    """Run every stage and fill the run folder; return the folder.
+def run_project(project: Project, *, overwrite: bool = False, until: str | None = None) -> Path:
+    """Run every stage, or those ``until`` one, and fill the run folder; return the folder.
 
     Stages whose inputs and settings did not change are remembered, see
     :mod:`geomfaf.run.memory`; an interrupted stage goes on where it can. A finished run is changed
@@ -47,12 +48,15 @@ def run_project(project: Project, *, overwrite: bool = False) -> Path:
     require_run_folder(out, files_read(project))
     with locked_folder(out), log_to(out / "run.log"):
         pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": FIXED_DATE})
+        _log_head()
         before = known_files(out)
         (out / "run.json").unlink(missing_ok=True)
         memory = Memory(project, STAGES)
         results = Results(project)
         for stage in STAGES:
             memory.run(stage, results)
+            if stage.name == until:
+                return out
         _remove_stale(out, before - memory.own_files())
         note_files(out, {*memory.own_files(), "run.json", "run.log"})
         write_json(run_record(results, memory), out / "run.json", overwrite=True)
@@ -68,6 +72,12 @@ def files_read(project: Project) -> list[Path]:
         if isinstance(value, str) and value:
             found.append(project.folder / value)
     return found
+
+
+def _log_head() -> None:
+    """Write the command line and the versions into run.log."""
+    log(f"command: {' '.join(sys.argv)}")
+    log(f"versions: {', '.join(f'{name} {text}' for name, text in library_versions().items())}")
 
 
 def _refuse_impossible(project: Project) -> None:

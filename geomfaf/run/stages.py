@@ -239,6 +239,10 @@ def project_record(run: Results) -> dict[str, Any]:
             "crs": project.crs,
             **project.stages,
         },
+        "project": {
+            "file": str(project.path or ""),
+            "content": _without_passwords(project.content),
+        },
         "elements": run.survey.elements,
         "geology_column": run.survey.geology_column,
         "chosen_model": run.evaluation["chosen_model"],
@@ -246,6 +250,18 @@ def project_record(run: Results) -> dict[str, Any]:
         "versions": library_versions(),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
+
+
+def _without_passwords(content: dict[str, Any]) -> dict[str, Any]:
+    """Return the content of the project file without the passwords of databases."""
+    shown: dict[str, Any] = {}
+    for name, table in content.items():
+        place = table.get("path") if isinstance(table, dict) else None
+        if isinstance(place, str) and is_database(place):
+            shown[name] = {**table, "path": hidden_password(place)}
+        else:
+            shown[name] = table
+    return shown
 
 
 def inputs_of(project: Project) -> dict[str, dict[str, Any]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from .setting import KINDS, Setting, shown_value
 from .tables import TABLES
 
@@ -15,6 +17,16 @@ def meaning_of(setting: Setting) -> str:
     if setting.left_out:
         parts.append(f"when left out: {setting.left_out}")
     return "; ".join(parts)
+
+
+def default_text(setting: Setting, default: Any = None) -> str:
+    """Return what counts when a setting is not given, as help texts say it."""
+    found = setting.default if default is None else default
+    if found in (None, ""):
+        return setting.left_out
+    if isinstance(found, list):
+        return ", ".join(map(str, found))
+    return found if isinstance(found, str) else shown_value(found)
 
 
 def commented_line(setting: Setting) -> str:

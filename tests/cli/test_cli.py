@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 
+import click
 import geopandas as gpd
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from click.testing import CliRunner
 from shapely import Point
 
 from geomfaf.cli.main import main
+from geomfaf.cli.options import SettingType
 from geomfaf.rasters.geotiff import read_raster, write_raster
 
 STAGES = "check screen grid rasterize stack windows pretrain train evaluate predict targets".split()
@@ -30,16 +32,20 @@ def example_of(name):
     return shlex.split(found.group(1))
 
 
+QUICK = {
+    "[grid]": "cell = 200",
+    "[folds]": "count = 3",
+    "[evaluate]": 'draws = 1\nnetwork_draws = 1\nshifts = 0\nbaselines = ["extra trees"]\noptimism = []',
+}
+
+
 def coarse(toml):
-    """Cells of 100 m, a short training and few draws make the demo quick; everything else stays as
-    `init` wrote it.
-    """
-    text = re.sub(r"# cell = \d+", "cell = 100", toml.read_text()).replace(
-        "# epochs = 12 ", "epochs = 3  # "
-    )
-    toml.write_text(
-        text.replace("[evaluate]\n", "[evaluate]\ndraws = 2\nnetwork_draws = 1\nshifts = 19\n")
-    )
+    """Large cells and few draws make the demo quick; everything else stays as `init` wrote it."""
+    text = toml.read_text()
+    for heading, lines in QUICK.items():
+        assert text.count(f"{heading}\n") == 1
+        text = text.replace(f"{heading}\n", f"{heading}\n{lines}\n")
+    toml.write_text(text)
 
 
 @pytest.fixture(scope="module")
@@ -80,12 +86,25 @@ def test_the_examples_of_all_help_texts_run_on_the_demo_data(demo, monkeypatch):
         assert grid.res == (100, 100)
 
 
-def test_every_stage_is_a_command_with_units_and_defaults():
-    listed = call("--help").stdout
-    for name in STAGES:
-        assert name in listed
-        help_text = call(name, "--help").stdout
-        assert "Example: geomfaf" in " ".join(help_text.split())
+@pytest.mark.parametrize("name", main.commands)
+def test_every_command_has_an_example_and_says_its_defaults(name):
+    assert example_of(name)[0] == name
+    assert name in call("--help").stdout
+    for option in main.commands[name].params:
+        if isinstance(option.type, SettingType | click.Choice) and isinstance(option, click.Option):
+            assert "[default: " in option.help, option.name
+
+
+def test_the_help_says_the_exit_codes():
+    text = " ".join(call("--help").stdout.split())
+    assert "Exit codes: 0 done, 1 failed, 2 wrong use, 3 data refused, 130 interrupted." in text
+
+
+@pytest.mark.parametrize(("stage", "until"), [("windows", "stack"), ("screen", None)])
+def test_a_closed_list_is_a_choice(stage, until):
+    for option in main.commands[stage].params:
+        if option.name in ("kind", "rule", "fold_kind", "method"):
+            assert isinstance(option.type, click.Choice), option.name
 
 
 def test_tables_go_to_stdout_as_json(demo):
@@ -320,11 +339,13 @@ def test_a_place_that_cannot_be_read_or_written_is_one_line(tmp_path):
 
 def test_pretraining_refuses_windows_that_do_not_fit(tmp_path):
     write_raster(make_stack(make_grid(40, 40)), tmp_path / "stack.tif")
-    for size in (0, -3, 1, 41):
-        result = call(
-            "pretrain", tmp_path / "stack.tif", tmp_path / "out", "--size", size, "--steps", 1
-        )
-        assert "does not fit a stack of 40 x 40 cells" in " ".join(result.stderr.split())
+    words = ("pretrain", tmp_path / "stack.tif", tmp_path / "out", "--steps", 1, "--size")
+    for size, said in (
+        (0, "0 must lie between 2 and 1024"),
+        (-3, "-3 must lie between 2 and 1024"),
+        (41, "does not fit a stack of 40 x 40 cells"),
+    ):
+        refused(call(*words, size), 2, said)
 
 
 def test_the_screening_of_a_project_file_is_the_files(demo, tmp_path):
@@ -423,8 +444,8 @@ def test_a_stack_of_a_project_file_is_built_as_the_file_says(demo, tmp_path):
 @pytest.mark.parametrize(
     ("words", "parts"),
     [
-        (("--power", "two"), ["--power", '"two" is neither a number nor "auto"']),
-        (("--radius", "-5"), ["radius -5"]),
+        (("--power", "two"), ["--power", 'two must be a number or "auto"']),
+        (("--radius", "-5"), ["--radius", "-5 must be more than 0"]),
         (
             ("--scheduler", "tcp://127.0.0.1:9"),
             ["no Dask scheduler answers at tcp://127.0.0.1:9", "leave --scheduler"],
@@ -436,3 +457,88 @@ def test_gridding_options_that_cannot_be_met_leave_nothing_behind(demo, tmp_path
     result = call("grid", survey, tmp_path / "o.tif", "--elements", "Au", "--cell", "200", *words)
     refused(result, 2, *parts)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_result_that_is_an_input_is_refused_before_any_work(tmp_path):
+    survey = write_survey(tmp_path / "s.gpkg")
+    before = survey.read_bytes()
+    (tmp_path / "hard.tif").hardlink_to(survey)
+    (tmp_path / "soft.tif").symlink_to(survey)
+    (tmp_path / "p.toml").write_text("[samples]\npath = 's.gpkg'\n")
+    for words in (
+        ("grid", survey, survey),
+        ("grid", survey, tmp_path / "hard.tif"),
+        ("grid", survey, tmp_path / "soft.tif"),
+        ("stack", tmp_path / "p.toml", tmp_path / "hard.tif"),
+        ("predict", survey, tmp_path, survey),
+        ("init", survey, "--toml", survey),
+        ("weights", survey, survey, "--out", tmp_path / "hard.tif"),
+    ):
+        refused(call(*words, "--overwrite"), 2, "is one of the inputs")
+    assert survey.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a\nb", "a\x7fb"])
+def test_a_path_that_no_line_can_show_is_refused_in_one_line(tmp_path, name):
+    refused(call("check", f"{tmp_path}/{name}.gpkg"), 2, "is no path")
+
+
+def test_targets_and_windows_are_geopackages(tmp_path):
+    for name in ("scores.tif", "d.gpkg"):
+        (tmp_path / name).write_text("nothing")
+    for command in ("targets", "windows"):
+        words = (tmp_path / "scores.tif", tmp_path / "d.gpkg", tmp_path / "t.shp")
+        refused(call(command, *words), 2, "a GeoPackage is written, name it t.gpkg")
+
+
+def test_with_json_progress_everything_on_stderr_is_json(demo, tmp_path):
+    survey = demo / "demo" / "survey.gpkg"
+    (tmp_path / "bad.toml").write_text("[grid]\npowr = 3\n")
+    for words, last, code in (
+        (("grid", survey, tmp_path / "o.tif", "--elements", "Au", "--cell", 400), "message", 0),
+        (("screen", survey), "message", 0),
+        (("run", tmp_path / "bad.toml"), "error", 2),
+        (("grid", survey, tmp_path / "p.tif", "--power", "two"), "error", 2),
+        (("check", tmp_path / "none.gpkg"), "error", 2),
+    ):
+        result = CliRunner().invoke(main, ["--progress", "json", *map(str, words)])
+        assert result.exit_code == code, result.output
+        events = [json.loads(line) for line in result.stderr.splitlines()]
+        assert events[-1]["event"] in (last, "progress")
+        if code:
+            assert events[-1]["exit_code"] == code
+
+
+def test_quiet_says_errors_alone(demo, tmp_path):
+    survey = demo / "demo" / "survey.gpkg"
+    words = ["-q", "screen", str(survey)]
+    assert CliRunner().invoke(main, words).stderr == ""
+    result = CliRunner().invoke(main, ["-q", "screen", str(tmp_path / "none.gpkg")])
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_tables_into_a_pipe_are_tab_separated(demo):
+    lines = call("screen", demo / "demo" / "survey.gpkg").stdout.splitlines()
+    assert lines[0].split("\t")[0] == "element"
+    assert len({line.count("\t") for line in lines}) == 1
+
+
+def test_the_doctor_finds_this_installation_well():
+    result = call("doctor")
+    assert result.exit_code == 0, result.output
+    assert "FAILED" not in result.stdout
+    assert result.stdout.count("passed") == 3
+
+
+def test_a_plan_writes_nothing_and_says_why(demo):
+    toml = demo / "demo" / "plan.toml"
+    toml.write_text((demo / "demo" / "geomfaf.toml").read_text())
+    words = ("--set", "targets.area_share=0.02", "--seed", 3, "--out", demo / "planned")
+    result = call("run", toml, "--plan", *words)
+    assert result.exit_code == 0, result.output
+    shown = result.stdout.splitlines()
+    assert any(line.split() == ["targets.area_share", "0.02", "(--set)"] for line in shown)
+    assert "not made yet" in result.stdout
+    assert not (demo / "planned").exists()
+    refused(call("run", toml, "--set", "targets.area_shares=0.02"), 2, 'mean "area_share"')
+    refused(call("run", toml, "--set", "targets"), 2, "is no setting")

@@ -1,0 +1,85 @@
+"""Making what people open from the results of a run. Heavy packages are imported inside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .inputs import given_options, layer_of, refuse_taken, require_geopackage
+from .options import (
+    EXISTING,
+    NEW,
+    layer_options,
+    overwrite_option,
+    setting_option,
+    table_options,
+)
+from .run_commands import run_until
+
+
+@click.command()
+@click.argument("scores", type=EXISTING)
+@click.argument("deposits", type=EXISTING, required=False)
+@click.argument("out", type=NEW, required=False)
+@click.option(
+    "--stack", type=EXISTING, help="Stack with a geology band: the commonest class of each target."
+)
+@click.option(
+    "--faults", type=EXISTING, help="Fault lines: the distance from each target to the nearest."
+)
+@table_options("targets")
+@setting_option("windows", "size")
+@layer_options
+@overwrite_option
+def targets(
+    scores: Path,
+    deposits: Path | None,
+    out: Path | None,
+    stack: Path | None,
+    faults: Path | None,
+    size: int | None,
+    overwrite: bool,
+    **options: Any,
+) -> None:
+    """Turn SCORES into ranked target polygons and numbered cells; the result is OUT, a GeoPackage,
+    and a CSV beside.
+
+    A geomfaf.toml alone, in place of SCORES, runs its project up to its targets.
+
+    Example: geomfaf targets demo/scores.tif demo/survey.gpkg demo/targets.gpkg --faults
+    demo/survey.gpkg
+    """
+    from ..deliver.layers import write_layers
+    from ..deliver.targets import make_cells, make_targets, placed_deposits
+    from ..files import write_table
+    from ..rasters.bands import grid_of
+    from ..rasters.geotiff import read_raster
+    from ..settings.tables import TABLES
+
+    if deposits is None or out is None:
+        run_until("targets", scores, overwrite)
+        return
+    require_geopackage(out)
+    table = out.with_suffix(".csv")
+    refuse_taken([out, table], overwrite)
+    bands = read_raster(scores)
+    crs = grid_of(bands).crs
+    points = layer_of(deposits, options, "deposits", crs)
+    lines = layer_of(faults, {}, "faults", crs) if faults else None
+    evidence = read_raster(stack) if stack else None
+    names = [setting.name for setting in TABLES["targets"].settings]
+    chosen = given_options({name: options[name] for name in names})
+    found = make_targets(bands, points, stack=evidence, faults=lines, **chosen)
+    layers = {
+        "targets": found,
+        "cells": make_cells(bands, size or TABLES["windows"]["size"].default, points),
+        "deposits": placed_deposits(bands, points, found),
+    }
+    write_layers(layers, out, overwrite=overwrite)
+    write_table(found.drop(columns="geometry"), table, overwrite=overwrite)
+    click.echo(str(out))
+
+
+DELIVER_COMMANDS = (targets,)
