@@ -11,6 +11,9 @@ from geomfaf.progress import show_progress
 settings.register_profile("geomfaf", deadline=None)
 settings.load_profile("geomfaf")
 
+# Runs in the Python of QGIS, not in this one.
+collect_ignore = ["deliver/qgis_check.py"]
+
 AREAS = Path(__file__).parents[2] / "shared" / "areas"
 
 

@@ -14,6 +14,7 @@ from .deliver_commands import DELIVER_COMMANDS
 from .evidence_commands import EVIDENCE_COMMANDS
 from .inputs import refuse_inputs_as_outputs
 from .model_commands import MODEL_COMMANDS
+from .project_command import PROJECT_COMMANDS
 from .report_commands import REPORT_COMMANDS
 from .run_commands import RUN_COMMANDS
 from .survey_commands import SURVEY_COMMANDS
@@ -106,5 +107,6 @@ for _command in (
     *MODEL_COMMANDS,
     *DELIVER_COMMANDS,
     *REPORT_COMMANDS,
+    *PROJECT_COMMANDS,
 ):
     main.add_command(_command)

@@ -15,6 +15,7 @@ from ..files import finished_file, write_json, write_table
 from ..survey.cleaning.findings import CHANGES, Finding, findings_layer
 from ..survey.label_columns import label_column, labels_of
 from ..survey.survey import Survey
+from .qgis.single_files import store_styles
 
 RESERVED = ("fid", "geom")
 """Columns that a GeoPackage keeps for itself."""
@@ -24,10 +25,11 @@ def write_layers(
     layers: Mapping[str, gpd.GeoDataFrame | pd.DataFrame],
     path: str | Path,
     *,
+    geology_column: str | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Write vector layers and tables into one GeoPackage (version 1.2, which every QGIS since 3.0
-    reads).
+    reads), each with the style in which QGIS shows it.
 
     Columns whose names differ by case alone, or that the format keeps for itself (``fid``,
     ``geom``), get ``_`` behind them. A frame without geometry becomes a table.
@@ -51,6 +53,7 @@ def write_layers(
                 pyogrio.write_dataframe(
                     ready, final, layer=name, driver="GPKG", dataset_options=options
                 )
+        store_styles(final, geology_column or "")
     return path
 
 
@@ -102,7 +105,8 @@ def write_survey_layers(survey: Survey, folder: str | Path, *, overwrite: bool =
     layers: dict[str, gpd.GeoDataFrame] = {}
     for role, frame in survey.layers().items():
         layers[role] = labelled_samples(frame) if role == "samples" else frame
-    return write_layers(layers, Path(folder) / "survey.gpkg", overwrite=overwrite)
+    path = Path(folder) / "survey.gpkg"
+    return write_layers(layers, path, geology_column=survey.geology_column, overwrite=overwrite)
 
 
 def labelled_samples(samples: gpd.GeoDataFrame) -> gpd.GeoDataFrame:

@@ -12,8 +12,10 @@ from typing import Any
 import pandas as pd
 import xarray as xr
 
+from ..deliver.field_files import write_field_files
 from ..deliver.figures.run_figures import draw_overview
 from ..deliver.layers import write_findings, write_layers, write_survey_layers
+from ..deliver.qgis.project import write_project
 from ..deliver.report.write import write_report, write_summary
 from ..deliver.run_folder import read_run
 from ..deliver.targets import make_cells, make_targets, placed_deposits
@@ -223,6 +225,8 @@ def report(run: Results, _: Path) -> None:
     draw_overview(read_run(run.out, record))
     write_summary(run.out, record)
     write_report(run.out, record)
+    write_project(run.out, record)
+    write_field_files(run.out)
 
 
 def project_record(run: Results) -> dict[str, Any]:

@@ -1,0 +1,295 @@
+"""The folder of a finished run goes in; ``targets.gpx`` for a satellite receiver and ``targets.kmz`` for
+a globe or a tablet come out.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
+from html import escape
+from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import Element
+
+import geopandas as gpd
+import numpy as np
+import rasterio
+import shapely
+from rasterio.transform import array_bounds, from_bounds
+from rasterio.warp import Resampling, calculate_default_transform, reproject
+
+from ..files import finished_file
+from ..survey.label_columns import labels_of
+from .qgis.colours import STATUS
+from .qgis.contents import RunContents, read_contents
+from .qgis.fields import FIELDS
+from .qgis.markup import node, to_text
+from .qgis.raster_styles import share_classes
+
+DEGREES = 4326
+LONGEST_SIDE = 2048
+"""Pixels of the score overlay; tablets refuse larger pictures."""
+
+DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
+OUTSIDE = ("number", "name", "why", "lon", "lat", "x", "y")
+"""Columns that stand elsewhere in a description."""
+
+
+def write_field_files(out: str | Path) -> list[Path]:
+    """Write ``targets.gpx`` and ``targets.kmz`` from the files of a run's folder.
+
+    Parameters
+    ----------
+    out : path
+        The run's folder.
+
+    Returns
+    -------
+    list of Path
+        ``targets.gpx``: a waypoint on the best cell of each target and on each known deposit, a
+        track around each target. ``targets.kmz``: the same as polygons and points, with the score as
+        an overlay. Longitude and latitude on WGS 84.
+
+    Raises
+    ------
+    UsageError
+        The folder holds no finished run.
+    """
+    contents = read_contents(out)
+    targets = _layer(contents, "targets")
+    deposits = _layer(contents, "deposits")
+    gpx = contents.folder / "targets.gpx"
+    with finished_file(gpx, overwrite=True) as final:
+        text = DECLARATION + to_text(gpx_node(targets, deposits))
+        final.write_text(text, encoding="utf-8")
+    kmz = contents.folder / "targets.kmz"
+    picture, bounds = score_overlay(contents)
+    with finished_file(kmz, overwrite=True) as final, zipfile.ZipFile(final, "w") as archive:
+        text = DECLARATION + to_text(kml_node(targets, deposits, bounds))
+        # A fixed time of day: equal runs give equal files.
+        for name, content in (("doc.kml", text.encode("utf-8")), ("score.png", picture)):
+            entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(entry, content)
+    return [gpx, kmz]
+
+
+def _layer(contents: RunContents, name: str) -> gpd.GeoDataFrame:
+    """Return a layer of ``targets.gpkg``, the best cells of targets with it; empty if missing."""
+    stored = contents.layer("targets.gpkg", name)
+    if stored is None:
+        crs, _, _ = contents.grid
+        return gpd.GeoDataFrame({"number": []}, geometry=[], crs=crs)
+    return contents.frame(stored)
+
+
+def target_label(target: Mapping[str, Any]) -> str:
+    """Return what a target is called: its name, or its number in older runs.
+
+    >>> [target_label({"name": "K3", "number": 9}), target_label({"number": 9})]
+    ['K3', 'T9']
+    """
+    return str(target.get("name") or f"T{target['number']}")
+
+
+def target_text(target: Mapping[str, Any]) -> str:
+    """Return what is known of a target in one paragraph; what is missing is left out.
+
+    >>> target_text({"number": 1, "status": "new", "area_km2": 0.543, "geology": None})
+    'Status: new; Area (km²): 0.54'
+    """
+    parts = []
+    for column, value in target.items():
+        alias, decimals = FIELDS.get(column, (None, None))
+        empty = value is None or value == "" or (isinstance(value, float) and math.isnan(value))
+        if alias is None or empty or column in OUTSIDE:
+            continue
+        number = decimals is not None and isinstance(value, int | float | np.number)
+        parts.append(f"{alias}: {value:,.{decimals}f}" if number else f"{alias}: {value}")
+    why = target.get("why")
+    return f"{why} {'; '.join(parts)}" if why else "; ".join(parts)
+
+
+def _rows(frame: gpd.GeoDataFrame) -> Iterator[dict[str, Any]]:
+    yield from frame.drop(columns="geometry").to_dict("records")
+
+
+def _best_cells(targets: gpd.GeoDataFrame) -> gpd.GeoSeries:
+    """Return the best cell of each target in degrees; a point inside where a run names none."""
+    if {"x", "y"} <= set(targets.columns):
+        points = gpd.points_from_xy(targets["x"], targets["y"])
+        return gpd.GeoSeries(points, index=targets.index, crs=targets.crs).to_crs(DEGREES)
+    return targets.representative_point().to_crs(DEGREES)
+
+
+def _polygons(shape: shapely.Geometry) -> list[shapely.Polygon]:
+    return [part for part in shapely.get_parts(shape) if isinstance(part, shapely.Polygon)]
+
+
+def gpx_node(targets: gpd.GeoDataFrame, deposits: gpd.GeoDataFrame) -> Element:
+    """Return waypoints on targets and deposits, and a track around each target (GPX 1.1)."""
+    waypoints = []
+    tracks = []
+    outlines = targets.geometry.to_crs(DEGREES)
+    # 1. The targets: where to walk first, and around what.
+    for row, place, outline in zip(_rows(targets), _best_cells(targets), outlines, strict=True):
+        label = target_label(row)
+        waypoints.append(_waypoint(place, label, target_text(row), "Flag, Blue"))
+        segments = [_segment(polygon) for polygon in _polygons(outline)]
+        tracks.append(node("trk", None, node("name", text=f"Outline {label}"), *segments))
+    # 2. The known deposits, by name.
+    places = deposits.geometry.to_crs(DEGREES)
+    for place, name in zip(places, _deposit_names(deposits), strict=True):
+        waypoints.append(_waypoint(place, name, "Known deposit", "Mine"))
+    look = {
+        "version": "1.1",
+        "creator": "geomfaf",
+        "xmlns": "http://www.topografix.com/GPX/1/1",
+    }
+    return node("gpx", look, *waypoints, *tracks)
+
+
+def _deposit_names(deposits: gpd.GeoDataFrame) -> list[str]:
+    if not len(deposits):
+        return []
+    return [name or "Deposit" for name in labels_of(deposits, "deposit")]
+
+
+def _waypoint(place: shapely.Point, name: str, text: str, symbol: str) -> Element:
+    parts = [node("name", text=name), node("desc", text=text), node("sym", text=symbol)]
+    return node("wpt", {"lat": f"{place.y:.6f}", "lon": f"{place.x:.6f}"}, *parts)
+
+
+def _segment(polygon: shapely.Polygon) -> Element:
+    points = [
+        node("trkpt", {"lat": f"{y:.6f}", "lon": f"{x:.6f}"}) for x, y in polygon.exterior.coords
+    ]
+    return node("trkseg", None, *points)
+
+
+def kml_node(
+    targets: gpd.GeoDataFrame,
+    deposits: gpd.GeoDataFrame,
+    bounds: tuple[float, float, float, float],
+) -> Element:
+    """Return a KML document: targets by status, deposits, and the overlay ``score.png``.
+
+    Parameters
+    ----------
+    bounds : tuple of float
+        West, south, east, north of the overlay in degrees.
+    """
+    parts = [node("name", text="Targets and prospectivity")]
+    parts.extend(_polygon_look(status, colour) for status, colour in STATUS.items())
+    icon = node("IconStyle", None, node("color", text="ff1ec8ff"), node("scale", text=0.8))
+    parts.append(node("Style", {"id": "deposit"}, icon))
+    # 1. Targets.
+    outlines = targets.geometry.to_crs(DEGREES)
+    marks = [
+        _target_mark(row, outline) for row, outline in zip(_rows(targets), outlines, strict=True)
+    ]
+    parts.append(node("Folder", None, node("name", text="Targets"), *marks))
+    # 2. Deposits.
+    places = deposits.geometry.to_crs(DEGREES)
+    named = [
+        _deposit_mark(name, place)
+        for name, place in zip(_deposit_names(deposits), places, strict=True)
+    ]
+    parts.append(node("Folder", None, node("name", text="Known deposits"), *named))
+    # 3. The score below them.
+    box = node("LatLonBox")
+    for side, value in zip(("west", "south", "east", "north"), bounds, strict=True):
+        box.append(node(side, text=f"{value:.8f}"))
+    name = node("name", text="Prospectivity: best 1, 2, 5, 10, 20 % of the area")
+    icon = node("Icon", None, node("href", text="score.png"))
+    parts.append(node("GroundOverlay", None, name, icon, box))
+    document = node("Document", None, *parts)
+    return node("kml", {"xmlns": "http://www.opengis.net/kml/2.2"}, document)
+
+
+def _polygon_look(status: str, colour: str) -> Element:
+    """Return the style of a status; KML writes colours as opacity, blue, green, red."""
+    turned = colour[5:7] + colour[3:5] + colour[1:3]
+    line = node("LineStyle", None, node("color", text=f"ff{turned}"), node("width", text=2.5))
+    fill = node("PolyStyle", None, node("color", text=f"30{turned}"))
+    return node("Style", {"id": status}, line, fill)
+
+
+def _target_mark(row: Mapping[str, Any], outline: shapely.Geometry) -> Element:
+    # Globes read markup in a description: names from the data must not become any.
+    text = escape(target_text(row))
+    shapes = [_kml_polygon(polygon) for polygon in _polygons(outline)]
+    return node(
+        "Placemark",
+        None,
+        node("name", text=target_label(row)),
+        node("description", text=text),
+        node("styleUrl", text=f"#{row.get('status', 'new')}"),
+        node("MultiGeometry", None, *shapes),
+    )
+
+
+def _kml_polygon(polygon: shapely.Polygon) -> Element:
+    outer = node("outerBoundaryIs", None, _ring(polygon.exterior.coords))
+    inner = [node("innerBoundaryIs", None, _ring(ring.coords)) for ring in polygon.interiors]
+    return node("Polygon", None, outer, *inner)
+
+
+def _ring(points: Iterable[tuple[float, ...]]) -> Element:
+    text = " ".join(f"{x:.6f},{y:.6f}" for x, y in points)
+    return node("LinearRing", None, node("coordinates", text=text))
+
+
+def _deposit_mark(name: str, place: shapely.Point) -> Element:
+    point = node("Point", None, node("coordinates", text=f"{place.x:.6f},{place.y:.6f}"))
+    look = node("styleUrl", text="#deposit")
+    return node("Placemark", None, node("name", text=name), look, point)
+
+
+def score_overlay(contents: RunContents) -> tuple[bytes, tuple[float, float, float, float]]:
+    """Return the score in classes by share of the area as a PNG in degrees, and its bounds (W, S,
+    E, N); ground without a score is transparent.
+    """
+    from matplotlib.image import imsave
+
+    # 1. Classes are cut on the map itself: shares of the area hold in metres, not in degrees.
+    with rasterio.open(contents.folder / "scores.tif") as source:
+        score = source.read(1)
+        classes = share_classes(score)
+        west, south, east, north = source.bounds
+        transform, width, height = calculate_default_transform(
+            source.crs, "EPSG:4326", source.width, source.height, west, south, east, north
+        )
+        shrink = max(1.0, max(width, height) / LONGEST_SIDE)
+        columns = math.ceil(width / shrink)
+        rows = math.ceil(height / shrink)
+        bounds = array_bounds(height, width, transform)
+        target = from_bounds(*bounds, columns, rows)
+        # 2. To degrees, by the nearest cell.
+        degrees = np.full((rows, columns), np.nan, np.float32)
+        reproject(
+            score,
+            degrees,
+            src_transform=source.transform,
+            src_crs=source.crs,
+            dst_transform=target,
+            dst_crs="EPSG:4326",
+            src_nodata=np.nan,
+            dst_nodata=np.nan,
+            resampling=Resampling.nearest,
+        )
+    # 3. Colours.
+    uppers = [item.upper for item in classes]
+    index = np.searchsorted(uppers, np.nan_to_num(degrees, nan=-np.inf), side="left")
+    palette = np.array([_rgba(item.colour) for item in classes], np.uint8)
+    picture = palette[np.minimum(index, len(classes) - 1)]
+    picture[~np.isfinite(degrees)] = 0
+    buffer = io.BytesIO()
+    imsave(buffer, picture, format="png")
+    return buffer.getvalue(), bounds
+
+
+def _rgba(colour: str) -> list[int]:
+    return [*[int(colour[start : start + 2], 16) for start in (1, 3, 5)], 180]

@@ -1,0 +1,229 @@
+"""The folder of a run goes in; all layers of its project come out, by what they are, and the themes
+that maps show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .contents import RunContents, StoredLayer
+from .raster_layers import evidence_layers, prospectivity_layers
+from .tree import DEFAULT, Group, Layer, Theme, shown_as_is
+from .vector_layers import (
+    NOTES,
+    PLAIN,
+    class_style,
+    deposit_style,
+    isoline_layers,
+    line_style,
+    outline_style,
+    stored_style,
+    target_style,
+)
+
+
+@dataclass(frozen=True)
+class RunLayers:
+    """The layers of a run's project; None and empty where the run has no such thing.
+
+    Attributes
+    ----------
+    geology_order : tuple of int
+        The lines of the geology layer's legend, the class with the most ground first.
+    target_count : int
+        How many targets there are.
+    tables : list of Layer
+        Tables without geometry: what each target's factors and elements are.
+    """
+
+    score: Layer
+    mask: Layer | None
+    trust: list[Layer]
+    evidence: list[Layer]
+    isolines: list[Layer]
+    targets: Layer | None
+    target_columns: tuple[str, ...]
+    target_count: int
+    cells: Layer | None
+    deposits: Layer | None
+    faults: Layer | None
+    study_area: Layer | None
+    samples: Layer | None
+    geology: Layer | None
+    geology_order: tuple[int, ...]
+    tables: list[Layer]
+
+    def tree(self) -> list[Group]:
+        """Return the groups of the layer tree, from the top; empty ones are left out."""
+        survey = [self.faults, self.study_area, self.samples, self.geology]
+        groups = [
+            Group("Targets", _there([self.deposits, self.targets, self.cells, *self.tables])),
+            Group("Structures and survey", _there(survey)),
+            Group("Trust", _there([self.mask, *self.trust]), expanded=False),
+            Group("Prospectivity", [self.score]),
+            Group("Isolines", self.isolines, expanded=False),
+            Group("Evidence", self.evidence, expanded=False),
+        ]
+        return [group for group in groups if group.members]
+
+
+def _there(layers: list[Layer | None]) -> list[Layer]:
+    return [layer for layer in layers if layer is not None]
+
+
+def run_layers(contents: RunContents, record: Mapping[str, Any]) -> RunLayers:
+    """Return the layers of a run's project.
+
+    Parameters
+    ----------
+    contents : RunContents
+        What lies in the folder.
+    record : mapping
+        The content of ``run.json``.
+    """
+    score, trust, mask = prospectivity_layers(contents)
+    stored = contents.layer("targets.gpkg", "targets")
+    geology, order = _geology_layer(contents, geology_column(contents, record))
+    for file, name, title in (
+        ("windows.gpkg", "folds", "Folds"),
+        ("windows.gpkg", "windows", "Training windows"),
+        ("check.gpkg", "findings", "Data findings"),
+    ):
+        layer = _plain_layer(contents, file, name, title, visible=False)
+        trust += _there([layer])
+    tables = [
+        _plain_layer(contents, "targets.gpkg", "target_factors", "Factors of each target"),
+        _plain_layer(contents, "targets.gpkg", "target_elements", "Elements of each target"),
+    ]
+    return RunLayers(
+        score=score,
+        mask=mask,
+        trust=trust,
+        evidence=evidence_layers(contents),
+        isolines=isoline_layers(contents),
+        targets=_target_layer(stored),
+        target_columns=stored.columns if stored else (),
+        target_count=stored.count if stored else 0,
+        cells=_plain_layer(contents, "targets.gpkg", "cells", "Numbered cells", visible=False),
+        deposits=_deposit_layer(contents),
+        faults=_fault_layer(contents),
+        study_area=_area_layer(contents),
+        samples=_plain_layer(contents, "survey.gpkg", "samples", "Samples", visible=False),
+        geology=geology,
+        geology_order=order,
+        tables=_there(tables),
+    )
+
+
+def _plain_layer(
+    contents: RunContents, file: str, name: str, title: str, *, visible: bool = True
+) -> Layer | None:
+    """Return a layer with the style of its kind; None where it is not there or empty."""
+    stored = contents.layer(file, name)
+    if stored is None or not stored.count:
+        return None
+    style = stored_style(stored, contents.frame(stored), "")
+    return Layer(title, stored.source, style, stored.geometry, visible, NOTES.get(name, ""))
+
+
+def _target_layer(stored: StoredLayer | None) -> Layer | None:
+    """Return the targets, also where there are none: the table stays readable."""
+    if stored is None:
+        return None
+    plain = {PLAIN: target_style(stored.columns, named=False)}
+    style = target_style(stored.columns)
+    return Layer("Targets", stored.source, style, "Polygon", True, NOTES["targets"], plain)
+
+
+def _deposit_layer(contents: RunContents) -> Layer | None:
+    stored = contents.layer("targets.gpkg", "deposits")
+    if stored is None or not stored.count:
+        return None
+    frame = contents.frame(stored)
+    plain = {PLAIN: deposit_style(frame, named=False)}
+    style = deposit_style(frame)
+    return Layer("Known deposits", stored.source, style, "Point", True, NOTES["deposits"], plain)
+
+
+def _fault_layer(contents: RunContents) -> Layer | None:
+    stored = contents.layer("survey.gpkg", "faults")
+    if stored is None or not stored.count:
+        return None
+    # Thousands of faults in the width of a few would cover the map.
+    width = 0.35 if stored.count < 500 else 0.15
+    return Layer("Faults", stored.source, line_style(stored.columns, "#3c3c3c", width), "Line")
+
+
+def _area_layer(contents: RunContents) -> Layer | None:
+    stored = contents.layer("survey.gpkg", "study_area")
+    if stored is None or not stored.count:
+        return None
+    style = outline_style(stored.columns, "#000000", 0.5)
+    return Layer("Study area", stored.source, style, "Polygon")
+
+
+def _geology_layer(
+    contents: RunContents, column: str | None
+) -> tuple[Layer | None, tuple[int, ...]]:
+    """Return the geological map, and the lines of its legend by the ground that they cover."""
+    stored = contents.layer("survey.gpkg", "geology")
+    if stored is None or not stored.count or column not in stored.columns:
+        return None, ()
+    frame = contents.frame(stored)
+    names = frame[column].astype(str)
+    area = frame.area.groupby(names[frame[column].notna()]).sum()
+    places = {name: place for place, name in enumerate(sorted(area.index))}
+    order = [places[name] for name in area.sort_values(ascending=False).index]
+    style = class_style(frame[column], stored.columns)
+    layer = Layer("Geology", stored.source, style, "Polygon", visible=False)
+    return layer, tuple(order)
+
+
+def geology_column(contents: RunContents, record: Mapping[str, Any]) -> str | None:
+    """Return the column of the geological map that was used: as recorded, else the one that holds
+    the names in the stack's legend.
+    """
+    stored = contents.layer("survey.gpkg", "geology")
+    if stored is None:
+        return None
+    noted = record.get("geology_column")
+    if noted in stored.columns:
+        return str(noted)
+    legends = [item.band.legend for item in contents.bands("stack.tif") if item.band.legend]
+    wanted = {name for legend in legends for name in legend.values()}
+    frame = contents.frame(stored)
+    best = None
+    most = 0
+    for column in stored.columns:
+        shared = len(wanted & set(frame[column].dropna().astype(str)))
+        if shared > most:
+            best = column
+            most = shared
+    return best
+
+
+def themes_of(layers: RunLayers) -> dict[str, Theme]:
+    """Return the themes of the project by name; those of evidence panels by the band's layer."""
+    lines = shown_as_is(layers.faults, layers.study_area)
+    named = shown_as_is(layers.deposits, layers.targets)
+    plain = [(layer, PLAIN) for layer in _there([layers.deposits, layers.targets])]
+    points = shown_as_is(layers.samples)
+    ground = shown_as_is(layers.geology)
+    if layers.geology is None:
+        # Without the polygons, the rasterised map stands for them.
+        ground = shown_as_is(*[layer for layer in layers.evidence if "Geology" in layer.name])
+    held = shown_as_is(*[layer for layer in layers.trust if layer.name.startswith("Held-out")])
+    folds = shown_as_is(*[layer for layer in layers.trust if layer.name == "Folds"])
+    found = {
+        "Target map": [*named, *lines, *shown_as_is(layers.mask, layers.score)],
+        "Held-out map": [*plain[:1], *lines, *folds, *held],
+        "Numbered cells": [*plain[:1], *shown_as_is(layers.cells), *lines],
+    }
+    if points or ground:
+        found["Geology and samples"] = [*named[:1], *plain[1:], *lines, *points, *ground]
+    for layer in layers.evidence:
+        outlines = [*plain, *shown_as_is(layers.faults), (layer, DEFAULT)]
+        found[f"Evidence: {layer.name}"] = outlines
+    return {name: Theme(name, shown) for name, shown in found.items()}
