@@ -33,7 +33,8 @@ def test_the_survey_is_written_as_it_was_used(tmp_path):
     path = write_survey_layers(survey, tmp_path)
     assert path.name == "survey.gpkg"
     names = {name for name, _ in pyogrio.list_layers(path)}
-    assert names == {"samples", "deposits", "geology", "faults", "study_area"}
+    roles = {"samples", "deposits", "geology", "faults", "study_area"}
+    assert names == {*roles, "layer_styles"}
     back = gpd.read_file(path, layer="samples")
     assert back.crs == survey.crs
     pd.testing.assert_series_equal(back["Au_ppb"], survey.samples["Au_ppb"])
@@ -107,7 +108,8 @@ def test_safe_names_differ_by_more_than_case():
 def test_a_frame_without_geometry_becomes_a_table(tmp_path):
     table = pd.DataFrame({"number": [1, 2], "factor": ["Au", "<b>"]})
     path = write_layers({"places": samples(Au=[1.0]), "table": table}, tmp_path / "t.gpkg")
-    assert dict(pyogrio.list_layers(path)) == {"places": "Point", "table": None}
+    found = dict(pyogrio.list_layers(path))
+    assert found == {"places": "Point", "table": None, "layer_styles": None}
     pd.testing.assert_frame_equal(pyogrio.read_dataframe(path, layer="table"), table)
 
 
