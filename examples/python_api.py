@@ -15,11 +15,13 @@ windows, folds = gm.make_windows(stack, survey.deposits)
 model = gm.train_model(stack, windows, folds)
 scores = gm.predict_scores(model, stack)
 evaluation = gm.evaluate_model(model, stack, windows, survey.deposits, scores)
-targets = gm.make_targets(scores, survey.deposits, stack=stack, faults=survey.faults)
+targets = gm.make_targets(
+    scores, survey.deposits, stack=stack, samples=survey.samples, faults=survey.faults
+)
 
 print(*evaluation.verdict, sep="\n")
 print(
     "Elements were chosen with all deposits here, so these figures flatter; `geomfaf run` chooses"
     " them in the folds."
 )
-print(targets[["number", "status", "area_km2", "mean_score", "heldout_score"]].head())
+print(targets[["name", "status", "area_km2", "mean_score", "why"]].head().to_string())

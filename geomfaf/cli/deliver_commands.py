@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from .inputs import given_options, layer_of, refuse_taken, require_geopackage
+from .inputs import element_samples, given_options, layer_of, refuse_taken, require_geopackage
 from .options import (
     EXISTING,
     NEW,
@@ -23,12 +23,9 @@ from .run_commands import run_until
 @click.argument("scores", type=EXISTING)
 @click.argument("deposits", type=EXISTING, required=False)
 @click.argument("out", type=NEW, required=False)
-@click.option(
-    "--stack", type=EXISTING, help="Stack with a geology band: the commonest class of each target."
-)
-@click.option(
-    "--faults", type=EXISTING, help="Fault lines: the distance from each target to the nearest."
-)
+@click.option("--stack", type=EXISTING, help="Stack: which elements are high, and the rocks.")
+@click.option("--samples", type=EXISTING, help="Samples: the best ones, and the smallest target.")
+@click.option("--faults", type=EXISTING, help="Fault lines: the nearest of each target.")
 @table_options("targets")
 @setting_option("windows", "size")
 @layer_options
@@ -38,13 +35,14 @@ def targets(
     deposits: Path | None,
     out: Path | None,
     stack: Path | None,
+    samples: Path | None,
     faults: Path | None,
     size: int | None,
     overwrite: bool,
     **options: Any,
 ) -> None:
-    """Turn SCORES into ranked target polygons and numbered cells; the result is OUT, a GeoPackage,
-    and a CSV beside.
+    """Turn SCORES into ranked targets, with reasons, and numbered cells; the result is OUT, a
+    GeoPackage, and a CSV beside.
 
     A geomfaf.toml alone, in place of SCORES, runs its project up to its targets.
 
@@ -52,7 +50,7 @@ def targets(
     demo/survey.gpkg
     """
     from ..deliver.layers import write_layers
-    from ..deliver.targets import make_cells, make_targets, placed_deposits
+    from ..deliver.targets import make_targets, target_layers
     from ..files import write_table
     from ..rasters.bands import grid_of
     from ..rasters.geotiff import read_raster
@@ -68,15 +66,15 @@ def targets(
     crs = grid_of(bands).crs
     points = layer_of(deposits, options, "deposits", crs)
     lines = layer_of(faults, {}, "faults", crs) if faults else None
-    evidence = read_raster(stack) if stack else None
+    evidence: dict[str, Any] = {
+        "stack": read_raster(stack) if stack else None,
+        "samples": element_samples(samples, crs) if samples else None,
+        "size": size or TABLES["windows"]["size"].default,
+    }
     names = [setting.name for setting in TABLES["targets"].settings]
     chosen = given_options({name: options[name] for name in names})
-    found = make_targets(bands, points, stack=evidence, faults=lines, **chosen)
-    layers = {
-        "targets": found,
-        "cells": make_cells(bands, size or TABLES["windows"]["size"].default, points),
-        "deposits": placed_deposits(bands, points, found),
-    }
+    found = make_targets(bands, points, faults=lines, **evidence, **chosen)
+    layers = target_layers(found, bands, points, **evidence)
     write_layers(layers, out, overwrite=overwrite)
     write_table(found.drop(columns="geometry"), table, overwrite=overwrite)
     click.echo(str(out))

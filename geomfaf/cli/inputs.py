@@ -95,6 +95,17 @@ def layer_of(path: Path, options: dict[str, Any], role: str, crs: Any = None) ->
     return cleaned
 
 
+def element_samples(path: Path, crs: Any) -> Any:
+    """Return samples with clean values in all columns that name elements."""
+    from ..survey.cleaning.check import clean_samples
+    from ..survey.read import metric_layer, select_elements
+
+    layer = metric_layer(source_of(path, {}, "samples"), crs)
+    cleaned, findings = clean_samples(layer, select_elements(layer))
+    say_findings(findings)
+    return cleaned
+
+
 def grid_for(layer: Any, options: dict[str, Any]) -> Any:
     """Return the grid asked for: that of a raster, or bounds and cell."""
     from ..rasters.geotiff import raster_grid

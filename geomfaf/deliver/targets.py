@@ -1,69 +1,50 @@
-"""Targets: numbered window cells and ranked polygons around the best ground."""
+"""Scores, deposits and a survey go in; ranked targets, numbered cells and placed deposits come out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import shapely
 import xarray as xr
-from rasterio.features import shapes
 from scipy import ndimage
 
-from ..errors import DataError, UsageError
 from ..rasters.bands import bands_of, grid_of, score_values
-from ..windows.windows import tiled_windows
+from ..rasters.grid import Grid
+from ..windows.windows import DEFAULT_SIZE, tiled_windows
+from .target_ground import (
+    GroundRules,
+    cells_inside,
+    known_and_new_ground,
+    metres_to,
+    outlines,
+    sized_rules,
+)
+from .target_reasons import (
+    degrees,
+    deposit_columns,
+    element_texts,
+    fault_columns,
+    in_crs,
+    rock_columns,
+    sample_columns,
+    shape_columns,
+    target_elements,
+    why_sentence,
+)
 
-TARGETS_BY = ("score", "vote")
-MIN_CELLS = 16
-"""Specks below this many cells are left out: a map scored every fourth cell resolves nothing
-smaller.
-"""
+TARGET_COLUMNS = tuple(
+    "number name list status rank area_km2 mean_score max_score heldout_score spread vote_share"
+    " extrapolated deposits deposit_distance_m nearest_deposit nearest_commodity samples"
+    " sample_distance_m elements best_samples geology rocks fault fault_distance_m fault_strike"
+    " length_m width_m azimuth x y lon lat factors why".split()
+)
+LISTS = ("exploration", "known ground")
 
-
-def make_cells(scores: xr.DataArray, size: int, deposits: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
-    """Return every window cell of the map with its number, scores and whether it is known, new or
-    neither.
-
-    Cells are numbered row by row from 1 at the top left, as the paper numbers its areas.
-
-    Returns
-    -------
-    GeoDataFrame
-        number, score, heldout_score, spread, vote_share (means over the cell's valid ground), vote
-        (1 = a majority of the branches votes ore), deposits, status: ``known`` (voted ore, with a
-        deposit), ``missed`` (a deposit, not voted ore), ``new`` (voted ore, no deposit) or empty.
-    """
-    grid = grid_of(scores)
-    names = ("score", "heldout_score", "spread", "vote_share")
-    layers = score_values(scores, names)
-    valid = np.isfinite(layers[0])
-    cells = tiled_windows(grid, size, deposits=deposits, valid=valid)
-    at_row, at_col = (np.arange(length) // size for length in grid.shape)
-    columns = -(-grid.width // size)
-    number = (at_row[:, None] * columns + at_col[None, :] + 1).astype(np.int64)
-    for name, layer in zip(names, layers, strict=True):
-        cells[name] = ndimage.mean(
-            np.nan_to_num(layer), np.where(np.isfinite(layer), number, 0), cells["number"]
-        )
-    vote = cells["vote_share"] > 0.5
-    known = cells["deposits"] > 0
-    cells["vote"] = vote.astype(int)
-    cells["status"] = np.select([vote & known, known, vote], ["known", "missed", "new"], default="")
-    order = [
-        "number",
-        "status",
-        "score",
-        "heldout_score",
-        "spread",
-        "vote_share",
-        "vote",
-        "deposits",
-        "valid_share",
-    ]
-    return cells[[*order, "geometry"]]
+CELL_SHARE = 0.25
+"""A target that covers less of a window cell does not give it its status."""
 
 
 def make_targets(
@@ -71,90 +52,234 @@ def make_targets(
     deposits: gpd.GeoDataFrame,
     *,
     stack: xr.DataArray | None = None,
+    samples: gpd.GeoDataFrame | None = None,
     faults: gpd.GeoDataFrame | None = None,
+    size: int = DEFAULT_SIZE,
     area_share: float = 0.05,
-    threshold: float | None = None,
-    by: str = "score",
-    min_cells: int = MIN_CELLS,
+    known_distance: float | None = None,
+    max_km2: float | None = None,
 ) -> gpd.GeoDataFrame:
-    """Return polygons around the best ground, ranked by mean score and numbered from 1.
+    """Return polygons around the best ground in two ranked lists, each with the reasons for it.
+
+    *Exploration targets* take their share of the area from ground farther than ``known_distance``
+    from every known deposit. *Ground around known deposits* is what scores as high nearer to them.
+    A piece that is too large is split at the saddles between its summits; one that is smaller than
+    the ground of a single sample is left out. Layers in another CRS are brought into the raster's.
 
     Parameters
     ----------
     scores : DataArray
         Result of :func:`geomfaf.predict_scores`.
+    deposits : GeoDataFrame
+        Known deposits; names and commodities are found by their headings.
     stack : DataArray, optional
-        Its class band gives each target the commonest class on it.
+        Its element bands and its class band say what is on a target.
+    samples : GeoDataFrame, optional
+        Give the best samples, and how far apart they are: the smallest target.
     faults : GeoDataFrame, optional
-        Gives the best cell of each target its distance to the nearest fault.
+        Give the nearest fault.
+    size : int
+        Cells along a window of the model; summits closer than this are one.
     area_share : float
-        Share of the valid area that the targets may take, best first.
-    threshold : float, optional
-        Score above which ground is a target, instead of ``area_share``.
-    by : {"score", "vote"}
-        ``"vote"`` takes the ground where a majority of the branches votes ore.
-    min_cells : int
-        Polygons of fewer cells are left out.
+        Share of the valid area that exploration targets take, best first.
+    known_distance : float, optional
+        Metres; half a window or the mean spacing of the samples, whichever is larger, but never so
+        far that less than half of the area is left, when omitted. 0 ranks all ground in one go: a
+        target is known ground when a deposit lies inside.
+    max_km2 : float, optional
+        Largest target; a tenth of what all exploration targets may take when omitted.
 
     Returns
     -------
     GeoDataFrame
-        number, status (``known`` with a deposit inside, else ``new``), area_km2, mean_score,
-        max_score, heldout_score, spread, vote_share, extrapolated (share of it that is unlike the
-        training ground, NaN when the raster does not tell), deposits (inside), deposit_distance_m
-        (to the nearest one, 0 inside), geology, x and y (the best cell) and fault_distance_m (from
-        there); empty when nothing is above.
+        One row a target with the columns :data:`TARGET_COLUMNS`, which docs/outputs.md explains:
+        exploration targets first, both lists by mean score. ``attrs`` holds ``known_distance``
+        (m), ``min_km2``, ``max_km2`` and ``threshold`` (the score of the poorest ground taken).
+        Empty when no piece is large enough.
     """
+    # 1. All layers on the raster's ground.
     grid = grid_of(scores)
     if stack is not None:
         grid.require_same(grid_of(stack), "the stack")
-    score, votes = score_values(scores, ("score", "vote_share"))
-    labels, count = ndimage.label(_best_ground(score, votes, area_share, threshold, by))
-    sizes = ndimage.sum_labels(np.ones_like(labels), labels, np.arange(count + 1))
-    labels[(sizes < min_cells)[labels]] = 0
-    parts: dict[int, list] = {}
-    for shape, value in shapes(labels.astype(np.int32), mask=labels > 0, transform=grid.transform):
-        parts.setdefault(int(value), []).append(shapely.geometry.shape(shape))
-    index = np.array(sorted(parts), int)
-    polygons = [shapely.union_all(parts[number]) for number in index]
-    columns: dict[str, Any] = _columns(scores, labels, index)
-    columns["area_km2"] = sizes[index] * grid.cell_area / 1e6
-    tree = shapely.STRtree(polygons)
-    inside = (
-        tree.query(deposits.geometry.to_numpy(), predicate="intersects")[1] if len(deposits) else []
+    deposits = in_crs(deposits, grid.crs, "the deposits")
+    samples = None if samples is None else in_crs(samples, grid.crs, "the samples")
+    faults = None if faults is None else in_crs(faults, grid.crs, "the faults")
+    # 2. How far known ground reaches, how small and how large a target may be.
+    (score,) = score_values(scores, ["score"])
+    away = metres_to(deposits, grid)
+    # Where no element is mapped, the samples' spacing says nothing of what the map resolves.
+    mapped = stack is None or any(band.kind in ("element", "ratio") for band in bands_of(stack))
+    spaced = samples if mapped else None
+    rules = sized_rules(
+        score,
+        away,
+        spaced,
+        grid,
+        window=size,
+        area_share=area_share,
+        known_distance=known_distance,
+        max_km2=max_km2,
     )
-    columns["deposits"] = np.bincount(inside, minlength=len(index)).astype(int)
-    columns["status"] = np.where(columns["deposits"] > 0, "known", "new")
-    columns["geology"] = _dominant_class(stack, labels, index)
-    columns["deposit_distance_m"] = _distance(deposits, polygons)
-    best = ndimage.maximum_position(np.nan_to_num(score, nan=-np.inf), labels, index)
-    columns["x"], columns["y"] = grid.xy(*np.array(best, int).reshape(-1, 2).T)
-    columns["fault_distance_m"] = _distance(faults, shapely.points(columns["x"], columns["y"]))
-    frame = gpd.GeoDataFrame(columns, geometry=polygons, crs=grid.crs)
-    frame = frame.sort_values(
-        ["mean_score", "max_score"], ascending=False, kind="stable"
-    ).reset_index(drop=True)
-    frame["number"] = np.arange(1, len(frame) + 1)
-    return frame[[*TARGET_COLUMNS, "geometry"]]
+    # 3. The ground, its outlines, and the cells inside them.
+    labels, explored, threshold = known_and_new_ground(score, away, grid, rules)
+    numbers, polygons = outlines(labels, grid)
+    targets = gpd.GeoDataFrame({"number": numbers}, geometry=polygons, crs=grid.crs)
+    targets["area_km2"] = targets.area / 1e6
+    inside = cells_inside(polygons, grid)
+    # 4. What the map says of them, what lies nearest, and their order.
+    targets = targets.assign(**_score_columns(scores, inside, len(targets)))
+    targets = targets.assign(**deposit_columns(targets, deposits))
+    targets = _listed(targets, np.isin(numbers, explored) & (rules.known_distance > 0), rules)
+    # 5. Why they are targets.
+    targets = _with_reasons(targets, grid, stack, samples, faults)
+    targets.attrs = {
+        "known_distance": rules.known_distance,
+        "min_km2": rules.least * grid.cell_area / 1e6,
+        "max_km2": rules.most * grid.cell_area / 1e6,
+        "threshold": threshold,
+    }
+    return targets
 
 
-TARGET_COLUMNS = (
-    "number",
-    "status",
-    "area_km2",
-    "mean_score",
-    "max_score",
-    "heldout_score",
-    "spread",
-    "vote_share",
-    "extrapolated",
-    "deposits",
-    "deposit_distance_m",
-    "geology",
-    "fault_distance_m",
-    "x",
-    "y",
-)
+def _score_columns(scores: xr.DataArray, inside: np.ndarray, count: int) -> dict[str, np.ndarray]:
+    """Return the figures of the score bands on targets 1 to ``count``, and their best cells."""
+    numbers = np.arange(1, count + 1)
+    names = ["score", "heldout_score", "spread", "vote_share"]
+    columns: dict[str, np.ndarray] = {}
+    if "applicable" in scores["band"].values:
+        names.append("applicable")
+    for name, layer in zip(names, score_values(scores, names), strict=True):
+        # A foreign grid has no held-out scores: NaN there, not zero.
+        known = np.where(np.isfinite(layer), inside, 0)
+        with np.errstate(invalid="ignore"):
+            means = ndimage.mean(np.nan_to_num(layer), known, numbers)
+        columns[name] = np.asarray(means, float).reshape(count)
+    (score,) = score_values(scores, ["score"])
+    height = np.nan_to_num(score, nan=-np.inf)
+    best = np.array(ndimage.maximum_position(height, inside, numbers), int).reshape(count, 2)
+    x, y = grid_of(scores).xy(best[:, 0], best[:, 1])
+    extrapolated = 1 - columns.pop("applicable", np.full(count, np.nan))
+    maxima = np.asarray(ndimage.maximum(height, inside, numbers), float).reshape(count)
+    columns["mean_score"] = columns.pop("score")
+    return {**columns, "max_score": maxima, "extrapolated": extrapolated, "x": x, "y": y}
+
+
+def _listed(
+    targets: gpd.GeoDataFrame, exploration: np.ndarray, rules: GroundRules
+) -> gpd.GeoDataFrame:
+    """Return the targets in their two lists, ranked, named and numbered from 1."""
+    known = targets["deposits"].to_numpy() > 0
+    if rules.known_distance == 0:
+        exploration = ~known
+    targets["list"] = np.where(exploration, *LISTS)
+    targets["status"] = np.select([known, exploration], ["known", "new"], default="extension")
+    # Equal scores keep the order of the map, row by row from the top left.
+    targets = targets.assign(later=~exploration).sort_values(
+        ["later", "mean_score", "max_score", "number"],
+        ascending=[True, False, False, True],
+        ignore_index=True,
+    )
+    targets["number"] = np.arange(1, len(targets) + 1)
+    targets["rank"] = targets.groupby("list").cumcount().astype(int) + 1
+    letters = targets["later"].map({False: "T", True: "K"})
+    targets["name"] = letters.astype(str) + targets["rank"].astype(str)
+    return targets.drop(columns="later")
+
+
+def _with_reasons(
+    targets: gpd.GeoDataFrame,
+    grid: Grid,
+    stack: xr.DataArray | None,
+    samples: gpd.GeoDataFrame | None,
+    faults: gpd.GeoDataFrame | None,
+) -> gpd.GeoDataFrame:
+    """Return the targets with all columns, in their order."""
+    inside = cells_inside(targets.geometry, grid)
+    targets = targets.assign(**shape_columns(targets))
+    columns: dict[str, Any] = {
+        **rock_columns(inside, targets, stack),
+        **sample_columns(targets, samples),
+        **fault_columns(targets, faults),
+        **degrees(targets["x"].to_numpy(), targets["y"].to_numpy(), grid.crs),
+    }
+    table = target_elements(inside, targets, stack, samples)
+    texts = [element_texts(table[table["number"] == number]) for number in targets["number"]]
+    columns["elements"] = [high for high, _ in texts]
+    columns["best_samples"] = [best for _, best in texts]
+    targets = targets.assign(**columns, factors="", why="")
+    return with_sentences(targets)[[*TARGET_COLUMNS, "geometry"]]
+
+
+def with_sentences(targets: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    """Return the targets with the sentence ``why`` made again from their other columns."""
+    rows = targets.drop(columns="geometry").to_dict("records")
+    sentences = pd.Series([why_sentence(row) for row in rows], index=targets.index, dtype=object)
+    return targets.assign(why=sentences)
+
+
+def make_cells(
+    scores: xr.DataArray,
+    size: int,
+    deposits: gpd.GeoDataFrame,
+    targets: gpd.GeoDataFrame,
+) -> gpd.GeoDataFrame:
+    """Return every window cell of the map with its number, scores, and what the targets say of it.
+
+    Cells are numbered row by row from 1 at the top left, as the paper numbers its areas. Their
+    status is that of the targets on them: the two layers tell one story.
+
+    Returns
+    -------
+    GeoDataFrame
+        number, status (``known``, ``extension`` or ``new``: that of the target that covers most of
+        the cell, and at least :data:`CELL_SHARE` of it; ``missed``: it holds a deposit that lies in
+        no target; empty elsewhere), target (its number, 0 = none), score, heldout_score, spread,
+        vote_share (means over the cell's valid ground), vote (1 = a majority of the branches votes
+        ore), deposits, valid_share.
+    """
+    grid = grid_of(scores)
+    deposits = in_crs(deposits, grid.crs, "the deposits")
+    names = ("score", "heldout_score", "spread", "vote_share")
+    layers = score_values(scores, names)
+    valid = np.isfinite(layers[0])
+    cells = tiled_windows(grid, size, deposits=deposits, valid=valid)
+    # 1. Means of the scores, cell by cell.
+    at_row = np.arange(grid.height) // size
+    at_col = np.arange(grid.width) // size
+    columns = -(-grid.width // size)
+    number = (at_row[:, None] * columns + at_col[None, :] + 1).astype(np.int64)
+    for name, layer in zip(names, layers, strict=True):
+        cells[name] = ndimage.mean(
+            np.nan_to_num(layer), np.where(np.isfinite(layer), number, 0), cells["number"]
+        )
+    cells["vote"] = (cells["vote_share"] > 0.5).astype(int)
+    # 2. The target on each cell.
+    inside = cells_inside(targets.geometry, grid)
+    cells["target"] = _main_targets(inside, number, targets)[cells["number"]]
+    status = targets.set_index("number")["status"].to_dict()
+    said = cells["target"].map(status).fillna("")
+    # 3. Deposits that no target holds.
+    rows, cols = grid.rowcol(deposits.geometry.x, deposits.geometry.y)
+    lost = (_targets_of(deposits, targets) == 0) & (rows >= 0)
+    missed = cells["number"].isin(number[rows[lost], cols[lost]])
+    cells["status"] = said.mask(missed & (said == ""), "missed")
+    order = "number status target score heldout_score spread vote_share vote deposits valid_share"
+    return cells[[*order.split(), "geometry"]]
+
+
+def _main_targets(inside: np.ndarray, number: np.ndarray, targets: gpd.GeoDataFrame) -> np.ndarray:
+    """Return, by the number of a window cell, the target that covers most of it, 0 where none
+    covers enough.
+    """
+    found = np.zeros(number.max() + 1, int)
+    covered = np.zeros(number.max() + 1)
+    whole = np.bincount(number.ravel(), minlength=number.max() + 1)
+    for place, target in enumerate(targets["number"], start=1):
+        share = np.bincount(number[inside == place], minlength=len(whole)) / np.maximum(whole, 1)
+        more = (share > covered) & (share >= CELL_SHARE)
+        found[more] = target
+        covered[more] = share[more]
+    return found
 
 
 def placed_deposits(
@@ -171,13 +296,9 @@ def placed_deposits(
         lies in, 0 = none). A name that is taken gets ``_`` behind it.
     """
     grid = grid_of(scores)
-    layers = dict(
-        zip(
-            ("map_score", "map_heldout"),
-            score_values(scores, ("score", "heldout_score")),
-            strict=True,
-        )
-    )
+    deposits = in_crs(deposits, grid.crs, "the deposits")
+    score, heldout = score_values(scores, ("score", "heldout_score"))
+    layers = {"map_score": score, "map_heldout": heldout}
     rows, cols = grid.rowcol(deposits.geometry.x, deposits.geometry.y)
     found = {
         name: np.where(rows >= 0, layer[rows, cols], np.nan).astype(float)
@@ -189,87 +310,42 @@ def placed_deposits(
     found["best_percent"] = np.where(
         np.isfinite(found[ranked]), 100 * at_least / max(1, len(ground)), np.nan
     )
-    numbers = np.zeros(len(deposits), int)
-    if len(targets) and len(deposits):
-        at, polygon = shapely.STRtree(targets.geometry.to_numpy()).query(
-            deposits.geometry, predicate="intersects"
-        )
-        numbers[at] = targets["number"].to_numpy()[polygon]
     placed = deposits.copy()
-    for name, column in {**found, "target": numbers}.items():
+    for name, column in {**found, "target": _targets_of(deposits, targets)}.items():
         while name in placed:
             name += "_"
         placed[name] = column
     return placed
 
 
-def _best_ground(
-    score: np.ndarray, votes: np.ndarray, area_share: float, threshold: float | None, by: str
-) -> np.ndarray:
-    valid = np.isfinite(score)
-    if not valid.any():
-        raise DataError("no cell of the raster has a score: nothing can become a target.")
-    if by == "vote":
-        return np.nan_to_num(votes) > 0.5
-    if by != "score":
-        raise UsageError(f'targets by "{by}" are unknown: use {" or ".join(TARGETS_BY)}.')
-    if threshold is None:
-        if not 0 < area_share < 1:
-            raise UsageError(f"area_share = {area_share} must lie between 0 and 1, such as 0.05.")
-        threshold = float(np.quantile(score[valid], 1 - area_share))
-    return np.nan_to_num(score, nan=-np.inf) > threshold
+def _targets_of(deposits: gpd.GeoDataFrame, targets: gpd.GeoDataFrame) -> np.ndarray:
+    """Return the number of the target that each deposit lies in, 0 = none."""
+    numbers = np.zeros(len(deposits), int)
+    if len(targets) and len(deposits):
+        tree = shapely.STRtree(targets.geometry.to_numpy())
+        at, polygon = tree.query(deposits.geometry.to_numpy(), predicate="intersects")
+        numbers[at] = targets["number"].to_numpy()[polygon]
+    return numbers
 
 
-def _columns(scores: xr.DataArray, labels: np.ndarray, index: np.ndarray) -> dict[str, Any]:
-    """Return the means and maxima of the score bands on each polygon."""
-    score, heldout, spread, votes = score_values(
-        scores, ("score", "heldout_score", "spread", "vote_share")
-    )
-    if not np.isfinite(heldout).any():  # a foreign grid: not a score of zero, but none
-        heldout = np.full(heldout.shape, np.nan)
-
-    def on_polygons(measure: Callable, layer: np.ndarray) -> np.ndarray:
-        return np.asarray(measure(layer, labels, index), float)
-
+def target_layers(
+    targets: gpd.GeoDataFrame,
+    scores: xr.DataArray,
+    deposits: gpd.GeoDataFrame,
+    *,
+    stack: xr.DataArray | None = None,
+    samples: gpd.GeoDataFrame | None = None,
+    size: int = DEFAULT_SIZE,
+) -> dict[str, gpd.GeoDataFrame | pd.DataFrame]:
+    """Return the layers of ``targets.gpkg``: targets, the numbered cells, the deposits placed on
+    the map, and the table of elements by target.
+    """
+    grid = grid_of(scores)
+    samples = None if samples is None else in_crs(samples, grid.crs, "the samples")
+    inside = cells_inside(targets.geometry, grid)
     return {
-        "mean_score": on_polygons(ndimage.mean, score),
-        "max_score": on_polygons(ndimage.maximum, score),
-        # A foreign grid has no held-out scores: NaN there, not zero.
-        "heldout_score": (
-            on_polygons(ndimage.mean, heldout)
-            if np.isfinite(heldout).any()
-            else np.full(len(index), np.nan)
-        ),
-        "spread": on_polygons(ndimage.mean, spread),
-        "vote_share": on_polygons(ndimage.mean, votes),
-        "extrapolated": (
-            on_polygons(ndimage.mean, 1 - scores.sel(band="applicable").values)
-            if "applicable" in scores["band"].values
-            else np.full(len(index), np.nan)
-        ),
+        "targets": targets,
+        "cells": make_cells(scores, size, deposits, targets),
+        "deposits": placed_deposits(scores, deposits, targets),
+        "target_elements": target_elements(inside, targets, stack, samples),
     }
-
-
-def _dominant_class(stack: xr.DataArray | None, labels: np.ndarray, index: np.ndarray) -> list[str]:
-    """Return the name of the commonest class on each polygon, "" without a class band."""
-    found = [b for b in bands_of(stack) if b.kind == "class"] if stack is not None else []
-    if stack is None or not found:
-        return [""] * len(index)
-    classes = np.nan_to_num(stack.sel(band=found[0].name).values).astype(int)
-    boxes = ndimage.find_objects(labels)
-    names = []
-    for number in index:
-        here = boxes[number - 1]
-        counts = np.bincount(classes[here][labels[here] == number])
-        names.append(found[0].legend.get(int(counts.argmax()), ""))
-    return names
-
-
-def _distance(
-    layer: gpd.GeoDataFrame | None, places: Sequence[shapely.Geometry] | np.ndarray
-) -> np.ndarray:
-    """Return metres from each place to the nearest geometry of a layer, NaN where there is none."""
-    if layer is None or not len(layer) or not len(places):
-        return np.full(len(places), np.nan)
-    tree = shapely.STRtree(layer.geometry.to_numpy())
-    return tree.query_nearest(places, return_distance=True, all_matches=False)[1]

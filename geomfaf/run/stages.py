@@ -18,7 +18,7 @@ from ..deliver.layers import write_findings, write_layers, write_survey_layers
 from ..deliver.qgis.project import write_project
 from ..deliver.report.write import write_report, write_summary
 from ..deliver.run_folder import read_run
-from ..deliver.targets import make_cells, make_targets, placed_deposits
+from ..deliver.targets import make_targets, target_layers
 from ..errors import UsageError
 from ..evaluation.evaluate import evaluate_paper_protocol
 from ..evaluation.run_evaluation import (
@@ -202,21 +202,20 @@ def _chosen_map(run: Results, assessed: Assessment, name: str) -> xr.DataArray:
 
 def targets(run: Results, _: Path) -> None:
     """Outline the targets and the numbered cells; place the deposits on the map."""
-    deposits = run.survey.deposits
-    settings = run.project.stage("targets")
-    found = make_targets(
-        run.scores, deposits, stack=run.stack, faults=run.survey.faults, **settings
-    )
+    survey = run.survey
     size = int(run.tables[0]["size"].iloc[0])
-    layers = {
-        "targets": found,
-        "cells": make_cells(run.scores, size, deposits),
-        "deposits": placed_deposits(run.scores, deposits, found),
-    }
+    evidence: dict[str, Any] = {"stack": run.stack, "samples": survey.samples, "size": size}
+    settings = run.project.stage("targets")
+    found = make_targets(run.scores, survey.deposits, faults=survey.faults, **evidence, **settings)
+    layers = target_layers(found, run.scores, survey.deposits, **evidence)
     write_layers(layers, run.out / "targets.gpkg", overwrite=True)
     write_table(found.drop(columns="geometry"), run.out / "targets.csv", overwrite=True)
-    new = int((found["status"] == "new").sum())
-    say(f"{len(found)} targets, {new} of them without a known deposit")
+    new = int((found["list"] == "exploration").sum())
+    say(
+        f"{new} exploration targets on ground farther than"
+        f" {found.attrs['known_distance']:,.0f} m from any known deposit, and"
+        f" {len(found) - new} pieces of ground around known deposits that score as high"
+    )
 
 
 def report(run: Results, _: Path) -> None:

@@ -25,7 +25,7 @@ def require_settings(table: str, values: Mapping[str, Any], *, source: str = "")
 
     Examples
     --------
-    >>> require_settings("targets", {"area_share": 0.02, "threshold": None})
+    >>> require_settings("targets", {"area_share": 0.02, "max_km2": None})
     >>> require_settings("targets", {"area_share": 5})
     Traceback (most recent call last):
         ...

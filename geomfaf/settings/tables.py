@@ -282,15 +282,15 @@ EVALUATE = Table(
 
 TARGETS = Table(
     "targets",
-    "polygons of the best ground",
+    "polygons of the best ground, away from known deposits and around them",
     (
-        Setting("area_share", "number", 0.05, "share of the area, best ground first", least=0,
-                most=1, open=True),
-        Setting("threshold", "number", None, "score above which ground is a target", "area_share",
-                0.8, least=0, most=1),
-        Setting("by", "text", "score", "vote: where a majority of the branches votes ore",
-                choices=("score", "vote")),
-        Setting("min_cells", "whole number", 16, "smaller specks are left out", least=1),
+        Setting("area_share", "number", 0.05, "share that exploration targets take, best first",
+                least=0, most=1, open=True),
+        Setting("known_distance", "number", None,
+                "metres around a known deposit that are known ground; 0: one list",
+                "half a window or the samples' spacing", 500, least=0),
+        Setting("max_km2", "number", None, "larger targets are split at saddles",
+                "a tenth of what all may take", 2, least=1e-6),
     ),
 )
 

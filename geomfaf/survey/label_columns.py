@@ -54,11 +54,12 @@ def label_column(frame: pd.DataFrame | gpd.GeoDataFrame, what: str) -> str | Non
     >>> [label_column(table, what) for what in ("sample", "deposit", "commodity")]
     ['ID', 'NAME', 'Main Commodities']
     """
-    columns = {}
+    columns: dict[str, str] = {}
     for column in frame.columns:
         # A column without one word in it names nothing, whatever its heading.
         if frame[column].notna().any() and not hasattr(frame[column], "geom_type"):
-            columns[re.sub(r"[\s_.:#°º/()-]+", "", str(column).casefold())] = column
+            heading = re.sub(r"[\s_.:#°º/()-]+", "", str(column).casefold())
+            columns.setdefault(heading, column)
     for pattern in _HEADINGS[what]:
         for heading, column in columns.items():
             if re.fullmatch(pattern, heading):

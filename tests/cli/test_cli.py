@@ -290,7 +290,8 @@ def test_an_unknown_key_in_the_project_names_the_nearest_one(tmp_path, text, hin
             "[targets]\narea_share = 5",
             "[targets] area_share = 5 must lie between 0 and 1, both excluded",
         ),
-        ('[targets]\nby = "votes"', 'Did you mean "vote"?'),
+        ("[targets]\nknown_distance = -1", "known_distance = -1"),
+        ('[targets]\nby = "vote"', "by is gone"),
     ],
 )
 def test_a_value_of_the_wrong_kind_is_refused_before_any_work(tmp_path, text, words):

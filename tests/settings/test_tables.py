@@ -38,7 +38,7 @@ STAGES = {
     "screen": (screen_elements, {"seed"}),
     "folds": (spatial_folds, {"seed", "autocorrelation"}),
     "predict": (predict_scores, set()),
-    "targets": (make_targets, {"stack", "faults"}),
+    "targets": (make_targets, {"stack", "samples", "faults", "size"}),
 }
 
 

@@ -1,0 +1,396 @@
+"""Targets and a survey go in; why each of them is one comes out: elements, samples, rocks, faults,
+deposits, shape, and a sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import shapely
+import xarray as xr
+from pyproj import CRS, Transformer
+from scipy import ndimage
+from scipy.stats import rankdata
+
+from ..errors import DataError
+from ..rasters.bands import bands_of
+from ..survey.element_names import parse_element
+from ..survey.label_columns import labels_of
+from .layers import labelled_samples
+
+ANOMALOUS = 90.0
+"""Percentile from which an element is said to be high on a target."""
+
+BEST = 3
+"""Elements whose best sample is named, and rocks and factors that are listed."""
+
+NONE_HIGH = f"none above {ANOMALOUS:g} %"
+"""What ``elements`` says where elements were mapped and none is high."""
+
+ELEMENT_COLUMNS = ("number", "element", "unit", "percentile", "value", "sample_id")
+
+
+def in_crs(frame: gpd.GeoDataFrame, crs: CRS, what: str) -> gpd.GeoDataFrame:
+    """Return a layer in the CRS of the raster; without a CRS nobody can tell where it lies."""
+    if frame.crs is None:
+        raise DataError(
+            f"{what} have no coordinate reference system, so nobody can tell where on the map they"
+            " lie: say it, for instance deposits.set_crs(4326)."
+        )
+    return frame if CRS(frame.crs) == crs else frame.to_crs(crs)
+
+
+def target_elements(
+    labels: np.ndarray,
+    targets: gpd.GeoDataFrame,
+    stack: xr.DataArray | None,
+    samples: gpd.GeoDataFrame | None,
+) -> pd.DataFrame:
+    """Return how high every element is on every target, and the best sample on it.
+
+    Parameters
+    ----------
+    labels : ndarray
+        (y, x) int, the number of the target that holds each cell.
+    targets : GeoDataFrame
+        With ``number``.
+    stack : DataArray, optional
+        Its element bands are ranked among the valid cells of the whole area.
+    samples : GeoDataFrame, optional
+        In the CRS of the targets, a column a band.
+
+    Returns
+    -------
+    DataFrame
+        number, element (symbol), unit, percentile (mean over the target of the percentile that each
+        cell's value has in the area; ties count half), value and sample_id of its highest sample,
+        NaN and "" without one. The highest element of a target first.
+    """
+    if stack is None:
+        return pd.DataFrame(columns=list(ELEMENT_COLUMNS))
+    inside = _samples_inside(targets, samples)
+    numbers = targets["number"].to_numpy(int)
+    rows = []
+    for band in bands_of(stack):
+        if band.kind not in ("element", "ratio"):
+            continue
+        layer = stack.sel(band=band.name).values
+        known = np.isfinite(layer)
+        percentile = np.full(layer.shape, np.nan)
+        percentile[known] = 100 * (rankdata(layer[known]) - 0.5) / max(1, known.sum())
+        on_known = np.where(known, labels, 0)
+        means = ndimage.mean(np.nan_to_num(percentile), on_known, numbers)
+        best = _best_samples(inside, band.name)
+        for number, mean in zip(numbers.tolist(), np.atleast_1d(means).tolist(), strict=True):
+            value, name = best.get(number, (np.nan, ""))
+            symbol = (parse_element(band.name) or (band.name, ""))[0]
+            rows.append((number, symbol, band.unit, mean, value, name))
+    table = pd.DataFrame(rows, columns=list(ELEMENT_COLUMNS))
+    return table.sort_values(
+        ["number", "percentile"], ascending=[True, False], kind="stable", ignore_index=True
+    )
+
+
+def _samples_inside(
+    targets: gpd.GeoDataFrame, samples: gpd.GeoDataFrame | None
+) -> pd.DataFrame | None:
+    """Return the samples that lie on targets, with ``number`` of the target."""
+    if samples is None or not len(samples) or not len(targets):
+        return None
+    tree = shapely.STRtree(targets.geometry.to_numpy())
+    at, target = tree.query(samples.geometry.to_numpy(), predicate="intersects")
+    named = samples if "sample_id" in samples else labelled_samples(samples)
+    inside = pd.DataFrame(named.drop(columns=named.geometry.name)).iloc[at]
+    return inside.assign(number=targets["number"].to_numpy(int)[target])
+
+
+def _best_samples(inside: pd.DataFrame | None, column: str) -> dict[int, tuple[float, str]]:
+    """Return target -> (value, name) of the highest sample on it."""
+    if inside is None or column not in inside:
+        return {}
+    values = pd.to_numeric(inside[column], errors="coerce")
+    known = inside.assign(value=values).dropna(subset=["value"])
+    # The first of equal values: the order of the file decides, as everywhere.
+    best = known.sort_values("value", ascending=False, kind="stable").drop_duplicates("number")
+    return {
+        int(number): (float(value), str(name))
+        for number, value, name in zip(
+            best["number"], best["value"], best["sample_id"], strict=True
+        )
+    }
+
+
+def element_texts(table: pd.DataFrame) -> tuple[str, str]:
+    """Return one target's anomalous elements and their best samples, as text; "" where no element
+    was mapped.
+
+    >>> row = (1, "Au", "ppb", 97.6, 12.49, "S00348")
+    >>> element_texts(pd.DataFrame([row], columns=list(ELEMENT_COLUMNS)))
+    ('Au 98 %', 'Au 12.5 ppb, S00348')
+    """
+    high = table[table["percentile"] >= ANOMALOUS]
+    if len(table) and not len(high):
+        return NONE_HIGH, ""
+    # Rounding 99.6 up to "100 %" would say that nothing in the area is higher.
+    percents = np.minimum(high["percentile"].round(), 99)
+    elements = [
+        f"{name} {value:.0f} %" for name, value in zip(high["element"], percents, strict=True)
+    ]
+    known = high[high["value"].notna()].head(BEST)
+    columns = (known[name] for name in ("element", "value", "unit", "sample_id"))
+    samples = [
+        f"{element} {short(value)} {unit}".rstrip("? ") + f", {sample}"
+        for element, value, unit, sample in zip(*columns, strict=True)
+    ]
+    return ", ".join(elements), "; ".join(samples)
+
+
+def short(value: float) -> str:
+    """Return a number with three digits, as people write it.
+
+    >>> short(12.4928), short(1234.4), short(0.0051)
+    ('12.5', '1,234', '0.0051')
+    """
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def sample_columns(
+    targets: gpd.GeoDataFrame, samples: gpd.GeoDataFrame | None
+) -> dict[str, np.ndarray]:
+    """Return how many samples lie on each target, and how far (m) the nearest is (0 inside)."""
+    if samples is None or not len(samples):
+        missing = np.full(len(targets), np.nan)
+        return {"samples": np.zeros(len(targets), int), "sample_distance_m": missing}
+    inside = _samples_inside(targets, samples)
+    counts = {} if inside is None else inside["number"].value_counts().to_dict()
+    number = [counts.get(target, 0) for target in targets["number"]]
+    distance = nearest(samples, targets.geometry.to_numpy())[1]
+    return {"samples": np.array(number, int), "sample_distance_m": distance}
+
+
+def rock_columns(
+    labels: np.ndarray, targets: gpd.GeoDataFrame, stack: xr.DataArray | None
+) -> dict[str, list[str]]:
+    """Return the commonest class on each target, and the shares of the commonest three."""
+    found = [b for b in bands_of(stack) if b.kind == "class"] if stack is not None else []
+    if stack is None or not found:
+        return {"geology": [""] * len(targets), "rocks": [""] * len(targets)}
+    classes = np.nan_to_num(stack.sel(band=found[0].name).values).astype(int)
+    boxes = ndimage.find_objects(labels)
+    names = []
+    shares = []
+    for number in targets["number"].tolist():
+        box = boxes[number - 1]
+        counts = np.bincount(classes[box][labels[box] == number])
+        counts[0] = 0  # no class: not a rock
+        order = np.argsort(-counts, kind="stable")[:BEST]
+        order = order[counts[order] > 0]
+        said = [found[0].legend.get(int(value), f"class {value}") for value in order]
+        percent = 100 * counts[order] / max(1, counts.sum())
+        names.append(said[0] if said else "")
+        texts = [
+            f"{name} {share:.0f} %"
+            for name, share in zip(said, percent, strict=True)
+            if share >= 0.5
+        ]
+        shares.append(", ".join(texts))
+    return {"geology": names, "rocks": shares}
+
+
+def fault_columns(targets: gpd.GeoDataFrame, faults: gpd.GeoDataFrame | None) -> dict[str, Any]:
+    """Return name, distance (m, from the best cell) and strike (degrees) of each target's nearest
+    fault.
+
+    The strike is that of the fault's chord beside the target, as long as the target is.
+    """
+    places = shapely.points(targets["x"], targets["y"])
+    index, distance = nearest(faults, places)
+    names = [""] * len(targets)
+    strikes = np.full(len(targets), np.nan)
+    if faults is not None and len(faults):
+        labels = labels_of(faults, "fault").to_numpy()
+        names = labels[index].tolist()
+        lengths = targets["length_m"].to_numpy()
+        lines = faults.geometry.to_numpy()[index]
+        strikes = np.array(
+            [
+                chord_azimuth(line, place, length)
+                for line, place, length in zip(lines, places, lengths, strict=True)
+            ]
+        )
+    return {"fault": names, "fault_distance_m": distance, "fault_strike": strikes}
+
+
+def chord_azimuth(line: shapely.Geometry, place: shapely.Point, length: float) -> float:
+    """Return the azimuth (0 to 180 degrees from north) of the chord of a line beside a place.
+
+    >>> chord_azimuth(shapely.LineString([(0, 0), (10, 10), (10, 90)]), shapely.Point(12, 60), 20)
+    0.0
+    """
+    parts = shapely.get_parts(line)
+    part = parts[np.argmin(shapely.distance(parts, place))]
+    at = shapely.line_locate_point(part, place)
+    ends = shapely.line_interpolate_point(
+        part, np.clip([at - length / 2, at + length / 2], 0, part.length)
+    )
+    first, second = shapely.get_coordinates(ends)
+    return azimuth(second - first)
+
+
+def azimuth(vector: np.ndarray) -> float:
+    """Return the azimuth (0 to 180 degrees from north) of a line along (east, north).
+
+    >>> [azimuth(np.array(v)) for v in ((0, 1), (1, 0), (-1, 1), (0, -2))]
+    [0.0, 90.0, 135.0, 0.0]
+    """
+    return float(np.degrees(np.arctan2(vector[0], vector[1])) % 180)
+
+
+def deposit_columns(targets: gpd.GeoDataFrame, deposits: gpd.GeoDataFrame) -> dict[str, Any]:
+    """Return the deposits inside each target, and name, commodity and distance (m) of the
+    nearest.
+    """
+    polygons = targets.geometry.to_numpy()
+    index, distance = nearest(deposits, polygons)
+    names = [""] * len(targets)
+    commodities = [""] * len(targets)
+    count = np.zeros(len(targets), int)
+    if len(deposits) and len(targets):
+        names = labels_of(deposits, "deposit").to_numpy()[index].tolist()
+        commodities = labels_of(deposits, "commodity").to_numpy()[index].tolist()
+        tree = shapely.STRtree(polygons)
+        _, inside = tree.query(deposits.geometry.to_numpy(), predicate="intersects")
+        count = np.bincount(inside, minlength=len(targets))
+    return {
+        "deposits": count.astype(int),
+        "deposit_distance_m": distance,
+        "nearest_deposit": names,
+        "nearest_commodity": commodities,
+    }
+
+
+def shape_columns(targets: gpd.GeoDataFrame) -> dict[str, np.ndarray]:
+    """Return length and width (m) of each target's smallest rectangle, and the azimuth (degrees) of
+    its longer side.
+    """
+    found = np.full((3, len(targets)), np.nan)
+    boxes = shapely.minimum_rotated_rectangle(targets.geometry.to_numpy())
+    for number, box in enumerate(boxes):
+        corners = shapely.get_coordinates(box)
+        sides = corners[1:3] - corners[0:2]
+        lengths = np.hypot(sides[:, 0], sides[:, 1])
+        longer = int(np.argmax(lengths))
+        found[:, number] = lengths[longer], lengths[1 - longer], azimuth(sides[longer])
+    return {"length_m": found[0], "width_m": found[1], "azimuth": found[2]}
+
+
+def degrees(x: np.ndarray, y: np.ndarray, crs: CRS) -> dict[str, np.ndarray]:
+    """Return longitude and latitude (WGS 84) of places."""
+    lon, lat = Transformer.from_crs(crs, 4326, always_xy=True).transform(x, y)
+    return {"lon": np.asarray(lon, float), "lat": np.asarray(lat, float)}
+
+
+def nearest(layer: gpd.GeoDataFrame | None, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return index of and distance (m) to the nearest feature of each place; NaN where there is
+    none.
+    """
+    if layer is None or not len(layer) or not len(places):
+        return np.zeros(len(places), int), np.full(len(places), np.nan)
+    tree = shapely.STRtree(layer.geometry.to_numpy())
+    pairs, distance = tree.query_nearest(places, return_distance=True, all_matches=False)
+    return pairs[1], distance
+
+
+def why_sentence(target: Mapping[str, Any]) -> str:
+    """Return in one plain sentence why a target is one, with what to be wary of.
+
+    Parameters
+    ----------
+    target : mapping
+        A row of the layer of targets; what is missing or empty is not mentioned.
+
+    Examples
+    --------
+    >>> print(why_sentence({"elements": "Au 98 %, Cu 95 %", "best_samples": "",
+    ...     "samples": 0, "rocks": "granite 62 %, shale 30 %", "fault": "F07", "fault_distance_m": 120.0,
+    ...     "deposits": 0, "nearest_deposit": "North pit", "nearest_commodity": "Cu",
+    ...     "deposit_distance_m": 1240.0, "extrapolated": 0.7}))
+    High in Au and Cu, on granite 62 %, shale 30 %, 120 m from fault F07; the nearest known deposit, North pit (Cu), lies 1.2 km away; no sample lies inside: the values are interpolated from around it; mostly extrapolated: 70 % of it is unlike the ground that the model learned from.
+    """
+    parts = [_ground_text(target), _deposit_text(target)]
+    lifted = [part for part in str(target.get("factors") or "").split("; ") if " +" in part]
+    if lifted:
+        names = [part.rpartition(" +")[0] for part in lifted]
+        parts.append(f"what raises the score most is {_joined(names)}")
+    if target.get("samples") == 0 and target.get("elements"):
+        parts.append("no sample lies inside: the values are interpolated from around it")
+    extrapolated = target.get("extrapolated", np.nan)
+    if extrapolated > 0.5:
+        parts.append(
+            f"mostly extrapolated: {100 * extrapolated:.0f} % of it is unlike the ground that the"
+            " model learned from"
+        )
+    sentence = "; ".join(part for part in parts if part) or "nothing but the score is known of it"
+    return sentence[0].upper() + sentence[1:] + "."
+
+
+def _ground_text(target: Mapping[str, Any]) -> str:
+    """Say what is on the ground: elements, rocks, the fault."""
+    parts = []
+    elements = str(target.get("elements") or "")
+    best = str(target.get("best_samples") or "").partition(";")[0]
+    if elements == NONE_HIGH:
+        parts.append("no element is high here")
+    elif elements:
+        names = [part.rpartition(" ")[0] for part in elements.removesuffix(" %").split(" %, ")]
+        parts.append(f"high in {_joined(names)}" + (f" (best: {best})" if best else ""))
+    if target.get("rocks"):
+        parts.append(f"on {target['rocks']}")
+    distance = target.get("fault_distance_m", np.nan)
+    if np.isfinite(distance):
+        name = f"fault {target['fault']}" if target.get("fault") else "a fault"
+        parts.append(f"{in_words(distance)} from {name}")
+    return ", ".join(parts)
+
+
+def _deposit_text(target: Mapping[str, Any]) -> str:
+    """Say which known deposit lies inside or nearest."""
+    name = str(target.get("nearest_deposit") or "")
+    commodity = target.get("nearest_commodity")
+    said = f"{name} ({commodity})" if name and commodity else name
+    count = target.get("deposits", 0)
+    if count:
+        inside = "known deposit inside" if count == 1 else f"{count} known deposits inside"
+        others = " and others" if count > 1 else ""
+        return f"{inside}: {said}{others}" if said else inside
+    distance = target.get("deposit_distance_m", np.nan)
+    if not np.isfinite(distance):
+        return ""
+    named = f", {said}," if said else ""
+    return f"the nearest known deposit{named} lies {in_words(distance)} away"
+
+
+def in_words(metres: float) -> str:
+    """Return a distance as people say it.
+
+    >>> in_words(3.2), in_words(118), in_words(1240), in_words(38_200)
+    ('under 10 m', '120 m', '1.2 km', '38 km')
+    """
+    if metres < 10:
+        return "under 10 m"
+    if metres < 995:
+        return f"{round(metres, -1):.0f} m"
+    return f"{metres / 1000:.1f} km" if metres < 9_950 else f"{metres / 1000:.0f} km"
+
+
+def _joined(names: list[str]) -> str:
+    """Return names as a list in a sentence.
+
+    >>> _joined(["Au", "Cu", "Mo"]), _joined(["Au"])
+    ('Au, Cu and Mo', 'Au')
+    """
+    return " and ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)
