@@ -315,5 +315,9 @@ TABLES: dict[str, Table] = {
 }
 """Every table of ``geomfaf.toml``, in the order of the data flow; ``""`` is what stands above."""
 
-GONE: dict[str, str] = {}
+GONE: dict[str, str] = {
+    "targets.threshold": "a score is no chance of ore; say the share of the area, area_share",
+    "targets.by": "how the branches voted stands in layer cells of targets.gpkg, column vote",
+    "targets.min_cells": "the smallest target is one sample's share of the ground",
+}
 """``table.name`` of a setting that is gone -> one line that says why."""
