@@ -177,7 +177,7 @@ def make_survey(
     # One stream of random numbers a stage: a change in one stage leaves the others as they were.
     rngs = np.random.default_rng(seed).spawn(8)
     faults, blocks = _make_faults(rngs[0], plan, area)
-    receiver, upstream = _drain(rngs[1], grid)
+    receiver, upstream, _ = _drain(rngs[1], grid)
     geology = _make_geology(rngs[2], grid, blocks, upstream)
     intrusions = _make_intrusions(rngs[3], plan, area, faults)
     expected = _expect(plan.deposits, grid, geology, faults, intrusions)
@@ -343,9 +343,9 @@ def _fault_swarms(rng: Generator, plan: Size, area: Polygon) -> list[tuple[str, 
     return rows
 
 
-def _drain(rng: Generator, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
-    """Return the cell that each cell's water flows into, negative at outlets, and its number of
-    upstream cells.
+def _drain(rng: Generator, grid: Grid) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the cell that each cell's water flows into, negative at outlets, its number of
+    upstream cells, and how far up it lies: more than the cell below, without a unit.
     """
     # 1. hills on a plain that falls to one side
     hills = sum(
@@ -380,7 +380,7 @@ def _drain(rng: Generator, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
     for source in np.argsort(-way):
         if receiver[source] >= 0:
             upstream[receiver[source]] += upstream[source]
-    return receiver, upstream
+    return receiver, upstream, way
 
 
 def _make_geology(

@@ -22,6 +22,7 @@ ORDER = [
     ["rasters"],
     ["survey"],
     ["synthetic"],
+    ["synthetic_rasters"],
     ["evidence", "windows"],
     ["models"],
     ["evaluation"],

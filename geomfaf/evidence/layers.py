@@ -16,6 +16,11 @@ from ..survey.survey import Survey
 from .geology import GeologyLayer
 from .inverse_distance import IdwOptions, making_of, plan_grid, prepare
 
+SCREENED = {"screened": "yes"}
+"""Making of a band that a fold uses only where it tells ore from barren ground without the fold's
+own ground, as an element.
+"""
+
 UNMAPPED = "unmapped"
 """Class of the ground inside the study area that no geology polygon covers."""
 

@@ -25,6 +25,7 @@ from ..rasters.grid import Grid
 from ..survey.cleaning.findings import Finding
 from .derivatives import DERIVED, derived_band, parse_derived
 from .geology import AreaLayer
+from .layers import SCREENED
 from .raster_files import RasterFile
 
 VALUE_KINDS = ("continuous", "class", "angle")
@@ -293,6 +294,7 @@ class RasterLayer:
             "raster_band": str(self.source.band),
             "raster_resampling": self.resampling.name,
             "raster_scale": self.source.scale,
+            **({} if self.source.kind == "class" else SCREENED),
         }
 
 

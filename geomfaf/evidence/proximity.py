@@ -30,7 +30,7 @@ from .faults import (
 )
 from .geology import Shapes
 from .inverse_distance import plan_grid, prepare
-from .layers import EvidenceLayer
+from .layers import SCREENED, EvidenceLayer
 
 PROXIMITY_KINDS = ("distance", "density", "presence", "value", "strike")
 
@@ -155,7 +155,7 @@ class DistanceLayer:
         inside_of: np.ndarray | None = None,
     ):
         self.bands = [band]
-        self.making: list[dict[str, str]] = [{}]
+        self.making = [dict(SCREENED)]
         self.grid = grid
         self.most = most
         self.signed = inside_of is not None
@@ -197,7 +197,7 @@ class PresenceLayer:
 
     def __init__(self, band: Band, shapes: np.ndarray, grid: Grid):
         self.bands = [band]
-        self.making: list[dict[str, str]] = [{}]
+        self.making = [dict(SCREENED)]
         self.grid = grid
         flat = shapely.get_dimensions(shapes) == 2
         self.polygons = Shapes(shapes[flat])
@@ -232,7 +232,7 @@ class DensityLayer:
 
     def __init__(self, band: Band, shapes: np.ndarray, grid: Grid, radius: float):
         self.bands = [band]
-        self.making = [{"density_radius": f"{radius:g}"}]
+        self.making = [{"density_radius": f"{radius:g}", **SCREENED}]
         self.grid = grid
         self.radius = radius
         self.dimension = dimension_of(shapes)
@@ -302,7 +302,7 @@ class PointValueLayer:
         names = [band.name for band in self.bands]
         self.plan, _ = plan_grid(gpd.GeoDataFrame(layer, crs=points.crs), names, grid)
         prepare(self.plan)
-        self.making: list[dict[str, str]] = [{} for _ in names]
+        self.making = [dict(SCREENED) for _ in names]
 
     def block(
         self,

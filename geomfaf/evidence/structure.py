@@ -19,7 +19,7 @@ from ..rasters.grid import Grid
 from ..survey.survey import Survey
 from .faults import cells_on_grid, segments_of, sum_within
 from .geology import GeologyLayer
-from .layers import EvidenceLayer
+from .layers import SCREENED, EvidenceLayer
 from .proximity import DensityLayer, DistanceLayer
 
 OF_GEOLOGY = (
@@ -197,7 +197,7 @@ class ClassMixtureLayer:
         self.bands = []
         for name in names:
             self.bands.append(Band(f"{name}_{radius:g}", "continuous", "", texts[name]))
-        self.making = [{"density_radius": f"{radius:g}"} for _ in names]
+        self.making = [{"density_radius": f"{radius:g}", **SCREENED} for _ in names]
 
     def block(
         self,

@@ -82,7 +82,7 @@ def cut_folds(run: Results, _: Path) -> None:
 
 def screen(run: Results, _: Path) -> None:
     """Choose the elements, for each fold without its ground."""
-    table, chosen = screen_in_folds(run.project, run.survey, run.folds)
+    table, chosen = screen_in_folds(run.project, run.survey, run.folds, run.evidence)
     write_table(table, run.out / "screen.csv", overwrite=True)
     write_json({"chosen": chosen}, run.kept / "screen.json", overwrite=True)
 
@@ -90,8 +90,8 @@ def screen(run: Results, _: Path) -> None:
 def stack(run: Results, _: Path) -> None:
     """Build the bands and draw the barren windows on them."""
     survey = run.survey
-    chosen = {element for part in run.chosen for element in part}
-    kept = sorted(chosen, key=list(survey.elements).index)
+    chosen = {name for part in run.chosen for name in part}
+    kept = [element for element in survey.elements if element in chosen]
     choices = stack_choices(run.project, survey)
     bands = build_stack(survey, run.grid, elements=kept, **choices)
     write_raster(bands, run.out / "stack.tif", overwrite=True)
@@ -234,7 +234,7 @@ def project_record(run: Results) -> dict[str, Any]:
     grid = run.grid
     bounds = {"crs": grid.crs.to_string(), "cell": grid.cell}
     return {
-        "inputs": inputs_of(project),
+        "inputs": {**inputs_of(project), **own_inputs(project)},
         "settings": {
             "preset": project.preset,
             "model": project.model,
@@ -282,6 +282,15 @@ def inputs_of(project: Project) -> dict[str, dict[str, Any]]:
     return found
 
 
+def own_inputs(project: Project) -> dict[str, dict[str, Any]]:
+    """Return the rasters and other layers of the user's own, with the hashes of their files."""
+    found = {}
+    for kind in ("rasters", "proximity"):
+        for table in project.repeated(kind):
+            found[f"{kind}: {table['name']}"] = {**table, "sha256": content_hash(table["path"])}
+    return found
+
+
 def content_hash(path: str | Path) -> str:
     """Return the hash of a file, or of the files of a folder."""
     path = Path(path)
@@ -313,7 +322,17 @@ def _evidence_settings(project: Project, *tables: str) -> Any:
     zones = project.stage("folds").get("zones")
     composition = project.stages.get("composition")
     of_zones = content_hash(project.folder / zones) if zones else ""
-    return [settings, composition, of_zones, project.preset, project.seed]
+    own = _own_layers(project)
+    return [settings, own, composition, of_zones, project.preset, project.seed]
+
+
+def _own_layers(project: Project) -> Any:
+    """Return what decides the bands of the user's own: their tables and their files' hashes."""
+    found: list[Any] = [project.stage("structure")]
+    for name in ("rasters", "proximity"):
+        for table in project.repeated(name):
+            found.append([name, table, content_hash(table.get("path", ""))])
+    return found
 
 
 def _fold_settings(project: Project) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -13,17 +14,19 @@ import xarray as xr
 from ..errors import UsageError
 from ..evidence.geology import study_area_mask
 from ..evidence.inverse_distance import IdwOptions
+from ..evidence.own_rasters import RasterSource
+from ..evidence.proximity import ProximitySource
 from ..evidence.stack import build_stack, survey_grid
 from ..models.network.options import Training, training_options
 from ..progress import say
-from ..rasters.bands import bands_of
+from ..rasters.bands import bands_of, grid_of
 from ..rasters.grid import Grid
 from ..settings.tables import TABLES
 from ..survey.read import read_layer
 from ..survey.survey import Source, Survey
 from ..windows import assembly
 from ..windows.folds import Folds
-from ..windows.screen import screen_elements
+from ..windows.screen import default_radius, screen_bands, screen_elements
 from .project import Project
 
 IDW_OPTIONS = ("minimum", "max_distance", "anisotropy", "errors")
@@ -58,6 +61,8 @@ def coarse_stack(project: Project, survey: Survey, grid: Grid) -> xr.DataArray:
     factor = max(1, max(grid.shape) // COARSE_CELLS)
     coarse = Grid.from_bounds(grid.bounds, grid.cell * factor, grid.crs)
     choices = stack_choices(project, survey)
+    # Bands have the names and the radii of the run's own cells.
+    choices["radii"] = choices["radii"] or [10 * grid.cell]
     return build_stack(
         survey, coarse, **{**choices, "options": replace(choices["options"], errors=False)}
     )
@@ -108,22 +113,24 @@ def draw_tables(
 
 
 def screen_in_folds(
-    project: Project, survey: Survey, folds: Folds
+    project: Project, survey: Survey, folds: Folds, evidence: xr.DataArray | None = None
 ) -> tuple[pd.DataFrame, list[list[str]]]:
     """Screen with all deposits for the table, and without each fold's ground for the models.
 
     Choosing elements by deposits is learning from them: a fold model that is tested on a deposit
-    may not use elements chosen with it.
+    may not use elements chosen with it. Bands of the user's own (rasters, nearness, structure) are
+    screened alike, on the cells of ``evidence``.
 
     Returns
     -------
     table : DataFrame
         See :func:`geomfaf.screen_elements`, and in how many folds each element is kept.
     chosen : list of list of str
-        The elements of each fold.
+        The elements and the bands of each fold.
     """
+    bands, kept_bands = _screen_own_bands(project, survey, folds, evidence)
     if not survey.elements:
-        return pd.DataFrame(), [[] for _ in range(folds.count)]
+        return bands, kept_bands
     options = {"seed": project.seed, **project.stage("screen")}
     # 1. with all deposits: what people read
     table = screen_elements(survey.samples, survey.deposits, survey.elements, **options)
@@ -136,6 +143,39 @@ def screen_in_folds(
     counts = [sum(element in part for part in chosen) for element in table["element"]]
     table["kept_in_folds"] = [f"{count} of {folds.count}" for count in counts]
     _say_screening(table, chosen, options["radius"], _elements_alone(survey))
+    if len(bands):
+        table = pd.concat([table, bands], ignore_index=True)
+    both = [elements + names for elements, names in zip(chosen, kept_bands, strict=True)]
+    return table, both
+
+
+def _screen_own_bands(
+    project: Project, survey: Survey, folds: Folds, evidence: xr.DataArray | None
+) -> tuple[pd.DataFrame, list[list[str]]]:
+    """Return the table of the screened bands and those that each fold may use."""
+    names = [] if evidence is None else screened_bands(evidence)
+    if evidence is None or not names:
+        return pd.DataFrame(), [[] for _ in range(folds.count)]
+    settings = project.stage("screen", "radius", "critical")
+    radius = settings.pop("radius", None) or default_radius(survey.samples)
+    table = screen_bands(evidence, survey.deposits, names, radius=radius, **settings)
+    grid = grid_of(evidence)
+    rows, columns = np.indices(grid.shape).reshape(2, -1)
+    cells = gpd.GeoDataFrame(geometry=gpd.points_from_xy(*grid.xy(rows, columns)), crs=grid.crs)
+    chosen = []
+    for fold in range(folds.count):
+        # Neither the fold's ground nor its deposits, nor what lies within the radius of either.
+        away = _away(folds, cells, fold, radius).reshape(grid.shape)
+        deposits = survey.deposits[_away(folds, survey.deposits, fold, radius)]
+        kept: set[str] = set()
+        if len(deposits):
+            part = screen_bands(evidence, deposits, names, radius=radius, where=away, **settings)
+            kept = set(part.loc[part["kept"], "element"])
+        chosen.append([name for name in names if name in kept])
+    counts = [sum(name in part for part in chosen) for name in table["element"]]
+    table["kept_in_folds"] = [f"{count} of {folds.count}" for count in counts]
+    passed = int(table["kept"].sum())
+    say(f"{passed} of {len(table)} further bands tell ore from barren ground, high or low")
     return table, chosen
 
 
@@ -195,15 +235,46 @@ def stack_choices(project: Project, survey: Survey) -> dict[str, Any]:
         if survey.faults is None:
             raise UsageError("[grid] barriers = true needs faults, and the survey has none.")
         settings["barriers"] = survey.faults
-    return {**choices, "options": IdwOptions(**settings)}
+    structure = project.stage("structure")
+    return {
+        **choices,
+        "options": IdwOptions(**settings),
+        "rasters": own_sources(project, "rasters", RasterSource),
+        "proximity": own_sources(project, "proximity", ProximitySource),
+        "structure": structure.get("bands", ()),
+        "radii": structure.get("radii"),
+        "fault_type": structure.get("fault_type"),
+    }
+
+
+def own_sources(project: Project, table: str, kind: Callable[..., Any]) -> list[Any]:
+    """Return the sources that ``[[rasters]]`` or ``[[proximity]]`` name."""
+    found = []
+    for settings in project.repeated(table):
+        for name in ("path", "name"):
+            if not settings.get(name):
+                raise UsageError(f"[[{table}]] needs {name}: add it to each of these tables.")
+        found.append(kind(**settings))
+    return found
+
+
+def screened_bands(stack: xr.DataArray) -> list[str]:
+    """Return the bands that a fold uses only where they pass its screening, elements left aside."""
+    making = stack.attrs.get("making", {})
+    names = [str(name) for name in stack["band"].values]
+    return [name for name in names if making.get(name, {}).get("screened")]
 
 
 def bands_in_folds(stack: xr.DataArray, chosen: list[list[str]]) -> list[list[str]]:
     """Return the bands that each fold may use: the elements chosen without its ground, and all that
     is not chosen.
     """
-    others = [band.name for band in bands_of(stack) if band.kind not in ("element", "ratio")]
-    return [[*elements, *others] for elements in chosen]
+    screened = set(screened_bands(stack))
+    others = []
+    for band in bands_of(stack):
+        if band.kind not in ("element", "ratio") and band.name not in screened:
+            others.append(band.name)
+    return [[*names, *others] for names in chosen]
 
 
 def training_settings(project: Project) -> tuple[Training, str]:

@@ -145,6 +145,73 @@ RASTERIZE = Table(
     ),
 )
 
+RASTERS = Table(
+    "rasters",
+    "a raster of your own as a band: magnetics, gravity, radiometrics, DEM, satellite",
+    (
+        Setting("path", "path", None, "GeoTIFF, COG, VRT, ERS, ASCII grid, NetCDF", "required",
+                "tmi.tif"),
+        Setting("name", "text", None, "of the band", "required", "magnetics"),
+        Setting("band", "whole number", 1, "which band of the file", least=1),
+        Setting("variable", "text", None, "of a NetCDF file", "the only one", "tmi"),
+        Setting("kind", "text", "continuous", "angle: degrees, become sine and cosine",
+                choices=("continuous", "class", "angle")),
+        Setting("unit", "text", "", "of the values", example="nT"),
+        Setting("resampling", "text", None, "how pixels become cells",
+                "average or mode on coarser cells, bilinear or nearest on finer ones", "average",
+                choices=("average", "mode", "bilinear", "cubic", "nearest", "median")),
+        Setting("scale", "text", "linear", "what the band holds",
+                choices=("linear", "log", "signed-log")),
+        Setting("derive", "texts", [],
+                "further bands: slope, aspect_sin, aspect_cos, curvature, ruggedness, gradient,"
+                " residual:10, ratio:2, vertical, tilt, analytic_signal, upward:500",
+                example=["slope", "ruggedness"]),
+        Setting("nodata", "number", None, "code for no value", "the file's own", -9999),
+        Setting("crs", "text", None, "CRS of the file", "the file's own", "EPSG:32650"),
+    ),
+    repeated=True,
+)
+
+PROXIMITY = Table(
+    "proximity",
+    "distance to other features: granites, dykes, alteration, lineaments, occurrences",
+    (
+        Setting("path", "path", None, "file of points, lines or polygons", "required",
+                "dykes.gpkg"),
+        Setting("name", "text", None, "of the band", "required", "dykes"),
+        Setting("layer", "text", None, "layer of the file", "the only one", "dykes"),
+        Setting("where", "text", None, "keeps the features that meet this", "all",
+                "rock = 'granite'"),
+        Setting("crs", "text", None, "CRS of the file", "the file's own", "EPSG:32650"),
+        Setting("kind", "text", "distance",
+                "value and strike: a column of points, by inverse distances",
+                choices=("distance", "density", "presence", "value", "strike")),
+        Setting("max", "number", None, "metres; farther is as far", "no limit", 5000, least=0,
+                open=True),
+        Setting("radius", "number", None, "metres, of a density", "ten cells", 2000, least=0,
+                open=True),
+        Setting("column", "text", None, "of value and strike", "none", "grains"),
+        Setting("unit", "text", "", "of the column", example="grains"),
+    ),
+    repeated=True,
+)
+
+STRUCTURE = Table(
+    "structure",
+    "bands of contacts, rock mixture and fault network",
+    (
+        Setting("bands", "texts", [], "one or more bands each",
+                choices=("contact_distance", "contact_density", "class_count", "class_entropy",
+                         "class_distance", "fault_density", "crossing_distance",
+                         "crossing_density", "fault_end_distance", "strike_distance",
+                         "fault_type_distance")),
+        Setting("radii", "numbers", None, "metres, of densities and mixtures", "ten cells",
+                [1000, 5000], least=0, open=True),
+        Setting("fault_type", "text", None, "column of the faults, for fault_type_distance",
+                "none", "type"),
+    ),
+)
+
 SCREEN = Table(
     "screen",
     "which elements tell ore from barren ground",
@@ -304,6 +371,9 @@ TABLES: dict[str, Table] = {
         COMPOSITION,
         GRID,
         RASTERIZE,
+        RASTERS,
+        PROXIMITY,
+        STRUCTURE,
         SCREEN,
         WINDOWS,
         FOLDS,

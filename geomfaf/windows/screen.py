@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
 import pandas as pd
+import xarray as xr
 from scipy.spatial import cKDTree
 from scipy.stats import norm, rankdata
 
-from ..errors import DataError, UsageError
+from ..errors import DataError, UsageError, require_known
+from ..rasters.bands import grid_of, valid_cells
 from ..rasters.grid import require_metres
 from ..survey.read import select_elements
 
@@ -100,8 +103,7 @@ def screen_elements(
         One row an element, best first: element, auc, auc_low, auc_high (95 %), zauc, p (two-sided),
         n_ore, n_barren, kept; ``attrs["radius"]`` holds the radius.
     """
-    if method not in ("rank", "svm"):
-        raise UsageError(f'screening method "{method}" is unknown: use "rank" or "svm".')
+    require_known(method, ("rank", "svm"), "screening method")
     if not len(deposits):
         raise DataError("screening needs deposits: none lie inside the study area.")
     if samples.crs is None or samples.crs != deposits.crs:
@@ -115,35 +117,104 @@ def screen_elements(
     rows = []
     for element in select_elements(samples, list(elements)):
         values = samples[element].to_numpy(float)
-        known = np.isfinite(values)
-        n1 = int((known & ore).sum())
-        n0 = int((known & ~ore).sum())
-        if min(n1, n0) < MIN_GROUP:
-            rows.append((element, *[np.nan] * 5, n1, n0, False))
-            continue
-        scores = values[known] if method == "rank" else _svm_scores(values[known], ore[known], seed)
-        auc = rank_auc(scores, ore[known])
-        z = zauc(auc, n1, n0)
-        half = norm.ppf(0.975) * auc_standard_error(auc, n1, n0)
-        p = float(2 * norm.sf(abs(z)))
-        rows.append(
-            (
-                element,
-                auc,
-                max(auc - half, 0.0),
-                min(auc + half, 1.0),
-                z,
-                p,
-                n1,
-                n0,
-                bool(z > critical),
-            )
-        )
+        rows.append(_screened(element, values, ore, method=method, critical=critical, seed=seed))
+    return _best_first(rows, radius)
+
+
+def screen_bands(
+    stack: xr.DataArray,
+    deposits: gpd.GeoDataFrame,
+    names: Iterable[str],
+    *,
+    radius: float,
+    critical: float = CRITICAL_ZAUC,
+    where: np.ndarray | None = None,
+) -> pd.DataFrame:
+    """Score bands that nobody sampled, such as magnetics, as :func:`screen_elements` does elements.
+
+    The values are those of cells about ``radius`` apart: closer ones would count one piece of
+    ground several times. A band may tell ore by high or by low values.
+
+    Parameters
+    ----------
+    stack : DataArray
+        (band, y, x) with these bands.
+    names : iterable of str
+        Bands that are no class band.
+    radius : float
+        Metres; cells this near to a deposit are "ore".
+    critical : float
+        A band is kept when its ZAUC is above or, negative, below.
+    where : ndarray, optional
+        (y, x) bool, the cells that may be looked at.
+
+    Returns
+    -------
+    DataFrame
+        As that of :func:`screen_elements`, the name of the band as ``element``.
+    """
+    names = list(names)
+    grid = grid_of(stack)
+    # 1. Cells about a radius apart, with a value in any band.
+    step = max(1, round(radius / grid.cell))
+    looked_at = np.zeros(grid.shape, bool)
+    looked_at[step // 2 :: step, step // 2 :: step] = True
+    looked_at &= valid_cells(stack)
+    if where is not None:
+        looked_at &= where
+    rows, columns = np.nonzero(looked_at)
+    # 2. Ore is what lies near a deposit.
+    points = gpd.GeoDataFrame(geometry=gpd.points_from_xy(*grid.xy(rows, columns)), crs=grid.crs)
+    deposits = deposits.to_crs(grid.crs)
+    ore = near_deposits(points, deposits, radius) if len(points) else np.zeros(0, bool)
+    # 3. Each band by itself, in either direction.
+    found = []
+    for name in names:
+        values = stack.sel(band=name).values[rows, columns].astype(float)
+        found.append(_screened(name, values, ore, critical=critical, both=True))
+    return _best_first(found, radius)
+
+
+def _screened(
+    name: str,
+    values: np.ndarray,
+    ore: np.ndarray,
+    *,
+    method: str = "rank",
+    critical: float = CRITICAL_ZAUC,
+    seed: int = 0,
+    both: bool = False,
+) -> dict[str, Any]:
+    """Return the row of one element or band; ``both`` directions count for a band."""
+    known = np.isfinite(values)
+    n1 = int((known & ore).sum())
+    n0 = int((known & ~ore).sum())
+    row: dict[str, Any] = {"element": name}
+    if min(n1, n0) < MIN_GROUP:
+        row |= dict.fromkeys(("auc", "auc_low", "auc_high", "zauc", "p"), np.nan)
+        return {**row, "n_ore": n1, "n_barren": n0, "kept": False}
+    scores = values[known] if method == "rank" else _svm_scores(values[known], ore[known], seed)
+    auc = rank_auc(scores, ore[known])
+    z = zauc(auc, n1, n0)
+    half = norm.ppf(0.975) * auc_standard_error(auc, n1, n0)
+    return {
+        **row,
+        "auc": auc,
+        "auc_low": max(auc - half, 0.0),
+        "auc_high": min(auc + half, 1.0),
+        "zauc": z,
+        "p": float(2 * norm.sf(abs(z))),
+        "n_ore": n1,
+        "n_barren": n0,
+        "kept": bool((abs(z) if both else z) > critical),
+    }
+
+
+def _best_first(rows: list[dict[str, Any]], radius: float) -> pd.DataFrame:
     columns = ["element", "auc", "auc_low", "auc_high", "zauc", "p", "n_ore", "n_barren", "kept"]
     table = pd.DataFrame(rows, columns=columns)
-    table = table.sort_values(
-        "zauc", ascending=False, kind="stable", na_position="last"
-    ).reset_index(drop=True)
+    table = table.sort_values("zauc", ascending=False, kind="stable", na_position="last")
+    table = table.reset_index(drop=True)
     table.attrs["radius"] = radius
     return table
 

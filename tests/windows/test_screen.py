@@ -5,18 +5,21 @@ are obvious.
 import geopandas as gpd
 import numpy as np
 import pytest
+from builders import Case
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
 from geomfaf.errors import DataError, UsageError
+from geomfaf.rasters.bands import Band, as_dataarray
 from geomfaf.windows.screen import (
     CRITICAL_ZAUC,
     auc_standard_error,
     default_radius,
     near_deposits,
     rank_auc,
+    screen_bands,
     screen_elements,
     zauc,
 )
@@ -229,7 +232,7 @@ def test_samples_on_one_line_still_have_a_radius():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"method": "forest"}, 'screening method "forest" is unknown: use "rank" or "svm"'),
+        ({"method": "forest"}, 'screening method "forest" is unknown: use one of rank, svm'),
         ({"radius": 0}, "radius 0 must be a positive number of metres"),
         ({"radius": np.nan}, "radius nan must be"),
     ],
@@ -256,3 +259,41 @@ def test_screening_needs_deposits_and_one_metric_crs():
         screen_elements(samples, deposits.to_crs(4326), ["Cu"])
     with pytest.raises(DataError, match="WGS 84 is geographic"):
         screen_elements(samples.to_crs(4326), deposits.to_crs(4326), ["Cu"])
+
+
+# --- bands that nobody sampled
+
+
+def band_case(sign=1.0):
+    """A band that is high (or low) at the deposits, one that knows nothing, and one that is empty."""
+    case = Case((120, 110), count=30)
+    ore = case.stack.sel(band="Au").values
+    noise = np.random.default_rng(0).normal(size=case.grid.shape)
+    bands = [Band(name, "continuous") for name in ("field", "noise", "empty")]
+    values = np.stack([sign * np.log(ore), noise, np.full(case.grid.shape, np.nan)])
+    return case, as_dataarray(values, case.grid, bands)
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_a_band_is_kept_for_high_and_for_low_values_at_deposits(sign):
+    case, stack = band_case(sign)
+    table = screen_bands(stack, case.deposits, ["field", "noise", "empty"], radius=300.0)
+    kept = table.set_index("element")["kept"]
+    assert kept["field"]
+    assert not kept["noise"]
+    assert not kept["empty"]
+    auc = table.set_index("element").loc["field", "auc"]
+    assert (auc > 0.5) == (sign > 0)
+
+
+def test_ground_that_may_not_be_looked_at_has_no_say_in_the_screening():
+    case, stack = band_case()
+    where = np.zeros(case.grid.shape, bool)
+    where[:, :70] = True
+    before = screen_bands(stack, case.deposits, ["field"], radius=300.0, where=where)
+    changed = stack.copy()
+    changed.values[:, ~where] = 99.0
+    after = screen_bands(changed, case.deposits, ["field"], radius=300.0, where=where)
+    assert before.equals(after)
+    whole = screen_bands(stack, case.deposits, ["field"], radius=300.0)
+    assert whole["n_barren"].iloc[0] > before["n_barren"].iloc[0]
