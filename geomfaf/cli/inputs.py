@@ -33,14 +33,48 @@ def stage_settings(project: Any, table: str, options: dict[str, Any]) -> dict[st
     return {**(project.stage(table) if project else {}), **given_options(options)}
 
 
-def survey_of(paths: tuple[Path, ...], crs: str | None, xy_unit: str | None = None) -> Any:
-    """Read a survey from a project file, or from the files it is made of."""
+def survey_of(
+    paths: tuple[Path, ...],
+    crs: str | None,
+    xy_unit: str | None = None,
+    rows: dict[str, Any] | None = None,
+) -> Any:
+    """Read a survey from a project file, or from the files it is made of.
+
+    ``rows`` are the options of :func:`~geomfaf.cli.options.rows_options`.
+    """
     from ..survey.read import read_survey
-    from ..survey.recognise import recognised_sources
 
     project = project_of(paths)
-    return (
-        read_survey(recognised_sources(paths, crs, xy_unit)) if project is None else project.read()
+    if project is not None:
+        given = [f"--{name.replace('_', '-')}" for name, value in (rows or {}).items() if value]
+        if given:
+            raise UsageError(f"{', '.join(given)}: {paths[0].name} says it; change it there.")
+        return project.read()
+    known = recognised_survey(paths, crs, xy_unit, rows or {})
+    return read_survey(known.sources, findings=known.findings)
+
+
+def recognised_survey(
+    paths: tuple[Path, ...], crs: str | None, xy_unit: str | None, rows: dict[str, Any]
+) -> Any:
+    """Look at survey files as the options say."""
+    from ..survey.recognise import recognise_survey
+    from ..survey.tables import Layout
+
+    if rows.get("layer") and rows.get("sheet"):
+        raise UsageError("--layer and --sheet name the same thing: give one of them.")
+    layout = Layout(
+        header=rows.get("header"), units_row=rows.get("units_row"), skip=rows.get("skip") or 0
+    )
+    return recognise_survey(
+        paths,
+        crs,
+        xy_unit,
+        layer=rows.get("layer") or rows.get("sheet"),
+        x=rows.get("x"),
+        y=rows.get("y"),
+        layout=layout,
     )
 
 
@@ -66,9 +100,9 @@ def source_of(path: Path, options: dict[str, Any], role: str) -> Any:
     """Return the source of one layer: as named, the only one, or the one that looks like
     its role.
     """
-    from ..survey.formats import is_table
     from ..survey.recognise import list_layers, recognise_layers
     from ..survey.survey import Source
+    from ..survey.tables import is_table
 
     named: dict[str, Any] = {key: options.get(key) for key in ("layer", "x", "y", "crs", "xy_unit")}
     if named["layer"] is None and not is_table(path):

@@ -160,6 +160,18 @@ layer_options = together(
     click.option("--crs", help="CRS of a table or a file without one, such as EPSG:32650."),
     setting_option("samples", "xy_unit"),
 )
+ROWS = ("x", "y", "layer", "sheet", "header", "units_row", "skip")
+"""The options that say which columns, sheet and rows of survey files are meant."""
+
+rows_options = together(
+    click.option("--x", help="x column of the tables that have it [default: found]."),
+    click.option("--y", help="y column of the tables that have it [default: found]."),
+    click.option("--layer", help="Layer of the first file that is used [default: found]."),
+    click.option("--sheet", help="Sheet of the first file, a workbook [default: found]."),
+    click.option("--header", type=int, help="Row of its headings, from 1 [default: found]."),
+    click.option("--units-row", type=int, help="Row of its units, from 1 [default: found]."),
+    click.option("--skip", type=int, help="Rows at its top that are no part of the table."),
+)
 grid_options = together(
     setting_option("grid", "cell"),
     click.option("--bounds", callback=bounds, help="W,S,E,N in metres [default: the layer's]."),

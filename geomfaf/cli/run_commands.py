@@ -9,7 +9,16 @@ import click
 
 from ..errors import DataError, OutputExistsError, UsageError
 from ..progress import say
-from .options import EXISTING, NEW, PROJECT, overwrite_option, seed_option, setting_option
+from .inputs import recognised_survey
+from .options import (
+    EXISTING,
+    NEW,
+    PROJECT,
+    overwrite_option,
+    rows_options,
+    seed_option,
+    setting_option,
+)
 from .printing import say_lines
 
 
@@ -56,9 +65,15 @@ def demo(folder: Path, size: str, no_run: bool, seed: int | None, overwrite: boo
 )
 @click.option("--crs", help="CRS of the files that have none, such as EPSG:32650.")
 @setting_option("samples", "xy_unit")
+@rows_options
 @overwrite_option
 def init(
-    files: tuple[Path, ...], toml: Path, crs: str | None, xy_unit: str | None, overwrite: bool
+    files: tuple[Path, ...],
+    toml: Path,
+    crs: str | None,
+    xy_unit: str | None,
+    overwrite: bool,
+    **rows: Any,
 ) -> None:
     """Look at survey FILES, recognise their layers and columns, and write a commented project file.
 
@@ -67,9 +82,10 @@ def init(
 
     Example: geomfaf init demo/survey.gpkg --toml demo/geomfaf.toml --overwrite
     """
-    from ..run.template import init_project
+    from ..run.template import write_project
 
-    say_lines(init_project(files, toml, crs=crs, xy_unit=xy_unit, overwrite=overwrite))
+    known = recognised_survey(files, crs, xy_unit, rows)
+    say_lines(write_project(known, toml, overwrite=overwrite))
     say(f"wrote {toml}; run it with: geomfaf run {toml}")
 
 

@@ -12,9 +12,11 @@ from .inputs import checked_survey, project_of, stage_settings, survey_of
 from .options import (
     EXISTING,
     NEW,
+    ROWS,
     json_option,
     log_ratio_option,
     overwrite_option,
+    rows_options,
     seed_option,
     setting_option,
     table_options,
@@ -27,6 +29,7 @@ from .printing import print_findings, print_table
 @click.option("--crs", help="CRS of the files that have none.")
 @setting_option("samples", "xy_unit")
 @table_options("check")
+@rows_options
 @click.option(
     "--out",
     type=NEW,
@@ -53,8 +56,9 @@ def check(
     from ..survey.cleaning.element_columns import detection_limits
     from ..survey.cleaning.findings import require_accepted
 
+    rows = {name: options.pop(name) for name in ROWS}
     settings = stage_settings(project_of(survey), "check", options)
-    read = survey_of(survey, crs, xy_unit)
+    read = survey_of(survey, crs, xy_unit, rows)
     checked, findings = check_survey(read, **settings)
     if as_json:
         print_table(findings, as_json)

@@ -22,8 +22,8 @@ from ..rasters.bands import Band, as_dataarray
 from ..rasters.blocks import fill_blocks
 from ..rasters.grid import Grid, default_cell_size
 from ..rasters.stream import stream_raster
+from ..survey.class_columns import class_column
 from ..survey.cleaning.findings import Finding
-from ..survey.read import class_column
 from ..survey.survey import Survey, area_of, study_area_of_samples
 from .faults import FaultLayer
 from .geology import AreaLayer, GeologyLayer

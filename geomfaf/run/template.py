@@ -18,10 +18,11 @@ from ..files import finished_file
 from ..settings.pages import commented_line, meaning_of, plain_text
 from ..settings.setting import Table
 from ..settings.tables import PROJECT, TABLES
+from ..survey.class_columns import class_candidates
 from ..survey.cleaning.findings import as_table, require_accepted
 from ..survey.element_names import label
-from ..survey.read import find_class_column, read_layer, read_survey
-from ..survey.recognise import LayerInfo, _recognised, _source, taken_by_shape
+from ..survey.read import read_layer, read_survey
+from ..survey.recognise import LayerInfo, Recognised, recognise_survey
 from ..survey.survey import ROLES, Source, Survey
 
 MANY_CLASSES = 12
@@ -49,20 +50,25 @@ def init_project(
     xy_unit : {"m", "km", "deg"}, optional
         Unit of the coordinates of tables.
     """
+    return write_project(recognise_survey(paths, crs, xy_unit), toml, overwrite=overwrite)
+
+
+def write_project(known: Recognised, toml: str | Path, *, overwrite: bool = False) -> list[str]:
+    """Write the project file of a survey whose layers were recognised; return what was recognised,
+    a line a layer.
+    """
     toml = Path(toml)
-    layers, roles = _recognised(paths)
-    sources = {role: _source(info, crs, xy_unit) for role, info in roles.items()}
-    survey = read_survey(sources)
+    survey = read_survey(known.sources, findings=known.findings)
     require_accepted(as_table(survey.findings))
     with finished_file(toml, overwrite=overwrite) as path:
-        path.write_text(_toml(roles, sources, survey, toml.resolve().parent), encoding="utf-8")
+        text = _toml(known.roles, known.sources, survey, toml.resolve().parent)
+        path.write_text(text, encoding="utf-8")
     lines = [
         f"{role}: {info.path.name}, layer {info.name} ({info.count:,} features)"
-        for role, info in roles.items()
+        for role, info in known.roles.items()
     ]
-    unused = [layer.name for layer in layers if layer not in roles.values()]
+    unused = [layer.name for layer in known.layers if layer not in known.roles.values()]
     lines += [f"not used: {', '.join(unused)}"] if unused else []
-    lines += taken_by_shape(roles)
     lines += [f"{finding.layer}: {finding.done}" for finding in survey.findings]
     lines.append(f"elements: {', '.join(label(c, u) for c, u in survey.elements.items())}")
     return lines
@@ -96,7 +102,7 @@ def _layer_table(
     """Return where a layer lies and how it is read, and its other settings as comments."""
     table = tomlkit.table()
     _add(table, "path", _relative(info.path, folder))
-    for key in ("layer", "crs", "xy_unit"):
+    for key in ("layer", "x", "y", "crs", "xy_unit", "header", "units_row", "skip"):
         value = getattr(source, key)
         if value:
             _add(table, key, value)
@@ -108,9 +114,10 @@ def _layer_table(
             inline.update(units)
             _add(table, "units", inline)
     if role == "geology":
-        column = find_class_column(info.columns, info.text_columns)
-        others = [name for name in info.text_columns if name != column]
-        _add(table, "column", column, f"or {', '.join(others)}" if others else "")
+        candidates = [column for column, _ in class_candidates(survey.layers()["geology"])]
+        others = [column for column in candidates if column != survey.geology_column]
+        comment = f"or {', '.join(others)}" if others else ""
+        _add(table, "column", survey.geology_column, comment)
     filters = _filters(read_layer(source)) if role == "deposits" else []
     for line in filters:
         table.add(tomlkit.comment(line))

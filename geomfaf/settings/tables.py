@@ -61,6 +61,12 @@ _LAYER = (
     Setting("swap_xy", "flag", False, "true: x and y stand in each other's place"),
     Setting("query", "text", None, "SQL query of a database", "the layer", "SELECT * FROM samples"),
     Setting("encoding", "text", None, "encoding of the text", "found", "latin-1"),
+    Setting("header", "whole number", None, "row of a table's headings, from 1", "found", 3,
+            least=1),
+    Setting("units_row", "whole number", None, "row of a table's units, from 1", "found", 4,
+            least=1),
+    Setting("skip", "whole number", None, "rows at the top that are no part of the table", "none",
+            2, least=0),
 )
 _ELEMENTS = Setting("elements", "texts", None, "element columns", "found by name", ["Au_ppb"])
 _UNITS = Setting("units", "pairs", None, "units of columns", "from their names", {"Au": "ppb"})

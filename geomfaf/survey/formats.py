@@ -6,104 +6,19 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import geopandas as gpd
-import numpy as np
-import pandas as pd
 
 from ..errors import DataError, UsageError
 
-X_NAMES = (
-    "x",
-    "easting",
-    "east",
-    "x_m",
-    "xcoord",
-    "x_coord",
-    "coord_x",
-    "point_x",
-    "utm_e",
-    "lon",
-    "long",
-    "longitude",
-)
-Y_NAMES = (
-    "y",
-    "northing",
-    "north",
-    "y_m",
-    "ycoord",
-    "y_coord",
-    "coord_y",
-    "point_y",
-    "utm_n",
-    "lat",
-    "latitude",
-)
-TEXT_TABLES = (".csv", ".tsv", ".txt")
-EXCEL = (".xlsx", ".xlsm")
-TABLES = (*TEXT_TABLES, *EXCEL)
-
-
-def is_table(path: str | Path) -> bool:
-    """Return whether a file is a table, which has no geometry of its own."""
-    return Path(path).suffix.lower() in TABLES
+BOOKS = (".xlsx", ".xlsm", ".ods")
+"""Suffixes of workbooks."""
 
 
 def is_database(path: str | Path) -> bool:
     """Return whether a source is the address of a database."""
     return str(path).startswith(("postgresql://", "postgres://"))
-
-
-def refuse_foreign_settings(path: str | Path, settings: Mapping[str, str | None]) -> None:
-    """Refuse the settings of a source that mean nothing for its kind: ignored, they would change
-    the data silently.
-
-    >>> refuse_foreign_settings("samples.csv", {"x": "east", "where": None})
-    >>> refuse_foreign_settings("samples.csv", {"where": "Au > 1"})  # doctest: +ELLIPSIS
-    Traceback (most recent call last):
-        ...
-    geomfaf.errors.UsageError: where = 'Au > 1' needs a vector layer, and samples.csv is a text table: save ...
-    """
-    suffix = Path(path).suffix.lower()
-    known: dict[str, set[str]] = {
-        "a database": {"layer", "query"},
-        "an Excel table": {"layer", "x", "y"},
-        "a text table": {"x", "y"},
-        "a GeoParquet file": set(),
-        "a vector file": {"layer", "where"},
-    }
-    if is_database(path):
-        kind = "a database"
-        name = hidden_password(str(path))
-    else:
-        kind = (
-            "an Excel table"
-            if suffix in EXCEL
-            else "a text table"
-            if suffix in TEXT_TABLES
-            else "a vector file"
-        )
-        kind = "a GeoParquet file" if suffix == ".parquet" else kind
-        name = Path(path).name
-    needs = {
-        "where": (
-            "a vector layer",
-            "put the condition into query =" if kind == "a database" else "save it as GeoPackage",
-        ),
-        "query": ("a database", "leave it out" if "where" not in known[kind] else "use where ="),
-        "layer": ("a file of several layers", "leave it out"),
-        "x": ("a table", "leave it out: its features have their own places"),
-        "y": ("a table", "leave it out: its features have their own places"),
-    }
-    if settings.get("layer") == Path(path).stem:  # what the only layer of such a file is called
-        known[kind].add("layer")
-    for setting, value in settings.items():
-        if value is not None and setting not in known[kind]:
-            what, advice = needs[setting]
-            raise UsageError(f"{setting} = {value!r} needs {what}, and {name} is {kind}: {advice}.")
 
 
 def hidden_password(address: str) -> str:
@@ -156,82 +71,6 @@ def find_encoding(raw: bytes) -> str:
     other = len(re.findall("[^\x00-\x7f]", text))
     between = len(re.findall("(?<=[a-z])[\u4e00-\u9fff](?=[a-z])", text))
     return "gb18030" if common > 0.8 * other and between < 0.2 * len(chinese) else "cp1252"
-
-
-def read_table(path: Path, sheet: str | None = None, encoding: str | None = None) -> pd.DataFrame:
-    """Read a text table or an Excel sheet as pandas sees it; delimiter and encoding are found,
-    nothing is converted.
-
-    The encoding is in ``attrs["encoding"]``.
-    """
-    if path.suffix.lower() in EXCEL:
-        return _read_excel(path, sheet)
-    raw = path.read_bytes()
-    encoding = encoding or find_encoding(raw)
-    try:
-        header = re.sub(
-            r'"[^"]*"', "", raw[:1_000_000].decode(encoding, errors="replace").split("\n", 1)[0]
-        )
-        delimiter = max("\t;|,", key=header.count)
-        table = pd.read_csv(path, sep=delimiter, encoding=encoding, low_memory=False)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeError, LookupError) as error:
-        raise DataError(
-            f"{path.name} is not a table that can be read (as {encoding}): {error}"
-        ) from error
-    table.attrs["encoding"] = encoding
-    return table
-
-
-def _read_excel(path: Path, sheet: str | None) -> pd.DataFrame:
-    try:
-        book = pd.read_excel(path, sheet_name=None)
-    except (ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
-        raise DataError(
-            f"{path.name} is not an Excel workbook that can be read: {error}"
-        ) from error
-    filled = {str(name): table for name, table in book.items() if len(table)}
-    by_case = {name.casefold(): name for name in filled}
-    if sheet is None and len(filled) == 1:
-        sheet = next(iter(filled))
-    if sheet is None or sheet.casefold() not in by_case:
-        asked = (
-            f'no sheet "{sheet}"'
-            if sheet
-            else f"{len(filled)} sheets, name one of them with layer ="
-        )
-        raise UsageError(f"{path.name} has {asked}: {', '.join(filled)}.")
-    table = filled[by_case[sheet.casefold()]]
-    table.columns = [str(column) for column in table.columns]
-    return table
-
-
-def find_column(columns: Iterable[str], names: Sequence[str]) -> str | None:
-    """Return the first of the (lower-case) names that a table has, as the table spells it."""
-    folded = {str(column).strip().casefold(): str(column) for column in columns}
-    return next((folded[name] for name in names if name in folded), None)
-
-
-def coordinate_numbers(column: pd.Series, file: str) -> np.ndarray:
-    """Return a column of coordinates as numbers, NaN where it is blank; decimal commas and blanks
-    are understood.
-    """
-    if pd.api.types.is_numeric_dtype(column):
-        return column.to_numpy(float, na_value=np.nan)
-    text = (
-        column.astype("string")
-        .str.replace(r"\s", "", regex=True)
-        .str.replace(",", ".", regex=False)
-    )
-    text = text.mask(text == "")
-    numbers = pd.to_numeric(text, errors="coerce").to_numpy(float, na_value=np.nan)
-    bad = np.isnan(numbers) & text.notna().to_numpy(bool)
-    if bad.any():
-        row = int(bad.argmax())
-        raise DataError(
-            f'{file}, row {row}: coordinate "{column.iloc[row]}" in column {column.name} is not a'
-            " number."
-        )
-    return numbers
 
 
 def text_encoding(path: Path) -> str | None:

@@ -3,51 +3,36 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import geopandas as gpd
-import numpy as np
 import pandas as pd
 import pyogrio
 import shapely
 from pyproj import CRS
 
-from ..errors import DataError, UsageError, nearest_name
+from ..errors import DataError, UsageError, nearest_name, require_known
 from ..rasters.grid import parse_crs
+from .class_columns import as_class_names, class_column
 from .cleaning.findings import Finding
 from .coordinates import check_coordinates, check_extents, is_metric
 from .element_names import element_columns, parse_element
 from .formats import (
-    X_NAMES,
-    Y_NAMES,
-    coordinate_numbers,
-    find_column,
-    hidden_password,
     is_database,
-    is_table,
     read_database,
     read_parquet,
-    read_table,
-    refuse_foreign_settings,
     text_encoding,
 )
+from .places import no_crs, points_of_table
+from .source_settings import refuse_foreign_settings
+from .storable import storable
 from .survey import XY_UNITS, Source, Survey
-
-_CLASS_NAMES = r"lith|strat|rock|unit|formation|geol|class|code|name|地层|岩性|代号"
-
-
-def find_class_column(columns: Sequence[str], text_columns: Sequence[str]) -> str | None:
-    """Return the column of a geology layer that most likely holds the class names.
-
-    >>> find_class_column(["id", "AGE", "Lithology"], ["AGE", "Lithology"])
-    'Lithology'
-    """
-    texts = list(text_columns) or [c for c in columns if re.search(_CLASS_NAMES, str(c).casefold())]
-    named = [
-        c for word in _CLASS_NAMES.split("|") for c in texts if re.search(word, str(c).casefold())
-    ]
-    return next(iter([*named, *texts]), None)
+from .tables import Layout, is_table, read_table
 
 
 def read_layer(source: Source | str | Path) -> gpd.GeoDataFrame:
@@ -66,54 +51,121 @@ def read_layer(source: Source | str | Path) -> gpd.GeoDataFrame:
 
 def _read(source: Source, role: str, found: list[Finding]) -> gpd.GeoDataFrame:
     """Read one layer and add what had to be assumed to the findings."""
-    settings = {key: getattr(source, key) for key in ("layer", "where", "query", "x", "y")}
+    require_known(source.xy_unit or "m", XY_UNITS, "xy_unit")
     if is_database(source.path):
-        refuse_foreign_settings(source.path, settings)
+        refuse_foreign_settings(source)
         frame = read_database(str(source.path), source.layer, source.query)
     else:
         path = existing_path(source.path)
-        refuse_foreign_settings(path, settings)
-        if is_table(path):
-            return _points_of_table(path, source, role, found)
+        table = is_table(path)
+        refuse_foreign_settings(source, table)
+        if table:
+            return storable(_rows_with_places(path, source, role, found), role, found)
         frame = _features(path, source, role, found)
-    # GeoPackages written without a CRS by older GDAL declare an "Undefined Cartesian SRS".
-    own = (
-        None
-        if frame.crs is None or CRS(frame.crs).name.casefold().startswith("undefined")
-        else CRS(frame.crs)
+    frame = _in_metres(_with_crs(frame, source, role, found), source)
+    return storable(frame, role, found)
+
+
+def _rows_with_places(
+    path: Path, source: Source, role: str, found: list[Finding]
+) -> gpd.GeoDataFrame:
+    """Read a table and find the places of its rows."""
+    layout = Layout(
+        source.layer, source.encoding, source.header, source.units_row, source.skip or 0
     )
-    if own is None and not source.crs:
-        raise DataError(_no_crs(f'layer "{source.layer or role}" of {_said(source)}'))
-    if source.crs:
-        wanted = parse_crs(source.crs)
-        if own is not None and own != wanted:
-            done = f"the file says {own.name}, the settings {wanted.name}: the settings count"
-            found.append(Finding("noticed", role, "", "CRS overruled", len(frame), done))
-        frame = frame.set_crs(wanted, allow_override=True)
-    factor = XY_UNITS[_unit(source)]
-    if factor != 1 or source.swap_xy:
-        columns = [1, 0] if source.swap_xy else [0, 1]
-        frame = frame.set_geometry(
-            shapely.transform(frame.geometry.to_numpy(), lambda xy: factor * xy[:, columns])
-        )
-    return frame
+    table = read_table(path, layout)
+    if table.encoding and not source.encoding and not table.encoding.startswith("utf-8"):
+        done = f"the text is not UTF-8: read as {table.encoding}"
+        advice = "encoding = where letters are wrong"
+        found.append(Finding("noticed", role, "", "encoding", len(table.frame), done, advice))
+    for line in table.notes:
+        found.append(Finding("noticed", role, "", "rows of the table", len(table.frame), line))
+    frame = table.frame
+    if source.where:
+        frame = _meeting(frame, source)
+    return points_of_table(frame, source, role, found, table.first_row)
+
+
+def _meeting(frame: pd.DataFrame, source: Source) -> pd.DataFrame:
+    """Return the rows of a table that meet an SQL condition, with their numbers in the file."""
+    plain = pd.DataFrame(frame)
+    plain = plain.set_axis([str(column) for column in frame.columns], axis=1)
+    with sqlite3.connect(":memory:") as base:
+        try:
+            plain.to_sql("rows_of_file", base, index=False)
+            query = f"SELECT rowid FROM rows_of_file WHERE {source.where}"
+            numbers = [row[0] - 1 for row in base.execute(query)]
+        except (sqlite3.Error, pd.errors.DatabaseError, ValueError) as error:
+            raise UsageError(
+                f'{source.name} cannot be read with where = "{source.where}": {error}'
+            ) from error
+    return frame.iloc[sorted(numbers)]
+
+
+def _with_crs(
+    frame: gpd.GeoDataFrame, source: Source, role: str, found: list[Finding]
+) -> gpd.GeoDataFrame:
+    """Return the layer with its CRS: the file's own, unless the settings say another."""
+    own = None if frame.crs is None else CRS(frame.crs)
+    # GeoPackages written without a CRS by older GDAL declare an "Undefined Cartesian SRS".
+    if own is not None and own.name.casefold().startswith("undefined"):
+        own = None
+    if not source.crs:
+        if own is None:
+            raise DataError(no_crs(f'layer "{source.layer or role}" of {source.name}'))
+        return frame
+    wanted = parse_crs(source.crs)
+    if own is not None and own != wanted:
+        done = f"the file says {own.name}, the settings {wanted.name}: the settings count"
+        found.append(Finding("noticed", role, "", "CRS overruled", len(frame), done))
+    return frame.set_crs(wanted, allow_override=True)
+
+
+def _in_metres(frame: gpd.GeoDataFrame, source: Source) -> gpd.GeoDataFrame:
+    """Return the layer with kilometres made metres and north put behind east, as the source says."""
+    factor = XY_UNITS[source.xy_unit or "m"]
+    if factor == 1 and not source.swap_xy:
+        return frame
+    order = [1, 0] if source.swap_xy else [0, 1]
+    moved = shapely.transform(frame.geometry.to_numpy(), lambda xy: factor * xy[:, order])
+    return frame.set_geometry(moved, crs=frame.crs)
 
 
 def _features(path: Path, source: Source, role: str, found: list[Finding]) -> gpd.GeoDataFrame:
     """Read a layer of a vector file."""
     if path.suffix.lower() == ".parquet":
-        return read_parquet(path)
-    layer = _layer_name(path, source.layer)
-    encoding = source.encoding or text_encoding(path)
+        frame = read_parquet(path)
+        if source.where:
+            frame = frame.loc[_meeting(frame.drop(columns=frame.geometry.name), source).index]
+        return frame
+    with _complete(path) as whole:
+        layer = _layer_name(whole, source.layer)
+        encoding = source.encoding or text_encoding(path)
+        frame = _rows_of_layer(whole, layer, source.where, encoding)
+        declared = str(pyogrio.read_info(whole, layer=layer)["geometry_type"])
+    if not isinstance(frame, gpd.GeoDataFrame):
+        raise DataError(
+            f'layer "{layer}" of {path.name} is a table without geometry: name a layer with places.'
+        )
+    if encoding and not source.encoding:
+        done = f"the file does not say its encoding: read as {encoding}"
+        advice = "encoding = where letters are wrong"
+        found.append(Finding("noticed", role, "", "encoding", len(frame), done, advice))
+    if re.search("Curve|Surface|Circular", declared):
+        done = f"{declared}: arcs were made of short straight pieces"
+        found.append(Finding("noticed", role, "", "curved geometry", len(frame), done))
+    return frame
+
+
+def _rows_of_layer(
+    path: Path, layer: str, where: str | None, encoding: str | None
+) -> gpd.GeoDataFrame:
+    """Read the features that meet a condition; the index holds their rows in the whole layer."""
     try:
         frame = gpd.read_file(
-            path,
-            layer=layer,
-            where=source.where,
-            encoding=encoding,
-            fid_as_index=bool(source.where),
+            path, layer=layer, where=where, encoding=encoding, fid_as_index=bool(where)
         )
-        if source.where:  # findings name the rows of the whole layer
+        if where:  # findings name the rows of the whole layer
             whole = pyogrio.read_dataframe(
                 path, layer=layer, columns=[], read_geometry=False, fid_as_index=True
             )
@@ -124,43 +176,30 @@ def _features(path: Path, source: Source, role: str, found: list[Finding]) -> gp
         ValueError,
         LookupError,
     ) as error:
-        condition = f' with where = "{source.where}"' if source.where else ""
+        condition = f' with where = "{where}"' if where else ""
         raise UsageError(
             f'layer "{layer}" of {path.name} cannot be read{condition}: {error}'
         ) from error
-    if not isinstance(frame, gpd.GeoDataFrame):
-        raise DataError(
-            f'layer "{layer}" of {path.name} is a table without geometry: name a layer with places.'
-        )
-    if encoding and not source.encoding:
-        done = f"the file does not say its encoding: read as {encoding}"
-        found.append(
-            Finding(
-                "noticed",
-                role,
-                "",
-                "encoding",
-                len(frame),
-                done,
-                "encoding = where letters are wrong",
-            )
-        )
-    declared = str(pyogrio.read_info(path, layer=layer)["geometry_type"])
-    if re.search("Curve|Surface|Circular", declared):
-        done = f"{declared}: arcs were made of short straight pieces"
-        found.append(Finding("noticed", role, "", "curved geometry", len(frame), done))
     return frame
 
 
-def _said(source: Source) -> str:
-    return hidden_password(str(source.path)) if is_database(source.path) else Path(source.path).name
-
-
-def _unit(source: Source) -> str:
-    unit = source.xy_unit or "m"
-    if unit not in XY_UNITS:
-        raise UsageError(f'xy_unit "{unit}" is unknown: use one of {", ".join(XY_UNITS)}.')
-    return unit
+@contextmanager
+def _complete(path: Path) -> Iterator[Path]:
+    """Give a shapefile that lost its index (.shx) one in a folder of its own; other files as they
+    are.
+    """
+    siblings = {other.suffix.lower() for other in path.parent.glob(f"{path.stem}.*")}
+    if path.suffix.lower() != ".shp" or ".shx" in siblings:
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        for other in path.parent.glob(f"{path.stem}.*"):
+            shutil.copy(other, folder)
+        pyogrio.set_gdal_config_options({"SHAPE_RESTORE_SHX": "YES"})
+        try:
+            yield Path(folder) / path.name
+        finally:
+            pyogrio.set_gdal_config_options({"SHAPE_RESTORE_SHX": None})
 
 
 def read_survey(
@@ -170,6 +209,7 @@ def read_survey(
     units: dict[str, str] | None = None,
     geology_column: str | None = None,
     crs: str | None = None,
+    findings: Sequence[Finding] = (),
 ) -> Survey:
     """Read the layers of a survey and bring them into one metric CRS.
 
@@ -186,6 +226,8 @@ def read_survey(
         Column of the geology that holds the classes.
     crs : str, optional
         Target CRS; else that of the samples when it is metric, else their UTM zone.
+    findings : sequence of Finding
+        What was found before, by :func:`geomfaf.survey.recognise.recognise_survey`.
     """
     for role in ("samples", "deposits"):
         if role not in sources:
@@ -193,34 +235,54 @@ def read_survey(
                 f"the survey has no {role}: samples and deposits are required. Name the layer of"
                 f" the {role}."
             )
-    findings: list[Finding] = []
-    read = {role: _read(source, role, findings) for role, source in sources.items()}
-    for role, frame in read.items():
-        if not len(frame):
-            layer = f"the {role} layer of {_said(sources[role])}"
-            where = sources[role].where
-            raise DataError(
-                f"no feature of {layer} meets where = {where!r}."
-                if where
-                else f"{layer} is empty: name another layer."
-            )
+    found = list(findings)
+    # 1. every layer in its own CRS
+    read = {role: _read(source, role, found) for role, source in sources.items()}
+    _require_features(read, sources)
     wrong = [finding for role, frame in read.items() if (finding := check_coordinates(role, frame))]
-    findings += wrong
+    found += wrong
+    # 2. every layer in the survey's
     lost = any(finding.severity == "refused" for finding in wrong)
-    target, finding = _target_crs(read["samples"], crs, lost)
-    findings += [] if finding is None else [finding]
+    frames = _in_one_crs(read, crs, lost, found)
+    # 3. what their columns are
+    samples = frames["samples"]
+    chosen = select_elements(samples, elements, units)
+    column = None
+    if "geology" in frames:
+        column = class_column(frames["geology"], geology_column, found)
+        classes = as_class_names(frames["geology"][column])
+        frames["geology"] = frames["geology"].assign(**{column: classes})
+    return Survey(**frames, elements=chosen, geology_column=column, findings=tuple(found))
+
+
+def _require_features(read: dict[str, gpd.GeoDataFrame], sources: dict[str, Source]) -> None:
+    """Raise :class:`DataError` for a layer without a feature."""
+    for role, frame in read.items():
+        if len(frame):
+            continue
+        layer = f"the {role} layer of {sources[role].name}"
+        where = sources[role].where
+        if where:
+            raise DataError(f"no feature of {layer} meets where = {where!r}.")
+        raise DataError(f"{layer} is empty: name another layer.")
+
+
+def _in_one_crs(
+    read: dict[str, gpd.GeoDataFrame], wanted: str | None, lost: bool, found: list[Finding]
+) -> dict[str, gpd.GeoDataFrame]:
+    """Return the layers in one metric CRS; ``lost`` says that coordinates are wrong already."""
+    target, finding = _target_crs(read["samples"], wanted, lost)
+    found += [] if finding is None else [finding]
     frames = dict(read)
     for role, frame in read.items():
-        if CRS(frame.crs) != target:
-            note = f"reprojected from {CRS(frame.crs).name} to {target.name}"
-            if role != "samples" or finding is None:
-                findings.append(Finding("noticed", role, "", "another CRS", len(frame), note))
-            frames[role] = frame.to_crs(target)
-    findings += [] if lost else check_extents(read, target)
-    samples = frames["samples"]
-    found = select_elements(samples, elements, units)
-    column = class_column(frames["geology"], geology_column) if "geology" in frames else None
-    return Survey(**frames, elements=found, geology_column=column, findings=tuple(findings))
+        if CRS(frame.crs) == target:
+            continue
+        done = f"reprojected from {CRS(frame.crs).name} to {target.name}"
+        if role != "samples" or finding is None:
+            found.append(Finding("noticed", role, "", "another CRS", len(frame), done))
+        frames[role] = frame.to_crs(target)
+    found += [] if lost else check_extents(read, target)
+    return frames
 
 
 def metric_layer(source: Source | str | Path, crs: CRS | None = None) -> gpd.GeoDataFrame:
@@ -267,70 +329,6 @@ def _layer_name(path: Path, wanted: str | None) -> str:
     raise UsageError(
         f'{path.name} has no layer "{wanted}".{nearest_name(wanted, names)} It has:'
         f" {', '.join(names)}."
-    )
-
-
-def _points_of_table(
-    path: Path, source: Source, role: str, found: list[Finding]
-) -> gpd.GeoDataFrame:
-    table = read_table(path, source.layer, source.encoding)
-    encoding = table.attrs.get("encoding", "utf-8")
-    if not source.encoding and not encoding.startswith("utf-8"):
-        done = f"the text is not UTF-8: read as {encoding}"
-        found.append(
-            Finding(
-                "noticed",
-                role,
-                "",
-                "encoding",
-                len(table),
-                done,
-                "encoding = where letters are wrong",
-            )
-        )
-    columns = []
-    for axis, wanted, names in (("x", source.x, X_NAMES), ("y", source.y, Y_NAMES)):
-        column = find_column(table.columns, [wanted.strip().casefold()] if wanted else names)
-        if column is None:
-            asked = (
-                f'no column "{wanted}"'
-                if wanted
-                else f"no {axis} column among {', '.join(map(str, table.columns))}"
-            )
-            hint = nearest_name(wanted, table.columns) if wanted else ""
-            raise UsageError(
-                f"{path.name} has {asked}.{hint} Name it with --{axis} (or {axis} = in the project"
-                " file)."
-            )
-        columns.append(column)
-    unit = _unit(source)
-    crs = parse_crs(source.crs) if source.crs else CRS.from_epsg(4326) if unit == "deg" else None
-    xy = [coordinate_numbers(table[column], path.name) * XY_UNITS[unit] for column in columns]
-    if crs is None:
-        raise DataError(_no_crs(path.name, degrees=_look_like_degrees(columns, xy)))
-    xy = xy[::-1] if source.swap_xy else xy
-    missing = np.isnan(xy[0]) | np.isnan(xy[1])
-    points = gpd.points_from_xy(*xy, crs=crs)
-    frame = gpd.GeoDataFrame(table.drop(columns=columns), geometry=points)
-    frame.loc[missing, "geometry"] = None
-    return frame
-
-
-def _look_like_degrees(columns: Sequence[str], xy: Sequence[np.ndarray]) -> bool:
-    """Return whether columns are named longitude and latitude and hold nothing but such numbers."""
-    named = all(re.search("lon|lat", column.casefold()) for column in columns)
-    return named and np.nanmax(np.abs(xy[0])) <= 180 and np.nanmax(np.abs(xy[1])) <= 90
-
-
-def _no_crs(what: str, degrees: bool = False) -> str:
-    hint = (
-        ' Its coordinates look like degrees: then --xy-unit deg (xy_unit = "deg") is enough.'
-        if degrees
-        else ""
-    )
-    return (
-        f"{what} has no coordinate reference system, so nobody can tell where it lies. "
-        "Say it with --crs EPSG:32650 (the code of your data), or crs = in the project file." + hint
     )
 
 
@@ -423,23 +421,3 @@ def _column_of(symbol: str, columns: Sequence[str]) -> str:
         column for column in columns if wanted and (parse_element(column) or ("",))[0] == wanted[0]
     ]
     return found[0] if len(found) == 1 else ""
-
-
-def class_column(geology: gpd.GeoDataFrame, wanted: str | None = None) -> str:
-    """Return the column with the class names: the one named (in any case), or the likeliest."""
-    columns = [str(column) for column in geology.columns if column != geology.geometry.name]
-    if wanted is not None:
-        folded = {column.casefold(): column for column in columns}
-        if wanted not in columns and wanted.casefold() not in folded:
-            raise UsageError(
-                f'the geology has no column "{wanted}".{nearest_name(wanted, columns)}'
-            )
-        return wanted if wanted in columns else folded[wanted.casefold()]
-    text = [c for c in columns if not pd.api.types.is_numeric_dtype(geology[c])]
-    column = find_class_column(columns, text)
-    if column is None:
-        raise DataError(
-            f"the geology has no text column with class names: name one of {', '.join(columns)} as"
-            " column."
-        )
-    return column

@@ -14,28 +14,48 @@ import pandas as pd
 import pyogrio
 from pyproj import CRS
 
-from ..errors import DataError
-from ..progress import say
+from ..errors import DataError, UsageError, nearest_name
 from ..rasters.grid import parse_crs
+from .cleaning.findings import Finding
 from .element_names import element_columns
-from .formats import X_NAMES, Y_NAMES, find_column, is_table, read_parquet, read_table
+from .formats import read_parquet
+from .headings import words_of
+from .places import has_places
 from .read import existing_path, layer_names
 from .survey import ROLES, Source
+from .tables import Layout, is_table, read_table, sheet_names
 
-# What people call these layers. Ends of words are open, so that plurals and compounds match.
+# What people call these layers: a word of the name is one of these or begins with one that ends in
+# \w*. A part of a word is no name: "default" is no fault.
 _ROLE_NAMES = {
     "samples": (
-        r"sampl|geochem|sedim|stream|soil|till|assay|probe|muestr|chantillon|näyt|prov|化探|样|水系"
+        r"sampl\w*|geochem\w*|\w*sediment\w*|sedim\w*|stream\w*|soils?|till|assays?|\w*proben?|muestr\w*"
+        r"|amostra\w*|e?chantillon\w*|\w*nayt\w*|prov|prover|provpunkt\w*|пробы|化探\w*|.*样.*|.*水系.*"
     ),
     "deposits": (
-        r"deposit|occurr|minerali[sz]|mines?\b|mining|prospect|yacim|gisem|lagerst|vorkomm|esiint|depósito|矿"
+        r"deposits?|deposito\w*|occurr\w*|minerali[sz]\w*|mines?|minas?|minesites?|mining|prospects?"
+        r"|yacim\w*|gisem\w*|\w*lagerst\w*|\w*vorkomm\w*|\w*esiint\w*|jazida\w*|forekomst\w*"
+        r"|forekomster|месторожд\w*|.*矿.*"
     ),
-    "geology": r"geol|litho|strat|bedrock|rock|formation|kalliop|gestein|地质|地层|岩",
-    "faults": r"fault|struct|lineam|shear|fract|falla|faille|störung|verwerf|siirro|断|构造",
-    "study_area": r"study|area|aoi|bound|extent|outline|clip|mask|perim|gebiet|zona|研究|范围",
+    "geology": (
+        r"\w*geol\w*|lith\w*|litol\w*|strat(a|um|igr\w*)?|bedrock|rocks?|rocktypes?|formations?"
+        r"|formac\w*|kalliop\w*|\w*gestein\w*|berggrund\w*|.*地质.*|.*地层.*|.*岩.*"
+    ),
+    "faults": (
+        r"fault\w*|struct\w*|lineam\w*|shears?|shearzones?|fractur\w*|fallas?|failles?|falhas?|thrusts?"
+        r"|\w*storung\w*|\w*verwerf\w*|siirro\w*|forkastning\w*|разлом\w*|.*断.*|.*构造.*"
+    ),
+    "study_area": (
+        r"study|studyarea|areas?|aoi|bound\w*|extents?|outlines?|clip|mask|perim\w*|\w*gebiet|zonas?"
+        r"|.*研究.*|.*范围.*"
+    ),
 }
 # Layers of a topographic map, which play no role.
-_OTHER_NAMES = r"road|street|track|rail|river|creek|drainage|contour|isoline|hypso|power|pipeline|fence|border|grid|strasse"
+_OTHER_NAMES = (
+    r"roads?|streets?|tracks?|rail\w*|rivers?|creeks?|drainage|contours?|isolines?|hypso\w*|power\w*"
+    r"|pipelines?|fences?|borders?|grid\w*|\w*strassen?|towns?|villages?|settlements?|places?|wells?"
+    r"|stations?|buildings?"
+)
 _GEOMETRY_OF = {
     "samples": "point",
     "deposits": "point",
@@ -65,11 +85,14 @@ class LayerInfo:
         return element_columns(self.columns)
 
 
-def list_layers(path: str | Path) -> list[LayerInfo]:
-    """Return what is in a file, without reading all of it."""
+def list_layers(path: str | Path, layout: Layout | None = None) -> list[LayerInfo]:
+    """Return what is in a file, without reading all of it; a table is a layer a sheet.
+
+    ``layout`` says which rows of a table hold its headings, where that is not found.
+    """
     path = existing_path(path)
     if is_table(path):
-        return [_table_info(path, path.stem, read_table(path))]
+        return _table_infos(path, layout or Layout())
     if path.suffix.lower() == ".parquet":
         frame = read_parquet(path)
         kinds = list(frame.geom_type.dropna().mode())
@@ -97,14 +120,25 @@ def list_layers(path: str | Path) -> list[LayerInfo]:
     return found
 
 
+def _table_infos(path: Path, layout: Layout) -> list[LayerInfo]:
+    """Return what a table tells, a layer a sheet that has rows and headings."""
+    names = sheet_names(path)
+    stem = path.name.split(".")[0]
+    if layout.sheet or len(names) < 2:
+        return [_table_info(path, layout.sheet or stem, read_table(path, layout).frame)]
+    infos = []
+    for name in names:
+        frame = read_table(path, replace(layout, sheet=name)).frame
+        infos.append(_table_info(path, name, frame))
+    return infos
+
+
 def _table_info(path: Path, name: str, table: pd.DataFrame) -> LayerInfo:
-    has_xy = find_column(table.columns, X_NAMES) and find_column(table.columns, Y_NAMES)
     text = tuple(
         column for column in table.columns if not pd.api.types.is_numeric_dtype(table[column])
     )
-    return LayerInfo(
-        path, name, "point" if has_xy else "none", len(table), None, tuple(table.columns), text
-    )
+    kind = has_places(table)
+    return LayerInfo(path, name, kind, len(table), None, tuple(map(str, table.columns)), text)
 
 
 def recognise_layers(layers: Sequence[LayerInfo]) -> dict[str, LayerInfo]:
@@ -165,18 +199,22 @@ def taken_by_shape(roles: dict[str, LayerInfo]) -> list[str]:
         f"{info.path.name}: {info.name} is taken for the {role.replace('_', ' ')} because of its"
         " shapes alone, its name does not tell"
         for role, info in roles.items()
-        if role in ("faults", "geology", "deposits")
-        and not re.search(_ROLE_NAMES[role], info.name.casefold())
+        if role in ("faults", "geology", "deposits") and not _is_named(info, role)
     ]
 
 
+def _is_named(layer: LayerInfo, role: str) -> bool:
+    return any(re.fullmatch(_ROLE_NAMES[role], word) for word in words_of(layer.name))
+
+
 def _role_score(role: str, layer: LayerInfo) -> float:
-    named = bool(re.search(_ROLE_NAMES[role], layer.name.casefold()))
+    named = _is_named(layer, role)
     if role == "deposits" and layer.geometry == "polygon" and named:
         return 1.0
     if layer.geometry != _GEOMETRY_OF[role] or not layer.count:
         return 0.0
-    if not named and re.search(_OTHER_NAMES, layer.name.casefold()):
+    other = any(re.fullmatch(_OTHER_NAMES, word) for word in words_of(layer.name))
+    if not named and other:
         return 0.0
     if role == "samples":
         return (10.0 if named else 1.0) + len(layer.elements) if layer.elements else 0.0
@@ -191,40 +229,167 @@ def _role_score(role: str, layer: LayerInfo) -> float:
     return 10.0 if named else 1.0 + min(layer.count / 1e6, 1.0)
 
 
-def recognised_sources(
-    paths: Sequence[str | Path], crs: str | None = None, xy_unit: str | None = None
-) -> dict[str, Source]:
-    """Return the source of every role that a survey's files were recognised to hold."""
-    roles = _recognised(paths)[1]
-    for line in taken_by_shape(roles):
-        say(line)
-    return {role: _source(info, crs, xy_unit) for role, info in roles.items()}
+@dataclass(frozen=True)
+class Recognised:
+    """What a look at a survey's files tells.
+
+    Attributes
+    ----------
+    layers : list of LayerInfo
+        All that was looked at.
+    roles : dict
+        Role -> the layer that plays it.
+    sources : dict
+        Role -> where it is read from.
+    findings : tuple of Finding
+        Choices among several layers, and layers known by their shapes alone.
+    """
+
+    layers: list[LayerInfo]
+    roles: dict[str, LayerInfo]
+    sources: dict[str, Source]
+    findings: tuple[Finding, ...]
 
 
-def _recognised(paths: Sequence[str | Path]) -> tuple[list[LayerInfo], dict[str, LayerInfo]]:
-    layers = [layer for path in paths for layer in list_layers(path)]
+def recognise_survey(
+    paths: Sequence[str | Path],
+    crs: str | None = None,
+    xy_unit: str | None = None,
+    *,
+    layer: str | None = None,
+    x: str | None = None,
+    y: str | None = None,
+    layout: Layout | None = None,
+) -> Recognised:
+    """Look at the files of a survey and say which layer plays which role.
+
+    Parameters
+    ----------
+    paths : sequence of path
+    crs : str, optional
+        CRS of the files that have none.
+    xy_unit : {"m", "km", "deg"}, optional
+        Unit of the coordinates of tables.
+    layer : str, optional
+        The layer, or the sheet, of the first file that is used; its others are not looked at.
+    x, y : str, optional
+        The coordinate columns of the tables that have them.
+    layout : Layout, optional
+        Which rows of the first file, a table, hold headings and units.
+
+    Raises
+    ------
+    DataError
+        When no layer looks like samples or like deposits.
+    """
+    layers: list[LayerInfo] = []
+    for number, path in enumerate(paths):
+        own = (layout or Layout()) if number == 0 else Layout()
+        if number == 0 and layer and is_table(path):
+            own = replace(own, sheet=layer)
+        found = list_layers(path, own)
+        if number == 0 and layer:
+            found = _only_layer(found, layer)
+        layers += [_with_columns(info, x, y) for info in found]
     roles = recognise_layers(layers)
     for role in ("samples", "deposits"):
         if role not in roles:
-            looked = "; ".join(
-                f"{x.path.name}: {x.name} ({x.geometry}, {x.count} features)" for x in layers
-            )
-            wants = "points with element columns" if role == "samples" else "points"
-            raise DataError(
-                f"no layer looks like {role} ({wants}). Looked at: {looked or 'no layer at all'}."
-            )
-    return layers, roles
+            raise DataError(_no_role(role, layers))
+    sources = {}
+    for role, info in roles.items():
+        first = layout if info.path == Path(paths[0]) else None
+        sources[role] = _source(info, crs, xy_unit, x, y, first)
+    return Recognised(layers, roles, sources, tuple(_choices(layers, roles)))
 
 
-def _source(info: LayerInfo, crs: str | None, xy_unit: str | None = None) -> Source:
+def _only_layer(layers: list[LayerInfo], wanted: str) -> list[LayerInfo]:
+    """Return the layer that is named, in any case; a table's only one whatever it is called."""
+    named = [info for info in layers if info.name.casefold() == wanted.casefold()]
+    if not named:
+        names = [info.name for info in layers]
+        hint = nearest_name(wanted, names)
+        raise UsageError(
+            f'{layers[0].path.name} has no layer "{wanted}".{hint} It has: {", ".join(names)}.'
+        )
+    return named
+
+
+def _with_columns(info: LayerInfo, x: str | None, y: str | None) -> LayerInfo:
+    """Return a table as one of points where it has the coordinate columns that are named."""
+    has = {column.strip().casefold() for column in info.columns}
+    named = x is not None and y is not None and {x.casefold(), y.casefold()} <= has
+    return replace(info, geometry="point") if named and is_table(info.path) else info
+
+
+def _no_role(role: str, layers: Sequence[LayerInfo]) -> str:
+    """Say why no layer plays a role: what was looked at, and what a table lacks."""
+    wants = "points with element columns" if role == "samples" else "points"
+    looked = "; ".join(
+        f"{x.path.name}: {x.name} ({x.geometry}, {x.count} features)" for x in layers
+    )
+    text = f"no layer looks like {role} ({wants}). Looked at: {looked or 'no layer at all'}."
+    for info in layers:
+        if not is_table(info.path) or (info.geometry == "point" and info.elements):
+            continue
+        shown = ", ".join(info.columns[:12]) + (", ..." if len(info.columns) > 12 else "")
+        if info.geometry == "none":
+            text += (
+                f" {info.path.name} has the columns {shown}, and no two of them look like"
+                " coordinates: name them with --x and --y, or the row of the headings with"
+                " --header."
+            )
+        elif role == "samples":
+            text += (
+                f" {info.path.name} has the columns {shown}, none of them named like an element."
+            )
+    return text
+
+
+def _choices(layers: Sequence[LayerInfo], roles: dict[str, LayerInfo]) -> list[Finding]:
+    """Return a finding for each role that another layer could play as well."""
+    found = []
+    for role, info in roles.items():
+        free = [layer for layer in layers if layer not in roles.values()]
+        others = [layer.name for layer in free if _role_score(role, layer) > 0]
+        if others:
+            done = (
+                f"layer {info.name} of {info.path.name} is taken for the {role.replace('_', ' ')};"
+                f" others that could be: {', '.join(others)}"
+            )
+            advice = f"if not: layer = under [{role}]"
+            found.append(Finding("noticed", role, "", "several layers", info.count, done, advice))
+    for line in taken_by_shape(roles):
+        role = next(name for name, info in roles.items() if f": {info.name} is" in line)
+        found.append(Finding("noticed", role, "", "known by its shapes", roles[role].count, line))
+    return found
+
+
+def _source(
+    info: LayerInfo,
+    crs: str | None,
+    xy_unit: str | None,
+    x: str | None,
+    y: str | None,
+    layout: Layout | None,
+) -> Source:
     """Return the source of a layer; a CRS given by hand is for layers without one."""
     needs = info.crs is None
     given = str(parse_crs(crs).to_string()) if needs and crs else None
-    unit = "deg" if needs and crs and CRS.from_user_input(given).is_geographic else None
-    table = is_table(info.path)
+    if not is_table(info.path):
+        return Source(info.path, info.name, crs=given)
+    unit = "deg" if given and CRS.from_user_input(given).is_geographic else None
+    has = {column.strip().casefold() for column in info.columns}
+    named = x is not None and y is not None and {x.casefold(), y.casefold()} <= has
+    sheet = info.name if len(sheet_names(info.path)) > 1 else None
+    rows = layout or Layout()
     return Source(
         info.path,
-        None if table else info.name,
+        sheet,
+        x=x if named else None,
+        y=y if named else None,
         crs=given,
-        xy_unit=(xy_unit or unit) if table else None,
+        xy_unit=xy_unit or unit,
+        header=rows.header,
+        units_row=rows.units_row,
+        skip=rows.skip or None,
     )

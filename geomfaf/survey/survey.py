@@ -11,6 +11,7 @@ from pyproj import CRS
 
 from .cleaning.findings import Finding
 from .cleaning.geometry import median_spacing
+from .formats import hidden_password, is_database
 
 ROLES = ("samples", "deposits", "geology", "faults", "study_area")
 
@@ -112,7 +113,8 @@ class Source:
     the one of a file that has one. ``xy_unit`` (m, km, deg) and ``swap_xy`` say what the
     coordinates are. ``where`` keeps only the features that meet an SQL condition, such as
     ``commodity LIKE '%Cu%'``; ``query`` is the SQL query of a database; ``encoding`` is that of the
-    text, where it is not found.
+    text, where it is not found. ``header``, ``units_row`` and ``skip`` say which rows of a table,
+    counted from 1, hold the headings and the units, and how many at the top are no part of it.
     """
 
     path: Path | str
@@ -125,6 +127,16 @@ class Source:
     swap_xy: bool = False
     query: str | None = None
     encoding: str | None = None
+    header: int | None = None
+    units_row: int | None = None
+    skip: int | None = None
+
+    @property
+    def name(self) -> str:
+        """The file's name, or the address of a database without its password."""
+        if is_database(self.path):
+            return hidden_password(str(self.path))
+        return Path(self.path).name
 
 
 def study_area_of_samples(samples: gpd.GeoDataFrame) -> gpd.GeoDataFrame:

@@ -509,7 +509,7 @@ REFUSED = {
     "no parquet": (broken("s.parquet"), DataError, "s.parquet is no GeoParquet file that can be read"),
     "no vector file": (broken("s.gpkg"), UsageError, "s.gpkg is no vector file that can be read"),
     "empty table": (broken("s.csv", b""), DataError, "s.csv is not a table that can be read"),
-    "no number": (broken("s.csv", b"x,y\n1,east\n"), DataError, 's.csv, row 0: coordinate "east" in column y'),
+    "no number": (broken("s.csv", b"x,y\n1,east\n"), DataError, 's.csv, row 2: coordinate "east" in column y'),
     "unknown encoding": (
         lambda folder: Source(broken("s.csv", b"x,y\n1,2\n")(folder).path, crs="32633", encoding="klingon"),
         DataError, "as klingon"),
@@ -521,7 +521,7 @@ REFUSED = {
         lambda folder: Source("postgresql://ann:secret@localhost/base"), UsageError,
         "postgresql://ann:***@localhost/base: give either layer"),
     "a sheet that is not there": (
-        lambda folder: Source(excel(folder), "assay", crs="32633"), UsageError, 'no sheet "assay": assays'),
+        lambda folder: Source(excel(folder), "assay", crs="32633"), UsageError, 'no sheet "assay". Did you mean "assays"'),
 }  # fmt: skip
 
 

@@ -1,0 +1,107 @@
+"""A column of coordinates in any writing goes in; numbers come out, NaN where there is none.
+
+Understood are numbers with thousands separators or decimal commas, degrees with minutes and
+seconds in their usual writings, and the letters of the hemispheres.
+"""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pandas as pd
+
+from .cleaning.below_detection import SENTINELS
+from .cleaning.parse_numbers import OK, parse_column
+
+_HEMISPHERES = {
+    "n": 1, "north": 1, "norte": 1, "nord": 1, "北": 1, "с": 1, "s": -1, "south": -1, "sur": -1,
+    "sud": -1, "süd": -1, "南": -1, "ю": -1, "e": 1, "east": 1, "este": 1, "est": 1, "东": 1, "в": 1,
+    "w": -1, "west": -1, "oeste": -1, "ouest": -1, "西": -1, "з": -1,
+}  # fmt: skip
+_NUMBER = r"(\d+(?:[.,]\d+)?)"
+_LETTER = "(" + "|".join(sorted(_HEMISPHERES, key=len, reverse=True)) + ")?"
+_DEGREES = re.compile(
+    rf"{_LETTER}\s*([-+]?)\s*{_NUMBER}\s*(?:[°º˚*]|d(?:eg)?\.?|度|\s|:|-)?\s*"
+    rf"(?:{_NUMBER}\s*(?:['’′´`]|m(?:in)?\.?|分|\s|:|-)?\s*)?"
+    rf"(?:{_NUMBER}\s*(?:[\"”″“]|''|’’|s(?:ec)?\.?(?![a-z])|秒)?\s*)?{_LETTER}"
+)
+
+
+def parse_coordinates(column: pd.Series, degrees: bool, decimal: str | None = None) -> np.ndarray:
+    r"""Return a column of coordinates as numbers, (rows,) float64.
+
+    Parameters
+    ----------
+    column : Series
+        Numbers or text; it is not changed.
+    degrees : bool
+        Whether the numbers are degrees: ``116 02 24.7`` then means minutes and seconds, and
+        ``116,040`` a decimal comma. Lengths have thousands there.
+    decimal : {".", ","}, optional
+        How to read ``400,721`` where nothing else tells, in place of that.
+
+    Returns
+    -------
+    ndarray
+        NaN for blanks, codes such as -9999, and what cannot be understood.
+
+    Examples
+    --------
+    >>> parse_coordinates(pd.Series(["400,721", "2,400,637.5"]), degrees=False).tolist()
+    [400721.0, 2400637.5]
+    >>> parse_coordinates(pd.Series(["116°02'24\"E", "116 03 36", "21.5S"]), degrees=True).round(4)
+    array([116.04, 116.06, -21.5 ])
+    """
+    if pd.api.types.is_numeric_dtype(column):
+        numbers = column.to_numpy(float, na_value=np.nan).copy()
+    else:
+        numbers = _numbers_of_text(column, degrees, decimal)
+    numbers[np.isin(numbers, SENTINELS)] = np.nan
+    return numbers
+
+
+def _numbers_of_text(column: pd.Series, degrees: bool, decimal: str | None) -> np.ndarray:
+    """Return the numbers of a text column: plain ones first, then degrees, then any other."""
+    text = column.astype("string").str.strip()
+    numbers = pd.to_numeric(text, errors="coerce").to_numpy(float, na_value=np.nan).copy()
+    left = np.isnan(numbers) & text.notna().to_numpy(bool) & (text != "").fillna(False).to_numpy()
+    if not left.any():
+        return numbers
+    # 1. minutes, seconds and hemispheres, which no other writing has
+    if degrees:
+        here = np.flatnonzero(left)
+        numbers[here] = [_degrees_of(str(value)) for value in text.iloc[here]]
+        left &= np.isnan(numbers)
+    # 2. separators, judged by the whole column
+    if left.any():
+        sign = decimal or ("," if degrees else ".")
+        parsed = parse_column(text.astype(object).where(text.notna(), None), sign)
+        read = np.where(parsed.flags == OK, parsed.numbers, np.nan)
+        # A column with separators means them in its plain numbers too: 400.721 beside 1.400.721.
+        numbers = read if not degrees else np.where(left, read, numbers)
+    return numbers
+
+
+def _degrees_of(text: str) -> float:
+    """Return degrees from minutes, seconds and hemisphere; NaN where there is none of these.
+
+    >>> [round(_degrees_of(text), 4) for text in ("S 23°30.5'", "70-15-36W", "12,5° N")]
+    [-23.5083, -70.26, 12.5]
+    """
+    match = _DEGREES.fullmatch(" ".join(text.casefold().split()))
+    if match is None:
+        return np.nan
+    before, sign, *parts, behind = match.groups()
+    if before and behind:
+        return np.nan
+    values = [float(part.replace(",", ".")) for part in parts if part is not None]
+    if any(value >= 60 for value in values[1:]):
+        return np.nan
+    letter = before or behind
+    # One number without a letter is no matter of degrees: its comma is judged by the column.
+    if len(values) == 1 and letter is None and not re.search("[°º˚]", text):
+        return np.nan
+    size = sum(value / 60**power for power, value in enumerate(values))
+    negative = sign == "-" or (letter is not None and _HEMISPHERES[letter] < 0)
+    return -size if negative else size

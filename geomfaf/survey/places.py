@@ -1,0 +1,399 @@
+"""A table goes in; its rows with a place each come out: which columns were taken, and why.
+
+East and north are chosen as a pair, by their headings and by how well their values suit the CRS.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import shapely
+from pyproj import CRS, Transformer
+from pyproj.exceptions import CRSError
+
+from ..errors import DataError, UsageError, nearest_name, require_known
+from ..rasters.grid import parse_crs
+from .cleaning.findings import Finding, Notes
+from .coordinate_values import parse_coordinates
+from .coordinates import home_of
+from .headings import Pair, axis_of, coordinate_pairs
+from .survey import XY_UNITS, Source
+
+BAD_SHARE = 0.05
+"""A larger share of coordinates that are no numbers is a fault of the column, not of its rows."""
+
+_SHAPE_NAMES = ("geometry", "geom", "the_geom", "wkt", "wkt_geom", "shape", "geometry_wkt", "geog")
+_ZONE_NAMES = re.compile(
+    r"(utm|mga|grid|map|amg|gda94|gda2020)?(zone|zona|huso|fuso|fuseau|zon|z)(utm|mga|no|number)?|带号"
+)
+
+
+def points_of_table(
+    table: pd.DataFrame, source: Source, role: str, found: list[Finding], first_row: int = 2
+) -> gpd.GeoDataFrame:
+    """Return the rows of a table with their places.
+
+    Parameters
+    ----------
+    table : DataFrame
+        It is not changed. The columns of the coordinates are left out of the result.
+    source : Source
+        What the user says of columns, CRS and unit.
+    role : str
+        For the findings, which are appended to ``found``.
+    first_row : int
+        Row of the file that holds the first row of the table, from 1, for messages.
+
+    Raises
+    ------
+    UsageError
+        When no columns look like coordinates, or those named are not there.
+    DataError
+        When there is no CRS, or one in twenty coordinates is no number.
+    """
+    file = source.name
+    require_known(source.xy_unit or "m", XY_UNITS, "xy_unit")
+    pair = _pair_named(table, source, file)
+    if pair is None:
+        pairs = coordinate_pairs(table.columns)
+        shapes = None if pairs else _shape_column(table)
+        if shapes is not None:
+            return _shapes_of_column(table, shapes, source, file)
+        if not pairs:
+            raise UsageError(_no_pair(table.columns, file))
+        pair = _best_pair(table, pairs, source, role, found)
+    # 1. what the numbers are
+    unit = source.xy_unit or ("km" if pair.unit == "km" else "m")
+    crs = _crs_of(pair, unit, source, table, role, found)
+    degrees = crs.is_geographic
+    if unit == "km" and not source.xy_unit:
+        done = f"the headings {pair.x}, {pair.y} say kilometres: taken as such"
+        found.append(Finding("noticed", role, "", "kilometres", len(table), done))
+    # 2. numbers, in metres or degrees
+    xy = _numbers(table, pair, degrees, unit, crs)
+    if degrees:
+        _blank_few_off_earth(xy)
+    xy = _without_bad_rows(table, pair, xy, role, found, first_row, file)
+    if source.swap_xy:
+        xy = xy[:, ::-1]
+    # 3. one CRS for all rows
+    if not degrees and XY_UNITS[unit] == 1:
+        xy = _in_one_zone(table, xy, crs, role, found)
+    points = np.full(len(table), None, object)
+    placed = np.isfinite(xy).all(axis=1)
+    points[placed] = shapely.points(xy[placed])
+    left = table.drop(columns=[pair.x, pair.y])
+    frame = gpd.GeoDataFrame(left, geometry=gpd.GeoSeries(points, index=left.index, crs=crs))
+    wanted = parse_crs(source.crs) if source.crs else crs
+    return frame if wanted == crs else frame.to_crs(wanted)
+
+
+# --- which columns
+
+
+def has_places(table: pd.DataFrame) -> str:
+    """Return the kind of shape that the rows of a table have: point, line, polygon or none."""
+    if coordinate_pairs(table.columns):
+        return "point"
+    column = _shape_column(table)
+    if column is None:
+        return "none"
+    first = str(table[column].dropna().iloc[0]).upper()
+    kinds = (("LINE", "line"), ("POLYGON", "polygon"))
+    return next((kind for word, kind in kinds if word in first[:40]), "point")
+
+
+def _pair_named(table: pd.DataFrame, source: Source, file: str) -> Pair | None:
+    """Return the columns that the user names; None where he names none."""
+    if source.x is None and source.y is None:
+        return None
+    folded = {str(column).strip().casefold(): str(column) for column in table.columns}
+    named: dict[str, str] = {}
+    for axis, wanted in (("x", source.x), ("y", source.y)):
+        if wanted is None:
+            continue
+        column = folded.get(wanted.strip().casefold())
+        if column is None:
+            raise UsageError(
+                f'{file} has no column "{wanted}".{nearest_name(wanted, table.columns)} Name it with'
+                f" --{axis} (or {axis} = in the project file)."
+            )
+        named[axis] = column
+    # A pair that is known by its headings says what its numbers are.
+    for pair in coordinate_pairs(table.columns if len(named) < 2 else named.values()):
+        if named.get("x", pair.x) == pair.x and named.get("y", pair.y) == pair.y:
+            return pair
+    if len(named) < 2:
+        raise UsageError(
+            f"{file}: {next(iter(named.values()))} has no partner that looks like a coordinate: give"
+            " both --x and --y (x = and y = in the project file)."
+        )
+    return Pair(named["x"], named["y"], "either")
+
+
+def _no_pair(columns: Iterable[object], file: str) -> str:
+    """Say why no columns were taken for coordinates, and how to name them."""
+    axes = [str(column) for column in columns if axis_of(str(column)) is not None]
+    if axes:
+        why = f"{', '.join(axes)} look{'s' if len(axes) == 1 else ''} like one, without a partner"
+    else:
+        why = f"no x column among {', '.join(map(str, columns))}"
+    return (
+        f"{file} has no pair of columns that look like coordinates ({why}). Name them with --x and"
+        " --y (x = and y = in the project file)."
+    )
+
+
+def _best_pair(
+    table: pd.DataFrame, pairs: Sequence[Pair], source: Source, role: str, found: list[Finding]
+) -> Pair:
+    """Return the pair whose headings and values suit the CRS best; the others are named."""
+    if len(pairs) == 1:
+        return pairs[0]
+    crs = parse_crs(source.crs) if source.crs else None
+    geographic = source.xy_unit == "deg" or (crs is not None and crs.is_geographic)
+    ranked = sorted(pairs, key=lambda pair: _unsuited(table, pair, crs, geographic))
+    best = ranked[0]
+    others = ", ".join(f"{pair.x} with {pair.y}" for pair in ranked[1:])
+    done = f"{best.x} and {best.y} are taken for the coordinates; there are also {others}"
+    advice = f"if not: x = and y = under [{role}]"
+    found.append(Finding("noticed", role, "", "several coordinates", len(table), done, advice))
+    return best
+
+
+def _unsuited(
+    table: pd.DataFrame, pair: Pair, crs: CRS | None, geographic: bool
+) -> tuple[float, bool]:
+    """Return how badly a pair suits: the share of rows off the CRS's area, then the headings."""
+    words = pair.style == "lengths" if geographic else pair.style == "degrees" and crs is not None
+    as_degrees = geographic or pair.style == "degrees"
+    unit = "km" if pair.unit == "km" else "m"
+    xy = _numbers(table, pair, as_degrees, unit, crs)
+    ground = (-180.0, -90.0, 180.0, 90.0)
+    if not as_degrees and crs is not None:
+        ground = home_of(crs) or (-1e8, -1e8, 1e8, 1e8)
+    west, south, east, north = ground
+    inside = (xy[:, 0] >= west) & (xy[:, 0] <= east) & (xy[:, 1] >= south) & (xy[:, 1] <= north)
+    if not as_degrees and crs is None:
+        inside = np.isfinite(xy).all(axis=1)
+    return round(1 - float(inside.mean()), 1), words
+
+
+# --- what the numbers are
+
+
+def _crs_of(
+    pair: Pair,
+    unit: str,
+    source: Source,
+    table: pd.DataFrame,
+    role: str,
+    found: list[Finding],
+) -> CRS:
+    """Return the CRS of the numbers: as said, or its degrees where headings and values say so."""
+    if source.crs is None:
+        if unit == "deg":
+            return CRS.from_epsg(4326)
+        raise DataError(no_crs(source.name, degrees=_are_degrees(table, pair)))
+    crs = parse_crs(source.crs)
+    own = crs.geodetic_crs
+    said = crs.is_geographic or pair.style != "degrees" or source.xy_unit == "m"
+    if said or own is None or not _are_degrees(table, pair):
+        return crs
+    done = (
+        f"{pair.x} and {pair.y} hold degrees, not the metres of {crs.name}: taken as longitude and"
+        f" latitude in {own.name}"
+    )
+    advice = f'to be clear: crs = "EPSG:{own.to_epsg()}" under [{role}]' if own.to_epsg() else ""
+    found.append(Finding("noticed", role, "", "degrees by name", len(table), done, advice))
+    return own
+
+
+def _are_degrees(table: pd.DataFrame, pair: Pair) -> bool:
+    """Return whether columns are named longitude and latitude and hold nothing but such numbers."""
+    if pair.style != "degrees":
+        return False
+    x = parse_coordinates(table[pair.x], degrees=True)
+    y = parse_coordinates(table[pair.y], degrees=True)
+    known = np.isfinite(x) & np.isfinite(y)
+    return bool(known.any() and np.mean((np.abs(x) <= 180) & (np.abs(y) <= 90)) > 1 - BAD_SHARE)
+
+
+def no_crs(what: str, degrees: bool = False) -> str:
+    """Return the message for a layer that does not say its CRS."""
+    hint = ""
+    if degrees:
+        hint = ' Its coordinates look like degrees: then --xy-unit deg (xy_unit = "deg") is enough.'
+    return (
+        f"{what} has no coordinate reference system, so nobody can tell where it lies. "
+        "Say it with --crs EPSG:32650 (the code of your data), or crs = in the project file." + hint
+    )
+
+
+def _numbers(
+    table: pd.DataFrame, pair: Pair, degrees: bool, unit: str, crs: CRS | None
+) -> np.ndarray:
+    """Return the coordinates, (rows, 2), in metres or degrees.
+
+    ``400,721`` is a thousand in metres and a decimal in kilometres and degrees, unless only the
+    other reading lies in the area of the CRS.
+    """
+    usual = "," if degrees or unit == "km" else "."
+    other = "." if usual == "," else ","
+    home = None if crs is None or degrees else home_of(crs)
+    read = _read_as(table, pair, degrees, usual) * XY_UNITS[unit]
+    if home is None or _mostly_inside(read, home):
+        return read
+    otherwise = _read_as(table, pair, degrees, other) * XY_UNITS[unit]
+    return otherwise if _mostly_inside(otherwise, home) else read
+
+
+def _read_as(table: pd.DataFrame, pair: Pair, degrees: bool, decimal: str) -> np.ndarray:
+    columns = [parse_coordinates(table[name], degrees, decimal) for name in (pair.x, pair.y)]
+    return np.column_stack(columns)
+
+
+def _mostly_inside(xy: np.ndarray, home: tuple[float, float, float, float]) -> bool:
+    known = xy[np.isfinite(xy).all(axis=1)]
+    if not len(known):
+        return False
+    x, y = np.median(known, axis=0)
+    return bool(home[0] <= x <= home[2] and home[1] <= y <= home[3])
+
+
+def _blank_few_off_earth(xy: np.ndarray) -> None:
+    """Blank degrees that are none, in place, where they are few: many are another CRS's metres."""
+    off = (np.abs(xy) > 360).any(axis=1)
+    if off.mean() <= BAD_SHARE:
+        xy[off] = np.nan
+
+
+def _without_bad_rows(
+    table: pd.DataFrame,
+    pair: Pair,
+    xy: np.ndarray,
+    role: str,
+    found: list[Finding],
+    first_row: int,
+    file: str,
+) -> np.ndarray:
+    """Return the coordinates without those of rows where they are no numbers: few cost their rows,
+    many the table.
+    """
+    notes = Notes(found, role, table.index)
+    for axis, column in enumerate((pair.x, pair.y)):
+        cells = table[column]
+        bad = np.isnan(xy[:, axis]) & cells.notna().to_numpy(bool)
+        if bad.any() and not pd.api.types.is_numeric_dtype(cells):
+            bad &= (cells.astype("string").str.strip() != "").fillna(False).to_numpy(bool)
+        if not bad.any():
+            continue
+        first = int(bad.argmax())
+        if bad.mean() > BAD_SHARE:
+            raise DataError(
+                f'{file}, row {first + first_row}: coordinate "{cells.iloc[first]}" in column'
+                f" {column} is not a number ({int(bad.sum()):,} such rows of {len(table):,}): correct"
+                " the table, or name other columns with --x and --y."
+            )
+        shown = ", ".join(f'"{value}"' for value in pd.unique(cells[bad])[:3])
+        done = f"{shown} in column {column} is no coordinate: such rows have no place"
+        notes.fixed("coordinates that are no numbers", bad, done, "correct the table")
+    missing = np.isnan(xy).any(axis=1)
+    xy[missing] = np.nan
+    return xy
+
+
+# --- zones
+
+
+def _in_one_zone(
+    table: pd.DataFrame, xy: np.ndarray, crs: CRS, role: str, found: list[Finding]
+) -> np.ndarray:
+    """Bring rows that a column says to lie in another zone of the CRS into its own."""
+    column = next((c for c in table.columns if _ZONE_NAMES.fullmatch(_folded(c))), None)
+    own = re.search(r"(?:zone |CM )(\d+)", crs.name)
+    if column is None or own is None:
+        return xy
+    text = table[column].astype("string").str.extract(r"^\s*(\d{1,2})(?:\.0)?\s*[A-Za-z]?\s*$")[0]
+    zones = pd.to_numeric(text, errors="coerce").to_numpy(float, na_value=np.nan)
+    known = np.unique(zones[np.isfinite(zones)]).astype(int)
+    here = int(own[1])
+    if not len(known) or known.max() > 120 or (here not in known and len(known) > 1):
+        return xy
+    notes = Notes(found, role, table.index)
+    if here not in known:
+        done = f"column {column} says zone {known[0]}, the CRS is {crs.name}: the CRS counts"
+        notes.noticed("another zone", np.isfinite(zones), done, "is the CRS that of the data?")
+        return xy
+    for zone in known[known != here]:
+        other = _zone(crs, own, int(zone))
+        rows = zones == zone
+        if other is None:
+            notes.refused(
+                "another zone", rows, f"column {column} says zone {zone}, which is unknown"
+            )
+            continue
+        moved = Transformer.from_crs(other, crs, always_xy=True).transform(*xy[rows].T)
+        xy[rows] = np.column_stack(moved)
+        done = f"column {column} says zone {zone}: brought from {other.name} to {crs.name}"
+        notes.fixed("another zone", rows, done)
+    return xy
+
+
+def _zone(crs: CRS, found: re.Match[str], zone: int) -> CRS | None:
+    """Return the CRS of another zone of the same system."""
+    name = f"{crs.name[: found.start(1)]}{zone}{crs.name[found.end(1) :]}"
+    try:
+        return CRS.from_user_input(name)
+    except CRSError:
+        return None
+
+
+def _folded(column: object) -> str:
+    return re.sub(r"[\W_]+", "", str(column).casefold())
+
+
+# --- shapes written in a column
+
+
+def _shape_column(table: pd.DataFrame) -> str | None:
+    """Return the column that holds shapes as text: POINT (116 21), or their bytes in hexadecimal."""
+    for column in table.columns:
+        if str(column).casefold() not in _SHAPE_NAMES and not _folded(column).startswith("wkt"):
+            continue
+        texts = table[column].dropna().astype(str)
+        if len(texts) and _shape(texts.iloc[0])[0] is not None:
+            return str(column)
+    return None
+
+
+def _shape(text: str) -> tuple[shapely.Geometry | None, int | None]:
+    """Return the shape that a text stands for, and its SRID where it says one."""
+    said = re.match(r"\s*SRID=(\d+);", text, re.IGNORECASE)
+    code = int(said[1]) if said else None
+    plain = text[said.end() :] if said else text
+    try:
+        if re.fullmatch(r"\s*[0-9A-Fa-f]{18,}\s*", plain):
+            shape = shapely.from_wkb(plain.strip())
+            return shape, code or int(shapely.get_srid(shape)) or None
+        return shapely.from_wkt(plain), code
+    except shapely.errors.GEOSException:
+        return None, None
+
+
+def _shapes_of_column(
+    table: pd.DataFrame, column: str, source: Source, file: str
+) -> gpd.GeoDataFrame:
+    """Return the rows of a table with the shapes that a column holds as text."""
+    parsed = [_shape(str(text)) if pd.notna(text) else (None, None) for text in table[column]]
+    code = next((srid for _, srid in parsed if srid), None)
+    if source.crs is None and code is None and source.xy_unit != "deg":
+        raise DataError(no_crs(file))
+    crs = parse_crs(source.crs) if source.crs else CRS.from_epsg(code or 4326)
+    shapes = np.array([shape for shape, _ in parsed], object)
+    left = table.drop(columns=column)
+    return gpd.GeoDataFrame(left, geometry=gpd.GeoSeries(shapes, index=left.index, crs=crs))

@@ -1,0 +1,404 @@
+"""A file of rows (text, Excel, OpenDocument; packed or not) goes in; one table with a row of
+headings comes out, and what had to be assumed.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import re
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyogrio
+
+from ..errors import DataError, UsageError, nearest_name
+from .element_names import parse_element
+from .formats import BOOKS, find_encoding
+from .header_rows import LOOKED_AT, HeaderRows, find_header
+from .headings import axis_of
+
+TEXT_TABLES = (".csv", ".tsv", ".txt", ".dat", ".tab.txt", ".asc")
+
+
+PACKED = (".gz", ".zip")
+START = 200_000
+"""Bytes of a text that are looked at to find its delimiter and headings."""
+
+BLANKS = r"\s+"
+"""The delimiter of a text whose columns are told apart by blanks."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as read.
+
+    Attributes
+    ----------
+    frame : DataFrame
+        Nothing is converted but what is a number throughout its column.
+    encoding : str
+        Of a text, ``""`` of a workbook.
+    notes : tuple of str
+        What had to be assumed of its rows and columns.
+    first_row : int
+        Row of the file that holds the first row of data, from 1.
+    """
+
+    frame: pd.DataFrame
+    encoding: str = ""
+    notes: tuple[str, ...] = ()
+    first_row: int = 2
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a user says of a table's rows, see :func:`geomfaf.survey.header_rows.find_header`."""
+
+    sheet: str | None = None
+    encoding: str | None = None
+    header: int | None = None
+    units_row: int | None = None
+    skip: int = 0
+
+
+def table_suffix(path: str | Path) -> str | None:
+    """Return the suffix of a table, that of its content where it is packed; None for other files.
+
+    >>> table_suffix("a.CSV"), table_suffix("a.csv.gz"), table_suffix("a.gpkg")
+    ('.csv', '.csv', None)
+    """
+    name = Path(path).name.casefold()
+    if name.endswith(".zip"):
+        member = _member(Path(path))
+        return None if member is None else table_suffix(member)
+    name = name.removesuffix(".gz")
+    suffix = Path(name).suffix
+    return suffix if suffix in (*TEXT_TABLES, *BOOKS) else None
+
+
+def is_table(path: str | Path) -> bool:
+    """Return whether a file is a table, which has no geometry of its own."""
+    return table_suffix(path) is not None
+
+
+def read_table(path: Path, layout: Layout | None = None) -> Table:
+    """Read a table; delimiter, encoding, headings and units are found where they are not said."""
+    layout = layout or Layout()
+    if table_suffix(path) in BOOKS:
+        return _read_sheet(path, layout)
+    return _read_text(path, layout)
+
+
+def sheet_names(path: Path) -> list[str]:
+    """Return the sheets of a workbook that hold rows; none for a text."""
+    if table_suffix(path) not in BOOKS:
+        return []
+    return [name for name, rows in _sheets(path).items() if len(rows) > 1]
+
+
+# --- text
+
+
+def _read_text(path: Path, layout: Layout) -> Table:
+    raw = _content(path)
+    encoding = layout.encoding or find_encoding(raw)
+    try:
+        start = raw[:START].decode(encoding, errors="replace")
+        delimiter = find_delimiter(start)
+        rows, lines = _first_rows(start, delimiter)
+    except LookupError as error:
+        raise DataError(f"{path.name} cannot be read as {encoding}: {error}") from error
+    if not rows:
+        raise DataError(f"{path.name} is not a table that can be read: it is empty.")
+    header = find_header(
+        rows,
+        header=layout.header,
+        units_row=layout.units_row,
+        skip=layout.skip,
+        file=path.name,
+    )
+    names, notes = _column_names(path, header, rows, lines)
+    frame = _parsed(path, raw, encoding, delimiter, names, skip=_lines_above(header, lines))
+    notes += _said_of_rows(header)
+    return Table(_without_blank_columns(frame), encoding, tuple(notes), header.data + 1)
+
+
+def find_delimiter(text: str) -> str:
+    r"""Return the sign that divides the most lines into the same number of cells.
+
+    >>> find_delimiter("Au;Cu\n1,5;2,5\n"), find_delimiter("x,y\n1,2\n"), find_delimiter("x  y\n1  2\n")
+    (';', ',', '\\s+')
+    """
+    best = (0.0, 0, BLANKS)
+    lines = [line for line in text.splitlines()[:LOOKED_AT] if line.strip()]
+    if len(text) >= START:
+        lines = lines[:-1] or lines  # the last one may be cut
+    for sign in ("\t", ";", "|", ","):
+        widths = [len(row) for row in csv.reader(lines, delimiter=sign) if row]
+        usual = max(set(widths), key=widths.count, default=0)
+        share = widths.count(usual) / max(len(widths), 1)
+        if usual > 1 and (share, usual) > best[:2]:
+            best = (share, usual, sign)
+    if best[0] < 0.5:
+        counts = [len(line.split()) for line in lines]
+        usual = max(set(counts), key=counts.count, default=0)
+        if usual > 1 and counts.count(usual) > 0.8 * len(counts):
+            return BLANKS
+    return best[2] if best[0] else ","
+
+
+def _first_rows(text: str, delimiter: str) -> tuple[list[list[str]], list[int]]:
+    """Return the first rows that hold something, and the line of the text after each."""
+    if delimiter == BLANKS:
+        rows = [line.split() for line in text.splitlines()[:LOOKED_AT]]
+        return rows, list(range(1, len(rows) + 1))
+    rows = []
+    lines = []
+    # A cell in quotes may hold several lines.
+    reader = csv.reader(io.StringIO(text), delimiter=delimiter)
+    for row in reader:
+        rows.append(row)
+        lines.append(reader.line_num)
+        if len(rows) >= LOOKED_AT:
+            break
+    return rows, lines
+
+
+def _lines_above(header: HeaderRows, lines: Sequence[int]) -> int:
+    """Return how many lines of the text stand above the data."""
+    return lines[header.data - 1] if header.data else 0
+
+
+def _column_names(
+    path: Path, header: HeaderRows, rows: Sequence[Sequence[str]], lines: Sequence[int]
+) -> tuple[list[str], list[str]]:
+    """Return a name for each cell of a row of data, and what was repaired; a table whose rows and
+    headings disagree in more than one way is refused.
+    """
+    names = [
+        _with_unit(name, unit) for name, unit in zip(header.headings, header.units, strict=True)
+    ]
+    data = [row for row in rows[header.data :] if any(cell.strip() for cell in row)]
+    widths = [len(row) for row in data]
+    usual = max(set(widths), key=widths.count, default=len(names))
+    while len(names) > usual and not names[-1]:  # delimiters at the end of the headings
+        names.pop()
+    notes = []
+    if usual > len(names) and all(not cell.strip() for row in data for cell in row[len(names) :]):
+        notes.append("every row ends in delimiters that the headings lack: left out")
+    elif usual == len(names) + 1 and _are_row_names([row[0] for row in data]):
+        names.insert(0, "row")
+        notes.append("the first column has no heading and names the rows")
+    elif usual != len(names):
+        joined = _joined_headings(names)
+        if len(joined) != usual:
+            at = lines[header.data + widths.index(usual)]
+            raise DataError(
+                f"{path.name}, line {at}: it has {usual} cells, and the headings (row"
+                f" {header.rows[-1]}) have {len(names)}: correct the table, or name the row of the"
+                " headings with --header (header =)."
+            )
+        notes.append(f"headings with a delimiter in them were joined: {', '.join(joined)}")
+        names = joined
+    names += [""] * (usual - len(names))
+    return [name or f"Unnamed: {number}" for number, name in enumerate(names)], notes
+
+
+def _joined_headings(names: Sequence[str]) -> list[str]:
+    """Join headings that were divided at a delimiter before their unit: ``Au`` and ``ppb``."""
+    joined: list[str] = []
+    for name in names:
+        if (
+            joined
+            and parse_element(joined[-1])
+            and parse_element(f"{joined[-1]} {name}")
+            not in (
+                None,
+                parse_element(joined[-1]),
+            )
+        ):
+            joined[-1] = f"{joined[-1]} {name}"
+        else:
+            joined.append(name)
+    return joined
+
+
+def _are_row_names(cells: Sequence[str]) -> bool:
+    """Return whether the first cells of the rows number them, as R writes them."""
+    plain = [cell.strip().strip('"') for cell in cells]
+    return plain == [str(number) for number in range(1, len(plain) + 1)]
+
+
+def _with_unit(name: str, unit: str) -> str:
+    """Return a heading with the unit that stands below it, where it names an element or an axis."""
+    if not unit:
+        return name
+    parsed = parse_element(name)
+    if parsed is not None and not parsed[1]:
+        return f"{name}_{unit}"
+    return f"{name}_{unit}" if axis_of(name) and unit.casefold() != "m" else name
+
+
+def _parsed(
+    path: Path, raw: bytes, encoding: str, delimiter: str, names: list[str], skip: int
+) -> pd.DataFrame:
+    """Return the rows below the headings, as pandas sees them."""
+    try:
+        return pd.read_csv(
+            io.BytesIO(raw),
+            sep=delimiter,
+            encoding=encoding,
+            skiprows=skip,
+            header=None,
+            names=names,
+            index_col=False,
+            low_memory=False,
+            skip_blank_lines=True,
+        )
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeError) as error:
+        counts = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error))
+        if counts:
+            expected, line, saw = counts.groups()
+            raise DataError(
+                f"{path.name}, line {line}: it has {saw} cells, and the rows above have {expected}:"
+                " a delimiter stands inside a cell; put the cell in quotes."
+            ) from error
+        raise DataError(
+            f"{path.name} is not a table that can be read (as {encoding}): {error}"
+        ) from error
+
+
+def _without_blank_columns(frame: pd.DataFrame) -> pd.DataFrame:
+    """Leave out columns that have neither a heading nor a value; the other unnamed ones are
+    numbered as a person counts.
+    """
+    names = {}
+    for number, column in enumerate(frame.columns):
+        if str(column).startswith("Unnamed: "):
+            if frame[column].isna().all():
+                frame = frame.drop(columns=column)
+            else:
+                names[column] = f"column {number + 1}"
+    return frame.rename(columns=names)
+
+
+def _said_of_rows(header: HeaderRows) -> list[str]:
+    """Say which rows were taken for headings and units, where it is not the first alone."""
+    if header.plain:
+        return []
+    rows = " and ".join(map(str, header.rows))
+    verb = "rows {} hold" if len(header.rows) > 1 else "row {} holds"
+    line = f"{verb.format(rows)} the headings"
+    if header.units_row:
+        line += f", row {header.units_row} the units"
+    left_out = header.data - len(header.rows) - (header.units_row is not None)
+    return [line + (f"; {left_out} rows above the data are left out" if left_out > 0 else "")]
+
+
+# --- workbooks
+
+
+def _read_sheet(path: Path, layout: Layout) -> Table:
+    sheets = {name: rows for name, rows in _sheets(path).items() if len(rows) > 1}
+    by_case = {name.casefold(): name for name in sheets}
+    wanted = layout.sheet
+    if wanted is None and len(sheets) == 1:
+        wanted = next(iter(sheets))
+    if wanted is None:
+        raise UsageError(
+            f"{path.name} has {len(sheets)} sheets, name one of them with --sheet (layer =):"
+            f" {', '.join(sheets)}."
+        )
+    if wanted.casefold() not in by_case:
+        hint = nearest_name(wanted, sheets)
+        raise UsageError(f'{path.name} has no sheet "{wanted}".{hint} It has: {", ".join(sheets)}.')
+    cells = sheets[by_case[wanted.casefold()]]
+    first = [[_text(cell) for cell in row] for row in cells.head(LOOKED_AT).to_numpy().tolist()]
+    header = find_header(
+        first, header=layout.header, units_row=layout.units_row, skip=layout.skip, file=path.name
+    )
+    names = [
+        _with_unit(name, unit) for name, unit in zip(header.headings, header.units, strict=True)
+    ]
+    names += [""] * (cells.shape[1] - len(names))
+    frame = cells.iloc[header.data :].dropna(how="all").reset_index(drop=True)
+    frame.columns = [name or f"Unnamed: {number}" for number, name in enumerate(names)]
+    frame = _without_blank_columns(frame.infer_objects())
+    return Table(frame, "", tuple(_said_of_rows(header)), header.data + 1)
+
+
+def _sheets(path: Path) -> dict[str, pd.DataFrame]:
+    """Return every sheet of a workbook, cell by cell."""
+    try:
+        if table_suffix(path) == ".ods":
+            return {str(name): _ods_sheet(path, str(name)) for name, _ in pyogrio.list_layers(path)}
+        content = io.BytesIO(_content(path))
+        book = pd.read_excel(content, sheet_name=None, header=None)
+    except (
+        ValueError,
+        OSError,
+        KeyError,
+        zipfile.BadZipFile,
+        pyogrio.errors.DataSourceError,
+    ) as error:
+        raise DataError(
+            f"{path.name} is not an Excel workbook that can be read: {error}"
+        ) from error
+    return {str(name): rows for name, rows in book.items()}
+
+
+def _ods_sheet(path: Path, name: str) -> pd.DataFrame:
+    """Return a sheet of an OpenDocument table; cells that are numbers become numbers."""
+    rows = pyogrio.read_dataframe(
+        path, layer=name, read_geometry=False, HEADERS="DISABLE", FIELD_TYPES="STRING"
+    )
+    cells = rows.astype(object).where(rows.notna(), None)
+    return cells.map(_number_or_text, na_action="ignore")
+
+
+def _number_or_text(cell: object) -> object:
+    try:
+        return float(str(cell))
+    except ValueError:
+        return cell if str(cell).strip() else None
+
+
+def _text(cell: object) -> str:
+    """Return a cell as text; "" for a blank one."""
+    return "" if cell is None or (isinstance(cell, float) and np.isnan(cell)) else str(cell)
+
+
+# --- packed files
+
+
+def _content(path: Path) -> bytes:
+    """Return the bytes of a file, unpacked."""
+    name = path.name.casefold()
+    try:
+        if name.endswith(".zip"):
+            with zipfile.ZipFile(path) as archive:
+                return archive.read(str(_member(path)))
+        if name.endswith(".gz"):
+            return gzip.decompress(path.read_bytes())
+    except (OSError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path.name} cannot be unpacked: {error}") from error
+    return path.read_bytes()
+
+
+def _member(path: Path) -> str | None:
+    """Return the one table in a zip archive; None where there is none, or several, or a layer."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [name for name in archive.namelist() if not name.startswith("__MACOSX")]
+    except (OSError, zipfile.BadZipFile):
+        return None
+    known = (*TEXT_TABLES, *BOOKS)
+    tables = [name for name in names if name.casefold().endswith(known)]
+    shapes = [name for name in names if name.casefold().endswith((".shp", ".gpkg", ".gdb"))]
+    return tables[0] if len(tables) == 1 and not shapes else None
