@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from colorsys import hls_to_rgb
+from string import ascii_lowercase
 
 import geopandas as gpd
 import numpy as np
@@ -16,10 +17,12 @@ from matplotlib.ticker import LogLocator
 
 from ...evidence.stack import UNMAPPED
 from ...rasters.bands import Band, bands_of, grid_of
-from .map_sheet import draw_coordinates, draw_lines, grid_extent
+from .map_sheet import Extent, draw_coordinates, draw_lines, grid_extent, on_page
 
 LEGEND_CLASSES = 12
 """Classes named beside a map; the rest of a long legend is counted."""
+Shade = tuple[float, float, float]
+"""Red, green, blue, 0 to 1 each."""
 RAMPS = {"element": "viridis", "distance": "cividis_r"}
 
 
@@ -46,8 +49,9 @@ def draw_evidence(
     wide = 2.5
     high = wide * grid.height / grid.width
     pitch_x = wide + 1.0
-    named = max((min(len(band.legend), LEGEND_CLASSES + 1) for band in bands), default=0)
-    pitch_y = high + 0.6 + 0.07 * named
+    # A legend stands below its map: two columns of names.
+    longest = max(len(band.legend) for band in bands)
+    pitch_y = high + 0.6 + 0.07 * min(longest, LEGEND_CLASSES + 1)
     page = (columns * pitch_x + 0.3, rows * pitch_y + 0.4)
     figure = Figure(figsize=page)
     FigureCanvasAgg(figure)
@@ -55,8 +59,7 @@ def draw_evidence(
         row = number // columns
         left = 0.35 + (number % columns) * pitch_x
         top = page[1] - 0.25 - row * pitch_y
-        place = (left / page[0], (top - high) / page[1], wide / page[0], high / page[1])
-        axes = figure.add_axes(place)
+        axes = figure.add_axes(on_page(page, left, top - high, wide, high))
         draw_band(axes, band, layer, grid_extent(grid))
         axes.set_title(f"({_letter(number + 1)}) {_plain(band.label, 40)}", fontsize=8, loc="left")
         draw_coordinates(axes, size=5.5)
@@ -64,7 +67,8 @@ def draw_evidence(
         draw_lines(axes, targets, colors="white", linewidths=0.9)
         draw_lines(axes, targets, colors="black", linewidths=0.45)
         draw_deposits(axes, deposits, size=9)
-        axes.set(xlim=grid_extent(grid)[:2], ylim=grid_extent(grid)[2:])
+        west, east, south, north = grid_extent(grid)
+        axes.set(xlim=(west, east), ylim=(south, north))
     said = f"Easting, northing (km), {grid.crs.name}."
     if deposits is not None:
         said += " Triangles: known deposits; outlines: targets."
@@ -89,9 +93,7 @@ def draw_deposits(axes: Axes, deposits: gpd.GeoDataFrame | None, *, size: float 
     )
 
 
-def draw_band(
-    axes: Axes, band: Band, layer: np.ndarray, extent: tuple[float, float, float, float]
-) -> None:
+def draw_band(axes: Axes, band: Band, layer: np.ndarray, extent: Extent) -> None:
     """Draw one band: classes with a legend, elements on a log scale, everything with its unit."""
     if band.kind == "class":
         draw_classes(axes, band, layer, extent)
@@ -107,12 +109,22 @@ def draw_band(
         )
         return
     valid = layer[np.isfinite(layer)]
-    low, high = np.quantile(valid, [0.02, 0.98]) if len(valid) else (0.0, 1.0)
-    logarithmic = band.kind == "element" and low > 0 and high > low
-    norm = LogNorm(low, high) if logarithmic else Normalize(low, high if high > low else low + 1)
-    ramp = RAMPS.get(band.kind, "magma")
-    image = axes.imshow(layer, extent=extent, cmap=ramp, norm=norm, interpolation="nearest")
-    bar = axes.figure.colorbar(image, cax=axes.inset_axes((1.02, 0.12, 0.035, 0.76)))
+    # 1. Single freak cells do not set the scale; what is flat gets one all the same.
+    low = float(np.quantile(valid, 0.02)) if len(valid) else 0.0
+    high = float(np.quantile(valid, 0.98)) if len(valid) else 1.0
+    logarithmic = band.kind == "element" and 0 < low < high
+    top = high if high > low else low + 1
+    norm = LogNorm(low, high) if logarithmic else Normalize(low, top)
+    image = axes.imshow(
+        layer,
+        extent=extent,
+        cmap=RAMPS.get(band.kind, "magma"),
+        norm=norm,
+        interpolation="nearest",
+    )
+    # 2. The bar stands inside the panel's own place.
+    beside = axes.inset_axes((1.02, 0.12, 0.035, 0.76))
+    bar = axes.figure.colorbar(image, cax=beside)
     bar.ax.tick_params(labelsize=6, which="both")
     if band.unit:
         bar.set_label(band.unit, fontsize=6)
@@ -122,9 +134,7 @@ def draw_band(
         bar.minorticks_off()
 
 
-def draw_classes(
-    axes: Axes, band: Band, layer: np.ndarray, extent: tuple[float, float, float, float]
-) -> None:
+def draw_classes(axes: Axes, band: Band, layer: np.ndarray, extent: Extent) -> None:
     """Draw a class band in the colours of its legend."""
     numbers = sorted(band.legend)
     axes.imshow(
@@ -151,13 +161,17 @@ def class_handles(band: Band, layer: np.ndarray, most: int = LEGEND_CLASSES) -> 
     colours = band_colours(band)
     areas = [int((layer == number).sum()) for number in numbers]
     widest = np.argsort(areas, kind="stable")[::-1][:most]
-    handles = [Patch(color=colours[i], label=_plain(band.legend[numbers[i]])) for i in widest]
+    handles = []
+    for place in widest:
+        name = _plain(band.legend[numbers[place]])
+        handles.append(Patch(color=colours[place], label=name))
     if len(numbers) > most:
-        handles.append(Patch(color="none", label=f"and {len(numbers) - most} smaller classes"))
+        said = f"and {len(numbers) - most} smaller classes"
+        handles.append(Patch(color="none", label=said))
     return handles
 
 
-def band_colours(band: Band) -> list[tuple[float, float, float]]:
+def band_colours(band: Band) -> list[Shade]:
     """Return a colour a class, in the order of the sorted legend; ground without a map is grey."""
     numbers = sorted(band.legend)
     pairs = zip(numbers, class_colours(len(numbers)), strict=True)
@@ -165,14 +179,17 @@ def band_colours(band: Band) -> list[tuple[float, float, float]]:
     return [grey if band.legend[number] == UNMAPPED else colour for number, colour in pairs]
 
 
-def class_colours(count: int) -> list[tuple[float, float, float]]:
+def class_colours(count: int) -> list[Shade]:
     """Return ``count`` soft colours in the manner of a geological map; neighbours in the legend
     differ in hue and in lightness.
     """
-    return [
-        hls_to_rgb((0.11 + number * 0.618034) % 1, 0.66 + 0.13 * (number % 3 - 1), 0.5)
-        for number in range(count)
-    ]
+    shades = []
+    for number in range(count):
+        # Steps of the golden section never come back to a hue.
+        hue = (0.11 + number * 0.618034) % 1
+        lightness = 0.66 + 0.13 * (number % 3 - 1)
+        shades.append(hls_to_rgb(hue, lightness, 0.5))
+    return shades
 
 
 def _plain(text: str, most: int = 30) -> str:
@@ -184,5 +201,6 @@ def _plain(text: str, most: int = 30) -> str:
 
 def _letter(number: int) -> str:
     """Return a, b, ... z, aa, ab, ... of a panel's number."""
-    before = (number - 1) // 26
-    return (chr(96 + before) if before else "") + chr(97 + (number - 1) % 26)
+    before, last = divmod(number - 1, 26)
+    first = ascii_lowercase[before - 1] if before else ""
+    return first + ascii_lowercase[last]

@@ -9,9 +9,19 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
-DIRECTIONS = ((1, 0), (1, 1), (1, -1), (-1, 0), (-1, 1), (-1, -1), (0, 1), (0, -1))
+DIRECTIONS = (
+    (1, 0),
+    (1, 1),
+    (1, -1),
+    (-1, 0),
+    (-1, 1),
+    (-1, -1),
+    (0, 1),
+    (0, -1),
+)
 """Where a label may stand, as map makers prefer it: right of its symbol first."""
 DISTANCES = (4.0, 12.0, 24.0)
 """Points between symbol and label; from the second on a thin line leads back."""
@@ -48,12 +58,14 @@ def place_labels(
     canvas = axes.figure.canvas
     if not isinstance(canvas, FigureCanvasAgg):
         raise TypeError("labels are measured on an Agg canvas: make the figure with one.")
+    # 1. What is taken already: symbols, and labels of before.
     pixels = axes.figure.dpi / 72
     boxes = [] if taken is None else taken
     boxes += _symbol_boxes(axes, places if symbols is None else symbols, 3.6 * pixels)
     frame = np.array(axes.get_window_extent().extents)
     omitted = []
     for place, text in zip(np.asarray(places, float), texts, strict=True):
+        # 2. Write it at its place, to measure it.
         anchor = axes.transData.transform(place)
         if not _inside(np.array([*anchor, *anchor]), frame):
             continue
@@ -69,8 +81,10 @@ def place_labels(
             zorder=8,
             path_effects=[withStroke(linewidth=1.8, foreground="white")],
         )
+        # 3. Move it to the first free place, or take it away.
         extent = note.get_window_extent(canvas.get_renderer())
-        found = _free_place(anchor, (extent.width, extent.height), boxes, frame, pixels)
+        size_of = (extent.width, extent.height)
+        found = _free_place(anchor, size_of, boxes, frame, pixels)
         if found is None:
             note.remove()
             omitted.append(text)
@@ -79,10 +93,11 @@ def place_labels(
         boxes.append(box)
         note.set_position(tuple((centre - anchor) / pixels))
         if leads:
+            # A line under the text, from its middle to the symbol.
             middle = axes.transData.inverted().transform(centre)
-            xs = [place[0], middle[0]]
-            ys = [place[1], middle[1]]
-            axes.plot(xs, ys, color=colour, linewidth=0.4, zorder=4, scalex=False, scaley=False)
+            leader = Line2D(*np.transpose([place, middle]), color=colour, linewidth=0.4)
+            leader.set_zorder(4)
+            axes.add_artist(leader)
     return omitted
 
 
@@ -112,14 +127,18 @@ def overlaps(box: np.ndarray, others: np.ndarray) -> np.ndarray:
     [True, False]
     """
     left, bottom, right, top = others.T
-    apart = (right <= box[0]) | (left >= box[2]) | (top <= box[1]) | (bottom >= box[3])
-    return ~apart
+    beside = (right <= box[0]) | (left >= box[2])
+    above_or_below = (top <= box[1]) | (bottom >= box[3])
+    return ~(beside | above_or_below)
 
 
 def _symbol_boxes(axes: Axes, places: np.ndarray, half: float) -> list[np.ndarray]:
-    centres = axes.transData.transform(np.asarray(places, float).reshape(-1, 2))
+    points = np.reshape(places, (-1, 2))
+    centres = axes.transData.transform(points)
     return list(np.hstack([centres - half, centres + half]))
 
 
 def _inside(box: np.ndarray, frame: np.ndarray) -> bool:
-    return bool((box[:2] >= frame[:2]).all() and (box[2:] <= frame[2:]).all())
+    low_corner = (box[:2] >= frame[:2]).all()
+    high_corner = (box[2:] <= frame[2:]).all()
+    return bool(low_corner and high_corner)

@@ -29,6 +29,7 @@ LONGEST_SIDE = 8.6
 PANEL = 2.75
 MARGIN = 0.65
 FORMATS = ("png", "svg")
+Extent = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -61,19 +62,31 @@ def map_sheet(grid: Grid, title: str, note: str = "") -> MapSheet:
     figure = Figure(figsize=page)
     FigureCanvasAgg(figure)
     low = page[1] - 0.7 * MARGIN - height
-    place = (0.9 * MARGIN / page[0], low / page[1], width / page[0], height / page[1])
-    axes = figure.add_axes(place)
+    axes = figure.add_axes(on_page(page, 0.9 * MARGIN, low, width, height))
     axes.set(xlim=(west, east), ylim=(south, north), aspect="equal")
     axes.set_title(title, fontsize=11, loc="left", weight="bold")
     draw_coordinates(axes)
     # 2. What explains it.
-    left = (1.35 * MARGIN + width) / page[0]
-    panel = figure.add_axes((left, place[1], PANEL / page[0], place[3]))
+    left = 1.35 * MARGIN + width
+    panel = figure.add_axes(on_page(page, left, low, PANEL, height))
     panel.set_axis_off()
     _draw_north(panel)
     draw_scale_bar(axes, panel)
-    panel.text(0, 0, f"{grid.crs.name}\n{note}".strip(), fontsize=6.5, va="bottom", wrap=True)
+    said = f"{grid.crs.name}\n{note}".strip()
+    panel.text(0, 0, said, fontsize=6.5, va="bottom", wrap=True)
     return MapSheet(figure, axes, panel)
+
+
+def on_page(
+    page: tuple[float, float], left: float, low: float, width: float, height: float
+) -> Extent:
+    """Return a rectangle in shares of a page; all are inches.
+
+    >>> on_page((10, 5), 1, 1, 5, 2)
+    (0.1, 0.2, 0.5, 0.4)
+    """
+    across, up = page
+    return left / across, low / up, width / across, height / up
 
 
 def draw_coordinates(axes: Axes, *, size: float = 7) -> None:
@@ -116,7 +129,10 @@ def round_length(metres: float) -> float:
     [2000.0, 500.0, 1000.0, 20.0]
     """
     power = 10.0 ** np.floor(np.log10(metres))
-    return float(max(step for step in (1.0, 2.0, 5.0) if step * power <= metres * 1.000001) * power)
+    # A hair of tolerance: 1000 is not longer than 1000.
+    longest = metres * 1.000001
+    lengths = [step * power for step in (1.0, 2.0, 5.0)]
+    return float(max(length for length in lengths if length <= longest))
 
 
 def add_legend(sheet: MapSheet, handles: Sequence[Artist], *, title: str = "") -> None:
@@ -141,13 +157,14 @@ def draw_lines(axes: Axes, layer: gpd.GeoDataFrame | None, **style: Any) -> None
     if layer is None or not len(layer):
         return
     parts = shapely.get_parts(layer.geometry.to_numpy())
-    shapes = [shapely.boundary(part) if part.geom_type == "Polygon" else part for part in parts]
-    lines = shapely.get_parts(np.array(shapes, dtype=object))
+    # Polygons become their outlines, holes too.
+    shapes = np.where(shapely.get_dimensions(parts) == 2, shapely.boundary(parts), parts)
+    lines = shapely.get_parts(shapes)
     paths = [shapely.get_coordinates(line) for line in lines if line.geom_type != "Point"]
     axes.add_collection(LineCollection(paths, **style), autolim=False)
 
 
-def grid_extent(grid: Grid) -> tuple[float, float, float, float]:
+def grid_extent(grid: Grid) -> Extent:
     """Return west, east, south, north, the order of matplotlib's images."""
     west, south, east, north = grid.bounds
     return west, east, south, north
@@ -179,7 +196,8 @@ def small_png(source: Path | BytesIO, *, width: int | None = None) -> bytes:
         height = round(picture.height * width / picture.width)
         picture = picture.resize((width, height), Image.Resampling.LANCZOS)
     small = BytesIO()
-    picture.quantize(128, dither=Image.Dither.NONE).save(small, format="png", optimize=True)
+    few = picture.quantize(128, dither=Image.Dither.NONE)
+    few.save(small, format="png", optimize=True)
     return small.getvalue()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import geopandas as gpd
 import numpy as np
 import shapely
@@ -20,6 +22,8 @@ from .map_sheet import add_legend, draw_lines, grid_extent, map_sheet
 FAULT = "#3f4a54"
 TARGET = "#08306b"
 KNOWN = "#000000"
+DASHES = (0, (3, 1.5))
+"""Known ground is dashed: a line's colour alone does not tell it from new ground."""
 NUMBERED_CELLS = 40
 """Cells whose numbers are written: more would cover the map."""
 
@@ -35,13 +39,15 @@ def draw_targets(run: RunFolder, *, supported: bool = True) -> Figure:
         title += "\nThe data do not show that this map is better than chance"
     sheet = map_sheet(run.grid, title, _note(run))
     axes = sheet.axes
+    # From the ground up: best ground, structures, targets, deposits, names.
     _draw_shares(axes, run)
-    draw_lines(axes, run.survey.get("faults"), colors=FAULT, linewidths=0.5, zorder=3)
+    faults = run.survey.get("faults")
+    draw_lines(axes, faults, colors=FAULT, linewidths=0.5, zorder=3)
+    # Two lists, two signs.
     known = run.targets["list"] == KNOWN_GROUND
     draw_lines(axes, run.targets[~known], colors=TARGET, linewidths=1.3, zorder=4)
-    draw_lines(
-        axes, run.targets[known], colors=KNOWN, linewidths=1.0, linestyles=(0, (3, 1.5)), zorder=4
-    )
+    around = run.targets[known]
+    draw_lines(axes, around, colors=KNOWN, linewidths=1.0, linestyles=DASHES, zorder=4)
     draw_deposits(axes, run.deposits)
     # Targets are named before deposits: they are what the map is for.
     taken: list[np.ndarray] = []
@@ -64,6 +70,7 @@ def draw_geology(run: RunFolder) -> Figure:
     """Return samples, faults and deposits on the geological map, as the paper's Figure 1."""
     sheet = map_sheet(run.grid, f"Geology and samples: {run.area or run.title}", _note(run))
     axes = sheet.axes
+    # The rocks as the models saw them: the band, not the polygons.
     handles: list[Artist] = []
     band = run.geology_band
     if band is not None:
@@ -73,15 +80,19 @@ def draw_geology(run: RunFolder) -> Figure:
     faults = run.survey.get("faults")
     if faults is not None:
         draw_lines(axes, faults, colors="black", linewidths=0.7, zorder=3)
-        handles.append(Line2D([], [], color="black", linewidth=0.7, label="fault"))
+        handles.append(_line("black", 0.7, "fault"))
     samples = run.survey.get("samples")
     if samples is not None:
         points = samples.geometry
-        axes.scatter(points.x, points.y, s=4, c="#202020", linewidths=0, zorder=4)
+        dots = axes.scatter(points.x, points.y, s=4, c="#202020", linewidths=0)
+        dots.set_zorder(4)
         handles.append(_mark("o", "#202020", f"sample ({len(samples):,})", size=2.5))
-    draw_lines(axes, run.survey.get("study_area"), colors="black", linewidths=1.2, zorder=5)
+    area = run.survey.get("study_area")
+    draw_lines(axes, area, colors="black", linewidths=1.2, zorder=5)
+    # Deposits last: nothing may hide them.
     draw_deposits(axes, run.deposits)
-    handles.append(_deposit_mark(run.deposits, _name_deposits(axes, run.deposits, [])))
+    unnamed = _name_deposits(axes, run.deposits, [])
+    handles.append(_deposit_mark(run.deposits, unnamed))
     title = "" if band is None else band.label
     add_legend(sheet, handles, title=title)
     return sheet.figure
@@ -92,13 +103,14 @@ def draw_cells(run: RunFolder) -> Figure:
     sheet = map_sheet(run.grid, f"Numbered window cells: {run.area or run.title}", _note(run))
     axes = sheet.axes
     _draw_shares(axes, run)
+    # All cells thin, the new and the known ones over them.
     draw_lines(axes, run.cells, colors="#9a9a9a", linewidths=0.2, zorder=2)
-    status = run.cells["status"] if "status" in run.cells else np.full(len(run.cells), "")
-    known = run.cells[status == "known"]
-    new = run.cells[status == "new"]
+    cells = run.cells.assign(status=run.cells.get("status", ""))
+    known = cells[cells["status"] == "known"]
+    new = cells[cells["status"] == "new"]
     draw_lines(axes, new, colors=TARGET, linewidths=0.9, zorder=4)
     draw_lines(axes, known, colors="white", linewidths=2.0, zorder=5)
-    draw_lines(axes, known, colors=KNOWN, linewidths=1.4, linestyles=(0, (2, 1)), zorder=5)
+    draw_lines(axes, known, colors=KNOWN, linewidths=1.4, linestyles=DASHES, zorder=5)
     draw_deposits(axes, run.deposits, size=14)
     # The best cells are numbered; all numbers are in the layer.
     best = new.nlargest(NUMBERED_CELLS, "score") if len(new) else new
@@ -113,7 +125,7 @@ def draw_cells(run: RunFolder) -> Figure:
     )
     handles = [
         *_share_patches(),
-        Line2D([], [], color=TARGET, linewidth=1.1, label=f"new cell ({len(new):,})"),
+        _line(TARGET, 1.1, f"new cell ({len(new):,})"),
         _dashed(f"cell with a known deposit ({len(known):,})"),
         _mark("^", "white", "known deposit"),
     ]
@@ -178,7 +190,7 @@ def _name_deposits(axes: Axes, deposits: gpd.GeoDataFrame, taken: list[np.ndarra
 def _label_places(targets: gpd.GeoDataFrame) -> np.ndarray:
     """Return where a target's name belongs: its best cell, else a point inside."""
     inside = point_coordinates(targets)
-    best = targets[["x", "y"]].to_numpy(float).reshape(-1, 2)
+    best = targets[["x", "y"]].to_numpy(float)
     return np.where(np.isfinite(best), best, inside)
 
 
@@ -188,27 +200,37 @@ def _target_legend(run: RunFolder, omitted: list[str], unnamed: int | None) -> l
     room = f"\n(no room for {_listed(omitted)})" if omitted else ""
     handles: list[Artist] = [
         *_share_patches(),
-        Line2D([], [], color=TARGET, linewidth=1.3, label=f"exploration target ({new}){room}"),
+        _line(TARGET, 1.3, f"exploration target ({new}){room}"),
         _dashed(f"ground around known deposits ({known})"),
         _deposit_mark(run.deposits, unnamed),
     ]
     if "faults" in run.survey:
-        handles.append(Line2D([], [], color=FAULT, linewidth=0.5, label="fault"))
+        handles.append(_line(FAULT, 0.5, "fault"))
     if run.extrapolated.any():
-        label = "extrapolated: unlike all\ntraining ground"
-        handles.append(Patch(facecolor="none", edgecolor="#505050", hatch="////", label=label))
+        patch = Patch(facecolor="none", edgecolor="#505050", hatch="////")
+        patch.set_label("extrapolated: unlike all\ntraining ground")
+        handles.append(patch)
     return handles
 
 
 def _share_patches() -> list[Patch]:
     colours = (*SHARE_COLOURS, REST_COLOUR)
     pairs = zip(colours, share_names(), strict=True)
-    return [Patch(facecolor=c, edgecolor="#808080", linewidth=0.4, label=n) for c, n in pairs]
+    patches = []
+    for colour, name in pairs:
+        patch = Patch(facecolor=colour, label=name)
+        patch.set(edgecolor="#808080", linewidth=0.4)
+        patches.append(patch)
+    return patches
 
 
 def _deposit_mark(deposits: gpd.GeoDataFrame, unnamed: int | None) -> Line2D:
     room = f"\n(no room for {unnamed} names)" if unnamed else ""
     return _mark("^", "white", f"known deposit ({len(deposits)}){room}")
+
+
+def _line(colour: str, width: float, label: str, **style: Any) -> Line2D:
+    return Line2D([], [], color=colour, linewidth=width, label=label, **style)
 
 
 def _mark(marker: str, colour: str, label: str, *, size: float = 5.5) -> Line2D:
@@ -226,7 +248,7 @@ def _mark(marker: str, colour: str, label: str, *, size: float = 5.5) -> Line2D:
 
 
 def _dashed(label: str) -> Line2D:
-    return Line2D([], [], color=KNOWN, linewidth=1.0, linestyle=(0, (3, 1.5)), label=label)
+    return _line(KNOWN, 1.0, label, linestyle=DASHES)
 
 
 def _listed(names: list[str]) -> str:
@@ -243,4 +265,4 @@ def _note(run: RunFolder) -> str:
     version = run.record.get("versions", {}).get("geomfaf", "")
     by = f"geomfaf {version}".strip()
     cell = f"cells of {run.grid.cell:g} m"
-    return "\n".join(part for part in (cell, f"{by}, {made}" if made else by) if part)
+    return f"{cell}\n{by}, {made}" if made else f"{cell}\n{by}"

@@ -64,6 +64,7 @@ def draw_figures(
     formats : sequence of str
         ``png``, ``svg`` or both.
     """
+    # Refused before anything is drawn.
     for name in names:
         if name not in FIGURES:
             raise UsageError(
@@ -75,6 +76,7 @@ def draw_figures(
     made = []
     for name in names:
         figure = FIGURES[name](run)
+        # Drawn once, written in each format.
         for kind in formats:
             made.append(save_figure(figure, folder / f"{name}.{kind}", overwrite=overwrite))
     return made

@@ -39,6 +39,7 @@ def mapped_lines(run: RunFolder) -> list[str]:
     lines = [
         f"{run.valid_km2:,.0f} km² in cells of {grid.cell:g} m ({grid.height} x {grid.width})."
     ]
+    # Only what the run had is counted.
     counts = []
     if "samples" in run.survey:
         counts.append(f"{len(run.survey['samples']):,} sampled places")
@@ -60,6 +61,7 @@ def commodity_text(run: RunFolder) -> str:
         kinds = run.deposits["commodity"].dropna().value_counts().to_dict()
     if not kinds:
         return ""
+    # A survey of many kinds is still one line.
     listed = [f"{name} {count}" for name, count in list(kinds.items())[:6]]
     more = f" and {len(kinds) - 6} more kinds" if len(kinds) > 6 else ""
     return f" ({', '.join(listed)}{more})"
@@ -82,6 +84,7 @@ def target_lines(run: RunFolder) -> list[str]:
         return ["No ground is above the threshold."]
     explore = targets[targets["list"] == EXPLORATION]
     known = targets[targets["list"] != EXPLORATION]
+    # The two lists are never added up: the second is no discovery.
     lines = []
     if len(explore):
         best = ", ".join(explore["name"].head(5))
@@ -96,6 +99,7 @@ def target_lines(run: RunFolder) -> list[str]:
 
 def reason_lines(run: RunFolder) -> list[str]:
     """Return what the whole map leans on, and why the first target is one."""
+    # 1. The whole map: what it loses without a factor, else what the screening found.
     lines = []
     factors = run.table("factors.csv")
     if len(factors) and "permutation" in factors:
@@ -107,6 +111,7 @@ def reason_lines(run: RunFolder) -> list[str]:
         )
     else:
         lines += _screened_lines(run)
+    # 2. The first target.
     explore = run.targets[run.targets["list"] == EXPLORATION]
     first = explore.head(1) if len(explore) else run.targets.head(1)
     for target in first.to_dict("records"):
@@ -121,12 +126,14 @@ def next_lines(run: RunFolder) -> list[str]:
     lines = []
     row = map_row(run)
     if row is not None:
+        # Whole deposits: the interval is wider than any decimal.
         total = row["deposits"]
         found = [total * row[f"capture_10{end}"] for end in ("", "_low", "_high")]
         lines.append(
             f"The best 10 % of the ground holds {found[0]:.0f} of {total:.0f} held-out deposits"
             f" ({found[1]:.0f} to {found[2]:.0f}, 95 % interval): begin there."
         )
+    # What makes a target less sure than its score says.
     explore = run.targets[run.targets["list"] == EXPLORATION]
     bare = explore[explore["samples"] == 0]
     if len(bare):

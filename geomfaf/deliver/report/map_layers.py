@@ -13,10 +13,17 @@ from matplotlib.colors import to_hex, to_rgba
 from ..figures.area_shares import SHARE_COLOURS, area_classes, share_names
 from ..figures.evidence import band_colours, class_index
 from ..run_folder import EXPLORATION, RunFolder, name_column
-from .pictures import hatch_image, index_image, ramp_image
+from .pictures import Colour, hatch_image, index_image, ramp_image
 
 MOST_POINTS = 5000
 LEGEND_CLASSES = 40
+CONTINUOUS = {
+    "score": "Score",
+    "heldout_score": "Held-out score",
+    "spread": "Spread of the score",
+}
+Line = list[list[float]]
+"""Points of a line or ring, easting and northing."""
 
 
 def map_content(run: RunFolder) -> dict[str, Any]:
@@ -43,36 +50,32 @@ def map_content(run: RunFolder) -> dict[str, Any]:
 def map_images(run: RunFolder) -> list[dict[str, Any]]:
     """Return the images of the map, the classes of area first."""
     score = run.scores.sel(band="score").values
+    # 1. The best ground; the rest of it stays empty.
     colours = [_rgba(colour) for colour in (*SHARE_COLOURS, "#f4f4f200")]
     legend = list(zip(share_names()[:-1], SHARE_COLOURS, strict=True))
     shares = index_image(area_classes(score), colours)
     images = [_image("Best 20 % of the area", shares, legend, shown=True)]
-    # 1. The continuous maps.
-    low = float(np.nanquantile(score, 0.02))
-    high = float(np.nanquantile(score, 0.995))
-    bands = {"score": "Score", "heldout_score": "Held-out score", "spread": "Spread of the score"}
+    # 2. The continuous maps; both scores on one scale, so that they can be compared.
+    low, high = _ends(score, 0.995)
     there = list(map(str, run.scores["band"].values))
-    for name, title in bands.items():
+    for name, title in CONTINUOUS.items():
         if name not in there:
             continue
         values = run.scores.sel(band=name).values
         if name == "spread":
-            low = float(np.nanquantile(values, 0.02))
-            high = float(np.nanquantile(values, 0.98))
-        ramp = "cividis" if name == "spread" else "YlOrRd"
-        legend = [(f"{title}: {low:.2f} (pale) to {high:.2f} (dark)", "")]
-        if name == "spread":
-            legend = [(f"{title}: {low:.2f} (dark) to {high:.2f} (yellow)", "")]
-        images.append(_image(title, ramp_image(values, ramp, low, high), legend))
-    # 2. The rocks.
+            images.append(_spread_image(title, values))
+            continue
+        said = f"{title}: {low:.2f} (pale) to {high:.2f} (dark)"
+        picture = ramp_image(values, "YlOrRd", low, high)
+        images.append(_image(title, picture, [(said, "")]))
+    # 3. The rocks.
     band = run.geology_band
     if band is not None:
         images.append(_geology_image(run))
-    # 3. What the map does not speak for.
+    # 4. What the map does not speak for.
     if run.extrapolated.any():
-        images.append(
-            _image("Extrapolated ground", hatch_image(run.extrapolated), [], shown=True, over=True)
-        )
+        hatch = hatch_image(run.extrapolated)
+        images.append(_image("Extrapolated ground", hatch, [], shown=True, over=True))
     return images
 
 
@@ -81,7 +84,8 @@ def target_features(run: RunFolder) -> list[dict[str, Any]]:
     found = []
     rows = run.targets.to_dict("records")
     for row, geometry in zip(rows, run.targets.geometry, strict=True):
-        reasons = [row["why"], row["elements"], row["rocks"] or row["geology"], row["factors"]]
+        rocks = row["rocks"] or row["geology"]
+        reasons = [row["why"], row["elements"], rocks, row["factors"]]
         found.append(
             {
                 "name": row["name"],
@@ -101,8 +105,9 @@ def deposit_features(run: RunFolder) -> list[dict[str, Any]]:
     """Return the deposits with names, commodities and what the held-out map says of them."""
     column = name_column(run.deposits)
     points = _coordinates(run.deposits)
+    rows = run.deposits.to_dict("records")
     found = []
-    for point, row in zip(points, run.deposits.to_dict("records"), strict=True):
+    for point, row in zip(points, rows, strict=True):
         commodity = row.get("commodity")
         found.append(
             {
@@ -122,21 +127,21 @@ def sample_features(run: RunFolder) -> list[dict[str, Any]]:
         return []
     step = -(-len(samples) // MOST_POINTS)
     shown = samples.iloc[::step]
-    label = "sample_id" if "sample_id" in shown else None
-    names = shown[label].astype(str) if label else shown.index.astype(str)
-    return [
-        {"at": point, "name": name}
-        for point, name in zip(_coordinates(shown), names.tolist(), strict=True)
-    ]
+    # The sample's own number, else its place in the table.
+    names = shown.get("sample_id", shown.index)
+    pairs = zip(_coordinates(shown), names.astype(str).tolist(), strict=True)
+    return [{"at": point, "name": name} for point, name in pairs]
 
 
-def line_features(run: RunFolder, name: str) -> list[list[list[float]]]:
+def line_features(run: RunFolder, name: str) -> list[Line]:
     """Return the lines, or the outlines, of a layer, thinned to half a cell."""
     layer = run.survey.get(name)
     if layer is None:
         return []
-    simple = shapely.simplify(layer.geometry.to_numpy(), run.grid.cell / 2)
-    found: list[list[list[float]]] = []
+    # Half a cell is less than the eye sees, and saves most of the points.
+    tolerance = run.grid.cell / 2
+    simple = shapely.simplify(layer.geometry.to_numpy(), tolerance)
+    found: list[Line] = []
     for part in shapely.get_parts(simple):
         line = shapely.boundary(part) if part.geom_type == "Polygon" else part
         found += [_points(single) for single in shapely.get_parts(line)]
@@ -157,15 +162,29 @@ def _geology_image(run: RunFolder) -> dict[str, Any]:
     assert band is not None  # asked before
     layer = run.stack.sel(band=band.name).values
     index = class_index(band, layer)
-    colours = [_rgba(colour) for colour in band_colours(band)]
+    colours = band_colours(band)
+    picture = index_image(index, [_rgba(colour) for colour in colours])
     # The legend names the widest classes.
-    numbers = sorted(band.legend)
-    areas = [int((index == place).sum()) for place in range(len(numbers))]
-    widest = np.argsort(areas, kind="stable")[::-1][:LEGEND_CLASSES]
-    legend = [(band.legend[numbers[i]], to_hex(band_colours(band)[i])) for i in widest]
-    if len(numbers) > LEGEND_CLASSES:
-        legend.append((f"and {len(numbers) - LEGEND_CLASSES} smaller classes", ""))
-    return _image(band.label, index_image(index, colours), legend)
+    names = [band.legend[number] for number in sorted(band.legend)]
+    places, areas = np.unique(index[np.isfinite(index)], return_counts=True)
+    widest = places[np.argsort(-areas, kind="stable")].astype(int)
+    legend = [(names[place], to_hex(colours[place])) for place in widest[:LEGEND_CLASSES]]
+    unnamed = len(names) - len(legend)
+    if unnamed:
+        legend.append((f"and {unnamed} smaller classes", ""))
+    return _image(band.label, picture, legend)
+
+
+def _spread_image(title: str, values: np.ndarray) -> dict[str, Any]:
+    """Return the image of the spread, on a ramp of its own: it is no score."""
+    low, high = _ends(values, 0.98)
+    said = f"{title}: {low:.2f} (dark) to {high:.2f} (yellow)"
+    return _image(title, ramp_image(values, "cividis", low, high), [(said, "")])
+
+
+def _ends(values: np.ndarray, upper: float) -> list[float]:
+    """Return the second percentile and an upper quantile: single cells do not set a scale."""
+    return np.nanquantile(values, [0.02, upper]).tolist()
 
 
 def _image(
@@ -176,10 +195,16 @@ def _image(
     shown: bool = False,
     over: bool = False,
 ) -> dict[str, Any]:
-    return {"name": name, "address": address, "legend": legend, "shown": shown, "over": over}
+    return {
+        "name": name,
+        "address": address,
+        "legend": legend,
+        "shown": shown,
+        "over": over,
+    }
 
 
-def _rings(geometry: shapely.Geometry, tolerance: float) -> list[list[list[list[float]]]]:
+def _rings(geometry: shapely.Geometry, tolerance: float) -> list[list[Line]]:
     """Return the rings of each polygon, holes behind their shell."""
     simple = shapely.simplify(geometry, tolerance)
     found = []
@@ -189,11 +214,11 @@ def _rings(geometry: shapely.Geometry, tolerance: float) -> list[list[list[list[
     return found
 
 
-def _points(line: shapely.Geometry) -> list[list[float]]:
+def _points(line: shapely.Geometry) -> Line:
     return shapely.get_coordinates(line).round(1).tolist()
 
 
-def _coordinates(layer: gpd.GeoDataFrame) -> list[list[float]]:
+def _coordinates(layer: gpd.GeoDataFrame) -> Line:
     points = layer.geometry.representative_point().to_numpy()
     return shapely.get_coordinates(points).round(1).tolist()
 
@@ -207,6 +232,7 @@ def _text(value: Any) -> str:
     return "" if value is None or value != value else str(value)
 
 
-def _rgba(colour: Any) -> tuple[int, int, int, int]:
-    red, green, blue, alpha = np.round(np.array(to_rgba(colour)) * 255).astype(int).tolist()
-    return red, green, blue, alpha
+def _rgba(colour: Any) -> Colour:
+    """Return a colour of matplotlib's as bytes."""
+    red, green, blue, opacity = (round(255 * part) for part in to_rgba(colour))
+    return red, green, blue, opacity

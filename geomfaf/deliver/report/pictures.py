@@ -8,6 +8,9 @@ from io import BytesIO
 
 import numpy as np
 
+Colour = tuple[int, int, int, int]
+"""Red, green, blue and opacity, 0 to 255 each."""
+
 MOST_CELLS = 1000
 """Cells along an image's longer side: more than a screen shows, and a report stays small."""
 
@@ -21,7 +24,7 @@ def data_address(content: bytes, kind: str = "image/png") -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def index_image(index: np.ndarray, colours: list[tuple[int, int, int, int]]) -> str:
+def index_image(index: np.ndarray, colours: list[Colour]) -> str:
     """Return an array of colour numbers as an image of one pixel a cell.
 
     Parameters
@@ -33,16 +36,20 @@ def index_image(index: np.ndarray, colours: list[tuple[int, int, int, int]]) -> 
     """
     from PIL import Image
 
+    # 1. As many cells as a screen shows.
     step = -(-max(index.shape) // MOST_CELLS)
     thinned = index[::step, ::step]
-    last = min(len(colours), 255) - 1
-    # Colour 0 is the transparent one.
-    numbers = np.where(np.isfinite(thinned), np.minimum(np.nan_to_num(thinned), last) + 1, 0)
+    # 2. A byte a cell; colour 0 is the transparent one.
+    table = np.array([(0, 0, 0, 0), *colours[:255]], np.uint8)
+    last = len(table) - 2
+    numbers = np.minimum(np.nan_to_num(thinned), last) + 1
+    numbers[~np.isfinite(thinned)] = 0
+    # 3. The colours, and how opaque each of them is.
     picture = Image.fromarray(numbers.astype(np.uint8), mode="P")
-    table = [(0, 0, 0, 0), *colours[:255]]
-    picture.putpalette([part for colour in table for part in colour[:3]])
+    picture.putpalette(table[:, :3].tobytes())
+    opacity = table[:, 3].tobytes()
     target = BytesIO()
-    picture.save(target, "png", transparency=bytes(c[3] for c in table), optimize=True)
+    picture.save(target, "png", transparency=opacity, optimize=True)
     return data_address(target.getvalue())
 
 
@@ -51,18 +58,25 @@ def ramp_image(values: np.ndarray, ramp: str, low: float, high: float) -> str:
     from matplotlib import colormaps
 
     steps = 64
-    share = (values - low) / (high - low if high > low else 1.0)
-    index = np.floor(np.clip(share, 0, 0.999999) * steps)
-    colours = (colormaps[ramp](np.linspace(0, 1, steps)) * 255).round().astype(int)
-    return index_image(index, [tuple(colour) for colour in colours.tolist()])
+    # Values beyond the ends take the colours of the ends.
+    length = high - low if high > low else 1.0
+    share = np.clip((values - low) / length, 0, 0.999999)
+    index = np.floor(share * steps)
+    places = np.linspace(0, 1, steps)
+    shades = colormaps[ramp](places, bytes=True)
+    colours = [tuple(shade) for shade in shades.tolist()]
+    return index_image(index, colours)
 
 
 def hatch_image(mask: np.ndarray) -> str:
     """Return the cells of a mask as oblique lines, which leave the map below in sight."""
     rows, cols = np.indices(mask.shape)
-    width = max(6, round(max(mask.shape) / 130))
-    lines = mask & ((rows + cols) % width < max(1, width // 5))
-    return index_image(np.where(lines, 0.0, np.nan), [(60, 60, 60, 255)])
+    # Lines keep their distance on the screen, however many cells the map has.
+    distance = max(6, round(max(mask.shape) / 130))
+    thickness = max(1, distance // 5)
+    oblique = (rows + cols) % distance < thickness
+    lines = np.where(mask & oblique, 0.0, np.nan)
+    return index_image(lines, [(60, 60, 60, 255)])
 
 
 def leaflet_sources() -> tuple[str, str]:

@@ -15,6 +15,7 @@ DEPOSITS_LISTED = 30
 def map_rows(evaluation: pd.DataFrame) -> pd.DataFrame:
     """Return the map figures with their intervals and their spread over draws and folds."""
     rows = []
+    # A leaking protocol has no map.
     judged = evaluation[evaluation["map_auc"].notna()]
     for row in judged.sort_values("map_auc", ascending=False).to_dict("records"):
         shown = {"model": row["model"], "map AUC [95 %]": with_interval(row, "map_auc", "{:.3f}")}
@@ -22,6 +23,7 @@ def map_rows(evaluation: pd.DataFrame) -> pd.DataFrame:
             shown[f"sd {of}"] = figure(row[f"map_auc_sd_{of}"], "{:.3f}")
         for area in AREAS:
             share = f"{100 * area:g}"
+            # Deposits, not shares: 20 of 36 says how few there are.
             counted = with_interval(row, f"capture_{share}", "{:.1f}", row["deposits"])
             shown[f"in best {share} %"] = counted
         shown["Nd"] = with_interval(row, "nd", "{:.1f}")
@@ -68,6 +70,7 @@ def target_rows(targets: gpd.GeoDataFrame) -> pd.DataFrame:
         "extrapolated": targets["extrapolated"].map(percent),
     }
     table = pd.DataFrame(shown)
+    # An older run knows less of its targets.
     told = [name for name in table if (table[name] != "").any()]
     return table[told]
 
@@ -76,10 +79,12 @@ def deposit_rows(deposits: gpd.GeoDataFrame, targets: gpd.GeoDataFrame) -> pd.Da
     """Return what the map says of the known deposits, best first, at most thirty."""
     if "best_percent" not in deposits:
         return pd.DataFrame()
+    # 1. The deposits' own names, else their numbers.
     column = name_column(deposits)
     names = dict(zip(targets["number"], targets["name"], strict=True))
     best = deposits.sort_values("best_percent", na_position="last").head(DEPOSITS_LISTED)
     called = best.index.to_series() + 1 if column is None else best[column].fillna("")
+    # 2. Held out first: it is the honest one.
     return pd.DataFrame(
         {
             "deposit": called.astype(str),
@@ -110,6 +115,7 @@ def factor_rows(factors: pd.DataFrame) -> pd.DataFrame:
     """Return the influence of the factors on the whole map, each way of measuring it."""
     if not len(factors):
         return factors
+    # Each way of measuring with its spread over the folds, those that the run has.
     shown = pd.DataFrame({"factor": factors["factor"].astype(str)})
     for name in ("permutation", "occlusion", "attention"):
         if name not in factors:
@@ -152,6 +158,7 @@ def with_interval(row: dict, name: str, form: str, times: float = 1.0) -> str:
     """
     if not np.isfinite(row[name]):
         return "-"
+    # "times" turns shares into numbers of deposits.
     value = form.format(times * row[name])
     low = form.format(times * row[f"{name}_low"])
     high = form.format(times * row[f"{name}_high"])

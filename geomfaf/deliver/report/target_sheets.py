@@ -45,6 +45,7 @@ def target_sheets(run: RunFolder) -> list[dict[str, Any]]:
 
 def target_facts(row: dict[str, Any]) -> list[tuple[str, str]]:
     """Return what is known of a target, as label and text; what is not known is left out."""
+    # The map's own metres, and what a receiver for satellite positions shows.
     place = f"{row['x']:,.0f} E, {row['y']:,.0f} N ({row['lat']:.5f}, {row['lon']:.5f})"
     facts = [
         ("Status", f"{row['status']}, rank {row['rank']:.0f} of its list"),
@@ -99,6 +100,7 @@ def deposit_text(row: dict[str, Any]) -> str:
     if not np.isfinite(row["deposit_distance_m"]):
         return ""
     named = ", ".join(text for text in (row["nearest_deposit"], row["nearest_commodity"]) if text)
+    # Known ground: how many lie inside comes first.
     if row["deposits"] > 0:
         inside = f"{row['deposits']:.0f} inside"
         return f"{inside}: {named}" if named else inside
@@ -117,6 +119,7 @@ def draw_surroundings(run: RunFolder, row: dict[str, Any], classes: np.ndarray) 
     """Return the map of a target and of half its length around it."""
     target = run.targets[run.targets["number"] == row["number"]]
     west, south, east, north = target.total_bounds
+    # A speck is shown with at least forty cells around, so that one sees where it is.
     half = max(east - west, north - south, 40 * run.grid.cell) * 0.85
     x = (west + east) / 2
     y = (south + north) / 2
@@ -135,6 +138,7 @@ def draw_surroundings(run: RunFolder, row: dict[str, Any], classes: np.ndarray) 
     if samples is not None:
         axes.scatter(samples.geometry.x, samples.geometry.y, s=5, c="#202020", zorder=4)
     draw_lines(axes, run.targets, colors="#777777", linewidths=0.8, zorder=4)
+    # Its neighbours thin and grey, the target itself thick.
     colour = KNOWN if row["list"] == KNOWN_GROUND else TARGET
     draw_lines(axes, target, colors=colour, linewidths=1.8, zorder=5)
     draw_deposits(axes, run.deposits, size=40)
@@ -148,6 +152,7 @@ def _draw_part(axes: Axes, run: RunFolder, classes: np.ndarray) -> None:
     """Draw the classes of area inside the axes' limits."""
     left, right = axes.get_xlim()
     bottom, top = axes.get_ylim()
+    # Beyond the map there is nothing to draw.
     west, south, east, north = run.grid.bounds
     xs = np.clip([left, right], west, east)
     ys = np.clip([top, bottom], south, north)
@@ -181,6 +186,7 @@ def _name_in_sight(axes: Axes, run: RunFolder) -> None:
 
 def _draw_bar(axes: Axes, half: float) -> None:
     """Draw a scale bar in the lower left corner."""
+    # A quarter of the picture at most.
     length = round_length(half / 2)
     left = axes.get_xlim()[0] + half * 0.06
     low = axes.get_ylim()[0] + half * 0.06

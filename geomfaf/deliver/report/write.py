@@ -68,6 +68,7 @@ def report_parts(run: RunFolder) -> dict[str, Any]:
     """Return everything that report and summary have in common: texts and tables."""
     evaluation = run.table("evaluation.csv")
     screening = run.table("screen.csv")
+    # Two lists, two tables.
     explore = run.targets[run.targets["list"] == EXPLORATION]
     known = run.targets[run.targets["list"] != EXPLORATION]
     judged = len(evaluation) > 0
@@ -121,6 +122,7 @@ def input_rows(run: RunFolder) -> pd.DataFrame:
     """
     rows = []
     for role, source in run.record.get("inputs", {}).items():
+        # A database has an address instead of a name.
         path = str(source.get("path", ""))
         named = path if "://" in path else Path(path).name
         layer = source.get("layer", "")
@@ -137,8 +139,11 @@ def setting_lines(settings: dict[str, Any]) -> list[str]:
     """
     lines = []
     for name, value in settings.items():
-        inner = value if isinstance(value, dict) else {"": value}
-        lines += [f"{name}{'.' if key else ''}{key} = {one}" for key, one in inner.items()]
+        if not isinstance(value, dict):
+            lines.append(f"{name} = {value}")
+            continue
+        # A table of settings: only those that were given are in it.
+        lines += [f"{name}.{key} = {one}" for key, one in value.items()]
     return lines
 
 
@@ -161,7 +166,8 @@ def markdown_text(text: object) -> str:
     >>> markdown_text("<script>|x"), markdown_text("<0.05")
     ('\\<script>/x', '<0.05')
     """
-    plain = str(text).replace("|", "/").replace("\r", " ").replace("\n", " ")
+    plain = re.sub(r"[\r\n]", " ", str(text)).replace("|", "/")
+    # "<0.05" stays as it is: only what could be a tag is escaped.
     return re.sub(r"<(?=[A-Za-z/!?])", r"\\<", plain)
 
 
@@ -191,6 +197,7 @@ def _pictures(run: RunFolder) -> dict[str, str]:
         "evidence": _overview(run, "stack.png", "evidence"),
         "geology": data_address(figure_bytes(FIGURES["geology"](run), dpi=90)),
     }
+    # A run that was not judged has no curves.
     curves = run.table("curves.csv")
     if len(curves) and map_row(run) is not None:
         one = draw_one_curve(curves.set_index("area"), run.table("evaluation.csv"), run.chosen)
