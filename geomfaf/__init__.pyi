@@ -20,6 +20,7 @@ from .evidence.stack import build_stack as build_stack
 from .evidence.stack import stack_to_file as stack_to_file
 from .evidence.own_rasters import RasterSource as RasterSource
 from .evidence.proximity import ProximitySource as ProximitySource
+from .evidence.catchments import CatchmentOptions as CatchmentOptions
 from .evidence.inverse_distance import IdwOptions as IdwOptions
 from .evidence.inverse_distance import idw as idw
 from .evidence.inverse_distance import idw_grid as idw_grid

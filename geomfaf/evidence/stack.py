@@ -25,6 +25,7 @@ from ..rasters.stream import stream_raster
 from ..survey.class_columns import class_column
 from ..survey.cleaning.findings import Finding
 from ..survey.survey import Survey, area_of, study_area_of_samples
+from .catchments import CatchmentLayer, CatchmentOptions
 from .faults import FaultLayer
 from .geology import AreaLayer, GeologyLayer
 from .inverse_distance import IdwOptions
@@ -48,7 +49,7 @@ class StackPlan:
     Parameters
     ----------
     survey, grid, elements, power, neighbours, radius, scale, options, geology, faults, rasters, \
-    proximity, structure, radii, fault_type
+    proximity, structure, radii, fault_type, catchments
         See :func:`build_stack`.
 
     Attributes
@@ -79,13 +80,16 @@ class StackPlan:
         structure: Sequence[str] = (),
         radii: Sequence[float] | None = None,
         fault_type: str | None = None,
+        catchments: CatchmentOptions | None = None,
     ):
         self.grid = grid
         area = survey.study_area
         self.area = AreaLayer(study_area_of_samples(survey.samples) if area is None else area, grid)
         self.layers: list[EvidenceLayer] = []
         elements = list(survey.elements) if elements is None else list(elements)
-        if elements:
+        if elements and catchments is not None:
+            self.layers.append(CatchmentLayer(survey, elements, grid, catchments))
+        elif elements:
             self.layers.append(
                 ElementLayer(
                     survey,
@@ -167,6 +171,7 @@ def build_stack(
     structure: Sequence[str] = (),
     radii: Sequence[float] | None = None,
     fault_type: str | None = None,
+    catchments: CatchmentOptions | None = None,
 ) -> xr.DataArray:
     """Grid the elements and rasterize geology and faults into one stack.
 
@@ -199,6 +204,9 @@ def build_stack(
         Metres, of the densities and mixtures in ``structure``; ten cells when omitted.
     fault_type : str, optional
         Column of the faults, for ``fault_type_distance``.
+    catchments : CatchmentOptions, optional
+        Elements are those of the catchments of stream sediments, in place of inverse distances,
+        see :class:`geomfaf.CatchmentOptions`.
 
     Returns
     -------
@@ -223,6 +231,7 @@ def build_stack(
         structure=structure,
         radii=radii,
         fault_type=fault_type,
+        catchments=catchments,
     )
     grid.require_memory(len(plan.bands))
     values = fill_blocks(plan.block, grid, len(plan.bands), "stacking")
@@ -260,6 +269,7 @@ def stack_to_file(
     structure: Sequence[str] = (),
     radii: Sequence[float] | None = None,
     fault_type: str | None = None,
+    catchments: CatchmentOptions | None = None,
     overwrite: bool = False,
     cog: bool = False,
     scheduler: str | None = None,
@@ -272,7 +282,7 @@ def stack_to_file(
     Parameters
     ----------
     elements, power, neighbours, radius, scale, options, geology, faults, rasters, proximity, \
-    structure, radii, fault_type
+    structure, radii, fault_type, catchments
         See :func:`build_stack`.
     path, cog, scheduler
         See :func:`geomfaf.idw_to_file`.
@@ -293,6 +303,7 @@ def stack_to_file(
         structure=structure,
         radii=radii,
         fault_type=fault_type,
+        catchments=catchments,
     )
     return stream_raster(
         path,

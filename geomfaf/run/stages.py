@@ -285,6 +285,9 @@ def inputs_of(project: Project) -> dict[str, dict[str, Any]]:
 def own_inputs(project: Project) -> dict[str, dict[str, Any]]:
     """Return the rasters and other layers of the user's own, with the hashes of their files."""
     found = {}
+    dem = project.stage("catchments").get("dem")
+    if dem:
+        found["catchments: dem"] = {"path": dem, "sha256": content_hash(dem)}
     for kind in ("rasters", "proximity"):
         for table in project.repeated(kind):
             found[f"{kind}: {table['name']}"] = {**table, "sha256": content_hash(table["path"])}
@@ -328,7 +331,10 @@ def _evidence_settings(project: Project, *tables: str) -> Any:
 
 def _own_layers(project: Project) -> Any:
     """Return what decides the bands of the user's own: their tables and their files' hashes."""
-    found: list[Any] = [project.stage("structure")]
+    dem = project.stage("catchments")
+    found: list[Any] = [project.stage("structure"), dem]
+    if dem.get("dem"):
+        found.append(content_hash(dem["dem"]))
     for name in ("rasters", "proximity"):
         for table in project.repeated(name):
             found.append([name, table, content_hash(table.get("path", ""))])

@@ -12,6 +12,7 @@ import pandas as pd
 import xarray as xr
 
 from ..errors import UsageError
+from ..evidence.catchments import CatchmentOptions
 from ..evidence.geology import study_area_mask
 from ..evidence.inverse_distance import IdwOptions
 from ..evidence.own_rasters import RasterSource
@@ -244,7 +245,18 @@ def stack_choices(project: Project, survey: Survey) -> dict[str, Any]:
         "structure": structure.get("bands", ()),
         "radii": structure.get("radii"),
         "fault_type": structure.get("fault_type"),
+        "catchments": _catchments(project),
     }
+
+
+def _catchments(project: Project) -> CatchmentOptions | None:
+    """Return how catchments are found; None where elements are interpolated."""
+    if project.stage("grid").get("method", "idw") == "idw":
+        return None
+    settings = project.stage("catchments")
+    if not settings.get("dem"):
+        raise UsageError('[grid] method = "catchment" needs dem = "..." under [catchments].')
+    return CatchmentOptions(**settings)
 
 
 def own_sources(project: Project, table: str, kind: Callable[..., Any]) -> list[Any]:

@@ -116,8 +116,11 @@ COMPOSITION = Table(
 
 GRID = Table(
     "grid",
-    "cells, and inverse-distance weighting of the elements",
+    "cells, and how elements become bands",
     (
+        Setting("method", "text", "idw",
+                "idw: inverse distances; catchment: a stream sediment speaks for the ground"
+                " upstream, see [catchments]", choices=("idw", "catchment")),
         Setting("cell", "number", None, "metres along a cell",
                 "round, 500 to 1,000 cells along the longer side", 100, least=0.01, most=1e6),
         Setting("power", "number", 2.0, "exponent of the distance; auto: by leave-one-out error",
@@ -149,6 +152,26 @@ RASTERIZE = Table(
         Setting("faults", "texts", ["distance"], "one band each",
                 choices=("distance", "cell_distance", "presence", "density")),
     ),
+)
+
+CATCHMENTS = Table(
+    "catchments",
+    'with [grid] method = "catchment": the ground upstream of stream sediments',
+    (
+        Setting("dem", "path", None, "raster of the elevation", "required", "dem.tif"),
+        Setting("stream", "number", 0.25, "km2 upstream from which water is a stream", least=0,
+                open=True),
+        Setting("snap", "number", None, "metres; farther from a stream: not used", "three cells",
+                150, least=0, open=True),
+        Setting("nested", "text", "smallest", "between two samples of one stream: the lower one's"
+                " value, or the rest of its load", choices=("smallest", "mass-balance")),
+        Setting("dilution", "flag", False, "true: the excess over the median comes from 1 km2"),
+        Setting("background", "text", "none", "lithology: log10 over the rocks of the catchment",
+                choices=("none", "lithology")),
+        Setting("fallback", "text", "idw", "ground without a sample downstream",
+                choices=("idw", "none")),
+    ),
+    optional=True,
 )
 
 RASTERS = Table(
@@ -376,6 +399,7 @@ TABLES: dict[str, Table] = {
         CHECK,
         COMPOSITION,
         GRID,
+        CATCHMENTS,
         RASTERIZE,
         RASTERS,
         PROXIMITY,
