@@ -5,7 +5,7 @@ each.
     [--seeds 3]
 
 The same folds and windows for all; everything held out. A plain network is the backbone alone,
-without branches, attention, distillation or partners, on the whole window; ResNet18 is trained for
+without branches, attention, distillation or simple models, on the whole window; ResNet18 is trained for
 sixty steps. Every finished figure is one line of networks.jsonl: the measurement goes on where it
 stopped. The table goes to docs/benchmarks.
 """
@@ -27,11 +27,12 @@ from surveys import (
     surveys_there,
 )
 
+from geomfaf.models.baselines import ENSEMBLE, NETWORK
 from geomfaf.models.network.options import training_options
 from geomfaf.progress import say, track
 
 NETWORKS = {
-    "MFAF": training_options(),
+    ENSEMBLE: training_options(),
     "MFAF, preset mfaf": training_options("mfaf"),
     "plain compact network": training_options("mfaf", network="plain"),
     "plain ResNet18": training_options(
@@ -69,8 +70,8 @@ def measure(case: Case, draw: int, seed: int, done: set[str]) -> dict[str, dict[
             continue
         scores = network_scores(case, draw, NETWORKS[name], seed=number)
         found[name] = figures(case, scores["joined"])
-        if name == "MFAF":
-            found["MFAF alone"] = figures(case, scores["alone"])
+        if name == ENSEMBLE:
+            found[NETWORK] = figures(case, scores["alone"])
     return found
 
 
@@ -95,20 +96,20 @@ def table(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def against_best(rows: pd.DataFrame) -> str:
-    """Return one sentence on MFAF and the best simple model of each survey, which is known only
+    """Return one sentence on the ensemble and the best simple model of each survey, which is known only
     afterwards.
     """
     parts = []
     for survey, own in rows.groupby("survey", sort=False):
         means = own.groupby("model")[["auc", "capture_10"]].mean()
         best = means.loc[list(SIMPLE)]
-        gains = [means.loc["MFAF", name] - best[name].max() for name in means]
+        gains = [means.loc[ENSEMBLE, name] - best[name].max() for name in means]
         names = " and ".join(dict.fromkeys(str(best[name].idxmax()) for name in means))
         parts.append(
             f"{TITLES.get(str(survey), survey)} {gains[0]:+.3f} and {gains[1]:+.3f} ({names})"
         )
     return (
-        "MFAF minus the best of these simple models, in map AUC and in the best 10 %, each the"
+        f"{ENSEMBLE} minus the best of these simple models, in map AUC and in the best 10 %, each the"
         f" best in hindsight: {'; '.join(parts)}."
     )
 

@@ -143,7 +143,7 @@ def differences(found: list[dict]) -> str:
         for name, value in auc.items()
         if name != "ResNet18*"
     ]
-    return f"Spatial AUC of ResNet18* (MFAF, without partners): {', '.join(ahead)}. "
+    return f"Spatial AUC of ResNet18* (MFAF alone): {', '.join(ahead)}. "
 
 
 def main() -> None:

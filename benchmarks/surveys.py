@@ -162,8 +162,8 @@ def drawn(
 def network_scores(
     case: Case, draw: int, options: Training, seed: int | None = None
 ) -> dict[str, np.ndarray]:
-    """Return the held-out score of every place, with its partners and alone; the seed is the draw's
-    unless given.
+    """Return the held-out score of every place, of the ensemble and of the network alone; the seed
+    is the draw's unless given.
     """
     seed = draw_seed(0, draw) if seed is None else seed
     with quiet():
@@ -178,7 +178,8 @@ def network_scores(
         )
 
         def judge(fold, places):
-            return model.members[fold].judge_windows(case.stack, places)[[0, 4]]
+            said = model.fold_models[fold].judge_windows(case.stack, places)
+            return np.stack([said.score, said.network])
 
         found = in_folds(case, judge, rows=2)
     return {"joined": found[0], "alone": found[1]}

@@ -5,9 +5,8 @@
 
 Per window, one training step (forward, loss, backward, AdamW) and one prediction, the branches one
 after the other in float32 as the paper describes them, then folded into the batch, then channels
-last, then in bfloat16 where the processor multiplies it, all these with PyTorch's own convolutions
-and AdamW, and at last as geomfaf computes it: maps of 2 x 2 cells convolved as products of
-matrices, all weights moved at once. The variants take turns and the fastest of ROUNDS (7) counts,
+last, then in bfloat16 where the processor multiplies it, all these with PyTorch's own AdamW, and at
+last as geomfaf computes it: all weights moved at once. The variants take turns and the fastest of ROUNDS (7) counts,
 because other processes slow a computer down and never speed it up; the processor time of both cores
 stands beside the wall clock. Then the share of a step that drawing and augmenting a batch takes,
 and a map of 1560 x 1560 cells at a stride of 16 with the compact network. ``precision`` trains MFAF
@@ -37,7 +36,6 @@ from geomfaf.models.network.classifier import MFAFClassifier, make_optimiser, re
 from geomfaf.models.network.encode import Channel, Encoder
 from geomfaf.models.network.mfaf import MFAF, distillation_loss
 from geomfaf.models.network.options import training_options
-from geomfaf.models.network.small_maps import SmallMapConv2d
 from geomfaf.models.predict import Lattice, lattice_scores
 from geomfaf.rasters.bands import Band, as_dataarray
 from geomfaf.rasters.grid import Grid
@@ -56,13 +54,6 @@ def branch_loop(net: MFAF, x: torch.Tensor) -> torch.Tensor:
         maps = maps if net.spatial is None else maps * net.spatial(maps)
         logits.append(net.classifier(net.dropout(maps.mean(dim=(2, 3)))))
     return torch.stack(logits)
-
-
-def with_plain_convolutions(net: MFAF) -> None:
-    """Have ``net`` convolve as PyTorch does."""
-    for layer in net.modules():
-        if isinstance(layer, SmallMapConv2d):
-            layer.__class__ = torch.nn.Conv2d  # type: ignore[assignment]
 
 
 Optimiser = torch.optim.Optimizer
@@ -125,8 +116,6 @@ def measure_variant(
         if ours
         else torch.optim.AdamW(net.parameters())
     )
-    if not ours:
-        with_plain_convolutions(net)
     found = {}
     for what, work in (("training", step), ("prediction", scores)):
         found[what] = min(
@@ -175,7 +164,6 @@ def product_speed(kind: torch.dtype) -> float:
 def operations(backbone: str, size: int) -> float:
     """Return the operations of a training step for one window, those with padding too."""
     net = MFAF(BANDS, size, backbone=backbone)
-    with_plain_convolutions(net)
     with FlopCounterMode(display=False) as counter:
         net(torch.randn(2, BANDS, size, size)).sum().backward()
     return counter.get_total_flops() / 2

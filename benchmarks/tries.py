@@ -549,8 +549,8 @@ def measure(
     case: Case, draw: int, done: set[str], others: list[Case]
 ) -> dict[str, dict[str, float]]:
     """Return the figures of every idea that is not done, alone and joined."""
-    partners = {name: simple_scores(case, draw, name) for name in ("extra trees", "fuzzy overlay")}
-    odds = np.stack([log_odds(scores) for scores in partners.values()])
+    simple = {name: simple_scores(case, draw, name) for name in ("extra trees", "fuzzy overlay")}
+    odds = np.stack([log_odds(scores) for scores in simple.values()])
     found: dict[str, dict[str, float]] = {}
 
     def note(name: str, alone: np.ndarray, joined: np.ndarray) -> None:
@@ -569,7 +569,7 @@ def measure(
     if TREES not in done and plain is not None:
         trees = tree_scores(case, draw)
         note(TREES, trees, join(plain, np.stack([log_odds(trees), odds[1]])))
-        note("extra trees", partners["extra trees"], join(plain, odds))
+        note("extra trees", simple["extra trees"], join(plain, odds))
     return {name: row for name, row in found.items() if name not in done}
 
 
@@ -636,7 +636,7 @@ def main() -> None:
         "Map AUC minus that of the row *as it is* (for the trees: with and without the wider"
         f" statistics), mean of {chosen.draws} draws of barren windows and seeds, judged at the"
         f" deposits and {GROUND:,} other cells; ± is the standard error over the surveys. `alone`:"
-        " the network without its partners (for the trees: the trees)."
+        " the network without the simple models (for the trees: the trees)."
     )
     result = table(pd.DataFrame(kept.rows))
     write(result, "tries", f"{note} {beyond(result)}")

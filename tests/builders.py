@@ -119,7 +119,7 @@ def box_of(grid: Grid, row: int, col: int, height: int, width: int) -> shapely.P
 
 
 def weights(model, fold: int) -> dict[str, torch.Tensor]:
-    return model.members[fold].classifier.net_.state_dict()
+    return model.fold_models[fold].classifier.net_.state_dict()
 
 
 def same_weights(one, other, fold: int) -> bool:

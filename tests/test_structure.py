@@ -112,12 +112,7 @@ def test_engines_are_reached_through_inverse_distance_and_the_stack_alone():
 def test_torch_is_imported_in_the_network_alone():
     users = {name_of(path) for path in PATHS if at_top_level(path) & {"torch", "torchvision"}}
     outside = {name for name in users if not name.startswith("models.network.")}
-    assert outside == {
-        "models.attention",
-        "models.fold_models",
-        "models.model_files",
-        "evaluation.paper_tables",
-    }
+    assert outside == {"models.attention", "models.fold_models"}
 
 
 def loaded_after(code: str) -> set[str]:
@@ -137,6 +132,11 @@ def test_the_command_line_starts_without_heavy_packages():
 @pytest.mark.parametrize("module", ["rasters", "survey", "evidence", "windows"])
 def test_whole_folders_need_no_torch(module):
     names = [name_of(path) for path in PATHS if name_of(path).startswith(f"{module}.")]
+    assert "torch" not in loaded_after("; ".join(f"import geomfaf.{name}" for name in names))
+
+
+def test_settings_and_judging_load_no_torch_before_a_network_is_there():
+    names = ["run.project", "run.steps", "evaluation.run_evaluation", "models.predict"]
     assert "torch" not in loaded_after("; ".join(f"import geomfaf.{name}" for name in names))
 
 

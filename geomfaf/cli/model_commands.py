@@ -101,7 +101,7 @@ def train(
     if windows is None or out is None:
         run_until("train", stack, overwrite)
         return
-    names = ("model.json", "weights.safetensors", "partners.safetensors", "attention.csv")
+    names = ("model.json", "weights.safetensors", "simple_models.safetensors", "attention.csv")
     refuse_taken([out / name for name in names], overwrite)
     make_folder(out)
     bands = read_raster(stack)
@@ -251,6 +251,7 @@ def evaluate(
 
     from ..deliver.report.tables import map_rows, window_rows
     from ..evaluation.evaluate import evaluate_model, evaluate_paper_protocol
+    from ..evaluation.held_out import Draw
     from ..files import write_table
     from ..models.model_files import load_model
     from ..rasters.geotiff import read_raster
@@ -273,7 +274,8 @@ def evaluate(
     points = layer_of(named["deposits"], options, "deposits", trained.folds.grid.crs)
     scores = read_raster(named["scores"])
     stride = options["stride"]
-    result = evaluate_model(trained, bands, labelled, points, scores, stride=stride)
+    draws = [Draw(labelled, trained.seed)]
+    result = evaluate_model(trained, bands, draws, points, scores, stride=stride)
     table = result.table
     if protocol == "paper":
         leaky = evaluate_paper_protocol(bands, labelled, options=trained.options, seed=trained.seed)

@@ -5,8 +5,9 @@ folds and draws.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import geopandas as gpd
 import numpy as np
@@ -14,19 +15,18 @@ import pandas as pd
 import xarray as xr
 
 from ..errors import DataError
-from ..models.baselines import BASELINES, NETWORK
-from ..models.fold_models import Model, training_data
-from ..models.network.augment import smote
-from ..models.network.classifier import MFAFClassifier
+from ..models.baselines import BASELINES, ENSEMBLE, NETWORK
 from ..models.network.options import Training
-from ..models.predict import SCORE_BANDS, Lattice, default_stride, model_lattice
+from ..models.predict import Lattice, default_stride, model_lattice, score_bands
 from ..rasters.bands import bands_of, grid_of, score_values, valid_cells
 from ..windows.folds import Folds, prove_leak_free, random_split
 from ..windows.windows import deposit_cells
 from .held_out import Baselines, Draw, network_draw
-from .intervals import bootstrap_interval, mean_interval
-from .metrics import AREAS, boyce_index, place_deposits, prediction_area, window_metrics
+from .metrics import boyce_index, map_figures, place_deposits, window_metrics
 from .verdict import recommended, verdict
+
+if TYPE_CHECKING:
+    from ..models.fold_models import Model
 
 CURVE = np.linspace(0, 1, 1001)
 """Shares of area at which the capture curves are kept."""
@@ -83,13 +83,12 @@ class Evaluation:
 def evaluate_model(
     model: Model,
     stack: xr.DataArray,
-    windows: gpd.GeoDataFrame,
+    draws: Sequence[Draw],
     deposits: gpd.GeoDataFrame,
     scores: xr.DataArray,
     *,
     baselines: Sequence[str] | None = None,
     stride: int | None = None,
-    draws: Sequence[Draw] = (),
     folder: Path | None = None,
 ) -> Evaluation:
     """Evaluate a model and its simplest rivals on the same folds, draws, windows and bands.
@@ -100,38 +99,53 @@ def evaluate_model(
 
     Parameters
     ----------
+    draws : sequence of Draw
+        Windows and seed of the draw that trained the model, ``Draw(windows, model.seed)``; then
+        those of more draws, with or without the network's held-out scores on them.
     scores : DataArray
         Result of :func:`geomfaf.predict_scores` on the same stack.
     baselines : sequence of str, optional
         Names of the simple models; all that are registered when omitted.
     stride : int, optional
         Of the baselines' maps; use the one of ``scores``.
-    draws : sequence of Draw
-        More draws of barren windows and seeds, with or without the network's held-out scores on
-        them.
     folder : Path, optional
         Keeps what is finished, fold by fold, so that an interrupted evaluation goes on.
     """
     for what, array in (("the stack", stack), ("the score map", scores)):
         model.folds.grid.require_same(grid_of(array), what)
-    for table in (windows, *(draw.windows for draw in draws)):
-        if (table["size"] != model.size).any():
-            raise DataError(
-                f"windows of {table['size'].max()} cells cannot test a model of windows of"
-                f" {model.size} cells: its folds keep no distance for them. Give the windows that"
-                " it was trained on."
-            )
-    proofs = [
-        prove_leak_free(table, model.folds)
-        for table in (windows, *(draw.windows for draw in draws))
-    ]
+    for draw in draws:
+        _require_size(draw.windows, model.size)
+    proofs = [prove_leak_free(draw.windows, model.folds) for draw in draws]
     valid = valid_cells(stack)
     at = _deposits_on(valid, deposits, model.folds)
-    said = next(band.description for band in bands_of(scores) if band.name == "score")
-    if said != SCORE_BANDS[0].description:
+    heldout = _held_out_band(model, scores, valid)
+    windows = draws[0].windows
+    first = network_draw(model, stack, windows, stride=stride, heldout=heldout)
+    names = list(BASELINES if baselines is None else baselines)
+    bands = [fold_model.bands for fold_model in model.fold_models]
+    lattice = model_lattice(model, valid, stride)
+    simple = Baselines(stack, model.folds, bands, lattice, model.size, names)
+    done = _with_simple_models(simple, [first, *draws[1:]], folder)
+    return summarise(done, simple, proofs[0], at)
+
+
+def _require_size(windows: gpd.GeoDataFrame, size: int) -> None:
+    """Raise :class:`DataError` for windows that the folds of a model keep no distance for."""
+    if (windows["size"] != size).any():
         raise DataError(
-            f'the score map is not the network\'s but "{said}": run `geomfaf predict` and give its'
-            " result."
+            f"windows of {windows['size'].max()} cells cannot test a model of windows of"
+            f" {size} cells: its folds keep no distance for them. Give the windows that"
+            " it was trained on."
+        )
+
+
+def _held_out_band(model: Model, scores: xr.DataArray, valid: np.ndarray) -> np.ndarray:
+    """Return the held-out scores of a map, refused when they are not this model's."""
+    said = next(band.description for band in bands_of(scores) if band.name == "score")
+    if said != score_bands(model.name)[0].description:
+        raise DataError(
+            f'the score map is not that of {model.name} but "{said}": run `geomfaf predict` and'
+            " give its result."
         )
     (heldout,) = score_values(scores, ["heldout_score"])
     if not np.isfinite(heldout[valid]).any():
@@ -140,16 +154,18 @@ def evaluate_model(
             " model's, to the last digit. Run `geomfaf predict` on the stack that the model was"
             " trained on."
         )
-    first = network_draw(model, stack, windows, stride=stride, heldout=heldout)
-    bands = [member.bands for member in model.members]
-    names = list(BASELINES if baselines is None else baselines)
-    lattice = model_lattice(model, valid, stride)
-    simple = Baselines(stack, model.folds, bands, lattice, model.size, names)
-    done = [
-        simple.draw(draw, label=f"simple models, draw {number} of {1 + len(draws)}", folder=folder)
-        for number, draw in enumerate((first, *draws), start=1)
-    ]
-    return summarise(done, simple, proofs[0], at)
+    return heldout
+
+
+def _with_simple_models(
+    simple: Baselines, draws: Sequence[Draw], folder: Path | None
+) -> list[Draw]:
+    """Return the draws with the simple models' scores added."""
+    done = []
+    for number, draw in enumerate(draws, start=1):
+        label = f"simple models, draw {number} of {len(draws)}"
+        done.append(simple.draw(draw, label=label, folder=folder))
+    return done
 
 
 def evaluate_baselines(
@@ -167,15 +183,12 @@ def evaluate_baselines(
     proofs = [prove_leak_free(draw.windows, folds) for draw in draws]
     size = int(draws[0].windows["size"].iloc[0])
     valid = valid_cells(stack)
-    bands = [[str(name) for name in stack["band"].values]] * folds.count if bands is None else bands
+    if bands is None:
+        bands = [[str(name) for name in stack["band"].values]] * folds.count
     lattice = Lattice(valid, default_stride(size) if stride is None else stride)
-    simple = Baselines(
-        stack, folds, bands, lattice, size, list(BASELINES if baselines is None else baselines)
-    )
-    done = [
-        simple.draw(draw, label=f"simple models, draw {number} of {len(draws)}", folder=folder)
-        for number, draw in enumerate(draws, start=1)
-    ]
+    names = list(BASELINES if baselines is None else baselines)
+    simple = Baselines(stack, folds, bands, lattice, size, names)
+    done = _with_simple_models(simple, draws, folder)
     return summarise(done, simple, proofs[0], _deposits_on(valid, deposits, folds))
 
 
@@ -184,84 +197,58 @@ def _deposits_on(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return rows and columns of the deposits on valid ground."""
     rows, cols = deposit_cells(deposits, folds.grid)
-    rows, cols = rows[valid[rows, cols]], cols[valid[rows, cols]]
-    if not len(rows):
+    on = valid[rows, cols]
+    if not on.any():
         raise DataError("no deposit lies on valid ground: nothing can be evaluated.")
-    return rows, cols
+    return rows[on], cols[on]
 
 
 def summarise(
     draws: list[Draw], simple: Baselines, proof: pd.DataFrame, at: tuple[np.ndarray, np.ndarray]
 ) -> Evaluation:
     """Return the figures of all models over all draws, given the deposits' rows and columns."""
-    folds = simple.folds
-    valid = simple.lattice.valid
-    clusters = folds.clusters(*at)
-    fold_of = folds.raster()[at]
-    table = []
+    clusters = simple.folds.clusters(*at)
     aucs = {}
     curves = {}
+    table = []
     for name in draws[0].maps:
         own = [draw for draw in draws if name in draw.maps]
-        placed = [place_deposits(draw.maps[name], valid, *at) for draw in own]
-        aucs[name] = np.mean([p.auc for p in placed], axis=0)
-        curves[name] = np.mean([p.captured(CURVE) for p in placed], axis=0)
+        placed = [place_deposits(draw.maps[name], simple.lattice.valid, *at) for draw in own]
+        aucs[name] = np.mean([place.auc for place in placed], axis=0)
+        curves[name] = np.mean([place.captured(CURVE) for place in placed], axis=0)
         row = {
             "model": name,
             "protocol": "spatial folds",
             "draws": len(own),
             "deposits": len(clusters),
-        }
-        row |= {
             "clusters": len(np.unique(clusters)),
-            **_map_figures(aucs[name], curves[name], clusters, draws[0].seed),
         }
-        row["boyce"] = float(np.mean([boyce_index(p) for p in placed]))
-        row["map_auc_sd_draws"] = _spread([p.auc.mean() for p in placed])
-        row["map_auc_sd_folds"] = _spread(
-            [aucs[name][fold_of == fold].mean() for fold in np.unique(fold_of)]
-        )
+        row |= map_figures(aucs[name], CURVE, curves[name], clusters, seed=draws[0].seed)
+        row["boyce"] = float(np.mean([boyce_index(place) for place in placed]))
+        row["map_auc_sd_draws"] = _spread([place.auc.mean() for place in placed])
+        row["map_auc_sd_folds"] = _spread(_by_fold(aucs[name], simple.folds.raster()[at]))
         table.append({**row, **_window_figures(own, name)})
     captured = pd.DataFrame(
         {name: curve.mean(axis=0) for name, curve in curves.items()}, index=CURVE
     )
     captured.index.name = "area"
-    model = next((name for name in (NETWORK, "extra trees") if name in aucs), next(iter(aucs)))
+    main = next((name for name in (ENSEMBLE, NETWORK, "extra trees") if name in aucs), None)
+    main = main or next(iter(aucs))
     return Evaluation(
         pd.DataFrame(table),
-        verdict(aucs, clusters, model=model),
+        verdict(aucs, clusters, model=main),
         aucs,
         captured,
         proof,
-        recommended(aucs, clusters, model=model),
+        recommended(aucs, clusters, model=main),
         draws,
         simple,
     )
 
 
-def _map_figures(
-    auc: np.ndarray, curve: np.ndarray, clusters: np.ndarray, seed: int
-) -> dict[str, float]:
-    """Return map AUC, captures, P-A intersection and Nd, each with its interval over clusters of
-    deposits.
-    """
-    columns = [int(np.abs(CURVE - area).argmin()) for area in AREAS]
-
-    def figures(weights: np.ndarray) -> np.ndarray:
-        shares = weights / weights.sum(axis=1, keepdims=True)
-        meets = prediction_area(CURVE, shares @ curve)
-        return np.column_stack(
-            [shares @ auc, (shares @ curve)[:, columns], meets, (1 - meets) / meets]
-        )
-
-    names = ["map_auc", *(f"capture_{100 * area:g}" for area in AREAS), "pa_area", "nd"]
-    found = figures(np.ones((1, len(auc))))[0]
-    low, high = bootstrap_interval(figures, clusters, seed=seed)
-    low[0], high[0] = mean_interval(auc, clusters, bounds=(0, 1))
-    result: dict[str, float] = {}
-    for name, value, least, most in zip(names, found, low, high, strict=True):
-        result |= {name: float(value), f"{name}_low": float(least), f"{name}_high": float(most)}
-    return result
+def _by_fold(values: np.ndarray, fold_of: np.ndarray) -> list[float]:
+    """Return the mean of the deposits' values in each fold."""
+    return [values[fold_of == fold].mean() for fold in np.unique(fold_of)]
 
 
 def _window_figures(draws: list[Draw], name: str) -> dict[str, float]:
@@ -299,14 +286,21 @@ def evaluate_paper_protocol(
     in the test part beside the windows they were made from, and overlapping windows on both sides
     of the split. An interrupted training goes on from the checkpoint, where there is one.
     """
-    options = replace((options or Training()).fresh(), partners=(), joining="mean")
-    if "trains" in windows:  # every place once, whichever folds it was drawn for
+    from ..models.fold_models import training_data
+    from ..models.network.augment import smote
+    from ..models.network.classifier import MFAFClassifier
+
+    options = (options or Training()).fresh().network_alone()
+    # 1. every place once, whichever folds it was drawn for
+    if "trains" in windows:
         windows = windows.drop_duplicates(["row", "col"])
     names = [band.name for band in bands_of(stack)]
+    # 2. balanced and noisy before the split: this is what leaks
     x, labels, _ = training_data(stack, windows, names)
     x, labels = smote(x, labels, seed=seed)
     noise = np.random.default_rng(seed).normal(0, options.noise**0.5, x.shape)
     x = x + noise.astype(np.float32)
+    # 3. four fifths teach, one fifth tests
     test = random_split(labels, seed=seed)
     classifier = MFAFClassifier(options, seed=seed, device=device).fit(
         x[~test], labels[~test], checkpoint=checkpoint, label="paper's protocol"

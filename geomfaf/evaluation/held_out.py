@@ -8,20 +8,24 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import geopandas as gpd
 import numpy as np
 import xarray as xr
 
 from ..files import library_versions
-from ..models.baselines import ALONE, NETWORK, make_baseline
-from ..models.fold_models import Model
+from ..models.baselines import NETWORK, make_baseline
 from ..models.predict import Lattice, ground_features, lattice_scores, model_lattice
 from ..progress import track
 from ..rasters.bands import valid_cells
 from ..windows.features import Features, window_features
 from ..windows.folds import Folds
+
+if TYPE_CHECKING:
+    from ..models.fold_models import Model
 
 
 @dataclass(frozen=True)
@@ -57,42 +61,45 @@ def network_draw(
     """Return the held-out scores of a trained network; the map is computed unless ``heldout`` is
     given.
     """
-    several = bool(model.options.partners) and model.options.joining == "mean"
-    maps = {NETWORK: heldout} if heldout is not None else {}
-    if heldout is None or several:
-        joined, alone = _held_out_maps(model, stack, stride)
-        maps = {
-            NETWORK: joined if heldout is None else heldout,
-            **({ALONE: alone} if several else {}),
-        }
-    scores = {name: np.full(len(windows), np.nan) for name in maps}
-    for member in model.members:
-        test = model.folds.testing(windows, member.fold)
+    names = list(dict.fromkeys([model.name, NETWORK]))
+    maps = {}
+    if heldout is None or len(names) > 1:
+        maps = dict(zip(names, _held_out_maps(model, stack, stride), strict=False))
+    if heldout is not None:
+        maps = {**maps, model.name: heldout}
+    scores = {name: np.full(len(windows), np.nan) for name in names}
+    for fold_model in model.fold_models:
+        test = model.folds.testing(windows, fold_model.fold)
         if test.any():
-            found = member.judge_windows(stack, windows[test])
-            for name, row in ((NETWORK, 0), (ALONE, 4)):
-                if name in scores:
-                    scores[name][test] = found[row]
-    return Draw(windows, model.seed, maps, scores)
+            said = fold_model.judge_windows(stack, windows[test])
+            scores[NETWORK][test] = said.network
+            scores[model.name][test] = said.score
+    return Draw(windows, model.seed, {name: maps[name] for name in names}, scores)
 
 
-def _held_out_maps(model: Model, stack: xr.DataArray, stride: int | None) -> np.ndarray:
-    """Return the scores of all ground by the model that never saw it, of the model and of its
-    network alone.
+def _held_out_maps(
+    model: Model, stack: xr.DataArray, stride: int | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the scores of all ground by the fold model that never saw it, (y, x): of the model,
+    and of its network alone.
     """
     valid = valid_cells(stack)
     raster = model.folds.raster()
     lattice = model_lattice(model, valid, stride)
-    maps = np.full((2, *valid.shape), np.nan, np.float32)
-    for member in track(model.members, "scoring held-out ground", unit="folds"):
-        own = raster == member.fold
+    joined = np.full(valid.shape, np.nan, np.float32)
+    network = np.full(valid.shape, np.nan, np.float32)
+    for fold_model in track(model.fold_models, "scoring held-out ground", unit="folds"):
+        own = raster == fold_model.fold
         wanted = lattice.near(own & valid)
-        odds = member.odds(ground_features(model, stack, lattice, wanted))
+        if not wanted.any():
+            continue
+        odds = fold_model.odds(ground_features(model, stack, lattice, wanted))
         found = lattice_scores(
-            stack, lattice, wanted, member.encoder, member.judge, model.size, odds
+            stack, lattice, wanted, fold_model.encoder, fold_model.judge, model.size, odds
         )
-        maps[:, own] = lattice.blend(found[[0, -1]])[:, own]
-    return maps
+        joined[own] = lattice.blend(found[0])[own]
+        network[own] = lattice.blend(found[-1])[own]
+    return joined, network
 
 
 class Baselines:
@@ -126,7 +133,8 @@ class Baselines:
         self.lattice = lattice
         self.size = size
         self.names = tuple(names)
-        self.bands = [[name for name in stack["band"].values if name in set(own)] for own in bands]
+        named = list(stack["band"].values)
+        self.bands = [[name for name in named if name in own] for own in map(set, bands)]
         self.at = np.nonzero(lattice.wanted)
         self.ground: Features = window_features(
             stack, lattice.rows[self.at[0]], lattice.cols[self.at[1]], size
@@ -151,24 +159,16 @@ class Baselines:
         maps = {name: np.full(self.lattice.valid.shape, np.nan, np.float32) for name in self.names}
         scores = {name: np.full(len(draw.windows), np.nan) for name in self.names}
         raster = self.folds.raster()
-        half = self.size // 2
-        table = window_features(
-            self.stack, draw.windows["row"] + half, draw.windows["col"] + half, self.size
-        )
+        table = self.table(draw)
         steps = [(fold, name) for fold in range(self.folds.count) for name in self.names]
         for fold, name in track(steps, label, unit="models"):
             own = raster == fold
             near = self.lattice.near(own & self.lattice.valid)[self.at]
             test = self.folds.testing(draw.windows, fold)
-
-            def fit_and_score(name=name, fold=fold, near=near, test=test) -> dict[str, np.ndarray]:
-                rival = self.fitted(name, draw, fold, table)
-                places = rival.predict_proba(self.ground[near].select(bands=self.bands[fold]))[:, 1]
-                judged = rival.predict_proba(table[test].select(bands=self.bands[fold]))[:, 1]
-                return {"places": places, "windows": judged}
-
             found = remembered(
-                folder, (self.key, draw.windows, draw.seed, fold, name), fit_and_score
+                folder,
+                (self.key, draw.windows, draw.seed, fold, name),
+                partial(self._judged, name, draw, fold, table, near),
             )
             lattice = np.full(self.lattice.wanted.shape, np.nan, np.float32)
             lattice[self.at[0][near], self.at[1][near]] = found["places"]
@@ -176,18 +176,30 @@ class Baselines:
             scores[name][test] = found["windows"]
         return Draw(draw.windows, draw.seed, {**draw.maps, **maps}, {**draw.scores, **scores})
 
-    def fitted(self, name: str, draw: Draw, fold: int, table: Features | None = None):
+    def _judged(
+        self, name: str, draw: Draw, fold: int, table: Features, near: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """Return what a simple model says of a fold's centres (near) and of its test windows."""
+        fitted = self.fitted(name, draw, fold, table)
+        bands = self.bands[fold]
+        test = self.folds.testing(draw.windows, fold)
+        return {
+            "places": fitted.predict_proba(self.ground[near].select(bands=bands))[:, 1],
+            "windows": fitted.predict_proba(table[test].select(bands=bands))[:, 1],
+        }
+
+    def fitted(self, name: str, draw: Draw, fold: int, table: Features | None = None) -> Any:
         """Return one simple model of one fold, trained on a draw's windows."""
         train = self.folds.training(draw.windows, fold)
+        rows = (self.table(draw) if table is None else table)[train].select(bands=self.bands[fold])
+        labels = draw.windows["label"].to_numpy()
+        return make_baseline(name, seed=draw.seed).fit(rows, labels[train])
+
+    def table(self, draw: Draw) -> Features:
+        """Return the features of a draw's windows."""
         half = self.size // 2
-        if table is None:
-            table = window_features(
-                self.stack, draw.windows["row"] + half, draw.windows["col"] + half, self.size
-            )
-        rows = table[train].select(bands=self.bands[fold])
-        return make_baseline(name, seed=draw.seed).fit(
-            rows, draw.windows["label"].to_numpy()[train]
-        )
+        rows = draw.windows["row"] + half
+        return window_features(self.stack, rows, draw.windows["col"] + half, self.size)
 
 
 def remembered(

@@ -56,11 +56,16 @@ def mean_interval(
     mean = values.mean()
     if group.max() == 0:
         return float(bounds[0]), float(bounds[1])
+    # 1. the standard error, each cluster's by its share of the deposits
     errors = np.bincount(group, values - mean)
     shares = np.bincount(group) / len(values)
-    error = np.sqrt((errors**2 / (1 - shares)).sum()) / len(values)
+    variance = (errors**2 / (1 - shares)).sum()
+    error = np.sqrt(variance) / len(values)
+    # 2. as wide as the number and sizes of the clusters ask for
     half = t.ppf(LEVELS[1], degrees_of_freedom(clusters)) * error
-    return float(np.clip(mean - half, *bounds)), float(np.clip(mean + half, *bounds))
+    low = np.clip(mean - half, *bounds)
+    high = np.clip(mean + half, *bounds)
+    return float(low), float(high)
 
 
 def degrees_of_freedom(clusters: np.ndarray) -> float:
@@ -110,15 +115,19 @@ def bootstrap_interval(
     """
     _, group = np.unique(clusters, return_inverse=True)
     count = int(group.max()) + 1
-    rng = np.random.default_rng(seed)
     if count == 1:
-        none = np.full(statistic(np.ones((1, len(group)))).shape[1], np.nan)
+        figures = statistic(np.ones((1, len(group)))).shape[1]
+        none = np.full(figures, np.nan)
         return none, none.copy()
+    # 1. so many clusters as there are, drawn with replacement: an item counts as often as its own
+    rng = np.random.default_rng(seed)
+    chances = np.full(count, 1 / count)
     batch = max(1, min(draws, BATCH // len(group)))
     found = []
     for first in range(0, draws, batch):
-        drawn = rng.multinomial(count, np.full(count, 1 / count), size=min(batch, draws - first))
+        drawn = rng.multinomial(count, chances, size=min(batch, draws - first))
         found.append(statistic(drawn[:, group].astype(float)))
+    # 2. the ends of the interval among the draws
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "All-NaN slice")
         low, high = np.nanquantile(np.concatenate(found), _expanded_levels(clusters), axis=0)

@@ -9,7 +9,7 @@ tie. For the intervals see :mod:`geomfaf.evaluation.intervals`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -106,10 +106,14 @@ def place_deposits(score: np.ndarray, valid: np.ndarray, rows: object, cols: obj
             f" {rows[off[0]]}, column {cols[off[0]]}: leave out deposits that are off the valid"
             " ground, or score the whole of it."
         )
+    # Among the sorted cells those of a deposit's own score begin at `left` and end before `right`.
     cells = np.sort(np.asarray(score, float)[counted])
     own = np.asarray(score, float)[rows, cols]
-    left, right = (np.searchsorted(cells, own, side=side) for side in ("left", "right"))
-    return Placement(own, cells, (len(cells) - right) / len(cells), (right - left) / len(cells))
+    left = np.searchsorted(cells, own, side="left")
+    right = np.searchsorted(cells, own, side="right")
+    above = (len(cells) - right) / len(cells)
+    tied = (right - left) / len(cells)
+    return Placement(own, cells, above, tied)
 
 
 def rate_curve(placement: Placement) -> tuple[np.ndarray, np.ndarray]:
@@ -125,13 +129,15 @@ def rate_curve(placement: Placement) -> tuple[np.ndarray, np.ndarray]:
     area, captured : ndarray
         Shares from (0, 0) to (1, 1).
     """
-    area = np.unique(
-        np.concatenate([[0.0, 1.0], placement.above, placement.above + placement.tied])
-    )
+    # The curve bends where the ground of some deposit's score begins and ends.
+    ends = placement.above + placement.tied
+    area = np.unique(np.concatenate([[0.0, 1.0], placement.above, ends]))
+    # So many corners at a time that deposits x corners stay small.
     step = max(1, BATCH // len(placement.scores))
-    parts = [
-        placement.captured(area[at : at + step]).mean(axis=0) for at in range(0, len(area), step)
-    ]
+    parts = []
+    for first in range(0, len(area), step):
+        chances = placement.captured(area[first : first + step])
+        parts.append(chances.mean(axis=0))
     return area, np.concatenate(parts)
 
 
@@ -160,11 +166,14 @@ def prediction_area(area: np.ndarray, captured: np.ndarray) -> np.ndarray:
     >>> round(float(at), 4), round(float((1 - at) / at), 4)
     (0.0909, 10.0)
     """
-    excess = captured + area - 1.0  # rises strictly from -1 to 1
+    # 1. the corners before and after the crossing: the excess rises strictly from -1 to 1
+    excess = captured + area - 1.0
     after = (excess >= 0).argmax(axis=-1)
     high = np.take_along_axis(excess, after[..., None], -1)[..., 0]
     low = np.take_along_axis(excess, after[..., None] - 1, -1)[..., 0]
-    return area[after - 1] + (area[after] - area[after - 1]) * -low / (high - low)
+    # 2. straight between them
+    before = area[after - 1]
+    return before + (area[after] - before) * -low / (high - low)
 
 
 def boyce_index(placement: Placement) -> float:
@@ -205,44 +214,77 @@ def map_metrics(
         ``boyce``; each of these also with ``_low`` and ``_high``.
     """
     clusters = np.arange(len(placement.scores)) if clusters is None else np.asarray(clusters)
-    area, curve = rate_curve(placement)
-    meets = float(prediction_area(area, curve))
-    captures = placement.captured(areas)
-    found = [
-        placement.auc.mean(),
-        *captures.mean(axis=0),
-        meets,
-        (1 - meets) / meets,
-        boyce_index(placement),
-    ]
-    names = ["map_auc", *(f"capture_{100 * share:g}" for share in areas), "pa_area", "nd", "boyce"]
-    corners = (
-        area
-        if len(area) <= MOST_BREAKS
-        else area[np.linspace(0, len(area) - 1, MOST_BREAKS).astype(int)]
-    )
-    curves = placement.captured(corners)
-
-    def redraw(weights: np.ndarray) -> np.ndarray:
-        shares = weights / weights.sum(axis=1, keepdims=True)
-        at = prediction_area(corners, shares @ curves)
-        columns = [
-            shares @ placement.auc,
-            *(shares @ captures).T,
-            at,
-            (1 - at) / at,
-            _boyce(placement, weights),
-        ]
-        return np.stack(columns, axis=1)
-
-    low, high = bootstrap_interval(redraw, clusters, seed=seed)
-    low[0], high[0] = mean_interval(placement.auc, clusters, bounds=(0, 1))
+    corners, curve = rate_curve(placement)
+    kept = corners
+    if len(corners) > MOST_BREAKS:
+        kept = corners[np.linspace(0, len(corners) - 1, MOST_BREAKS).astype(int)]
+    kept = np.union1d(kept, areas)
     counts = {
         "deposits": len(clusters),
         "clusters": len(np.unique(clusters)),
         "cells": len(placement.cells),
     }
-    return {**counts, **_with_intervals(names, found, low, high)}
+    figures = map_figures(
+        placement.auc,
+        kept,
+        placement.captured(kept),
+        clusters,
+        areas=areas,
+        boyce=lambda weights: _boyce(placement, weights),
+        seed=seed,
+    )
+    # The intersection itself comes from every corner.
+    meets = float(prediction_area(corners, curve))
+    return {**counts, **figures, "pa_area": meets, "nd": (1 - meets) / meets}
+
+
+def map_figures(
+    auc: np.ndarray,
+    corners: np.ndarray,
+    captured: np.ndarray,
+    clusters: np.ndarray,
+    *,
+    areas: Sequence[float] = AREAS,
+    boyce: Callable[[np.ndarray], np.ndarray] | None = None,
+    seed: int = 0,
+) -> dict[str, float]:
+    """Return map AUC, captures and P-A intersection with 95 % intervals over clusters of deposits.
+
+    Parameters
+    ----------
+    auc : (deposits,) ndarray
+        Share of the valid area that each deposit outranks, of one map or the mean of several.
+    corners : (corners,) ndarray
+        Shares of area from 0 to 1, those of ``areas`` among them.
+    captured : (deposits, corners) ndarray
+        Chance that each deposit lies on so much of the best ground.
+    clusters : (deposits,) ndarray
+        Which cluster each deposit belongs to.
+    boyce : callable, optional
+        Weights (draws, deposits) -> (draws,) Boyce index, where it is wanted.
+
+    Returns
+    -------
+    dict
+        ``map_auc``, ``capture_1`` ..., ``pa_area``, ``nd`` and ``boyce`` where wanted; each also
+        with ``_low`` and ``_high``.
+    """
+    columns = [int(np.abs(corners - share).argmin()) for share in areas]
+
+    def redraw(weights: np.ndarray) -> np.ndarray:
+        shares = weights / weights.sum(axis=1, keepdims=True)
+        curves = shares @ captured
+        meets = prediction_area(corners, curves)
+        parts = [shares @ auc, curves[:, columns], meets, (1 - meets) / meets]
+        return np.column_stack(parts if boyce is None else [*parts, boyce(weights)])
+
+    names = ["map_auc", *(f"capture_{100 * share:g}" for share in areas), "pa_area", "nd"]
+    names += [] if boyce is None else ["boyce"]
+    found = redraw(np.ones((1, len(auc))))[0]
+    low, high = bootstrap_interval(redraw, clusters, seed=seed)
+    # A mean has an interval that allows for few clusters, which a bootstrap does not.
+    low[0], high[0] = mean_interval(auc, clusters, bounds=(0, 1))
+    return _with_intervals(names, found, low, high)
 
 
 def window_metrics(
@@ -325,29 +367,32 @@ def _with_intervals(
 
 def _boyce(placement: Placement, weights: np.ndarray) -> np.ndarray:
     """Return the Boyce index of each draw of the deposits, (draws,)."""
+    # 1. the windows over the score; the last end by name: rounding must not lose the best cell
     first = placement.cells[0]
     last = placement.cells[-1]
     width = (last - first) / 10
     starts = np.linspace(first, last - width, 101)
-    ends = np.append(
-        starts[:-1] + width, last
-    )  # the last one by name: rounding must not lose the best cell
+    ends = np.append(starts[:-1] + width, last)
+    # 2. ground and deposits in each; counts, not shares: whole numbers that are in one ratio divide
+    # to the very same float
     below = np.searchsorted(placement.cells, starts)
     upto = np.searchsorted(placement.cells, ends, side="right")
-    expected = (
-        upto - below
-    )  # counts, not shares: whole numbers that are in one ratio divide to the very same float
-    inside = (placement.scores[:, None] >= starts) & (placement.scores[:, None] <= ends)
+    expected = upto - below
+    scores = placement.scores[:, None]
+    inside = (scores >= starts) & (scores <= ends)
+    # 3. rank correlation of their ratio with the score, over the windows that hold ground
     kept = expected > 0
+    count = kept.sum()
     ratio = (weights @ inside[:, kept].astype(float)) / expected[kept]
-    ranks = rankdata(ratio, axis=1) - (kept.sum() + 1) / 2
-    order = np.arange(kept.sum()) - (kept.sum() - 1) / 2
+    ranks = rankdata(ratio, axis=1) - (count + 1) / 2
+    order = np.arange(count) - (count - 1) / 2
     with np.errstate(invalid="ignore", divide="ignore"):
         return (ranks @ order) / np.sqrt((ranks**2).sum(axis=1) * (order**2).sum())
 
 
 def _window_figures(ore: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Return the figures of :func:`window_metrics` for each row of weights, (draws, 7)."""
+    # 1. ore and barren weight of each score, best first; windows of one score stand together
     order = np.argsort(-scores, kind="stable")
     starts = np.flatnonzero(np.diff(scores[order], prepend=np.inf))
     positive = np.add.reduceat((weights * ore)[:, order], starts, axis=1)
@@ -357,14 +402,15 @@ def _window_figures(ore: np.ndarray, scores: np.ndarray, weights: np.ndarray) ->
     all_ore = hits[:, -1]
     all_barren = alarms[:, -1]
     total = weights.sum(axis=1)
+    # 2. what is called ore at one half
     said = scores > 0.5
     true = (weights * (said & ore)).sum(axis=1)
     called = (weights * said).sum(axis=1)
+    # 3. the figures; NaN where one kind of window was not drawn
     bins = np.eye(BINS)[_bin_of(scores, BINS)]
+    outranked = all_barren[:, None] - alarms + negative / 2
     with np.errstate(invalid="ignore", divide="ignore"):
-        auc = (positive * (all_barren[:, None] - alarms + negative / 2)).sum(axis=1) / (
-            all_ore * all_barren
-        )
+        auc = (positive * outranked).sum(axis=1) / (all_ore * all_barren)
         precision = np.nan_to_num(hits / (hits + alarms))
         average_precision = (positive * precision).sum(axis=1) / all_ore
         recall = np.nan_to_num(true / all_ore)

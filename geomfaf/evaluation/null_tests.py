@@ -12,9 +12,8 @@ import numpy as np
 import xarray as xr
 from scipy.ndimage import distance_transform_cdt
 
-from ..errors import DataError, UsageError
-from ..models.baselines import make_baseline
-from ..models.network.classifier import MFAFClassifier
+from ..errors import DataError, require_known
+from ..models.baselines import NETWORK, make_baseline
 from ..models.network.encode import fit_encoder
 from ..models.network.options import Training
 from ..progress import quiet, track
@@ -41,14 +40,14 @@ MODEL = "logistic regression"
 thousand trainings.
 """
 
-NETWORK_MODEL = "MFAF alone"
-"""Without its partners, which have a null test of their own."""
-
 LEAST_WINDOW = 8
 """Cells along the network's windows, at least: the null test's cells are larger than the map's."""
 
 Scorer = Callable[[np.ndarray], np.ndarray]
 """Takes numbers of cells, returns their scores."""
+
+Learner = Callable[[np.ndarray, np.ndarray, int], Scorer]
+"""Takes numbers of cells, their labels and a seed, returns what scores other cells."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +84,6 @@ def null_test(
     shifts: int = SHIFTS,
     way: str = "torus",
     model: str = MODEL,
-    network: Training | None = None,
-    device: str = "auto",
     seed: int = 0,
 ) -> NullTest:
     """Score the deposits, and the same pattern of deposits moved at random, on held-out ground by a
@@ -110,43 +107,49 @@ def null_test(
         on no valid ground is redrawn.
     model : str
         Name of a baseline.
-    network : Training, optional
-        Train MFAF so, in the place of the baseline, on windows as wide as the margin (8 cells at
-        least, and the margin too), from random weights. A pattern takes as many trainings as there
-        are folds: a few shifts tell whether the real pattern stands out, no small p.
 
     Raises
     ------
     DataError
         With fewer than two deposits on valid ground.
     """
-    if way not in WAYS:
-        raise UsageError(f'moving deposits by "{way}" is unknown: use {", ".join(WAYS)}.')
+    ground = _Ground(stack, block, margin, seed)
+    patterns = ground.patterns(deposits, shifts, way, seed)
+    return NullTest(*_scored(ground, patterns, ground.by_table(model), seed), way, model)
+
+
+def network_null_test(
+    stack: xr.DataArray,
+    deposits: gpd.GeoDataFrame,
+    options: Training,
+    *,
+    block: int,
+    margin: int,
+    shifts: int,
+    device: str = "auto",
+    seed: int = 0,
+) -> NullTest:
+    """Do the same with the network MFAF, the pattern shifted over the map's edges.
+
+    It is trained from random weights on windows as wide as the margin, 8 cells at least, and the
+    margin too; the simple models of its ensemble play no part. A pattern takes as many trainings as
+    there are folds: a few shifts tell whether the real pattern stands out, no small p.
+    """
     size = max(LEAST_WINDOW, margin)
-    ground = _Ground(stack, block, margin if network is None else size, seed)
-    learn = (
-        ground.by_table(model)
-        if network is None
-        else ground.by_network(stack, network, size, device)
-    )
-    rows, cols = deposit_cells(deposits, ground.grid)
-    cells = ground.number[rows, cols]
-    cells = np.unique(cells[cells >= 0])
-    if len(cells) < 2:
-        raise DataError(
-            "fewer than two deposits lie on valid ground: nothing can be tested against chance."
-        )
-    at = np.argwhere(ground.number >= 0)[cells]
-    rng = np.random.default_rng(seed)
-    patterns = [
-        cells,
-        *(ground.onto_ground(_moved(at, ground.grid, way, rng), rng) for _ in range(shifts)),
-    ]
-    found = [
-        ground.heldout_auc(pattern, learn, seed + number)
-        for number, pattern in enumerate(track(patterns, "testing against chance", unit="patterns"))
-    ]
-    return NullTest(found[0], np.array(found[1:]), way, model if network is None else NETWORK_MODEL)
+    ground = _Ground(stack, block, size, seed)
+    patterns = ground.patterns(deposits, shifts, "torus", seed)
+    learn = ground.by_network(stack, options, size, device)
+    return NullTest(*_scored(ground, patterns, learn, seed), "torus", NETWORK)
+
+
+def _scored(
+    ground: _Ground, patterns: list[np.ndarray], learn: Learner, seed: int
+) -> tuple[float, np.ndarray]:
+    """Return the held-out AUC of the first pattern, and those of all others."""
+    found = []
+    for number, pattern in enumerate(track(patterns, "testing against chance", unit="patterns")):
+        found.append(ground.heldout_auc(pattern, learn, seed + number))
+    return found[0], np.array(found[1:])
 
 
 class _Ground:
@@ -179,6 +182,25 @@ class _Ground:
             for fold in range(count)
         ]
 
+    def patterns(
+        self, deposits: gpd.GeoDataFrame, shifts: int, way: str, seed: int
+    ) -> list[np.ndarray]:
+        """Return the cells of the deposits, then those of so many moved patterns."""
+        require_known(way, WAYS, "way of moving deposits")
+        rows, cols = deposit_cells(deposits, self.grid)
+        cells = self.number[rows, cols]
+        cells = np.unique(cells[cells >= 0])
+        if len(cells) < 2:
+            raise DataError(
+                "fewer than two deposits lie on valid ground: nothing can be tested against chance."
+            )
+        at = np.argwhere(self.number >= 0)[cells]
+        rng = np.random.default_rng(seed)
+        moved = [cells]
+        for _ in range(shifts):
+            moved.append(self.onto_ground(_moved(at, self.grid, way, rng), rng))
+        return moved
+
     def onto_ground(self, at: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Return the valid cells at (row, column), redrawn where there is none or a deposit is
         already.
@@ -190,7 +212,7 @@ class _Ground:
         free = np.setdiff1d(np.arange(len(self.fold)), kept)
         return np.concatenate([kept, rng.choice(free, len(at) - len(kept), replace=False)])
 
-    def by_table(self, model: str) -> Callable[[np.ndarray, np.ndarray, int], Scorer]:
+    def by_table(self, model: str) -> Learner:
         """Return what fits a baseline to cells and labels."""
         features: Features = window_features(self.stack, self.rows, self.cols)
 
@@ -200,12 +222,12 @@ class _Ground:
 
         return learn
 
-    def by_network(
-        self, stack: xr.DataArray, options: Training, size: int, device: str
-    ) -> Callable[[np.ndarray, np.ndarray, int], Scorer]:
+    def by_network(self, stack: xr.DataArray, options: Training, size: int, device: str) -> Learner:
         """Return what trains MFAF on the windows centred on cells, everything learned from these
         windows.
         """
+        from ..models.network.classifier import MFAFClassifier
+
         bands = bands_of(stack)
         names = [str(name) for name in stack["band"].values]
 
@@ -231,9 +253,7 @@ class _Ground:
 
         return learn
 
-    def heldout_auc(
-        self, ore: np.ndarray, learn: Callable[[np.ndarray, np.ndarray, int], Scorer], seed: int
-    ) -> float:
+    def heldout_auc(self, ore: np.ndarray, learn: Learner, seed: int) -> float:
         """Return the AUC of deposits against the ground by models that were trained away from
         either.
         """

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import geopandas as gpd
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from ..errors import DataError
-from ..models.baselines import NETWORK, make_baseline
-from ..models.fold_models import fit_member
+from ..errors import DataError, UsageError
+from ..models.baselines import ENSEMBLE, NETWORK, make_baseline
 from ..models.network.options import Training, training_options
 from ..progress import quiet, track
 from ..rasters.bands import bands_of, valid_cells
@@ -50,7 +48,8 @@ def measure_optimism(
     Parameters
     ----------
     models : sequence of str
-        Names of baselines, or ``"MFAF"``.
+        Names of baselines, ``"MFAF"`` or, where the options name its simple models, ``"MFAF
+        ensemble"``.
     bands : sequence of sequences of str, optional
         Bands of each fold; the random split, which knows of no fold, uses those of any.
 
@@ -63,25 +62,23 @@ def measure_optimism(
     windows = _overlapping(stack, folds, deposits, size, seed)
     labels = windows["label"].to_numpy()
     named = [band.name for band in bands_of(stack)]
-    bands = (
-        [named] * folds.count
-        if bands is None
-        else [[n for n in named if n in set(own)] for own in bands]
-    )
-    anyone = [name for name in named if any(name in own for own in bands)]
+    allowed = [set(named)] * folds.count if bands is None else [set(own) for own in bands]
+    # 1. the two splits: (training, test, bands) of every part
+    spatial = []
+    for fold, may_use in enumerate(allowed):
+        train = folds.training(windows, fold)
+        if len(np.unique(labels[train])) == 2:
+            names = [name for name in named if name in may_use]
+            spatial.append((train, folds.testing(windows, fold), names))
+    anyone = [name for name in named if name in set().union(*allowed)]
     part = _random_parts(labels, seed)
-    spatial = [
-        (folds.training(windows, k), folds.testing(windows, k), bands[k])
-        for k in range(folds.count)
-    ]
-    spatial = [
-        (train, test, own) for train, test, own in spatial if len(np.unique(labels[train])) == 2
-    ]
-    random = [(part != k, part == k, anyone) for k in range(PARTS)]
+    random = [(part != number, part == number, anyone) for number in range(PARTS)]
+    # 2. every model under both
     rows = []
     for model in track(list(models), "measuring optimism", unit="models"):
-        if model == NETWORK:
-            judge = _network(stack, windows, options, seed, device)
+        if model in (NETWORK, ENSEMBLE):
+            trained = _fresh(options or training_options(), model)
+            judge = _network(stack, windows, trained, seed, device)
         else:
             judge = _simple(stack, windows, model, seed)
         found = []
@@ -105,7 +102,8 @@ def _overlapping(
         folds.grid, size, strides=[max(1, size // 2)], deposits=deposits, valid=valid_cells(stack)
     )
     rng = np.random.default_rng(seed)
-    ore, barren = (rng.permutation(np.flatnonzero(table["label"] == label)) for label in (1, 0))
+    ore = rng.permutation(np.flatnonzero(table["label"] == 1))
+    barren = rng.permutation(np.flatnonzero(table["label"] == 0))
     ore = ore[: round(MOST / (1 + NEGATIVES))]
     if len(ore) < PARTS or len(barren) < PARTS:
         raise DataError(
@@ -135,27 +133,36 @@ def _simple(stack: xr.DataArray, windows: gpd.GeoDataFrame, name: str, seed: int
 
     def judge(train: np.ndarray, test: np.ndarray, bands: list[str]) -> np.ndarray:
         own = table.select(bands=bands)
-        return (
-            make_baseline(name, seed=seed)
-            .fit(own[train], labels[train])
-            .predict_proba(own[test])[:, 1]
-        )
+        fitted = make_baseline(name, seed=seed).fit(own[train], labels[train])
+        return fitted.predict_proba(own[test])[:, 1]
 
     return judge
 
 
+def _fresh(options: Training, model: str) -> Training:
+    """Return the training of the network or of its ensemble; starting weights would blur what the
+    splits differ in.
+    """
+    if model == NETWORK:
+        return options.fresh().network_alone()
+    if not options.ensemble:
+        raise UsageError(
+            f'optimism of "{ENSEMBLE}" needs an ensemble: name its simple models, such as ensemble'
+            f' = ["extra trees"] under [train], or take "{NETWORK}".'
+        )
+    return options.fresh()
+
+
 def _network(
-    stack: xr.DataArray, windows: gpd.GeoDataFrame, options: Training | None, seed: int, device: str
+    stack: xr.DataArray, windows: gpd.GeoDataFrame, options: Training, seed: int, device: str
 ) -> Callable:
-    # Starting weights would blur what the splits differ in; a correction needs folds, and a random
-    # split has none.
-    fresh = replace((options or training_options()).fresh(), joining="mean")
+    from ..models.fold_models import fit_fold_model
+    from ..models.network.classifier import MFAFClassifier
 
     def judge(train: np.ndarray, test: np.ndarray, bands: list[str]) -> np.ndarray:
+        classifier = MFAFClassifier(options, seed=seed, device=device)
         with quiet():
-            member = fit_member(
-                stack, windows[train], bands, options=fresh, seed=seed, device=device
-            )
-        return member.judge_windows(stack, windows[test])[0]
+            fitted = fit_fold_model(stack, windows[train], bands, classifier)
+        return fitted.judge_windows(stack, windows[test]).score
 
     return judge

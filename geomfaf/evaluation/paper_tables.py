@@ -19,13 +19,12 @@ from typing import Any
 import geopandas as gpd
 import numpy as np
 import pandas as pd
-import torch
 import xarray as xr
 from matplotlib.figure import Figure
 
 from ..errors import UsageError, nearest_name
 from ..files import file_hash, library_versions, write_json, write_table
-from ..models.fold_models import encode_windows, train_model
+from ..models.fold_models import train_model
 from ..models.model_files import load_model
 from ..models.network.devices import choose_device, computing_type
 from ..models.network.options import Training
@@ -208,9 +207,7 @@ def run_experiment(
         for seed in range(seeds):
             for method in methods:
                 options = replace(base, **method.changes)
-                key = json.dumps(
-                    [protocol, seed, asdict(options), str(_arithmetic(options)), inputs]
-                )
+                key = json.dumps([protocol, seed, asdict(options), _arithmetic(options), inputs])
                 name = hashlib.sha256(key.encode()).hexdigest()[:16]
                 path = run / "experiments" / "runs" / f"{name}.json"
                 jobs[protocol, seed, method.name] = (run, path, protocol, seed, options)
@@ -232,22 +229,18 @@ def run_experiment(
     return result
 
 
-def _arithmetic(options: Training) -> torch.dtype | None:
-    """Return the type in which a method's convolutions are computed here; None: float32."""
-    return computing_type(options.precision, options.backbone, choose_device("cpu"))
+def _arithmetic(options: Training) -> str:
+    """Return the type in which a method's convolutions are computed here."""
+    kind = computing_type(options.precision, options.backbone, choose_device("cpu"))
+    return "float32" if kind is None else str(kind).removeprefix("torch.")
 
 
 def alone(options: Training) -> Training:
     """Return the training of a run for a published network: by itself, on whole windows, and long
     enough for it.
     """
-    return replace(
-        options.fresh(),
-        partners=(),
-        joining="mean",
-        view=1.0,
-        epochs=max(options.epochs, LEAST_EPOCHS),
-    )
+    own = options.fresh().network_alone()
+    return replace(own, view=1.0, epochs=max(options.epochs, LEAST_EPOCHS))
 
 
 def one_run(run: Path, path: Path, protocol: str, seed: int, options: Training) -> None:
@@ -268,10 +261,8 @@ def one_run(run: Path, path: Path, protocol: str, seed: int, options: Training) 
             ).iloc[0]
             figures = {name: row[name] for name in ("windows", "ore_windows", *METRICS)}
         else:
-            members = load_model(run / "model", device="cpu").members
-            bands = [
-                list(dict.fromkeys(channel.band for channel in m.encoder.channels)) for m in members
-            ]
+            trained = load_model(run / "model", device="cpu").network_alone()
+            bands = [fold_model.bands for fold_model in trained.fold_models]
             figures = spatial_figures(stack, windows, folds, bands=bands, checkpoints=state, **own)
     write_json(figures, path, overwrite=True)
     shutil.rmtree(state)
@@ -290,12 +281,10 @@ def spatial_figures(
     """
     model = train_model(stack, windows, folds, bands=bands, **training)
     scores = np.full(len(windows), np.nan)
-    for member, names in zip(model.members, bands, strict=True):
-        test = folds.testing(windows, member.fold)
+    for fold_model in model.fold_models:
+        test = folds.testing(windows, fold_model.fold)
         if test.any():
-            scores[test] = member.judge(
-                encode_windows(stack, windows[test], names, member.encoder)
-            )[0]
+            scores[test] = fold_model.judge_windows(stack, windows[test]).score
     tested = np.isfinite(scores)
     return window_metrics(windows.loc[tested, "label"].to_numpy(), scores[tested])
 
@@ -303,8 +292,13 @@ def spatial_figures(
 def _model_inputs(run: Path) -> str:
     """Return a hash of the folds and of the bands that each fold may use."""
     content = json.loads((run / "model" / "model.json").read_text(encoding="utf-8"))
-    bands = [[channel["band"] for channel in member["channels"]] for member in content["members"]]
+    bands = [_bands_of(entry) for entry in content["fold_models"]]
     return hashlib.sha256(json.dumps([content["folds"], bands]).encode()).hexdigest()
+
+
+def _bands_of(entry: dict[str, Any]) -> list[str]:
+    """Return the band of each channel of a fold model, as model.json tells it."""
+    return [channel["band"] for channel in entry["channels"]]
 
 
 def _work(jobs: list[tuple], table: str, workers: int | None) -> None:
@@ -336,6 +330,8 @@ def _work(jobs: list[tuple], table: str, workers: int | None) -> None:
 
 def _one_thread() -> None:
     """Let a process use one core: there are as many processes as cores."""
+    import torch
+
     torch.set_num_threads(1)
 
 
@@ -422,11 +418,7 @@ def _page(table: str, result: pd.DataFrame, base: Training, quick: bool) -> str:
         "",
         f"Windows tested: {tested}. {seeds} seed{'s' if seeds > 1 else ''}, {base.epochs} epochs,",
     ]
-    kind = (
-        str(_arithmetic(replace(base, **methods[0].changes)))
-        .removeprefix("torch.")
-        .replace("None", "float32")
-    )
+    kind = _arithmetic(replace(base, **methods[0].changes))
     lines += [
         f"{base.optimiser}, learning rate {base.learning_rate:g}, {kind}. Recall and F1 of ore at a"
         " score of"

@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import geopandas as gpd
 import numpy as np
@@ -16,9 +17,8 @@ import pandas as pd
 import xarray as xr
 
 from ..errors import UsageError
-from ..models.baselines import ALONE, NETWORK
-from ..models.fold_models import Model, train_model
-from ..models.predict import SCORE_BANDS, Lattice
+from ..models.baselines import NETWORK
+from ..models.predict import Lattice, score_bands
 from ..progress import say, track
 from ..rasters.bands import Band, as_dataarray, bands_of, grid_of
 from ..windows.features import window_features
@@ -28,9 +28,12 @@ from ..windows.windows import window_centres
 from .applicability import area_of_applicability
 from .evaluate import Evaluation, evaluate_model
 from .held_out import Draw, network_draw, remembered
-from .null_tests import SHIFTS, NullTest, null_test
+from .null_tests import SHIFTS, NullTest, network_null_test, null_test
 from .optimism import measure_optimism
 from .verdict import optimism_lines, with_null_tests
+
+if TYPE_CHECKING:
+    from ..models.fold_models import Model
 
 MAP_STRIDE = 2
 """Cells between the centres of a simple model's final map: it costs four times the evaluation's,
@@ -71,7 +74,6 @@ def assess_map(
     *,
     evidence: xr.DataArray | None = None,
     settings: dict | None = None,
-    stride: int | None = None,
     folder: Path | None = None,
 ) -> Assessment:
     """Judge a map in every way a run does.
@@ -87,68 +89,84 @@ def assess_map(
         ``baselines`` (names), ``network_draws`` (how many draws the network is trained on; chosen
         by its cost when omitted), ``optimism`` (models that are measured; extra trees), ``shifts``
         (of the null test, 0 for none), ``network_shifts`` (of the null test by the network, none
-        when omitted).
+        when omitted), ``stride`` (of the maps; that of ``scores``).
     folder : Path, optional
         Keeps what is finished, so that an interrupted evaluation goes on.
     """
     settings = settings or {}
-    named = settings.get("network_draws")
-    if named is not None and not 1 <= named <= len(tables):
-        raise UsageError(
-            f"network_draws = {named} must be 1 to the number of draws, {len(tables)}."
-        )
-    networks = affordable_draws(model, tables[0], len(tables)) if named is None else named
+    # 1. the draws on which the network is trained too
+    networks = _network_draws(model, tables, settings.get("network_draws"))
     say(f"{len(tables)} draws of barren windows for the simple models, {networks} for {NETWORK}")
-    draws = []
+    draws = [Draw(tables[0], model.seed)]
     for number, table in enumerate(tables[1:], start=1):
         draw = Draw(table, draw_seed(model.seed, number))
-        draws.append(_network_on(draw, model, stack, stride, folder) if number < networks else draw)
+        if number < networks:
+            draw = _network_on(draw, model, stack, settings.get("stride"), folder)
+        draws.append(draw)
+    # 2. every model on held-out ground
     evaluation = evaluate_model(
         model,
         stack,
-        tables[0],
+        draws,
         deposits,
         scores,
         baselines=settings.get("baselines"),
-        stride=stride,
-        draws=draws,
+        stride=settings.get("stride"),
         folder=folder,
     )
-    bands = [member.bands for member in model.members]
+    # 3. what a random split would have said, and what deposits that follow nothing score
     meter = measure_optimism(
         stack,
         model.folds,
         deposits,
         size=model.size,
         models=settings.get("optimism", ("extra trees",)),
-        bands=bands,
-        device=model.members[0].classifier.device,
+        bands=[fold_model.bands for fold_model in model.fold_models],
+        device=_device_of(model),
         options=model.options,
         seed=model.seed,
     )
-    first, *rest = evaluation.verdict
-    drawn = f"the mean of {networks} draws" if networks > 1 else "those of one draw"
-    drawn = (
-        f"{NETWORK}'s figures are {drawn} of barren windows and seeds, the simple models' of"
-        f" {len(tables)}."
-    )
     null, network_null = _null_tests(evidence, deposits, model, settings)
-    lines = [first, *_partner_lines(model), *rest, *optimism_lines(meter), drawn]
+    # 4. in words
+    lines = _all_lines(evaluation, model, meter, networks)
     lines = with_null_tests(lines, [test for test in (null, network_null) if test is not None])
     return Assessment(evaluation, meter, null, lines, network_null)
 
 
-def _partner_lines(model: Model) -> list[str]:
-    """Say what the network's row stands for, where simple models judge with it."""
-    names = " and ".join(model.options.partners)
-    if not names:
+def _network_draws(model: Model, tables: Sequence[gpd.GeoDataFrame], named: int | None) -> int:
+    """Return on how many draws the network is trained."""
+    if named is None:
+        return affordable_draws(model, tables[0], len(tables))
+    if not 1 <= named <= len(tables):
+        raise UsageError(
+            f"network_draws = {named} must be 1 to the number of draws, {len(tables)}."
+        )
+    return named
+
+
+def _all_lines(
+    evaluation: Evaluation, model: Model, meter: pd.DataFrame, networks: int
+) -> list[str]:
+    """Return the verdict on held-out ground, what the ensemble is, the optimism and the draws."""
+    first, *rest = evaluation.verdict
+    drawn = f"the mean of {networks} draws" if networks > 1 else "those of one draw"
+    drawn = (
+        f"{NETWORK}'s figures are {drawn} of barren windows and seeds, the simple models' of"
+        f" {len(evaluation.draws)}."
+    )
+    return [first, *_ensemble_lines(model), *rest, *optimism_lines(meter), drawn]
+
+
+def _ensemble_lines(model: Model) -> list[str]:
+    """Say what the ensemble's row stands for, where there is one."""
+    if not model.options.ensemble:
         return []
-    if model.options.joining == "correction":
-        return [f"{NETWORK} here is the network as a correction to {names}."]
-    return [
-        f"{NETWORK} here is the network joined with {names} (mean of their log odds); {ALONE} is"
-        " without."
-    ]
+    names = " and ".join(model.options.ensemble)
+    return [f"{model.name} is the network {NETWORK} joined with {names} (mean of their log odds)."]
+
+
+def _device_of(model: Model) -> str:
+    return model.fold_models[0].classifier.device
 
 
 def _null_tests(
@@ -159,28 +177,24 @@ def _null_tests(
     """
     if evidence is None:
         return None, None
+    # The folds of the map, in the evidence's larger cells.
     factor = grid_of(evidence).cell / model.folds.grid.cell
-    block = max(2, round(model.folds.block / factor))
-    margin = math.ceil(model.folds.margin / factor)
-    shifts = settings.get("shifts", SHIFTS), settings.get("network_shifts", 0)
-    found = [
-        (
-            null_test(
-                evidence,
-                deposits,
-                block=block,
-                margin=margin,
-                shifts=count,
-                network=network,
-                seed=model.seed,
-                device=model.members[0].classifier.device,
-            )
-            if count
-            else None
+    cut: dict[str, Any] = {
+        "block": max(2, round(model.folds.block / factor)),
+        "margin": math.ceil(model.folds.margin / factor),
+        "seed": model.seed,
+    }
+    null = None
+    shifts = settings.get("shifts", SHIFTS)
+    if shifts:
+        null = null_test(evidence, deposits, shifts=shifts, **cut)
+    network_null = None
+    shifts = settings.get("network_shifts", 0)
+    if shifts:
+        network_null = network_null_test(
+            evidence, deposits, model.options, shifts=shifts, device=_device_of(model), **cut
         )
-        for count, network in zip(shifts, (None, model.options), strict=True)
-    ]
-    return found[0], found[1]
+    return null, network_null
 
 
 def assessment_record(found: Assessment) -> dict:
@@ -213,20 +227,15 @@ def affordable_draws(model: Model, windows: gpd.GeoDataFrame, most: int) -> int:
 
     The cost is counted, not timed, so that the same survey gives the same figures on every machine.
     """
+    from ..models.network.classifier import steps_of
+
     options = model.options
     if options.backbone != "compact":
         return 1
-    length = max(
-        int(model.folds.training(windows, fold).sum()) for fold in range(model.folds.count)
-    )
-    steps = (
-        max(math.ceil(length / options.batch), math.ceil(options.least_steps / options.epochs))
-        * options.epochs
-    )
-    networks = (
-        model.folds.count if options.calibration == "none" else model.folds.count**2
-    )  # with the inner ones
-    cost = networks * steps * options.batch * model.size**2
+    folds = range(model.folds.count)
+    longest = max(int(model.folds.training(windows, fold).sum()) for fold in folds)
+    steps = options.epochs * steps_of(options, longest)
+    cost = model.folds.count * steps * options.batch * model.size**2
     return int(np.clip(BUDGET // cost, 1, most))
 
 
@@ -247,22 +256,17 @@ def baseline_scores(evaluation: Evaluation, name: str) -> xr.DataArray:
     raster = simple.folds.raster()
     for fold in track(range(simple.folds.count), f"mapping with {name}", unit="fold models"):
         own = raster == fold
-        rival = simple.fitted(name, draw, fold)
-        found[fold][at] = rival.predict_proba(ground.select(bands=simple.bands[fold]))[:, 1]
+        fitted = simple.fitted(name, draw, fold)
+        found[fold][at] = fitted.predict_proba(ground.select(bands=simple.bands[fold]))[:, 1]
         heldout[own] = lattice.blend(found[fold])[own]
+    if lattice.stride == simple.lattice.stride:
+        # The same map as the one that was judged: its bits are kept, whatever the order in which
+        # this processor would sum now.
+        heldout = draw.maps[name]
     votes = np.where(np.isnan(found), np.nan, found > 0.5).mean(axis=0)
     mean, spread, share = lattice.blend(np.stack([found.mean(axis=0), found.std(axis=0), votes]))
-    texts = (
-        f"Prospectivity score ({name}, mean of all fold models)",
-        f"Held-out score ({name}, by the model that never saw the place)",
-        f"Spread of the score (standard deviation over the fold models of {name})",
-        f"Share of the fold models of {name} that vote ore",
-    )
-    bands = [
-        Band(band.name, band.kind, band.unit, text)
-        for band, text in zip(SCORE_BANDS, texts, strict=True)
-    ]
-    return as_dataarray(np.stack([mean, heldout, spread, share]), simple.folds.grid, bands)
+    layers = np.stack([mean, heldout, spread, share])
+    return as_dataarray(layers, simple.folds.grid, score_bands(name, simple=True))
 
 
 def with_applicability(
@@ -273,13 +277,15 @@ def with_applicability(
 
     A place is compared by the bands at its cell with all places that trained a fold model.
     """
-    used = {name for member in model.members for name in member.bands}
+    # 1. the places that trained any fold model, by the bands that the model looks at
+    used = {name for fold_model in model.fold_models for name in fold_model.bands}
     own = stack.sel(band=[name for name in stack["band"].values if name in used])
     trained = windows.drop_duplicates(["row", "col"])
     trained = trained[trained["trains"] != NO_FOLD] if "trains" in trained else trained
     at = window_centres(trained, model.folds.grid)
     area, fitted = area_of_applicability(own, *at, model.folds.of_windows(trained))
     bands = [*bands_of(scores), *bands_of(area)]
+    # 2. how much ground is unlike them, in words
     share = 1 - float(np.nanmean(area.sel(band="applicable").values))
     limit = f"dissimilarity index above {fitted.threshold:.2f}"
     if fitted.threshold < 0.005:
@@ -313,11 +319,15 @@ def _network_on(
     draw: Draw, model: Model, stack: xr.DataArray, stride: int | None, folder: Path | None
 ) -> Draw:
     """Return the draw with the held-out scores of the network trained on it."""
+    from ..models.fold_models import train_model
+
     named = [band.name for band in bands_of(stack)]
-    bands = [[name for name in named if name in member.bands] for member in model.members]
+    bands = []
+    for fold_model in model.fold_models:
+        own = set(fold_model.bands)
+        bands.append([name for name in named if name in own])
 
     def compute() -> dict[str, np.ndarray]:
-        device = model.members[0].classifier.device
         again = train_model(
             stack,
             draw.windows,
@@ -325,11 +335,11 @@ def _network_on(
             options=model.options,
             bands=bands,
             seed=draw.seed,
-            device=device,
+            device=_device_of(model),
         )
         found = network_draw(again, stack, draw.windows, stride=stride)
-        parts = {f"map {name}": values for name, values in found.maps.items()}
-        return parts | {f"windows {name}": values for name, values in found.scores.items()}
+        maps = {f"map {name}": values for name, values in found.maps.items()}
+        return maps | {f"windows {name}": values for name, values in found.scores.items()}
 
     state = (
         hashlib.sha256(stack.values.tobytes()).hexdigest(),
@@ -341,8 +351,12 @@ def _network_on(
         stride,
     )
     found = remembered(folder, state, compute)
-    parts = (
-        {name.removeprefix(of): v for name, v in found.items() if name.startswith(of)}
-        for of in ("map ", "windows ")
-    )
-    return Draw(draw.windows, draw.seed, *parts)
+    maps = _named_so(found, "map ")
+    return Draw(draw.windows, draw.seed, maps, _named_so(found, "windows "))
+
+
+def _named_so(values: dict[str, np.ndarray], start: str) -> dict[str, np.ndarray]:
+    """Return the values whose name begins so, by the rest of their name."""
+    return {
+        name.removeprefix(start): value for name, value in values.items() if name.startswith(start)
+    }

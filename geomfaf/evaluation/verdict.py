@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from ..models.baselines import ALONE, NETWORK
+from ..models.baselines import NETWORK
 from ..windows.folds import Folds
 from .intervals import mean_interval
 from .null_tests import NullTest
@@ -19,9 +19,9 @@ AUC = (0.0, 1.0)
 DIFFERENCE = (-1.0, 1.0)
 """What a map AUC, and a difference of two, can be."""
 
-NO_MAPS = ("distance to deposit", ALONE)
-"""Never recommended, whatever they score: a map of what is known already, and the network without
-its partners.
+NO_MAPS = ("distance to deposit", NETWORK)
+"""Never recommended in the place of another, whatever they score: a map of what is known already,
+and the network where its ensemble is judged.
 """
 
 
@@ -156,9 +156,8 @@ def with_null_tests(lines: Sequence[str], tests: Sequence[NullTest]) -> list[str
     """Return the verdict's lines and those on chance: a doubt goes straight behind the first one,
     which it limits.
     """
-    doubts, rest = (
-        [null_line(test) for test in tests if (test.p > 0.05) is kind] for kind in (True, False)
-    )
+    doubts = [null_line(test) for test in tests if test.p > 0.05]
+    rest = [null_line(test) for test in tests if test.p <= 0.05]
     return [*lines[:1], *doubts, *lines[1:], *rest]
 
 

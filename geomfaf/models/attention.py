@@ -40,37 +40,41 @@ def factor_attention(model: Model, stack: xr.DataArray, windows: gpd.GeoDataFram
     """
     fold_of = model.folds.of_windows(windows)
     rows = []
-    for member in model.members:
-        own = windows[fold_of == member.fold]
+    for fold_model in model.fold_models:
+        own = windows[fold_of == fold_model.fold]
         if not len(own):
             continue
-        names = list(dict.fromkeys(channel.band for channel in member.encoder.channels))
-        net = member.classifier.net_
-        encoded = seen_part(
-            encode_windows(stack, own, names, member.encoder), member.classifier.options
-        )
+        # 1. what the network sees of the fold's windows
+        channels = fold_model.encoder.channels
+        names = list(dict.fromkeys(channel.band for channel in channels))
+        net = fold_model.classifier.net_
+        encoded = encode_windows(stack, own, names, fold_model.encoder)
+        encoded = seen_part(encoded, fold_model.classifier.options)
         x = torch.from_numpy(np.ascontiguousarray(encoded)).to(next(net.parameters()).device)
+        # 2. how much each channel counts in its band: a class by the ground that it covers
         cover = x.mean(dim=(0, 2, 3)).tolist()
-        shares = [
-            max(cover[at], 1e-9) if c.kind == "class" else 1.0
-            for at, c in enumerate(member.encoder.channels)
-        ]
+        shares = []
+        for channel, share in zip(channels, cover, strict=True):
+            shares.append(max(share, 1e-9) if channel.kind == "class" else 1.0)
+        # 3. the weights of every branch, band by band
         for number, branch in enumerate(net.branches, start=1):
             if not isinstance(branch, Branch) or branch.attention is None:
                 continue
             with torch.inference_mode():
                 weights = branch.attention(branch.filtered(x)).cpu().numpy()
-            at = {"fold": member.fold + 1, "branch": number, "dilation": branch.conv.dilation[0]}
+            row = {
+                "fold": fold_model.fold + 1,
+                "branch": number,
+                "dilation": branch.conv.dilation[0],
+            }
             for name in names:
-                mine = [
-                    i for i, channel in enumerate(member.encoder.channels) if channel.band == name
-                ]
-                total = sum(shares[i] for i in mine)
-                factor = sum(weights[:, i] * shares[i] for i in mine) / total
+                mine = [at for at, channel in enumerate(channels) if channel.band == name]
+                total = sum(shares[at] for at in mine)
+                factor = sum(weights[:, at] * shares[at] for at in mine) / total
                 found = {
                     "weight": float(factor.mean()),
                     "spread": float(factor.std()),
                     "windows": len(own),
                 }
-                rows.append({**at, "factor": name, **found})
+                rows.append({**row, "factor": name, **found})
     return pd.DataFrame(rows, columns=COLUMNS)

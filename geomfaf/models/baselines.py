@@ -16,6 +16,7 @@ from scipy.spatial import cKDTree
 from scipy.special import expit
 
 from ..errors import DataError, UsageError, nearest_name
+from ..settings.tables import BASELINES as KNOWN_TO_SETTINGS
 from ..windows.features import Column, Features
 from .fuzzy_overlay import FuzzyOverlay
 from .table_model import TableModel, balanced_weights, effective_count
@@ -46,6 +47,7 @@ class BestBand(TableModel):
         from sklearn.linear_model import LogisticRegression
         from sklearn.metrics import roc_auc_score
 
+        # 1. the column that ranks the rows best, upwards or downwards
         lifts = [roc_auc_score(labels, column, sample_weight=weights) - 0.5 for column in matrix.T]
         best = int(np.argmax(np.abs(lifts)))
         self.best_ = best
@@ -53,6 +55,7 @@ class BestBand(TableModel):
         self.band_: Column = self.columns_[self.kept_[best]]
         self.centre_ = float(matrix[:, best].mean())
         self.spread_ = float(matrix[:, best].std()) or 1.0
+        # 2. from its values to probabilities
         line = LogisticRegression().fit(self._scaled(matrix), labels, sample_weight=weights)
         # The ranking decides the sign; where skewed values tilt the line the other way it is made
         # nearly level.
@@ -60,7 +63,8 @@ class BestBand(TableModel):
         self.level_ = float(line.intercept_[0])
 
     def _scaled(self, matrix: np.ndarray) -> np.ndarray:
-        return (self.sign_ * (matrix[:, [self.best_]].astype(float) - self.centre_)) / self.spread_
+        values = matrix[:, [self.best_]].astype(float)
+        return (self.sign_ * (values - self.centre_)) / self.spread_
 
     def _ore(self, matrix: np.ndarray) -> np.ndarray:
         return expit(self.slope_ * self._scaled(matrix)[:, 0] + self.level_)
@@ -148,13 +152,13 @@ class WeightsOfEvidenceCentre:
         self, features: Features, labels: np.ndarray, sample_weight: np.ndarray | None = None
     ) -> WeightsOfEvidenceCentre:
         """Learn cuts and weights from rows with labels 1 (ore) and 0 (barren)."""
+        # 1. from shares to counts: an error bar needs to know how many rows there are
         weights = balanced_weights(labels, sample_weight)
         ore = np.asarray(labels) == 1
-        for members in (
-            ore,
-            ~ore,
-        ):  # from shares to counts: an error bar needs to know how many rows there are
-            weights[members] *= effective_count(weights[members]) / weights[members].sum()
+        for members in (ore, ~ore):
+            own = weights[members]
+            weights[members] *= effective_count(own) / own.sum()
+        # 2. each band cut where it says most
         self.bands_ = features.bands
         self.patterns_ = []
         for band in self.bands_:
@@ -176,6 +180,7 @@ class WeightsOfEvidenceCentre:
                 f"the features are of the bands {', '.join(features.bands)}; the model was trained"
                 f" on {', '.join(self.bands_)}."
             )
+        # A band without a value says nothing.
         odds = np.zeros(len(features))
         for pattern in self.patterns_:
             values, _ = _band_values(features, pattern.band)
@@ -197,11 +202,13 @@ class DistanceToDeposit:
         self, features: Features, labels: np.ndarray, sample_weight: np.ndarray | None = None
     ) -> DistanceToDeposit:
         """Remember where the ore rows are; rows of weight 0 do not count."""
+        labels = np.asarray(labels)
         weights = balanced_weights(labels, sample_weight)
-        ore = (np.asarray(labels) == 1) & (weights > 0)
+        ore = (labels == 1) & (weights > 0)
         places = np.column_stack([features.x, features.y])
         self.tree_ = cKDTree(places[ore])
-        nearest = self.tree_.query(places[np.asarray(labels) != 1])[0]
+        # Half of the barren rows lie nearer than this.
+        nearest = self.tree_.query(places[labels != 1])[0]
         self.scale_ = float(np.median(nearest)) or 1.0
         return self
 
@@ -246,7 +253,7 @@ def register_baseline(name: str, factory: Callable[..., Baseline]) -> None:
     >>> register_baseline("our overlay", partial(FuzzyOverlay, directions={"Au": 1, "fault_distance": -1}))
     >>> make_baseline("our overlay", seed=3).directions
     {'Au': 1, 'fault_distance': -1}
-    >>> _ = BASELINES.pop("our overlay")
+    >>> _ = BASELINES.pop("our overlay"), KNOWN_TO_SETTINGS.pop()
     """
     if not isinstance(name, str) or not name.strip():
         raise UsageError(f"the name of a baseline must be some text, not {name!r}.")
@@ -262,6 +269,8 @@ def register_baseline(name: str, factory: Callable[..., Baseline]) -> None:
                 f'baseline "{name}" has no {method}(): see geomfaf.models.baselines.Baseline.'
             )
     BASELINES[name] = factory
+    # From now on a project file may name it too.
+    KNOWN_TO_SETTINGS.append(name)
 
 
 def make_baseline(name: str, *, seed: int = 0) -> Baseline:
@@ -281,14 +290,15 @@ def _band_values(features: Features, band: str) -> tuple[np.ndarray, tuple[str, 
     part = features.select(bands=[band], statistics=["centre"])
     if part.columns[0].kind != "class":
         return part.values[:, 0], ("ascending", "descending")
+    # Of the columns of a class band one is 1, the others 0.
     known = np.isfinite(part.values).all(axis=1)
     classes = np.array([column.value for column in part.columns], float)
-    return np.where(known, np.nan_to_num(part.values) @ classes, np.nan), ("categorical",)
+    numbers = np.nan_to_num(part.values) @ classes
+    return np.where(known, numbers, np.nan), ("categorical",)
 
 
 NETWORK = "MFAF"
-"""Name of the network's row in every table: with its partners, where it has any."""
+"""Name of the network's row in every table."""
 
-
-ALONE = "MFAF alone"
-"""The same network without its partners."""
+ENSEMBLE = "MFAF ensemble"
+"""The network joined with the simple models that ``[train] ensemble`` names."""

@@ -1,4 +1,4 @@
-"""Simple models that judge together with a network: the mean of all their log odds is the score.
+"""The simple models of an ensemble: the mean of their log odds and the network's is the score.
 
 Their errors differ from the network's, so the mean is better than any of them alone more often than
 not. Weights learned on inner folds were tried and did worse than equal ones on every survey
@@ -28,8 +28,8 @@ ROUNDING = 1e-4
 
 
 @dataclass(frozen=True)
-class Partners:
-    """Fitted simple models and the rows that they were fitted on, see :func:`fit_partners`.
+class SimpleModels:
+    """Fitted simple models and the rows that they were fitted on, see :func:`fit_simple_models`.
 
     They are kept as their training rows, not as objects: no file that runs code is ever read. The
     same rows and seed give the same models.
@@ -46,18 +46,17 @@ class Partners:
         return np.stack([log_odds(model.predict_proba(features)[:, 1]) for model in self.models])
 
     def as_arrays(self) -> dict[str, np.ndarray]:
-        """Return the numbers that :func:`restore_partners` needs."""
-        said = self.log_odds(self.rows)
+        """Return the numbers that :func:`restore_simple_models` needs."""
         return {
             "rows": self.rows.values,
             "x": self.rows.x,
             "y": self.rows.y,
             "labels": self.labels,
-            "said": said,
+            "said": self.log_odds(self.rows),
         }
 
     def as_json(self) -> dict[str, Any]:
-        """Return the words that :func:`restore_partners` needs."""
+        """Return the words that :func:`restore_simple_models` needs."""
         return {
             "names": self.names,
             "seed": self.seed,
@@ -65,9 +64,9 @@ class Partners:
         }
 
 
-def fit_partners(
+def fit_simple_models(
     names: Sequence[str], rows: Features, labels: np.ndarray, *, seed: int = 0
-) -> Partners:
+) -> SimpleModels:
     """Fit simple models on the windows that train a network.
 
     Parameters
@@ -80,37 +79,37 @@ def fit_partners(
         1 = ore.
     """
     models = tuple(make_baseline(name, seed=seed).fit(rows, labels) for name in names)
-    return Partners(tuple(names), rows, np.asarray(labels), seed, models)
+    return SimpleModels(tuple(names), rows, np.asarray(labels), seed, models)
 
 
-def restore_partners(content: dict[str, Any], arrays: dict[str, np.ndarray]) -> Partners:
+def restore_simple_models(content: dict[str, Any], arrays: dict[str, np.ndarray]) -> SimpleModels:
     """Return the models trained again from what was kept; refused when they do not say what they
     said then.
     """
     columns = tuple(Column(**column) for column in content["columns"])
     rows = Features(arrays["rows"], columns, arrays["x"], arrays["y"])
-    partners = fit_partners(content["names"], rows, arrays["labels"], seed=content["seed"])
-    change = float(np.abs(partners.log_odds(rows) - arrays["said"]).max())
+    again = fit_simple_models(content["names"], rows, arrays["labels"], seed=content["seed"])
+    # Another version of a library may learn something else from the same rows.
+    change = float(np.abs(again.log_odds(rows) - arrays["said"]).max())
     if change > ROUNDING:
         raise ModelMismatchError(
-            f"{', '.join(partners.names)}, trained again from the rows in the model's folder,"
+            f"{', '.join(again.names)}, trained again from the rows in the model's folder,"
             f" differ from what they were by up to {change:.3g} log odds: the library that computes"
             " them is another version than when the model was trained (versions in model.json)."
             " Install that one, or train the model again."
         )
-    return partners
+    return again
 
 
-def join(scores: np.ndarray, partners: np.ndarray) -> np.ndarray:
-    """Return the scores of a network joined with its partners' log odds, as sure as the mean of
-    all.
+def join(scores: np.ndarray, odds: np.ndarray) -> np.ndarray:
+    """Return the scores of a network joined with simple models, as sure as the mean of all.
 
     Parameters
     ----------
     scores : (..., places) ndarray
         P(ore) of the network or of its branches.
-    partners : (models, places) ndarray
-        See :meth:`Partners.log_odds`.
+    odds : (models, places) ndarray
+        Log odds of the simple models, see :meth:`SimpleModels.log_odds`.
 
     Examples
     --------
@@ -119,7 +118,7 @@ def join(scores: np.ndarray, partners: np.ndarray) -> np.ndarray:
     >>> join(np.array([0.5]), np.log([[4.0]])).round(4)
     array([0.6667])
     """
-    return expit((log_odds(scores) + partners.sum(axis=0)) / (1 + len(partners)))
+    return expit((log_odds(scores) + odds.sum(axis=0)) / (1 + len(odds)))
 
 
 def log_odds(scores: np.ndarray) -> np.ndarray:

@@ -1,8 +1,7 @@
-"""A trained model: the networks of all folds, what they were trained on, and how it is kept on
-disk.
+"""A trained model: one fold model a fold, each trained away from the ground that tests it.
 
-``weights.safetensors`` holds the weights, ``model.json`` everything else in words and numbers.
-Nothing is pickled.
+Windows, folds and a stack go in; what comes out judges windows, and is kept on disk by
+:mod:`geomfaf.models.model_files`.
 """
 
 from __future__ import annotations
@@ -12,132 +11,142 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import geopandas as gpd
 import numpy as np
 import torch
 import xarray as xr
 
-from ..errors import DataError, ModelMismatchError, UsageError
+from ..errors import DataError, InternalError, ModelMismatchError
 from ..progress import quiet, track
 from ..rasters.bands import Band, bands_of, grid_of
 from ..windows.features import Features, window_features
 from ..windows.folds import Folds, shared_cells
 from ..windows.windows import read_windows
-from .ensemble import Partners, fit_partners, join
-from .network.calibrate import (
-    UNCALIBRATED,
-    Calibration,
-    fit_calibration,
-    scores_by_parts,
-    scores_inside,
-)
-from .network.classifier import MFAFClassifier, seen_size
+from .baselines import ENSEMBLE, NETWORK
+from .ensemble import SimpleModels, fit_simple_models, join
+from .network.classifier import MFAFClassifier, seen_size, steps_of
 from .network.devices import choose_device
 from .network.distributed import gather, own_device, own_folds
 from .network.encode import Encoder, fit_encoder
 from .network.options import Training, training_options
 from .network.pretrain import starting_point
 from .network.starting_weights import pinned, read_starting_weights
-from .network.uncertainty import dropout_probabilities
+
+SHORT = 5_000_000
+"""Window cells of a training of a few seconds: a progress bar of its own would only flicker."""
+
+
+class Judgement(NamedTuple):
+    """What a fold model says of windows, (windows,) float32 each.
+
+    Attributes
+    ----------
+    score : ndarray
+        P(ore): the mean of the branches, joined with the simple models of an ensemble.
+    votes : ndarray
+        Share of the network's branches that vote ore, P > 0.5, before anything is joined.
+    mean, spread : ndarray
+        Mean and standard deviation over the branches of the joined P(ore).
+    network : ndarray
+        The network's score alone.
+    """
+
+    score: np.ndarray
+    votes: np.ndarray
+    mean: np.ndarray
+    spread: np.ndarray
+    network: np.ndarray
 
 
 @dataclass(frozen=True)
 class FoldModel:
-    """The network of one fold with the input layer, the calibration and the partners that it
-    learned with.
-    """
+    """The network of one fold with its input layer, and the simple models of an ensemble."""
 
     fold: int
     encoder: Encoder
     classifier: MFAFClassifier
-    calibration: Calibration = UNCALIBRATED
-    partners: Partners | None = None
+    simple: SimpleModels | None = None
 
     @property
     def bands(self) -> list[str]:
         """Names of the bands that the fold model looks at."""
-        own = dict.fromkeys(channel.band for channel in self.encoder.channels)
-        return list(own | dict.fromkeys([] if self.partners is None else self.partners.rows.bands))
+        names = dict.fromkeys(channel.band for channel in self.encoder.channels)
+        if self.simple is not None:
+            names |= dict.fromkeys(self.simple.rows.bands)
+        return list(names)
 
-    def judge(
-        self, x: np.ndarray, odds: np.ndarray | None = None, *, passes: int = 0, seed: int = 0
-    ) -> np.ndarray:
-        """Return what the fold model says of encoded windows, (5, windows) float32: every score
-        comes from here.
-
-        The rows are the score (the mean of the branches' P(ore), joined with the partners' and
-        calibrated), the share of branches that vote ore (the network's own, before both), mean and
-        standard deviation of the joined and calibrated P(ore) over the branches, or over the
-        branches of each of so many passes with dropout, and the network's score alone.
+    def judge(self, x: np.ndarray, odds: np.ndarray | None = None) -> Judgement:
+        """Return what the fold model says of encoded windows: every score comes from here.
 
         Parameters
         ----------
         x : ndarray
             (windows, channels, size, size).
-        odds : (partners, windows) ndarray, optional
-            What the partners say of the same windows, see :meth:`odds`; needed where there are any.
+        odds : (simple models, windows) ndarray, optional
+            What the simple models say of the same windows, see :meth:`odds`; needed where there
+            are any.
         """
-        if self.partners is not None and odds is None:
+        if self.simple is not None and odds is None:
             raise DataError(
-                f"{', '.join(self.partners.names)} judge with the network: their log odds are"
-                " needed."
+                f"{', '.join(self.simple.names)} judge with the network: their log odds are needed."
             )
-        corrects = self.classifier.options.joining == "correction"
-        prior = odds.mean(axis=0).astype(np.float32) if corrects and odds is not None else None
-        said = branches = self.classifier.predict_branches(x, prior=prior)
-        if passes:
-            said = dropout_probabilities(self.classifier, x, passes=passes, seed=seed).reshape(
-                -1, len(x)
-            )
-        alone = score = branches.mean(axis=0)
-        if self.partners is not None and odds is not None and not corrects:
-            score = join(alone, odds)
-            said = join(said, odds)
-        said = self.calibration.apply(said).astype(float)
-        score = self.calibration.apply(score)
-        found = [score, (branches > 0.5).mean(axis=0), said.mean(axis=0), said.std(axis=0), alone]
-        return np.stack(found).astype(np.float32)
+        branches = self.classifier.predict_branches(x)
+        network = branches.mean(axis=0)
+        score = network
+        joined = branches
+        if self.simple is not None and odds is not None:
+            score = join(network, odds)
+            joined = join(branches, odds)
+        # Few branches: their spread is taken in float64, all is kept in float32.
+        joined = joined.astype(float)
+        return Judgement(
+            score=score.astype(np.float32),
+            votes=(branches > 0.5).mean(axis=0).astype(np.float32),
+            mean=joined.mean(axis=0).astype(np.float32),
+            spread=joined.std(axis=0).astype(np.float32),
+            network=network,
+        )
 
     def odds(self, ground: Features | None) -> np.ndarray | None:
-        """Return the partners' log odds of ground, (partners, places); None where there are no
-        partners.
+        """Return the simple models' log odds of ground, (models, places); None where there are
+        none.
         """
-        if self.partners is None or ground is None:
+        if self.simple is None or ground is None:
             return None
-        return self.partners.log_odds(ground.select(bands=self.partners.rows.bands))
+        return self.simple.log_odds(ground.select(bands=self.simple.rows.bands))
 
-    def judge_windows(self, stack: xr.DataArray, windows: gpd.GeoDataFrame) -> np.ndarray:
-        """Return what the fold model says of the windows of a table, see :meth:`judge`."""
+    def judge_windows(self, stack: xr.DataArray, windows: gpd.GeoDataFrame) -> Judgement:
+        """Return what the fold model says of the windows of a table."""
         names = list(dict.fromkeys(channel.band for channel in self.encoder.channels))
-        rows = (
-            None if self.partners is None else window_rows(stack, windows, self.partners.rows.bands)
-        )
+        rows = None
+        if self.simple is not None:
+            rows = window_rows(stack, windows, self.simple.rows.bands)
         return self.judge(encode_windows(stack, windows, names, self.encoder), self.odds(rows))
 
 
 @dataclass(frozen=True)
 class Model:
-    """Networks of all folds and everything needed to use them on a stack.
+    """Fold models and everything needed to use them on a stack.
 
     Attributes
     ----------
-    members : list of FoldModel
-        One for each fold; a place is judged honestly only by the member whose fold it is in.
+    fold_models : list of FoldModel
+        One for each fold; a place is judged honestly only by the one whose fold it is in.
     bands : list of Band
         The stack's bands at training.
     size : int
         Cells along a window.
     folds : Folds
-        Which ground tests which member, and the grid of the training stack.
+        Which ground tests which fold model, and the grid of the training stack.
     options : Training
     seed : int
     start : dict
         File, hash and kind of the starting weights; empty when training began at random.
     """
 
-    members: list[FoldModel]
+    fold_models: list[FoldModel]
     bands: list[Band]
     size: int
     folds: Folds
@@ -145,11 +154,21 @@ class Model:
     seed: int
     start: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def name(self) -> str:
+        """Name of the model's row in every table."""
+        return ENSEMBLE if self.options.ensemble else NETWORK
+
+    def network_alone(self) -> Model:
+        """Return the same networks without the simple models of the ensemble."""
+        own = [replace(fold_model, simple=None) for fold_model in self.fold_models]
+        return replace(self, fold_models=own, options=self.options.network_alone())
+
     def require_stack(self, stack: xr.DataArray) -> None:
         """Raise :class:`ModelMismatchError` that says in what a stack differs from the training
         stack.
         """
-        used = {name for member in self.members for name in member.bands}
+        used = {name for fold_model in self.fold_models for name in fold_model.bands}
         there = {band.name: band for band in bands_of(stack)}
         for band in self.bands:
             if band.name not in used:
@@ -214,169 +233,93 @@ def train_model(
             f"the folds keep {folds.margin} cells free around test ground; windows of {size} need"
             f" {size}."
         )
-    members = []
     device = own_device(device)
     source = read_starting_weights(options, grid)
+    trained = []
     for fold in track(own_folds(folds.count), "training", unit="folds"):
         names = list(bands[fold]) if bands is not None else [band.name for band in named]
         train = folds.training(windows, fold)
-        test = folds.testing(windows, fold)
-        if shared_cells(windows, train, test):
-            raise DataError(
-                f"training and test windows of fold {fold + 1} share cells: the split leaks. This"
-                " is a bug."
+        # The folds promise it; a promise on which every figure rests is checked window by window.
+        if shared_cells(windows, train, folds.testing(windows, fold)):
+            raise InternalError(
+                f"training and test windows of fold {fold + 1} share cells: the split leaks"
             )
-        own: dict[str, Any] = {"options": options, "seed": seed + fold, "device": device}
-        calibration = UNCALIBRATED
-        if options.calibration != "none":
-            inner = inner_scores(stack, windows, folds, fold, names, **own)
-            calibration = fit_calibration(options.calibration, *inner)
-        checkpoint = None if checkpoints is None else checkpoints / f"fold_{fold + 1}.safetensors"
-        if options.joining == "correction":
-            own["prior"] = inner_odds(
-                stack, windows[train], folds, names, options.partners, seed + fold
-            )
+        classifier = MFAFClassifier(options, seed=seed + fold, device=device)
         begin = partial(
             starting_point,
-            stack=stack,
+            classifier,
+            stack,
             size=seen_size(options, size),
             source=source,
             folds=folds,
             fold=fold,
         )
-        label = f"fold {fold + 1} of {folds.count}"
-        member = fit_member(
+        fold_model = fit_fold_model(
             stack,
             windows[train],
             names,
+            classifier,
             fold=fold,
             begin=begin,
-            checkpoint=checkpoint,
-            label=label,
-            **own,
+            checkpoint=None
+            if checkpoints is None
+            else checkpoints / f"fold_{fold + 1}.safetensors",
+            label=f"fold {fold + 1} of {folds.count}",
         )
-        members.append(replace(member, calibration=calibration))
-    members = _gather_members(members, device)
-    return Model(
-        members, named, size, folds, options, seed, {} if source is None else source.record()
-    )
+        trained.append(fold_model)
+    trained = _gather_fold_models(trained, device)
+    start = {} if source is None else source.record()
+    return Model(trained, named, size, folds, options, seed, start)
 
 
-def fit_member(
+def fit_fold_model(
     stack: xr.DataArray,
     windows: gpd.GeoDataFrame,
     names: Sequence[str],
+    classifier: MFAFClassifier,
     *,
-    options: Training,
     fold: int = 0,
-    seed: int = 0,
-    device: str = "auto",
     begin: Callable[..., dict[str, torch.Tensor] | None] | None = None,
-    prior: np.ndarray | None = None,
     checkpoint: Path | None = None,
     label: str = "training",
 ) -> FoldModel:
-    """Train a network and its partners on all the given windows.
+    """Train a network, and the simple models of its ensemble, on all the given windows.
 
     Parameters
     ----------
     names : sequence of str
         The bands that may be used.
+    classifier : MFAFClassifier
+        Not trained yet; its options name the simple models.
     begin : callable, optional
-        (classifier, encoder) -> weights that the training begins with.
-    prior : (windows,) ndarray, optional
-        Log odds that the network corrects, see :func:`inner_odds`; needed for ``joining =
-        "correction"``.
+        (encoder, label) -> weights that the training begins with.
     """
-    if options.joining == "correction" and prior is None:
-        raise UsageError(
-            'joining = "correction" needs folds to split the windows once more: use train_model.'
-        )
+    options = classifier.options
     x, labels, encoder = training_data(stack, windows, names)
     places = windows[["row", "col"]].to_numpy(float)
-    classifier = MFAFClassifier(options, seed=seed, device=device)
-    start = (
-        None if begin is None else begin(classifier, encoder=encoder, label=f"{label}, pretraining")
-    )
-    # A few seconds: a bar of its own would only flicker.
-    short = (
-        max(options.epochs * len(x), options.least_steps * options.batch) * x[0, 0].size < 5_000_000
-    )
-    with quiet() if short else nullcontext():
-        classifier.fit(
-            x, labels, places=places, checkpoint=checkpoint, start=start, prior=prior, label=label
-        )
-    partners = None
-    if options.partners:
-        partners = fit_partners(
-            options.partners, window_rows(stack, windows, names), labels, seed=seed
-        )
-    return FoldModel(fold, encoder, classifier, partners=partners)
+    start = None if begin is None else begin(encoder=encoder, label=f"{label}, pretraining")
+    steps = options.epochs * steps_of(options, len(x))
+    with quiet() if steps * options.batch * x[0, 0].size < SHORT else nullcontext():
+        classifier.fit(x, labels, places=places, checkpoint=checkpoint, start=start, label=label)
+    simple = None
+    if options.ensemble:
+        rows = window_rows(stack, windows, names)
+        simple = fit_simple_models(options.ensemble, rows, labels, seed=classifier.seed)
+    return FoldModel(fold, encoder, classifier, simple)
 
 
-def inner_scores(
-    stack: xr.DataArray,
-    windows: gpd.GeoDataFrame,
-    folds: Folds,
-    fold: int,
-    names: Sequence[str],
-    *,
-    options: Training,
-    seed: int = 0,
-    device: str = "auto",
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return scores and labels of a fold's training windows, each by a model that did not see its
-    ground.
-
-    These models have the options of the fold's own one, and learn everything else anew from their
-    own windows.
-    """
-
-    def learn(train: gpd.GeoDataFrame, test: gpd.GeoDataFrame) -> np.ndarray:
-        with quiet():
-            inside = fit_member(
-                stack, train, names, options=options.fresh(), seed=seed, device=device
-            )
-            return inside.judge_windows(stack, test)[0]
-
-    return scores_inside(windows, folds, fold, learn)
-
-
-def inner_odds(
-    stack: xr.DataArray,
-    windows: gpd.GeoDataFrame,
-    folds: Folds,
-    names: Sequence[str],
-    partners: Sequence[str],
-    seed: int,
-) -> np.ndarray:
-    """Return the partners' mean log odds of a fold's training windows, by models that did not see
-    their ground.
-
-    Where the ground cannot be split once more they are 0, even odds.
-    """
-
-    def learn(train: gpd.GeoDataFrame, test: gpd.GeoDataFrame) -> np.ndarray:
-        found = fit_partners(
-            partners, window_rows(stack, train, names), train["label"].to_numpy(), seed=seed
-        )
-        return found.log_odds(window_rows(stack, test, names)).mean(axis=0)
-
-    with quiet():
-        return np.nan_to_num(scores_by_parts(windows, folds, learn, "inner log odds"), nan=0.0)
-
-
-def _gather_members(members: list[FoldModel], device: str) -> list[FoldModel]:
+def _gather_fold_models(trained: list[FoldModel], device: str) -> list[FoldModel]:
     """Return the models of all folds, those of other processes included, on this
     process's device.
     """
-    for member in members:
-        member.classifier.net_.cpu()  # another process may not reach this one's graphics card
-    members = sorted(gather(members), key=lambda member: member.fold)
-    for member in members:
-        member.classifier.device = device
-        member.classifier.net_.to(choose_device(device))
-    return members
+    for fold_model in trained:
+        # Another process may not reach this one's graphics card.
+        fold_model.classifier.net_.cpu()
+    everyone = sorted(gather(trained), key=lambda fold_model: fold_model.fold)
+    for fold_model in everyone:
+        fold_model.classifier.device = device
+        fold_model.classifier.net_.to(choose_device(device))
+    return everyone
 
 
 def training_data(
@@ -395,7 +338,8 @@ def training_data(
 def window_rows(stack: xr.DataArray, windows: gpd.GeoDataFrame, names: Sequence[str]) -> Features:
     """Return the features of windows, for the simple models."""
     size = int(windows["size"].iloc[0]) if len(windows) else 1
-    rows, cols = (windows[name].to_numpy() + size // 2 for name in ("row", "col"))
+    rows = windows["row"].to_numpy() + size // 2
+    cols = windows["col"].to_numpy() + size // 2
     return window_features(stack.sel(band=list(names)), rows, cols, size)
 
 

@@ -1,7 +1,7 @@
 """A trained model on disk: tensors and JSON, nothing that runs.
 
-``weights.safetensors`` holds the networks, ``partners.safetensors`` the rows that their partners
-were fitted on, ``model.json`` everything else in words and numbers.
+``weights.safetensors`` holds the networks, ``simple_models.safetensors`` the rows that the simple
+models of an ensemble were fitted on, ``model.json`` everything else in words and numbers.
 """
 
 from __future__ import annotations
@@ -13,47 +13,44 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from ..errors import ModelMismatchError, UsageError
 from ..files import file_hash, finished_file, library_versions, write_json
 from ..rasters.bands import band_from, grid_from, grid_record
 from ..windows.folds import Folds
-from .ensemble import restore_partners
+from .ensemble import restore_simple_models
 from .fold_models import FoldModel, Model
-from .network.calibrate import Calibration
 from .network.classifier import restore_classifier
 from .network.encode import Channel, Encoder
 from .network.options import Training
 from .network.starting_weights import FORMAT, read_description
 
-PARTNERS_FILE = "partners.safetensors"
+SIMPLE_MODELS_FILE = "simple_models.safetensors"
 
 
 def save_model(model: Model, folder: str | Path, *, overwrite: bool = False) -> Path:
-    """Write ``weights.safetensors`` and ``model.json`` into a folder."""
-    from safetensors.torch import save_file
+    """Write ``weights.safetensors`` and ``model.json`` into a folder, and the rows of simple models
+    where there are any.
+    """
+    from safetensors.numpy import save_file as save_arrays
+    from safetensors.torch import save_file as save_tensors
 
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {
-        f"fold_{member.fold + 1}.{name}": tensor.cpu().contiguous()
-        for member in model.members
-        for name, tensor in member.classifier.net_.state_dict().items()
-    }
+    tensors = {}
+    rows = {}
+    for fold_model in model.fold_models:
+        prefix = f"fold_{fold_model.fold + 1}."
+        for name, tensor in fold_model.classifier.net_.state_dict().items():
+            tensors[prefix + name] = tensor.cpu().contiguous()
+        if fold_model.simple is not None:
+            for name, array in fold_model.simple.as_arrays().items():
+                rows[prefix + name] = np.ascontiguousarray(array)
     with finished_file(folder / "weights.safetensors", overwrite=overwrite) as path:
-        save_file(tensors, path)
-    rows = {
-        f"fold_{member.fold + 1}.{name}": torch.from_numpy(
-            np.array(array)
-        )  # a copy: torch wants arrays that it could write to
-        for member in model.members
-        if member.partners is not None
-        for name, array in member.partners.as_arrays().items()
-    }
+        save_tensors(tensors, path)
     if rows:
-        with finished_file(folder / PARTNERS_FILE, overwrite=overwrite) as path:
-            save_file(rows, path)
+        with finished_file(folder / SIMPLE_MODELS_FILE, overwrite=overwrite) as path:
+            save_arrays(rows, path)
     content: dict[str, Any] = {
         "format": FORMAT,
         "bands": [asdict(band) for band in model.bands],
@@ -63,18 +60,9 @@ def save_model(model: Model, folder: str | Path, *, overwrite: bool = False) -> 
         "training": asdict(model.options),
         "seed": model.seed,
         "start": model.start,
-        "members": [
-            {
-                "fold": member.fold + 1,
-                "channels": [asdict(channel) for channel in member.encoder.channels],
-                "calibration": member.calibration.as_json(),
-                "partners": None if member.partners is None else member.partners.as_json(),
-                "history": member.classifier.history_,
-            }
-            for member in model.members
-        ],
+        "fold_models": [_in_words(fold_model) for fold_model in model.fold_models],
         "weights_sha256": file_hash(folder / "weights.safetensors"),
-        "partners_sha256": file_hash(folder / PARTNERS_FILE) if rows else None,
+        "simple_models_sha256": file_hash(folder / SIMPLE_MODELS_FILE) if rows else None,
         "versions": library_versions(),
     }
     write_json(content, folder / "model.json", overwrite=overwrite)
@@ -103,10 +91,11 @@ def load_model(folder: str | Path, *, device: str = "auto") -> Model:
             f"{folder}/weights.safetensors is not the file that model.json describes."
         )
     weights = load_file(folder / "weights.safetensors")
-    rows = _partner_rows(folder, content)
+    rows = _simple_rows(folder, content)
     values = {**content["training"]}
+    # JSON knows lists alone.
     values["dilations"] = tuple(values["dilations"]) if values["dilations"] else None
-    values["partners"] = tuple(values.get("partners", ()))
+    values["ensemble"] = tuple(values["ensemble"])
     options = Training(**values)
     part = content["folds"]
     folds = Folds(
@@ -120,14 +109,33 @@ def load_model(folder: str | Path, *, device: str = "auto") -> Model:
         raise ModelMismatchError(
             f"the folds in {folder}/model.json were changed: which ground is held out is unknown."
         )
-    members = [
-        _restore_member(member, weights, rows, options, content["window"], device)
-        for member in content["members"]
-    ]
+    fold_models = []
+    for entry in content["fold_models"]:
+        prefix = f"fold_{entry['fold']}."
+        encoder = Encoder(tuple(Channel(**channel) for channel in entry["channels"]))
+        channels = len(encoder.channels)
+        own = _with_prefix(weights, prefix)
+        classifier = restore_classifier(options, own, channels, content["window"], device)
+        classifier.history_ = entry["history"]
+        simple = None
+        if entry["simple_models"]:
+            simple = restore_simple_models(entry["simple_models"], _with_prefix(rows, prefix))
+        fold_models.append(FoldModel(entry["fold"] - 1, encoder, classifier, simple))
     bands = [band_from(band) for band in content["bands"]]
     return Model(
-        members, bands, content["window"], folds, options, content["seed"], content.get("start", {})
+        fold_models, bands, content["window"], folds, options, content["seed"], content["start"]
     )
+
+
+def _in_words(fold_model: FoldModel) -> dict[str, Any]:
+    """Return what is no tensor of a fold model; folds are numbered from 1 in files."""
+    simple = fold_model.simple
+    return {
+        "fold": fold_model.fold + 1,
+        "channels": [asdict(channel) for channel in fold_model.encoder.channels],
+        "simple_models": None if simple is None else simple.as_json(),
+        "history": fold_model.classifier.history_,
+    }
 
 
 def _describe(folds: Folds) -> dict[str, Any]:
@@ -140,12 +148,14 @@ def _describe(folds: Folds) -> dict[str, Any]:
     return {**split, "sha256": hashlib.sha256(json.dumps([at, split]).encode()).hexdigest()}
 
 
-def _partner_rows(folder: Path, content: dict[str, Any]) -> dict[str, np.ndarray]:
-    """Return the rows on which the partners of all folds were fitted; none for a network alone."""
+def _simple_rows(folder: Path, content: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Return the rows on which the simple models of all folds were fitted; none for a network
+    alone.
+    """
     from safetensors.numpy import load_file
 
-    wanted = content.get("partners_sha256")
-    path = folder / PARTNERS_FILE
+    wanted = content["simple_models_sha256"]
+    path = folder / SIMPLE_MODELS_FILE
     if wanted is None:
         return {}
     if not path.exists() or file_hash(path) != wanted:
@@ -153,35 +163,10 @@ def _partner_rows(folder: Path, content: dict[str, Any]) -> dict[str, np.ndarray
     return load_file(path)
 
 
-def _restore_member(
-    entry: dict,
-    weights: dict[str, torch.Tensor],
-    rows: dict[str, np.ndarray],
-    options: Training,
-    size: int,
-    device: str,
-) -> FoldModel:
-    prefix = f"fold_{entry['fold']}."
-    own = {
-        name.removeprefix(prefix): tensor
-        for name, tensor in weights.items()
+def _with_prefix(values: dict[str, Any], prefix: str) -> dict[str, Any]:
+    """Return the values whose name begins so, by the rest of their name."""
+    return {
+        name.removeprefix(prefix): value
+        for name, value in values.items()
         if name.startswith(prefix)
     }
-    encoder = Encoder(tuple(Channel(**channel) for channel in entry["channels"]))
-    classifier = restore_classifier(options, own, len(encoder.channels), size, device)
-    classifier.history_ = entry["history"]
-    partners = None
-    if entry.get("partners"):
-        arrays = {
-            name.removeprefix(prefix): array
-            for name, array in rows.items()
-            if name.startswith(prefix)
-        }
-        partners = restore_partners(entry["partners"], arrays)
-    return FoldModel(
-        entry["fold"] - 1,
-        encoder,
-        classifier,
-        Calibration.from_json(entry.get("calibration")),
-        partners,
-    )

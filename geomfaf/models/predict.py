@@ -4,9 +4,8 @@ bands.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-from functools import partial
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
@@ -18,24 +17,38 @@ from ..progress import track
 from ..rasters.bands import Band, as_dataarray, grid_of, valid_cells
 from ..windows.features import Features, window_features
 from ..windows.windows import read_windows
-from .fold_models import Model
+from .baselines import NETWORK
 from .network.encode import Encoder
-from .network.uncertainty import PASSES, require_uncertainty
+
+if TYPE_CHECKING:  # only named here: who maps with a model has loaded torch already
+    from .fold_models import Model
 
 STRIP = 8
 """Lattice rows read at a time: bounds the memory of a prediction by the width of the map."""
 
-SCORE_BANDS = (
-    Band("score", "score", "", "Prospectivity score (mean of all fold models)"),
-    Band("heldout_score", "score", "", "Held-out score (by the model that never saw the place)"),
-    Band(
-        "spread",
-        "score",
-        "",
-        "Spread of the score (standard deviation over branches and fold models)",
-    ),
-    Band("vote_share", "score", "", "Share of branches that vote ore"),
-)
+
+def score_bands(name: str, *, simple: bool = False) -> list[Band]:
+    """Return the bands of a score map, each saying whose scores it holds.
+
+    Parameters
+    ----------
+    name : str
+        Of the model.
+    simple : bool
+        A simple model has no branches: spread and votes are over its fold models alone.
+    """
+    over = "the fold models" if simple else "branches and fold models"
+    voters = f"the fold models of {name}" if simple else "the network's branches"
+    texts = {
+        "score": f"Prospectivity score ({name}, mean of all fold models)",
+        "heldout_score": f"Held-out score ({name}, by the model that never saw the place)",
+        "spread": f"Spread of the score (standard deviation over {over} of {name})",
+        "vote_share": f"Share of {voters} that vote ore",
+    }
+    return [Band(band, "score", "", text) for band, text in texts.items()]
+
+
+SCORE_BANDS = tuple(score_bands(NETWORK))
 
 
 class Lattice:
@@ -59,11 +72,11 @@ class Lattice:
         if stride < 1:
             raise UsageError(f"stride = {stride} must be at least 1 cell.")
         self.valid = valid
-        self.rows, self.cols = (_centres(length, stride) for length in valid.shape)
-        self.down, self.across = (
-            _tent(length, centres, stride)
-            for length, centres in zip(valid.shape, (self.rows, self.cols), strict=True)
-        )
+        height, width = valid.shape
+        self.rows = _centres(height, stride)
+        self.cols = _centres(width, stride)
+        self.down = _tent(height, self.rows, stride)
+        self.across = _tent(width, self.cols, stride)
         self.stride = stride
         self.wanted = self.near(valid)
 
@@ -72,9 +85,8 @@ class Lattice:
         columns) bool.
         """
         reach = 2 * self.stride + 1
-        return maximum_filter(cells, size=reach, mode="constant", cval=0)[
-            np.ix_(self.rows, self.cols)
-        ]
+        around = maximum_filter(cells, size=reach, mode="constant", cval=0)
+        return around[np.ix_(self.rows, self.cols)]
 
     def blend(self, values: np.ndarray) -> np.ndarray:
         """Return (..., y, x) float32 from (..., lattice rows, lattice columns); NaN centres do not
@@ -83,11 +95,13 @@ class Lattice:
         flat = values.reshape(-1, *values.shape[-2:])
         result = np.empty((len(flat), *self.valid.shape), np.float32)
         for number, layer in enumerate(flat):
+            # The tent is a product of one along the rows and one along the columns.
             known = np.isfinite(layer)
             total = self.down @ np.where(known, layer, 0.0) @ self.across.T
             weight = self.down @ known.astype(float) @ self.across.T
+            reached = self.valid & (weight > 1e-9)
             with np.errstate(invalid="ignore", divide="ignore"):
-                result[number] = np.where(self.valid & (weight > 1e-9), total / weight, np.nan)
+                result[number] = np.where(reached, total / weight, np.nan)
         return result.reshape(*values.shape[:-2], *self.valid.shape)
 
 
@@ -96,7 +110,7 @@ def lattice_scores(
     lattice: Lattice,
     wanted: np.ndarray,
     encoder: Encoder,
-    predict: Callable[..., np.ndarray],
+    predict: Callable[..., Sequence[np.ndarray]],
     size: int,
     odds: np.ndarray | None = None,
 ) -> np.ndarray:
@@ -107,18 +121,18 @@ def lattice_scores(
     wanted : ndarray
         (lattice rows, lattice columns) bool.
     predict : callable
-        Encoded windows (n, channels, size, size) -> (outputs, n); with ``odds`` also theirs.
-    odds : (partners, wanted points) ndarray, optional
-        What partners say of the wanted points, row by row: forests judge all at once faster than
-        strip by strip.
+        Encoded windows (n, channels, size, size) -> outputs, (n,) each; with ``odds`` also theirs.
+    odds : (models, wanted points) ndarray, optional
+        What the simple models of an ensemble say of the wanted points, row by row: forests judge
+        all at once faster than strip by strip.
 
     Returns
     -------
     ndarray
         float32 (outputs, lattice rows, lattice columns), NaN where not wanted.
     """
-    names = [str(name) for name in stack["band"].values]
-    used = [name for name in names if name in {channel.band for channel in encoder.channels}]
+    needed = {channel.band for channel in encoder.channels}
+    used = [name for name in map(str, stack["band"].values) if name in needed]
     values = stack.sel(band=used).values
     half = size // 2
     result = None
@@ -127,15 +141,20 @@ def lattice_scores(
         at, across = np.nonzero(wanted[first : first + STRIP])
         if not len(at):
             continue
+        # 1. the strip of ground that the windows of these rows reach
         rows = lattice.rows[first + at]
         cols = lattice.cols[across]
         top = max(rows.min() - half, 0)
         bottom = min(rows.max() + size - half, stack.sizes["y"])
         encoded = encoder.transform(values[:, top:bottom], used)
+        # 2. its windows; what lies off the map reads as the median of a band
         windows = read_windows(encoded, rows - half - top, cols - half, size, fill=0.0)
-        rest = () if odds is None else (odds[:, done : done + len(at)],)
-        scores = predict(windows, *rest)
+        if odds is None:
+            scores = predict(windows)
+        else:
+            scores = predict(windows, odds[:, done : done + len(at)])
         done = done + len(at)
+        # 3. each score to its place
         if result is None:
             result = np.full((len(scores), *wanted.shape), np.nan, np.float32)
         result[:, first + at, across] = scores
@@ -145,12 +164,13 @@ def lattice_scores(
 def ground_features(
     model: Model, stack: xr.DataArray, lattice: Lattice, wanted: np.ndarray
 ) -> Features | None:
-    """Return the features of the wanted lattice points, row by row; None for a model without
-    partners to read them.
+    """Return the features of the wanted lattice points, row by row; None for a network alone, which
+    reads none.
     """
-    bands = {
-        name for member in model.members if member.partners for name in member.partners.rows.bands
-    }
+    bands: set[str] = set()
+    for fold_model in model.fold_models:
+        if fold_model.simple is not None:
+            bands |= set(fold_model.simple.rows.bands)
     if not bands:
         return None
     at, across = np.nonzero(wanted)
@@ -158,14 +178,7 @@ def ground_features(
     return window_features(used, lattice.rows[at], lattice.cols[across], model.size)
 
 
-def predict_scores(
-    model: Model,
-    stack: xr.DataArray,
-    *,
-    stride: int | None = None,
-    uncertainty: str = "ensemble",
-    passes: int = PASSES,
-) -> xr.DataArray:
+def predict_scores(model: Model, stack: xr.DataArray, *, stride: int | None = None) -> xr.DataArray:
     """Score every cell of a stack.
 
     Parameters
@@ -173,59 +186,45 @@ def predict_scores(
     stride : int, optional
         Cells between the centres of the windows, at most half a window; a quarter of the window
         when omitted.
-    uncertainty : {"ensemble", "mc-dropout"}
-        What ``spread`` is the standard deviation over: branches and fold models, or branches, fold
-        models and passes with dropout (Gal and Ghahramani 2016). Scores and votes are the same.
-    passes : int
-        With dropout, for each fold model.
 
     Returns
     -------
     DataArray
         float32 (band, y, x) with ``score``, ``heldout_score`` (only on the grid the model was
-        trained on, else NaN), ``spread`` and ``vote_share``; NaN outside the study area. Where the
-        model was trained with a calibration, score, held-out score and spread are calibrated; votes
-        are cast before it.
+        trained on, else NaN), ``spread`` (standard deviation over branches and fold models) and
+        ``vote_share``; NaN outside the study area.
     """
     model.require_stack(stack)
-    require_uncertainty(uncertainty, passes, model.options)
-    passes = passes if uncertainty == "mc-dropout" else 0
     grid = grid_of(stack)
     lattice = model_lattice(model, valid_cells(stack), stride)
+    # 1. every fold model scores the centres of all windows
     same_ground = grid == model.folds.grid
     tested = model.folds.raster() if same_ground else np.full(grid.shape, -1, np.int8)
     heldout = np.full(grid.shape, np.nan, np.float32)
     total = np.zeros((4, *lattice.wanted.shape))
     ground = ground_features(model, stack, lattice, lattice.wanted)
-    for member in track(model.members, "predicting", unit="fold models"):
-        judge = partial(member.judge, passes=passes, seed=model.seed + member.fold)
-        odds = member.odds(ground)
+    for fold_model in track(model.fold_models, "predicting", unit="fold models"):
         found = lattice_scores(
-            stack, lattice, lattice.wanted, member.encoder, judge, model.size, odds
+            stack,
+            lattice,
+            lattice.wanted,
+            fold_model.encoder,
+            fold_model.judge,
+            model.size,
+            fold_model.odds(ground),
         )
-        found = found[:4].astype(float)
+        score, votes, mean, spread = found[:4].astype(float)
         if same_ground:
-            own = tested == member.fold
-            heldout[own] = lattice.blend(found[0])[own]
-        score, votes, mean, spread = found
+            own = tested == fold_model.fold
+            heldout[own] = lattice.blend(score)[own]
         total += np.stack([score, votes, mean, spread**2 + mean**2])
-    score, votes, mean, square = total / len(model.members)
+    # 2. moments over all branches of all fold models
+    score, votes, mean, square = total / len(model.fold_models)
     spread = np.sqrt(np.maximum(square - mean**2, 0))
+    # 3. from the centres to the cells
     score, spread, share = lattice.blend(np.stack([score, spread, votes]))
-    return as_dataarray(np.stack([score, heldout, spread, share]), grid, score_bands(passes))
-
-
-def score_bands(passes: int = 0) -> list[Band]:
-    """Return the bands of a score map, the spread named by what it is taken over."""
-    if not passes:
-        return list(SCORE_BANDS)
-    text = (
-        f"Spread of the score (standard deviation over branches, fold models and {passes} passes"
-        " with dropout)"
-    )
-    return [
-        replace(band, description=text) if band.name == "spread" else band for band in SCORE_BANDS
-    ]
+    layers = np.stack([score, heldout, spread, share])
+    return as_dataarray(layers, grid, score_bands(model.name))
 
 
 def model_lattice(model: Model, valid: np.ndarray, stride: int | None = None) -> Lattice:
@@ -254,10 +253,12 @@ def _centres(length: int, stride: int) -> np.ndarray:
     """Return the centre cells along an axis: every ``stride`` cells from the first, and the last
     one.
     """
-    return np.unique(np.append(np.arange(0, length, stride), length - 1))
+    centres = np.arange(0, length, stride)
+    return np.unique(np.append(centres, length - 1))
 
 
 def _tent(length: int, centres: np.ndarray, stride: int) -> csr_array:
     """Return the weights (cells, centres)."""
-    distance = np.abs(np.arange(length)[:, None] - centres[None, :])
+    cells = np.arange(length)
+    distance = np.abs(cells[:, None] - centres[None, :])
     return csr_array(np.maximum(0.0, 1.0 - distance / stride))

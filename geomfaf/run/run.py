@@ -8,10 +8,10 @@ from typing import Any
 
 import pyogrio
 
-from ..errors import OutputExistsError
+from ..errors import OutputExistsError, UsageError
 from ..files import library_versions, write_json
+from ..models.baselines import ENSEMBLE, NETWORK
 from ..models.network.devices import choose_device
-from ..models.network.uncertainty import PASSES, UNCERTAINTIES, require_uncertainty
 from ..progress import log, log_to, say
 from ..survey.formats import is_database
 from .folder import known_files, locked_folder, note_files, require_run_folder
@@ -84,8 +84,11 @@ def _refuse_impossible(project: Project) -> None:
     """Refuse now what would be refused after minutes of gridding, or after hours of training."""
     options, device = training_settings(project)
     choose_device(device)
-    wanted = {"uncertainty": UNCERTAINTIES[0], "passes": PASSES, **project.stage("predict")}
-    require_uncertainty(wanted["uncertainty"], wanted["passes"], options)
+    if project.model == ENSEMBLE and not options.ensemble:
+        raise UsageError(
+            f'model = "{ENSEMBLE}" needs simple models to join the network with: name them, such as'
+            f' ensemble = ["extra trees"] under [train], or set model = "{NETWORK}".'
+        )
 
 
 def _remove_stale(out: Path, names: set[str]) -> None:

@@ -146,7 +146,7 @@ def evaluate(run: Results, unfinished: Path) -> None:
 
 def _assess(run: Results, unfinished: Path) -> Assessment:
     """Return the evaluation; what is finished of it lies in ``unfinished``."""
-    settings = run.project.stage("evaluate")
+    settings = {**run.project.stage("evaluate"), **run.project.stage("predict", "stride")}
     found = assess_map(
         run.model,
         run.stack,
@@ -155,7 +155,6 @@ def _assess(run: Results, unfinished: Path) -> Assessment:
         run.prediction,
         evidence=run.evidence,
         settings=settings,
-        stride=run.project.stage("predict").get("stride"),
         folder=unfinished,
     )
     for line in found.verdict:
@@ -180,7 +179,7 @@ def _chosen_model(project: Project, assessed: Assessment) -> str:
     evaluation = assessed.evaluation
     if project.model == "auto":
         return evaluation.recommended
-    if project.model != NETWORK and project.model not in evaluation.aucs:
+    if project.model not in evaluation.aucs:
         raise UsageError(
             f'model = "{project.model}" was not evaluated: add it to [evaluate] baselines.'
         )
@@ -190,7 +189,10 @@ def _chosen_model(project: Project, assessed: Assessment) -> str:
 def _chosen_map(run: Results, assessed: Assessment, name: str) -> xr.DataArray:
     """Return the score map of the chosen model; write its risk-return map."""
     scores = run.prediction
-    if name != NETWORK:
+    if name == NETWORK != run.model.name:
+        alone = run.model.network_alone()
+        scores = predict_scores(alone, run.stack, **run.project.stage("predict"))
+    elif name != run.model.name:
         ahead = ", which is ahead here" if run.project.model == "auto" else ""
         say(f"the score map is that of {name}{ahead}")
         scores = baseline_scores(assessed.evaluation, name)

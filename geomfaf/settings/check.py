@@ -34,9 +34,12 @@ def require_settings(table: str, values: Mapping[str, Any], *, source: str = "")
     known = TABLES[table]
     where = f"[{table}] " if source and table else ""
     for name, value in values.items():
+        why = GONE.get(f"{table}.{name} = {value}")
+        if why is not None:
+            raise UsageError(f"{source}{where}{name} = {shown_value(value)} is gone: {why}.")
         why = GONE.get(f"{table}.{name}")
         if why is not None:
-            raise UsageError(f"{source}{where}{name} is gone: {why}")
+            raise UsageError(f"{source}{where}{name} is gone: {why}.")
         try:
             setting = known[name]
         except UsageError as error:

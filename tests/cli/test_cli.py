@@ -268,15 +268,10 @@ def test_an_unknown_key_in_the_project_names_the_nearest_one(tmp_path, text, hin
             "[train]\ndevice = 'gpu'",
             '[train] device = "gpu" is unknown. Did you mean "cpu"? Known: auto, cpu, cuda, mps',
         ),
-        (
-            "[predict]\nuncertainty = 'mc-dropout'",
-            "needs a network with dropout, and this one (compact) is without",
-        ),
+        ("[predict]\nuncertainty = 'mc-dropout'", "[predict] uncertainty is gone: it went with"),
+        ("[train]\npartners = ['extra trees']", "[train] partners is gone: it is called ensemble"),
+        ('preset = "tree-initialised"', 'preset = "tree-initialised" is gone: the network as a'),
         ("[predict]\nstride = 0", "[predict] stride = 0 must be 1 or more"),
-        (
-            '[predict]\nuncertainty = "dropout"',
-            '[predict] uncertainty = "dropout" is unknown. Did you mean',
-        ),
         ("[evaluate]\ndraws = 0", "[evaluate] draws = 0 must lie between 1 and 1000"),
         ("[evaluate]\nshifts = true", "[evaluate] shifts = true must be a whole number"),
         ("[evaluate]\npaper_protocol = 1", "[evaluate] paper_protocol = 1 must be true or false"),

@@ -142,11 +142,16 @@ def test_the_null_test_and_the_optimism_meter_are_told_in_words():
     assert "+0.200 (extra trees" in optimism_lines(meter)[0]
 
 
+def drawn(case):
+    """The one draw of windows that trained the model."""
+    return [Draw(case.windows, 0)]
+
+
 def small_evaluation(model=None, **options):
     case = small_case()
     scores = small_scores() if model is None else predict_scores(model, case.stack)
     return evaluate_model(
-        model or small_model(), case.stack, case.windows, case.deposits, scores, **options
+        model or small_model(), case.stack, drawn(case), case.deposits, scores, **options
     )
 
 
@@ -161,7 +166,7 @@ def test_the_table_holds_what_can_be_computed_by_hand():
     assert (row["deposits"], row["windows"], row["ore_windows"]) == (14, len(case.windows), 14)
     out_of_fold = np.full(len(case.windows), np.nan)
     fold_of = case.folds.of_windows(case.windows)
-    for member in small_model().members:
+    for member in small_model().fold_models:
         for number in np.flatnonzero(fold_of == member.fold):
             top, left = case.windows.loc[number, ["row", "col"]] + 8
             padded = np.pad(case.stack.values, ((0, 0), (8, 8), (8, 8)), constant_values=np.nan)
@@ -209,23 +214,23 @@ def test_an_evaluation_on_another_grid_or_with_other_windows_is_refused():
     case, model = small_case(), small_model()
     with pytest.raises(DataError, match="another grid"):
         evaluate_model(
-            model, make_stack(make_grid(83, 97)), case.windows, case.deposits, small_scores()
+            model, make_stack(make_grid(83, 97)), drawn(case), case.deposits, small_scores()
         )
     with pytest.raises(DataError, match="another grid"):
-        evaluate_model(model, case.stack, case.windows, case.deposits, small_scores()[:, :-1])
+        evaluate_model(model, case.stack, drawn(case), case.deposits, small_scores()[:, :-1])
     wider = centred_windows(case.grid, 12, case.deposits, case.valid)
     blank = small_scores().copy()
     blank.values[1] = np.nan
     with pytest.raises(DataError, match="no held-out scores"):
-        evaluate_model(model, case.stack, case.windows, case.deposits, blank)
+        evaluate_model(model, case.stack, drawn(case), case.deposits, blank)
     bands = [
         replace(band, description=band.description + " (extra trees)") for band in bands_of(blank)
     ]
     simple = as_dataarray(small_scores().values, case.grid, bands)
-    with pytest.raises(DataError, match="is not the network's but"):
-        evaluate_model(model, case.stack, case.windows, case.deposits, simple)
+    with pytest.raises(DataError, match="is not that of MFAF but"):
+        evaluate_model(model, case.stack, drawn(case), case.deposits, simple)
     with pytest.raises(DataError, match="windows of 12 cells"):
-        evaluate_model(model, case.stack, wider, case.deposits, small_scores())
+        evaluate_model(model, case.stack, [Draw(wider, 0)], case.deposits, small_scores())
 
 
 def test_deposits_outside_the_ground_are_not_counted():
@@ -234,11 +239,11 @@ def test_deposits_outside_the_ground_are_not_counted():
         evaluate_model(
             model := small_model(),
             case.stack,
-            case.windows,
+            drawn(case),
             points_in(case.grid, [500], [0]),
             small_scores(),
         )
-    assert model.members
+    assert model.fold_models
 
 
 def test_the_papers_protocol_is_marked_as_leaking():
@@ -277,7 +282,7 @@ def map_rows(case, baselines=None):
     model = train_model(case.stack, case.windows, case.folds, options=QUICK, device="cpu")
     scores = predict_scores(model, case.stack, stride=4)
     return evaluate_model(
-        model, case.stack, case.windows, case.deposits, scores, stride=4
+        model, case.stack, drawn(case), case.deposits, scores, stride=4
     ).table.set_index("model")
 
 

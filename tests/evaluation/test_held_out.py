@@ -113,8 +113,9 @@ def test_screening_does_not_know_the_test_ground():
 def test_the_network_map_of_a_draw_is_the_held_out_band_of_a_prediction():
     case, model = small_case(), small_model()
     alone = network_draw(model, case.stack, case.windows)
-    np.testing.assert_array_equal(
-        alone.maps[NETWORK], small_scores().sel(band="heldout_score").values
+    # Other windows stand in a batch: a processor may sum them in another order.
+    np.testing.assert_allclose(
+        alone.maps[NETWORK], small_scores().sel(band="heldout_score").values, atol=1e-6
     )
     assert np.isfinite(alone.scores[NETWORK]).all()
 
@@ -205,7 +206,7 @@ def test_an_assessment_holds_every_part_and_its_figures_agree():
     found, model, scores, tables = assessed(case, network_draws=2, network_shifts=1)
     assert [test["model"] for test in assessment_record(found)["null_tests"]] == [
         "logistic regression",
-        "MFAF alone",
+        "MFAF",
     ]
     table = found.table.set_index("model")
     assert table["draws"].to_dict() == {NETWORK: 2, "logistic regression": 2, "best band": 2}

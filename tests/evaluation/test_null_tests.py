@@ -8,7 +8,7 @@ from builders import make_grid, make_stack, points_in, scattered_cells, smooth_n
 from scipy.stats import kstest
 
 from geomfaf.errors import DataError, UsageError
-from geomfaf.evaluation.null_tests import NullTest, _Ground, _moved, null_test
+from geomfaf.evaluation.null_tests import NullTest, _Ground, _moved, network_null_test, null_test
 from geomfaf.evaluation.verdict import null_line
 from geomfaf.models.network.options import Training
 from geomfaf.rasters.bands import Band, as_dataarray
@@ -51,10 +51,13 @@ def test_deposits_that_follow_a_band_are_not_by_chance():
 def test_the_network_too_tells_deposits_that_follow_a_band_from_moved_ones(monkeypatch):
     monkeypatch.setattr("geomfaf.evaluation.null_tests.GROUND", 300)
     cells = scattered_cells(GRID, 20, 1)
-    options = {"block": 15, "margin": 4, "shifts": 2, "network": Training(epochs=6, least_steps=60)}
-    result = null_test(make_stack(GRID, 1, ore=cells), points_in(GRID, *cells), **options)
+    stack = make_stack(GRID, 1, ore=cells)
+    options = Training(epochs=6, least_steps=60)
+    result = network_null_test(
+        stack, points_in(GRID, *cells), options, block=15, margin=4, shifts=2
+    )
     assert result.observed > max(0.65, result.moved.max())
-    assert result.model == "MFAF alone"
+    assert result.model == "MFAF"
     line = null_line(result)
     assert "the real pattern scores higher than 2 of 2 moved ones" in line
     assert "too few for a p below 0.33" in line

@@ -66,7 +66,7 @@ def test_figures_are_those_of_held_out_windows_mean_and_spread_over_seeds(run):
             case.stack, case.windows, case.folds, options=options, seed=seed, device="cpu"
         )
         scores = np.empty(len(case.windows))
-        for member in model.members:
+        for member in model.fold_models:
             own = case.folds.of_windows(case.windows) == member.fold
             names = [str(name) for name in case.stack["band"].values]
             x = encode_windows(case.stack, case.windows[own], names, member.encoder)
@@ -104,7 +104,7 @@ def test_a_training_that_was_interrupted_goes_on_in_its_middle(run, monkeypatch,
     def stop_in_the_third(*given):
         if len(epochs) == 2:
             raise KeyboardInterrupt
-        epochs.append(given[6])
+        epochs.append(given[5])
         return one_epoch(*given)
 
     monkeypatch.setattr("geomfaf.models.network.classifier.CHECKPOINT_SECONDS", -1.0)
@@ -115,7 +115,7 @@ def test_a_training_that_was_interrupted_goes_on_in_its_middle(run, monkeypatch,
     rest = []
     monkeypatch.setattr(
         "geomfaf.models.network.classifier._one_epoch",
-        lambda *given: rest.append(given[6]) or one_epoch(*given),
+        lambda *given: rest.append(given[5]) or one_epoch(*given),
     )
     one_run(run, path, protocol, 0, options)
     assert rest[:2] == [2, 3]
@@ -132,17 +132,19 @@ def test_an_interrupted_experiment_goes_on_and_a_finished_one_trains_nothing(run
         done.append(job[1])
         one_run(*job)
 
-    monkeypatch.setattr(geomfaf.experiment, "one_run", stop_after_two)
+    monkeypatch.setattr(geomfaf.evaluation.paper_tables, "one_run", stop_after_two)
     with pytest.raises(KeyboardInterrupt):
         run_experiment("table3", run, seeds=1, workers=1)
     rest = []
     monkeypatch.setattr(
-        geomfaf.experiment, "one_run", lambda *job: rest.append(job[1]) or one_run(*job)
+        geomfaf.evaluation.paper_tables,
+        "one_run",
+        lambda *job: rest.append(job[1]) or one_run(*job),
     )
     first = run_experiment("table3", run, seeds=1, workers=1)
     assert len(rest) == 4
     assert not set(rest) & set(done)
-    monkeypatch.setattr(geomfaf.experiment, "one_run", None)
+    monkeypatch.setattr(geomfaf.evaluation.paper_tables, "one_run", None)
     pd.testing.assert_frame_equal(run_experiment("table3", run, seeds=1, workers=1), first)
 
 
@@ -218,10 +220,5 @@ def test_methods_change_what_their_table_is_about():
 
 def test_a_published_network_is_judged_alone_on_whole_windows_and_long_enough():
     chosen = alone(training_options())
-    assert (chosen.partners, chosen.joining, chosen.view, chosen.epochs) == (
-        (),
-        "mean",
-        1.0,
-        LEAST_EPOCHS,
-    )
+    assert (chosen.ensemble, chosen.view, chosen.epochs) == ((), 1.0, LEAST_EPOCHS)
     assert alone(training_options("paper")).epochs == 220

@@ -29,7 +29,7 @@ def test_every_factor_has_a_weight_in_every_branch_of_every_fold():
     case, model = small_case(), small_model()
     table = factor_attention(model, case.stack, case.windows)
     bands = [str(name) for name in case.stack["band"].values]
-    assert len(table) == len(model.members) * len(QUICK.dilations) * len(bands)
+    assert len(table) == len(model.fold_models) * len(QUICK.dilations) * len(bands)
     assert sorted(set(table["factor"])) == sorted(bands)
     assert sorted(set(table["dilation"])) == [1, 2]
     assert table["weight"].between(0, 1).all()
@@ -40,7 +40,7 @@ def test_every_factor_has_a_weight_in_every_branch_of_every_fold():
 @pytest.mark.parametrize("number", [0, 1])
 def test_weights_are_those_of_equation_7_on_held_out_windows(number):
     case, model = small_case(), small_model()
-    member = model.members[1]
+    member = model.fold_models[1]
     windows = case.windows[case.folds.of_windows(case.windows) == 1]
     x, weights = by_hand(member, windows, number)
     table = factor_attention(model, case.stack, case.windows).query(

@@ -45,7 +45,7 @@ def test_two_processes_train_the_model_of_one(tmp_path, monkeypatch):
     for rank in ("0", "1"):
         for name, value in {**group, "RANK": rank}.items():
             monkeypatch.setenv(name, value)
-        code = "from geomfaf.cli import main; main()"
+        code = "from geomfaf.cli.main import main; main()"
         command = [
             sys.executable,
             "-c",
@@ -67,7 +67,7 @@ def test_two_processes_train_the_model_of_one(tmp_path, monkeypatch):
     result = CliRunner().invoke(main, [*arguments(tmp_path / "one"), "--device", "cpu"])
     assert result.exit_code == 0, result.output
     one, two = (load_model(tmp_path / name, device="cpu") for name in ("one", "two"))
-    assert [member.fold for member in two.members] == [0, 1, 2]
+    assert [member.fold for member in two.fold_models] == [0, 1, 2]
     expected, found = (predict_scores(model, case.stack).values for model in (one, two))
     np.testing.assert_allclose(found, expected, atol=1e-4)
 

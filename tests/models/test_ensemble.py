@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 from builders import QUICK, Case, small_case
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,17 +13,16 @@ from scipy.special import expit, logit
 
 from geomfaf.errors import DataError, ModelMismatchError, UsageError
 from geomfaf.evaluation.held_out import network_draw
-from geomfaf.models.baselines import ALONE, NETWORK
-from geomfaf.models.ensemble import SUREST, fit_partners, join, restore_partners
-from geomfaf.models.fold_models import inner_odds, train_model, window_rows
-from geomfaf.models.model_files import PARTNERS_FILE, load_model, save_model
-from geomfaf.models.network.classifier import MFAFClassifier
+from geomfaf.models.baselines import ENSEMBLE, NETWORK
+from geomfaf.models.ensemble import SUREST, fit_simple_models, join, restore_simple_models
+from geomfaf.models.fold_models import train_model, window_rows
+from geomfaf.models.model_files import SIMPLE_MODELS_FILE, load_model, save_model
 from geomfaf.models.network.options import Training, training_options
 from geomfaf.models.predict import predict_scores
 from geomfaf.windows.features import Features
 
 NAMES = ("logistic regression", "fuzzy overlay")
-JOINED = replace(QUICK, partners=NAMES)
+JOINED = replace(QUICK, ensemble=NAMES)
 
 
 @pytest.fixture(scope="module")
@@ -49,21 +47,23 @@ def test_equal_words_stay_and_the_order_of_models_does_not_matter():
     assert join(np.array([0.75]), np.log([[3.0], [3.0]]))[0] == pytest.approx(0.75)
 
 
-def test_the_score_is_the_network_s_joined_with_each_partner(model):
-    case, member = small_case(), model.members[0]
+def test_the_score_is_the_network_s_joined_with_each_simple_model(model):
+    case, member = small_case(), model.fold_models[0]
     test = case.windows[model.folds.testing(case.windows, 0)]
     found = member.judge_windows(case.stack, test)
-    rows = window_rows(case.stack, test, member.partners.rows.bands)
+    rows = window_rows(case.stack, test, member.simple.rows.bands)
     words = [
-        logit(partner.predict_proba(rows)[:, 1].clip(SUREST, 1 - SUREST))
-        for partner in member.partners.models
+        logit(simple.predict_proba(rows)[:, 1].clip(SUREST, 1 - SUREST))
+        for simple in member.simple.models
     ]
-    np.testing.assert_allclose(found[0], expit((logit(found[4]) + sum(words)) / 3), atol=1e-5)
-    alone = small_case().train(options=QUICK).members[0].judge_windows(case.stack, test)
     np.testing.assert_allclose(
-        found[4], alone[0], atol=1e-6
-    )  # partners change nothing in the network
-    np.testing.assert_array_equal(found[1], alone[1])  # votes are the network's
+        found.score, expit((logit(found.network) + sum(words)) / 3), atol=1e-5
+    )
+    alone = small_case().train(options=QUICK).fold_models[0].judge_windows(case.stack, test)
+    np.testing.assert_allclose(
+        found.network, alone.score, atol=1e-6
+    )  # the simple models change nothing in the network
+    np.testing.assert_array_equal(found.votes, alone.votes)  # votes are the network's
 
 
 def test_the_map_agrees_with_its_windows(model):
@@ -74,7 +74,7 @@ def test_the_map_agrees_with_its_windows(model):
     scores = predict_scores(model, case.stack, stride=2)
     draw = network_draw(model, case.stack, case.windows, stride=2)
     np.testing.assert_allclose(
-        draw.maps[NETWORK], scores.sel(band="heldout_score").values, atol=1e-6
+        draw.maps[ENSEMBLE], scores.sel(band="heldout_score").values, atol=1e-6
     )
     half, raster = case.size // 2, model.folds.raster()
     at = case.windows[
@@ -83,48 +83,48 @@ def test_the_map_agrees_with_its_windows(model):
     assert len(at) > 3
     for number in at.index:
         row, col = int(at["row"][number]) + half, int(at["col"][number]) + half
-        found = model.members[raster[row, col]].judge_windows(case.stack, at.loc[[number]])
-        assert draw.maps[NETWORK][row, col] == pytest.approx(float(found[0, 0]), abs=1e-5)
-        assert draw.maps[ALONE][row, col] == pytest.approx(float(found[4, 0]), abs=1e-5)
+        found = model.fold_models[raster[row, col]].judge_windows(case.stack, at.loc[[number]])
+        assert draw.maps[ENSEMBLE][row, col] == pytest.approx(float(found.score[0]), abs=1e-5)
+        assert draw.maps[NETWORK][row, col] == pytest.approx(float(found.network[0]), abs=1e-5)
 
 
-def test_a_saved_model_with_partners_scores_the_same(model, tmp_path):
+def test_a_saved_model_with_simple_models_scores_the_same(model, tmp_path):
     save_model(model, tmp_path)
     again = load_model(tmp_path, device="cpu")
     stack = small_case().stack
     np.testing.assert_array_equal(
         predict_scores(again, stack).values, predict_scores(model, stack).values
     )
-    assert again.options.partners == NAMES
+    assert again.options.ensemble == NAMES
 
 
 def test_changed_or_missing_rows_are_refused(model, tmp_path):
     save_model(model, tmp_path)
-    kept = (tmp_path / PARTNERS_FILE).read_bytes()
-    (tmp_path / PARTNERS_FILE).write_bytes(kept[:-1] + bytes([kept[-1] ^ 1]))
+    kept = (tmp_path / SIMPLE_MODELS_FILE).read_bytes()
+    (tmp_path / SIMPLE_MODELS_FILE).write_bytes(kept[:-1] + bytes([kept[-1] ^ 1]))
     with pytest.raises(ModelMismatchError, match=r"not the file that model\.json describes"):
         load_model(tmp_path)
-    (tmp_path / PARTNERS_FILE).unlink()
+    (tmp_path / SIMPLE_MODELS_FILE).unlink()
     with pytest.raises(ModelMismatchError, match="is missing"):
         load_model(tmp_path)
 
 
-def test_partners_that_learn_something_else_today_are_refused(model):
+def test_simple_models_that_learn_something_else_today_are_refused(model):
     """As another version of a library might: their words on their own rows are kept
     and compared.
     """
-    partners = model.members[0].partners
-    arrays = partners.as_arrays()
-    content = partners.as_json()
+    simple = model.fold_models[0].simple
+    arrays = simple.as_arrays()
+    content = simple.as_json()
     np.testing.assert_array_equal(
-        restore_partners(content, arrays).log_odds(partners.rows), arrays["said"]
+        restore_simple_models(content, arrays).log_odds(simple.rows), arrays["said"]
     )
     with pytest.raises(ModelMismatchError, match=r"differ from what they were by up to 0\.5"):
-        restore_partners(content, {**arrays, "said": arrays["said"] + 0.5})
+        restore_simple_models(content, {**arrays, "said": arrays["said"] + 0.5})
 
 
-def test_noise_on_test_ground_changes_no_partner():
-    """Bands and deposits of a fold's ground are replaced: its partners say the same of any place,
+def test_noise_on_test_ground_changes_no_simple_model():
+    """Bands and deposits of a fold's ground are replaced: its simple models say the same of any place,
     to the bit.
     """
     case = Case()
@@ -139,112 +139,49 @@ def test_noise_on_test_ground_changes_no_partner():
     own = case.folds.of_windows(windows) == 1
     windows.loc[own, "label"] = 1 - windows.loc[own, "label"]
     after = train_model(stack, windows, case.folds, options=JOINED, device="cpu")
-    rows = window_rows(case.stack, case.windows, before.members[1].partners.rows.bands)
-    same = [m.members[1].partners.log_odds(rows) for m in (before, after)]
+    rows = window_rows(case.stack, case.windows, before.fold_models[1].simple.rows.bands)
+    same = [m.fold_models[1].simple.log_odds(rows) for m in (before, after)]
     np.testing.assert_array_equal(*same)
-    other = [m.members[0].partners.log_odds(rows) for m in (before, after)]
+    other = [m.fold_models[0].simple.log_odds(rows) for m in (before, after)]
     assert not np.array_equal(*other)  # the test could fail
 
 
-def test_partners_need_the_windows_features(model):
+def test_simple_models_need_the_windows_features(model):
     case = small_case()
-    x = np.zeros((1, len(model.members[0].encoder.channels), case.size, case.size), np.float32)
+    x = np.zeros((1, len(model.fold_models[0].encoder.channels), case.size, case.size), np.float32)
     with pytest.raises(DataError, match=r"their log odds are needed"):
-        model.members[0].judge(x)
+        model.fold_models[0].judge(x)
 
 
-def test_partners_are_fitted_with_the_seed_and_rows_they_are_given():
+def test_simple_models_are_fitted_with_the_seed_and_rows_they_are_given():
     rng = np.random.default_rng(0)
     rows = window_rows(small_case().stack, small_case().windows, ["Au", "Cu"])
     labels = (rng.random(len(rows)) < 0.5).astype(int)
-    first, second = (fit_partners(("extra trees",), rows, labels, seed=4) for _ in range(2))
+    first, second = (fit_simple_models(("extra trees",), rows, labels, seed=4) for _ in range(2))
     np.testing.assert_array_equal(first.log_odds(rows), second.log_odds(rows))
     assert isinstance(first.rows, Features)
     assert first.log_odds(rows).shape == (1, len(rows))
 
 
-def test_an_unknown_partner_is_refused_with_the_nearest():
-    with pytest.raises(UsageError, match=r'no baseline "extra tree".*extra trees'):
-        Training(partners=("extra tree",))
-    assert training_options().partners == ("extra trees", "fuzzy overlay")
-    assert training_options("mfaf").partners == ()
-    assert training_options(partners=["best band"]).partners == ("best band",)
-
-
-CORRECTING = replace(QUICK, partners=("logistic regression",), joining="correction")
-
-
-def test_a_correction_begins_by_saying_what_the_partners_say():
-    """Before its first step, the zero classifier adds nothing: P(ore) is the prior's, in every
-    branch.
-    """
-    x, prior = (
-        np.random.default_rng(0).normal(size=(12, 3, 8, 8)).astype(np.float32),
-        np.linspace(-2, 2, 12),
-    )
-    still = replace(CORRECTING, learning_rate=1e-12, weight_decay=0.0)
-    classifier = MFAFClassifier(still, device="cpu").fit(x, np.arange(12) % 2, prior=prior)
-    branches = classifier.predict_branches(x, prior=prior.astype(np.float32))
-    np.testing.assert_allclose(branches, np.broadcast_to(expit(prior), branches.shape), atol=1e-6)
-
-
-def test_inner_odds_are_those_of_partners_that_saw_neither_the_window_nor_its_neighbours():
-    """Against partners fitted by hand for each inner part."""
-    case = small_case()
-    own = case.windows[case.folds.training(case.windows, 0)]
-    found = inner_odds(case.stack, own, case.folds, ["Au", "Cu"], ("logistic regression",), 0)
-    fold_of, seen = case.folds.of_windows(own), 0
-    for part in (1, 2):
-        train, test = case.folds.training(own, part), fold_of == part
-        if not test.any() or own["label"][train].sum() < 2:
-            continue
-        rows = [window_rows(case.stack, own[chosen], ["Au", "Cu"]) for chosen in (train, test)]
-        by_hand = fit_partners(("logistic regression",), rows[0], own["label"].to_numpy()[train])
-        np.testing.assert_allclose(found[test], by_hand.log_odds(rows[1])[0])
-        seen += int(test.sum())
-    assert seen > 5
-
-
-def test_noise_on_test_ground_changes_no_bit_of_a_correction():
-    case = Case()
-    before = case.train(options=CORRECTING)
-    stack, ground = case.stack.copy(deep=True), case.folds.raster() == 1
-    rng = np.random.default_rng(1)
-    for band in range(2):
-        stack.values[band][ground] = 10 ** rng.normal(size=int(ground.sum()))
-    windows = case.windows.copy()
-    own = case.folds.of_windows(windows) == 1
-    windows.loc[own, "label"] = 1 - windows.loc[own, "label"]
-    after = train_model(stack, windows, case.folds, options=CORRECTING, device="cpu")
-    one, other = (m.members[1].classifier.net_.state_dict() for m in (before, after))
-    assert all(torch.equal(one[name], other[name]) for name in one)
-
-
-def test_a_saved_correction_scores_the_same_and_has_no_network_alone(tmp_path):
-    model = small_case().train(options=CORRECTING)
-    save_model(model, tmp_path)
-    stack = small_case().stack
-    scores = predict_scores(model, stack)
-    np.testing.assert_array_equal(
-        predict_scores(load_model(tmp_path, device="cpu"), stack).values, scores.values
-    )
-    assert list(network_draw(model, stack, small_case().windows).maps) == [NETWORK]
+def test_an_unknown_simple_model_is_refused_with_the_nearest():
+    with pytest.raises(UsageError, match=r'"extra tree" is unknown.*Did you mean "extra trees"'):
+        Training(ensemble=("extra tree",))
+    assert training_options().ensemble == ("extra trees", "fuzzy overlay")
+    assert training_options("mfaf").ensemble == ()
+    assert training_options(ensemble=["best band"]).ensemble == ("best band",)
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    "wanted",
     [
-        ({"partners": ()}, "needs partners to correct"),
-        ({"balance": "smote"}, 'cannot be had with balance = "smote"'),
-        ({"calibration": "isotonic"}, 'cannot be had with calibration = "isotonic"'),
-        ({"joining": "sum"}, 'joining = "sum" is unknown'),
+        {"preset": "tree-initialised"},
+        {"partners": ["extra trees"]},
+        {"joining": "mean"},
+        {"dropout": 0.2},
+        {"calibration": "temperature"},
     ],
 )
-def test_a_correction_that_cannot_be_had_is_refused(changes, message):
-    with pytest.raises(UsageError, match=message):
-        replace(CORRECTING, **changes)
-
-
-def test_the_tree_initialised_preset_corrects_extra_trees():
-    chosen = training_options("tree-initialised")
-    assert (chosen.partners, chosen.joining) == (("extra trees",), "correction")
+def test_a_choice_that_is_gone_is_refused_by_name_with_the_reason(wanted):
+    (name,) = wanted
+    with pytest.raises(UsageError, match=f"^{name}.* is gone: .*[.]$"):
+        training_options(**wanted)

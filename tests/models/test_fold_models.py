@@ -19,7 +19,13 @@ from builders import (
 )
 
 import geomfaf.models.fold_models
-from geomfaf.errors import DataError, ModelMismatchError, OutputExistsError, UsageError
+from geomfaf.errors import (
+    DataError,
+    InternalError,
+    ModelMismatchError,
+    OutputExistsError,
+    UsageError,
+)
 from geomfaf.models.fold_models import train_model, training_data
 from geomfaf.models.model_files import load_model, save_model
 from geomfaf.models.network.encode import fit_encoder
@@ -62,7 +68,7 @@ def test_noise_on_test_ground_changes_no_bit_of_the_fold_model(fold, changes):
     case.windows.loc[tested, "label"] = 1 - case.windows.loc[tested, "label"]
     blind = case.train(options=options)
     assert same_weights(honest, blind, fold)
-    assert honest.members[fold].encoder == blind.members[fold].encoder
+    assert honest.fold_models[fold].encoder == blind.fold_models[fold].encoder
     others = [number for number in range(case.folds.count) if number != fold]
     assert not any(same_weights(honest, blind, number) for number in others)
 
@@ -70,7 +76,7 @@ def test_noise_on_test_ground_changes_no_bit_of_the_fold_model(fold, changes):
 def test_a_fold_whose_windows_overlap_is_refused(monkeypatch):
     case = small_case()
     monkeypatch.setattr(Folds, "training", lambda self, windows, fold: np.ones(len(windows), bool))
-    with pytest.raises(DataError, match="share cells"):
+    with pytest.raises(InternalError, match="share cells"):
         case.train()
 
 
@@ -96,7 +102,8 @@ def test_training_data_are_encoded_windows_and_the_encoder_of_these_windows():
 def test_each_fold_uses_its_own_bands():
     model = small_case().train(bands=[["Au"], ["Cu", "geology"], ["Au", "fault_distance"]])
     used = [
-        sorted({channel.band for channel in member.encoder.channels}) for member in model.members
+        sorted({channel.band for channel in member.encoder.channels})
+        for member in model.fold_models
     ]
     assert used == [["Au"], ["Cu", "geology"], ["Au", "fault_distance"]]
     heldout = predict_scores(model, small_case().stack).sel(band="heldout_score")
@@ -113,9 +120,9 @@ def test_a_model_survives_its_files(tmp_path):
     model, case = small_model(), small_case()
     back = load_model(save_model(model, tmp_path / "model"), device="cpu")
     assert (back.size, back.seed, back.options) == (model.size, model.seed, model.options)
-    assert [m.encoder for m in back.members] == [m.encoder for m in model.members]
-    assert [m.classifier.history_ for m in back.members] == [
-        m.classifier.history_ for m in model.members
+    assert [m.encoder for m in back.fold_models] == [m.encoder for m in model.fold_models]
+    assert [m.classifier.history_ for m in back.fold_models] == [
+        m.classifier.history_ for m in model.fold_models
     ]
     assert back.bands == model.bands
     assert (back.folds.table == model.folds.table).all()
@@ -169,7 +176,7 @@ def test_loading_never_unpickles(tmp_path, monkeypatch):
     monkeypatch.setattr("pickle.load", refuse)
     monkeypatch.setattr("pickle.loads", refuse)
     monkeypatch.setattr(torch, "load", refuse)
-    assert len(load_model(folder).members) == small_model().folds.count
+    assert len(load_model(folder).fold_models) == small_model().folds.count
 
 
 def test_tampered_weights_are_refused(tmp_path):

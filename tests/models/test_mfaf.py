@@ -19,7 +19,6 @@ from geomfaf.models.network.mfaf import (
     scaled_dilations,
 )
 from geomfaf.models.network.options import training_options
-from geomfaf.models.network.small_maps import SmallMapConv2d, with_small_maps
 
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -380,54 +379,11 @@ def test_an_unknown_backbone_is_refused_with_the_nearest_name():
         make_backbone("resnet81", 3, 16)
 
 
-@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_a_map_of_2_x_2_cells_is_convolved_as_by_torch(layout):
-    plain = torch.nn.Conv2d(3, 5, 3, padding=1, bias=False).double().to(memory_format=layout)
-    quick = with_small_maps(torch.nn.Sequential(plain))[0]
-    assert isinstance(quick, SmallMapConv2d)
-    assert quick.weight is plain.weight
-    x = torch.randn(4, 3, 2, 2, dtype=torch.float64).to(memory_format=layout).requires_grad_()
-    towards = torch.randn(4, 5, 2, 2, dtype=torch.float64)
-    torch.testing.assert_close(quick(x), plain(x))
-    ours, theirs = (
-        torch.autograd.grad(layer(x), (x, plain.weight), towards) for layer in (quick, plain)
-    )
-    torch.testing.assert_close(ours, theirs)
-    assert torch.autograd.gradcheck(
-        lambda x, w: torch.func.functional_call(quick, {"weight": w}, x), (x, plain.weight)
-    )
-
-
 @pytest.mark.parametrize(("size", "end"), [(16, 2), (17, 3), (64, 2), (65, 3)])
-def test_windows_of_16_and_64_cells_end_in_such_maps(size, end):
+def test_windows_of_16_and_64_cells_end_in_maps_of_2_x_2_cells(size, end):
     assert make_backbone("resnet18", 3, size).eval()(torch.zeros(1, 3, size, size)).shape == (
         1,
         512,
         end,
         end,
     )
-
-
-def test_under_autocast_it_computes_in_bfloat16_and_gives_the_weights_their_own_type():
-    plain = torch.nn.Conv2d(16, 8, 3, padding=1, bias=False)
-    quick = with_small_maps(torch.nn.Sequential(plain))
-    x = torch.randn(6, 16, 2, 2)
-    with torch.autocast("cpu", torch.bfloat16):
-        found, wanted = quick(x), plain(x)
-    assert found.dtype == wanted.dtype == torch.bfloat16
-    torch.testing.assert_close(found, wanted, rtol=0.02, atol=0.02)
-    gradient = torch.autograd.grad(found.sum(), plain.weight)[0]
-    assert gradient.dtype == torch.float32
-    torch.testing.assert_close(
-        gradient, torch.autograd.grad(plain(x).sum(), plain.weight)[0], rtol=0.02, atol=0.1
-    )
-
-
-def test_only_convolutions_that_it_knows_are_replaced_and_no_random_number_is_drawn():
-    others = [{"stride": 2}, {"dilation": 2}, {"groups": 4}, {"bias": True}, {"padding": 0}]
-    kinds = [torch.nn.Conv2d(4, 4, 3, **{"padding": 1, "bias": False, **other}) for other in others]
-    net = torch.nn.Sequential(*kinds, torch.nn.Conv2d(4, 4, 3, padding=1, bias=False))
-    before = torch.get_rng_state()
-    net = with_small_maps(net)
-    assert [isinstance(layer, SmallMapConv2d) for layer in net] == [False] * 5 + [True]
-    torch.testing.assert_close(torch.get_rng_state(), before)

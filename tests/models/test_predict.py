@@ -135,7 +135,7 @@ def test_score_spread_and_votes_are_those_of_all_branches_of_all_folds():
                 m.classifier.predict_branches,
                 case.size,
             )
-            for m in model.members
+            for m in model.fold_models
         ]
     )
     expected = [branches.mean(axis=0), branches.std(axis=0), (branches > 0.5).mean(axis=0)]
@@ -147,9 +147,11 @@ def test_score_spread_and_votes_are_those_of_all_branches_of_all_folds():
 def test_the_held_out_score_is_the_folds_own_model_and_no_other():
     case, model = small_case(), small_model()
     raster, heldout = case.folds.raster(), small_scores().sel(band="heldout_score").values
-    for member in model.members:
+    for member in model.fold_models:
         alone = (
-            predict_scores(replace(model, members=[member]), case.stack).sel(band="score").values
+            predict_scores(replace(model, fold_models=[member]), case.stack)
+            .sel(band="score")
+            .values
         )
         own = raster == member.fold
         np.testing.assert_allclose(heldout[own], alone[own], atol=1e-6)

@@ -148,7 +148,7 @@ def test_labels_and_deposits_play_no_part_in_pretraining(monkeypatch):
         MFAFClassifier, "fit", lambda self, *_, start, **__: starts.append(start) or self
     )
     monkeypatch.setattr(
-        "geomfaf.models.fold_models._gather_members", lambda members, device: members
+        "geomfaf.models.fold_models._gather_fold_models", lambda trained, device: trained
     )
     for _ in range(2):
         case.train(options=replace(QUICK, pretrain=2))

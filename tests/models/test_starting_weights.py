@@ -196,7 +196,7 @@ def test_a_model_of_another_survey_gives_each_fold_its_own_beginning(
     case = another_survey()
     model = case.train(options=replace(options, weights=path))
     for fold, start in enumerate(starts):
-        was = source.members[fold].classifier.net_.state_dict()
+        was = source.fold_models[fold].classifier.net_.state_dict()
         same = {name for name in was if torch.equal(start[name], was[name])}
         assert {"classifier.weight", "classifier.bias"} <= same
         assert ("branches.0.conv.weight" in same) == (options.pretrain == 0)
@@ -338,7 +338,7 @@ def test_a_checkpoint_of_a_training_script_gives_its_state_dict(tmp_path):
     source = read_starting_weights(
         Training(backbone="resnet18", weights=str(tmp_path / "checkpoint.pth")), make_grid(9, 9)
     )
-    assert torch.equal(source.members[0]["backbones.0.net.0.weight"], state["conv1.weight"])
+    assert torch.equal(source.networks[0]["backbones.0.net.0.weight"], state["conv1.weight"])
 
 
 def test_weights_of_another_network_are_refused(tmp_path):

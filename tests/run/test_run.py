@@ -103,8 +103,8 @@ def test_the_map_ranks_unseen_deposits_well_above_chance(small_run):
     out, _, _ = small_run
     table = pd.read_csv(out / "evaluation.csv").set_index("model")
     assert list(table.index) == [
+        "MFAF ensemble",
         "MFAF",
-        "MFAF alone",
         "distance to deposit",
         "logistic regression",
         "extra trees",
@@ -311,8 +311,8 @@ def test_real_areas_run_without_edits(tmp_path, area, cell, words):
 
 def test_a_wrong_training_setting_is_refused_before_anything_is_read_or_written(tmp_path):
     project = Project(
-        tmp_path, {}, tmp_path / "out", stages={"train": {"partners": ["extra tree"]}}
+        tmp_path, {}, tmp_path / "out", stages={"train": {"ensemble": ["extra tree"]}}
     )
-    with pytest.raises(UsageError, match=r'no baseline "extra tree".*extra trees'):
+    with pytest.raises(UsageError, match=r'"extra tree" is unknown.*Did you mean "extra trees"'):
         run_project(project)
     assert not (tmp_path / "out").exists()

@@ -69,7 +69,7 @@ def test_the_training_has_the_defaults_of_the_compact_preset():
     del real["weights_sha256"]
     table = {setting.name: setting.default for setting in TABLES["train"].settings}
     assert table.pop("device") == "auto"
-    table["partners"] = tuple(table["partners"])
+    table["ensemble"] = tuple(table["ensemble"])
     assert table == real
 
 

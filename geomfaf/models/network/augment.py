@@ -6,9 +6,7 @@ import numpy as np
 import torch
 
 from ...errors import DataError
-
-NOISE_VARIANCE = 0.01
-"""Variance of the paper's Gaussian noise, on standardised bands."""
+from .options import NOISE_VARIANCE
 
 
 def turn_and_flip(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
@@ -17,6 +15,7 @@ def turn_and_flip(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     The eight results are the symmetries of the square; a geological pattern may look any way round.
     """
     result = torch.empty_like(x)
+    # Drawn on the processor: the same seed turns the same windows on every device.
     choice = torch.randint(8, (len(x),), generator=generator).to(x.device)
     for number in range(8):
         chosen = choice == number
@@ -47,11 +46,14 @@ def smote(x: np.ndarray, labels: np.ndarray, *, seed: int = 0) -> tuple[np.ndarr
     """
     from imblearn.over_sampling import SMOTE
 
-    fewest = int(np.bincount(labels, minlength=2).min())
+    counts = np.bincount(labels, minlength=2)
+    fewest = int(counts.min())
     if fewest < 2:
         raise DataError(
             f"SMOTE needs at least two windows of each class, and one class has {fewest}."
         )
+    # A window has at most so many neighbours as there are others of its class.
     sampler = SMOTE(k_neighbors=min(5, fewest - 1), random_state=seed)
     flat, balanced = sampler.fit_resample(x.reshape(len(x), -1), labels)
-    return flat.reshape(-1, *x.shape[1:]).astype(np.float32), balanced
+    windows = flat.reshape(-1, *x.shape[1:])
+    return windows.astype(np.float32), balanced

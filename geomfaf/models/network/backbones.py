@@ -14,8 +14,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from ...errors import UsageError, nearest_name
-from .small_maps import with_small_maps
+from ...errors import require_known
 
 SMALL_WINDOW = 64
 """Below this size the first two halvings of a network made for photographs are left out."""
@@ -33,7 +32,7 @@ class Compact(nn.Module):
     """
 
     features = 48
-    dropout = 0.0  # by default; `Training.dropout` sets it
+    dropout = 0.0
 
     def __init__(self, channels: int, size: int) -> None:
         super().__init__()
@@ -149,7 +148,7 @@ BACKBONES: dict[str, Callable[[int, int], nn.Module]] = {
     "mobilenet_v2": mobilenet_v2,
     "mnasnet": mnasnet,
 }
-
+"""Name -> what makes it from channels and window size."""
 
 _PUBLISHED_ORDER = {
     "resnet18": "conv1 bn1 relu maxpool layer1 layer2 layer3 layer4",
@@ -185,12 +184,8 @@ def make_backbone(name: str, channels: int, size: int) -> nn.Module:
     >>> make_backbone("mobilenet_v2", 10, 16)(torch.zeros(1, 10, 16, 16)).shape
     torch.Size([1, 1280, 2, 2])
     """
-    if name not in BACKBONES:
-        raise UsageError(
-            f'backbone "{name}" is unknown.{nearest_name(name, BACKBONES)} Known are'
-            f" {', '.join(BACKBONES)}."
-        )
-    return with_small_maps(BACKBONES[name](channels, size))
+    require_known(name, BACKBONES, "backbone")
+    return BACKBONES[name](channels, size)
 
 
 def _first(conv: nn.Conv2d, channels: int, size: int) -> nn.Conv2d:

@@ -62,7 +62,6 @@ class MFAFClassifier:
         places: np.ndarray | None = None,
         checkpoint: Path | None = None,
         start: Mapping[str, torch.Tensor] | None = None,
-        prior: np.ndarray | None = None,
         label: str = "training",
     ) -> MFAFClassifier:
         """Train on encoded windows.
@@ -83,77 +82,76 @@ class MFAFClassifier:
         start : dict of Tensor, optional
             Weights to begin with, see :func:`geomfaf.models.network.pretrain.starting_point`;
             random ones when omitted.
-        prior : (windows,) ndarray, optional
-            Log odds of ore that the network learns to correct. They must come from models that did
-            not see the window: of ones that did, there is nothing to correct. The network begins by
-            saying just them.
         """
         options = self.options
-        device = choose_device(self.device)
         if start is None and options != options.fresh():
             raise UsageError(
                 "pretrain and weights need to know the ground: use train_model, or options.fresh()."
             )
+        # 1. windows that teach, and those that early stopping is judged by
         x = seen_part(x, options)
         labels = np.asarray(labels, np.int64)
         held = _validation_part(labels, places, options, self.seed)
-        prior = np.zeros(len(x), np.float32) if prior is None else np.asarray(prior, np.float32)
-        x_held = x[held]
-        y_held = labels[held]
-        prior_held = torch.from_numpy(prior[held]).to(device)
+        held_back = (x[held], labels[held])
         x = x[~held]
         labels = labels[~held]
-        prior = prior[~held]
         if options.balance == "smote":
             x, labels = smote(x, labels, seed=self.seed)
-            prior = np.zeros(len(x), np.float32)
         if len(np.unique(labels)) < 2:
             raise DataError(
                 "training needs windows with and without deposits, and one kind is missing."
             )
+        # 2. a network, at random or from given weights
+        device = choose_device(self.device)
         net = make_network(options, x.shape[1], x.shape[2], seed=self.seed, device=device)
         if start is not None:
             net.load_state_dict(start)
-        if prior.any():
-            torch.nn.init.zeros_(net.classifier.weight)
-            torch.nn.init.zeros_(net.classifier.bias)
+        # 3. epoch after epoch
+        key = ""
+        if checkpoint is not None:
+            key = fingerprint(x, labels, held_back[0], options, self.seed, start)
+        self.history_ = self._epochs(net, (x, labels), held_back, checkpoint, key, label)
+        self.net_ = net.eval()
+        return self
+
+    def _epochs(
+        self,
+        net: MFAF,
+        taught: tuple[np.ndarray, np.ndarray],
+        held_back: tuple[np.ndarray, np.ndarray],
+        checkpoint: Path | None,
+        key: str,
+        label: str,
+    ) -> list[dict]:
+        """Train a network in place on (windows, labels); return the losses of each epoch."""
+        options = self.options
+        device = next(net.parameters()).device
         optimiser = make_optimiser(net, options)
-        inputs, targets, before = (torch.from_numpy(part).to(device) for part in (x, labels, prior))
-        key = (
-            ""
-            if checkpoint is None
-            else fingerprint(x, labels, x_held, (options, prior.tobytes()), self.seed, start)
-        )
+        inputs = torch.from_numpy(taught[0]).to(device)
+        targets = torch.from_numpy(taught[1]).to(device)
         state = TrainingState.load(checkpoint, key, net, optimiser, device)
         saved = time.monotonic()
         for epoch in track(range(options.epochs), label, unit="epochs"):
             if epoch < state.epoch or state.stopped(options.patience):
                 continue
-            loss = _one_epoch(net, optimiser, inputs, targets, before, options, epoch, self.seed)
-            held_loss = (
-                _loss_of(net, x_held, y_held, options, device, prior_held) if len(y_held) else None
-            )
+            loss = _one_epoch(net, optimiser, inputs, targets, options, epoch, self.seed)
+            held_loss = _loss_of(net, *held_back, options) if len(held_back[0]) else None
             if not math.isfinite(loss):
                 raise DataError(
                     f"the training diverged in epoch {epoch + 1}: its loss is {loss}. Lower"
                     f" learning_rate ({options.learning_rate:g})."
                 )
             state.record(epoch, loss, held_loss, net)
+            # A finished epoch takes a second or an hour: the clock says when to write.
             if checkpoint is not None and time.monotonic() - saved > CHECKPOINT_SECONDS:
                 state.save(checkpoint, key, net, optimiser)
                 saved = time.monotonic()
         if state.best:
             net.load_state_dict(state.best)
-        self.net_ = net.eval()
-        self.history_ = state.history
-        return self
+        return state.history
 
-    def predict_branches(
-        self, x: np.ndarray, *, prior: np.ndarray | None = None, batch: int = 256
-    ) -> np.ndarray:
-        """Return P(ore) of every branch, (branches, windows) float32; ``prior`` as
-        in :meth:`fit`.
-        """
+    def predict_branches(self, x: np.ndarray, *, batch: int = 256) -> np.ndarray:
+        """Return P(ore) of every branch, (branches, windows) float32."""
         device = next(self.net_.parameters()).device
         x = seen_part(x, self.options)
         parts = []
@@ -162,17 +160,10 @@ class MFAFClassifier:
                 part = torch.from_numpy(np.ascontiguousarray(x[start : start + batch], np.float32))
                 # Channels last and batches that stay in the cache halve the time on a processor.
                 part = part.to(memory_format=torch.channels_last).to(device)
-                logits = self.net_(part).float()
-                if prior is not None:
-                    logits = corrected(
-                        logits, torch.from_numpy(prior[start : start + batch]).to(logits)
-                    )
-                parts.append(branch_probabilities(logits).cpu().numpy())
-        return (
-            np.concatenate(parts, axis=1)
-            if parts
-            else np.empty((len(self.net_.branches), 0), np.float32)
-        )
+                parts.append(branch_probabilities(self.net_(part)).cpu().numpy())
+        if not parts:
+            return np.empty((len(self.net_.branches), 0), np.float32)
+        return np.concatenate(parts, axis=1)
 
     def predict_proba(self, x: np.ndarray) -> np.ndarray:
         """Return (windows, 2): 1 - score and score, the mean of the branches' P(ore)."""
@@ -202,7 +193,7 @@ def learning_rate(step: int, steps: int, epoch: int, options: Training) -> float
     ``onecycle`` rises for three tenths of the steps and falls along a cosine to nothing (Smith
     2018); ``step`` is the paper's: times 0.6 every 30 epochs.
 
-    >>> from geomfaf.recipe import PRESETS
+    >>> from geomfaf.models.network.options import PRESETS
     >>> round(learning_rate(0, 100, 65, PRESETS["paper"]), 5)
     0.0072
     """
@@ -251,7 +242,6 @@ def _network(options: Training, channels: int, size: int) -> MFAF:
             backbone=options.backbone,
             dilations=(0,),
             spatial_attention=False,
-            dropout=options.dropout,
         )
     return MFAF(
         channels,
@@ -261,7 +251,6 @@ def _network(options: Training, channels: int, size: int) -> MFAF:
         channel_attention=options.channel_attention,
         spatial_attention=options.spatial_attention,
         shared=options.shared,
-        dropout=options.dropout,
     )
 
 
@@ -287,7 +276,6 @@ def _one_epoch(
     optimiser: torch.optim.Optimizer,
     inputs: torch.Tensor,
     targets: torch.Tensor,
-    prior: torch.Tensor,
     options: Training,
     epoch: int,
     seed: int,
@@ -304,17 +292,19 @@ def _one_epoch(
         step = epoch * len(batches) + number
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(step, options.epochs * len(batches), epoch, options)
+        # 1. the batch, turned, mirrored and noisy
         x = inputs[index]
         if options.flips:
             x = turn_and_flip(x, generator)
         if options.noise > 0:
             x = add_noise(x, generator, options.noise)
+        # 2. forward, in float32 or less; the loss always in float32
         with cast:
             logits = net(x.contiguous(memory_format=torch.channels_last))
-        logits = corrected(logits.float(), prior[index])
         loss = distillation_loss(
-            logits, targets[index], beta=options.beta, temperature=options.temperature
+            logits.float(), targets[index], beta=options.beta, temperature=options.temperature
         )
+        # 3. backward
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
@@ -322,13 +312,22 @@ def _one_epoch(
     return total / len(batches)
 
 
+def steps_of(options: Training, windows: int) -> int:
+    """Return the steps of one epoch over so many windows.
+
+    >>> steps_of(Training(epochs=1, least_steps=40, batch=32), 100)
+    40
+    """
+    least = math.ceil(options.least_steps / options.epochs)
+    return max(math.ceil(windows / options.batch), least)
+
+
 def _batches(
     labels: np.ndarray, options: Training, generator: torch.Generator
 ) -> Iterator[torch.Tensor]:
     """Yield the window numbers of each step; with the sampler, half of them are ore."""
-    least = math.ceil(options.least_steps / options.epochs)
+    steps = steps_of(options, len(labels))
     if options.balance != "sampler":
-        steps = max(math.ceil(len(labels) / options.batch), least)
         order = _cycle(np.arange(len(labels)), steps * options.batch, generator)
         # A step of one window would leave batch normalisation nothing to normalise: the last step
         # is filled up.
@@ -336,7 +335,6 @@ def _batches(
         return
     groups = [np.flatnonzero(labels == value) for value in (0, 1)]
     half = options.batch // 2
-    steps = max(math.ceil(len(labels) / options.batch), least)
     drawn = [_cycle(group, steps * half, generator).reshape(steps, half) for group in groups]
     yield from (torch.from_numpy(part) for part in np.concatenate(drawn, axis=1))
 
@@ -376,21 +374,10 @@ def _validation_part(
     return held
 
 
-def corrected(logits: torch.Tensor, prior: torch.Tensor) -> torch.Tensor:
-    """Return (branches, batch, 2) logits with (batch,) log odds of ore added."""
-    return logits + torch.stack([torch.zeros_like(prior), prior], dim=-1)
-
-
-def _loss_of(
-    net: MFAF,
-    x: np.ndarray,
-    labels: np.ndarray,
-    options: Training,
-    device: torch.device,
-    prior: torch.Tensor | None = None,
-) -> float:
+def _loss_of(net: MFAF, x: np.ndarray, labels: np.ndarray, options: Training) -> float:
+    """Return the cross-entropy of windows that did not train, without distillation."""
+    device = next(net.parameters()).device
     net.eval()
     with torch.inference_mode(), autocast(net, options):
         logits = net(torch.from_numpy(x).to(device)).float()
-    logits = logits if prior is None else corrected(logits, prior)
     return float(distillation_loss(logits, torch.from_numpy(labels).to(device), beta=0.0))

@@ -13,8 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 from .backbones import make_backbone
-
-PAPER_DILATIONS = (1, 6, 12, 18, 24)
+from .options import PAPER_DILATIONS
 
 
 def scaled_dilations(size: int) -> tuple[int, ...]:
@@ -25,8 +24,9 @@ def scaled_dilations(size: int) -> tuple[int, ...]:
     >>> scaled_dilations(128), scaled_dilations(16)
     ((1, 6, 12, 18, 24), (1, 1, 2, 2, 3))
     """
-    largest = min(PAPER_DILATIONS[-1], max(1, size // 5))
-    return tuple(max(1, round(rate * largest / PAPER_DILATIONS[-1])) for rate in PAPER_DILATIONS)
+    widest = PAPER_DILATIONS[-1]
+    largest = min(widest, max(1, size // 5))
+    return tuple(max(1, round(rate * largest / widest)) for rate in PAPER_DILATIONS)
 
 
 class ChannelAttention(nn.Module):
@@ -46,7 +46,8 @@ class ChannelAttention(nn.Module):
         # Seven times faster than amax, whose gradient searches the map again for cells that equal
         # the largest.
         largest = functional.adaptive_max_pool2d(x, 1).flatten(1)
-        return torch.sigmoid(self.mlp(x.mean(dim=(2, 3))) + self.mlp(largest))
+        mean = x.mean(dim=(2, 3))
+        return torch.sigmoid(self.mlp(mean) + self.mlp(largest))
 
 
 class SpatialAttention(nn.Module):
@@ -58,7 +59,9 @@ class SpatialAttention(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the weights, (batch, 1, y, x)."""
-        pooled = torch.cat([x.mean(dim=1, keepdim=True), x.amax(dim=1, keepdim=True)], dim=1)
+        mean = x.mean(dim=1, keepdim=True)
+        largest = x.amax(dim=1, keepdim=True)
+        pooled = torch.cat([mean, largest], dim=1)
         return torch.sigmoid(self.conv(pooled))
 
 
@@ -123,9 +126,6 @@ class MFAF(nn.Module):
         Off for the paper's ablation.
     shared : bool
         One backbone for all branches (they are folded into the batch), else one each.
-    dropout : float
-        Share of the compact network's pooled features that is dropped before the classifier in
-        training. Published backbones keep theirs, or none.
 
     Examples
     --------
@@ -144,23 +144,24 @@ class MFAF(nn.Module):
         channel_attention: bool = True,
         spatial_attention: bool = True,
         shared: bool = True,
-        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         rates = scaled_dilations(size) if dilations is None else tuple(dilations)
         plain = rates == (0,) or (rates == (1,) and not channel_attention)
-        self.branches = nn.ModuleList(
-            [nn.Identity()]
-            if plain
-            else [Branch(channels, rate, attention=channel_attention) for rate in rates]
-        )
-        self.backbones = nn.ModuleList(
-            make_backbone(backbone, channels, size) for _ in ([0] if shared else rates)
-        )
+        # The order in which the parts are made decides which random numbers each of them gets.
+        self.branches = nn.ModuleList()
+        if plain:
+            self.branches.append(nn.Identity())
+        else:
+            for rate in rates:
+                self.branches.append(Branch(channels, rate, attention=channel_attention))
+        self.backbones = nn.ModuleList()
+        for _ in range(1 if shared else len(rates)):
+            self.backbones.append(make_backbone(backbone, channels, size))
         self.spatial = SpatialAttention() if spatial_attention else None
-        if backbone != "compact":
-            dropout = self.backbones[0].dropout  # type: ignore[assignment]
-        self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
+        # What the published classifier drops of the pooled features in training.
+        share: float = self.backbones[0].dropout  # type: ignore[assignment]
+        self.dropout = nn.Dropout(share) if share else nn.Identity()
         self.classifier = nn.Linear(self.backbones[0].features, 2)  # type: ignore[arg-type]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -179,22 +180,24 @@ class MFAF(nn.Module):
         features, y, x).
         """
         if len(self.backbones) == 1:
+            # All branches in one batch: a backbone of few channels is bound by its calls.
             maps = self.backbones[0](torch.cat(list(features)))
         else:
-            maps = torch.cat(
-                [backbone(f) for backbone, f in zip(self.backbones, features, strict=True)]
-            )
-        return maps if self.spatial is None else maps * self.spatial(maps)
+            own = zip(self.backbones, features, strict=True)
+            maps = torch.cat([backbone(part) for backbone, part in own])
+        if self.spatial is None:
+            return maps
+        return maps * self.spatial(maps)
 
     def factor_weights(self, x: torch.Tensor) -> torch.Tensor:
         """Return the mean channel-attention weight of every branch and channel, (branches,
         channels).
         """
-        rows = [
-            branch.attention(branch.filtered(x)).mean(dim=0)
-            for branch in self.branches
-            if isinstance(branch, Branch) and branch.attention is not None
-        ]
+        rows = []
+        for branch in self.branches:
+            if isinstance(branch, Branch) and branch.attention is not None:
+                weights = branch.attention(branch.filtered(x))
+                rows.append(weights.mean(dim=0))
         return torch.stack(rows) if rows else torch.ones(0, x.shape[1])
 
 
@@ -217,8 +220,10 @@ def distillation_loss(
     """
     count = len(logits)
     ce = functional.cross_entropy(logits.flatten(0, 1), labels.repeat(count))
-    if beta == 0 or count == 1:  # a single branch is its own teacher: there is nothing to distil
+    # A single branch is its own teacher: there is nothing to distil.
+    if beta == 0 or count == 1:
         return ce
+    # What all branches say together teaches each of them; no gradient flows through the teacher.
     teacher = functional.log_softmax(logits.detach().mean(dim=0) / temperature, dim=1)
     students = functional.log_softmax(logits / temperature, dim=2)
     divergence = functional.kl_div(

@@ -212,9 +212,12 @@ def unlabelled_windows(
     cols = np.arange(0, width - size + 1, apart)
     total = np.zeros((height + 1, width + 1), np.int64)
     total[1:, 1:] = valid.cumsum(axis=0, dtype=np.int64).cumsum(axis=1)
-    low, high = (total[np.ix_(rows, edge)] for edge in (cols, cols + size))
-    bottom_low, bottom_high = (total[np.ix_(rows + size, edge)] for edge in (cols, cols + size))
-    known = (bottom_high - bottom_low - high + low) >= LEAST_VALID * size**2
+    # Valid cells of each window, from the sums at its four corners.
+    top_left = total[np.ix_(rows, cols)]
+    top_right = total[np.ix_(rows, cols + size)]
+    bottom_left = total[np.ix_(rows + size, cols)]
+    bottom_right = total[np.ix_(rows + size, cols + size)]
+    known = (bottom_right - bottom_left - top_right + top_left) >= LEAST_VALID * size**2
     row, col = np.nonzero(known)
     places = pd.DataFrame({"row": rows[row], "col": cols[col], "size": size})
     if folds is not None:

@@ -29,7 +29,7 @@ from .encode import Channel, Encoder
 from .mfaf import MFAF
 from .options import Training
 
-FORMAT = 2
+FORMAT = 3
 """Version of the files of a model; a reader refuses what it does not know."""
 
 PRETRAINED = "pretrained.json"
@@ -64,10 +64,10 @@ class StartingWeights:
         Name of the file or folder and the hash of what was read.
     kind : {"pretrained", "model", "torchvision"}
     backbone : str
-    members : list of dict
+    networks : list of dict
         Tensors by name; a model of several folds has several.
     encoders : list of Encoder
-        Channels of each member; none for torchvision's, whose input is three colours.
+        Channels of each network; none for torchvision's, whose input is three colours.
     labels_seen : list of dict
         Grids on which these weights, or those they began with, were trained with labels.
     """
@@ -76,7 +76,7 @@ class StartingWeights:
     sha256: str
     kind: str
     backbone: str
-    members: list[dict[str, torch.Tensor]]
+    networks: list[dict[str, torch.Tensor]]
     encoders: list[Encoder] = field(default_factory=list)
     labels_seen: list[dict[str, Any]] = field(default_factory=list)
 
@@ -92,9 +92,9 @@ class StartingWeights:
         trained one by one have no meaningful mean, and different beginnings keep the folds' models
         different.
         """
-        number = fold % len(self.members)
+        number = fold % len(self.networks)
         channels = self.encoders[number] if self.encoders else None
-        state, taken = _take_over(net, self.members[number], channels, encoder)
+        state, taken = _take_over(net, self.networks[number], channels, encoder)
         if not any(name.startswith(("branches.", "backbones.")) for name in taken):
             raise UsageError(
                 f"{self.name} has no weight in common with this network ({self.backbone}): "
@@ -218,22 +218,21 @@ def _own_folder(path: Path, description: Path, sha256: str) -> StartingWeights:
         )
     tensors = _tensors_of(weights)
     pretrained = description.name == PRETRAINED
-    members = []
+    networks = []
     encoders = []
-    for entry in [content] if pretrained else content["members"]:
+    for entry in [content] if pretrained else content["fold_models"]:
         prefix = "" if pretrained else f"fold_{entry['fold']}."
-        members.append(
-            {
-                n.removeprefix(prefix): tensor
-                for n, tensor in tensors.items()
-                if n.startswith(prefix)
-            }
-        )
+        own = {
+            name.removeprefix(prefix): tensor
+            for name, tensor in tensors.items()
+            if name.startswith(prefix)
+        }
+        networks.append(own)
         encoders.append(Encoder(tuple(Channel(**channel) for channel in entry["channels"])))
     seen = [] if pretrained else [content["grid"], *content.get("start", {}).get("labels_seen", [])]
     kind = "pretrained" if pretrained else "model"
     backbone = content["training"]["backbone"]
-    return StartingWeights(path.name, sha256, kind, backbone, members, encoders, seen)
+    return StartingWeights(path.name, sha256, kind, backbone, networks, encoders, seen)
 
 
 def _torchvision(path: Path, sha256: str, backbone: str) -> StartingWeights:
@@ -243,8 +242,8 @@ def _torchvision(path: Path, sha256: str, backbone: str) -> StartingWeights:
             " a published backbone such as resnet18, or weights that `geomfaf pretrain` wrote."
         )
     named = {own_name(backbone, name): tensor for name, tensor in _tensors_of(path).items()}
-    member = {f"backbones.0.{name}": tensor for name, tensor in named.items() if name}
-    return StartingWeights(path.name, sha256, "torchvision", backbone, [member])
+    network = {f"backbones.0.{name}": tensor for name, tensor in named.items() if name}
+    return StartingWeights(path.name, sha256, "torchvision", backbone, [network])
 
 
 def _tensors_of(path: Path) -> dict[str, torch.Tensor]:
