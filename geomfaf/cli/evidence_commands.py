@@ -17,6 +17,7 @@ from .inputs import (
     layer_of,
     output_of,
     project_of,
+    raster_of,
     refuse_taken,
     require_geopackage,
     source_of,
@@ -141,6 +142,14 @@ def rasterize(
 @idw_options
 @setting_option("grid", "scale")
 @table_options("rasterize")
+@click.option(
+    "--raster",
+    "rasters",
+    multiple=True,
+    metavar="NAME=PATH",
+    help="A raster of your own as a band, of any grid and CRS; may be given several times. Kinds,"
+    " scales and filters: [[rasters]] in geomfaf.toml.",
+)
 @log_ratio_option
 @click.option("--crs", help="CRS of the files that have none.")
 @scheduler_option
@@ -150,6 +159,7 @@ def stack(
     out: Path,
     elements: list[str] | None,
     cell: float | None,
+    rasters: tuple[str, ...],
     log_ratio: str | None,
     crs: str | None,
     scheduler: str | None,
@@ -177,6 +187,7 @@ def stack(
         cell = project.stage("grid").get("cell")
     ground = survey_grid(checked, cell)
     choices = idw_choices(project, checked, options, ground)
+    choices["rasters"] = [*choices.get("rasters", ()), *map(raster_of, rasters)]
     click.echo(str(stack_to_file(checked, ground, elements=columns, **choices, **output)))
 
 

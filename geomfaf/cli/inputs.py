@@ -156,6 +156,14 @@ def grid_for(layer: Any, options: dict[str, Any]) -> Any:
     return Grid.from_bounds(bounds, options.get("cell") or default_cell_size(bounds), layer.crs)
 
 
+def raster_of(text: str) -> Any:
+    """Return the source of ``NAME=PATH``; a path alone gives its name."""
+    from ..evidence.own_rasters import RasterSource
+
+    name, sign, path = text.partition("=")
+    return RasterSource(Path(path), name) if sign else RasterSource(Path(text), Path(text).stem)
+
+
 OWN_IDW = ("power", "neighbours", "radius", "scale")
 """Keywords of the interpolation; the others are fields of its options."""
 
