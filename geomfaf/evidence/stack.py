@@ -27,6 +27,7 @@ from ..survey.cleaning.findings import Finding
 from ..survey.survey import Survey, area_of, study_area_of_samples
 from .catchments import CatchmentLayer, CatchmentOptions
 from .faults import FaultLayer
+from .geochemistry import GeochemistryLayer
 from .geology import AreaLayer, GeologyLayer
 from .inverse_distance import IdwOptions
 from .layers import UNMAPPED, ElementLayer, EvidenceLayer, RockLayer
@@ -49,7 +50,7 @@ class StackPlan:
     Parameters
     ----------
     survey, grid, elements, power, neighbours, radius, scale, options, geology, faults, rasters, \
-    proximity, structure, radii, fault_type, catchments
+    proximity, structure, radii, fault_type, catchments, geochemistry
         See :func:`build_stack`.
 
     Attributes
@@ -81,6 +82,7 @@ class StackPlan:
         radii: Sequence[float] | None = None,
         fault_type: str | None = None,
         catchments: CatchmentOptions | None = None,
+        geochemistry: Sequence[str] = (),
     ):
         self.grid = grid
         area = survey.study_area
@@ -112,6 +114,9 @@ class StackPlan:
             self.layers.append(raster)
         for near in proximity:
             self.layers.append(proximity_layer(near, grid, survey.deposits))
+        if geochemistry:
+            features = GeochemistryLayer(survey, list(survey.elements), grid, geochemistry)
+            self.layers.append(features)
         self.layers += structure_layers(
             survey, grid, structure, radii=radii, type_column=fault_type
         )
@@ -172,6 +177,7 @@ def build_stack(
     radii: Sequence[float] | None = None,
     fault_type: str | None = None,
     catchments: CatchmentOptions | None = None,
+    geochemistry: Sequence[str] = (),
 ) -> xr.DataArray:
     """Grid the elements and rasterize geology and faults into one stack.
 
@@ -207,6 +213,9 @@ def build_stack(
     catchments : CatchmentOptions, optional
         Elements are those of the catchments of stream sediments, in place of inverse distances,
         see :class:`geomfaf.CatchmentOptions`.
+    geochemistry : sequence of str
+        Features of all elements of the survey, see
+        :data:`geomfaf.evidence.geochemistry.FEATURES`.
 
     Returns
     -------
@@ -232,6 +241,7 @@ def build_stack(
         radii=radii,
         fault_type=fault_type,
         catchments=catchments,
+        geochemistry=geochemistry,
     )
     grid.require_memory(len(plan.bands))
     values = fill_blocks(plan.block, grid, len(plan.bands), "stacking")
@@ -270,6 +280,7 @@ def stack_to_file(
     radii: Sequence[float] | None = None,
     fault_type: str | None = None,
     catchments: CatchmentOptions | None = None,
+    geochemistry: Sequence[str] = (),
     overwrite: bool = False,
     cog: bool = False,
     scheduler: str | None = None,
@@ -282,7 +293,7 @@ def stack_to_file(
     Parameters
     ----------
     elements, power, neighbours, radius, scale, options, geology, faults, rasters, proximity, \
-    structure, radii, fault_type, catchments
+    structure, radii, fault_type, catchments, geochemistry
         See :func:`build_stack`.
     path, cog, scheduler
         See :func:`geomfaf.idw_to_file`.
@@ -304,6 +315,7 @@ def stack_to_file(
         radii=radii,
         fault_type=fault_type,
         catchments=catchments,
+        geochemistry=geochemistry,
     )
     return stream_raster(
         path,

@@ -246,6 +246,7 @@ def stack_choices(project: Project, survey: Survey) -> dict[str, Any]:
         "radii": structure.get("radii"),
         "fault_type": structure.get("fault_type"),
         "catchments": _catchments(project),
+        "geochemistry": project.stage("grid").get("features", ()),
     }
 
 

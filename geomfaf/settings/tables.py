@@ -138,6 +138,9 @@ GRID = Table(
         Setting("anisotropy", "numbers", None,
                 "[ratio, azimuth]: alike so many times farther along so many degrees from north",
                 "none", [3, 45], least=0, length=2),
+        Setting("features", "texts", [],
+                "further bands of all elements: bandpass:500-4000, singularity:500-4000, pca:3,"
+                " ratio:Au_ppb/Cu_ppm", example=["pca:3"]),
         Setting("barriers", "flag", False, "true: a sample behind a fault does not count"),
         Setting("errors", "flag", True, "cross-validate and keep the errors with each band"),
     ),
