@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 AREAS ?= ../shared/areas
 
-.PHONY: help install demo test test-lowest check bench skill networks tables areas clean
+.PHONY: help install demo test test-lowest check bench skill networks tables areas plugin clean
 
 help:
 	@echo "make demo    install into .venv, make a synthetic survey, map it (4 minutes after installing)"
@@ -16,6 +16,7 @@ help:
 	@echo "make networks  measure networks and their choices on the same surveys, for docs/skill.md (two hours)"
 	@echo "make tables  repeat the paper's Tables 3 to 6 on the synthetic survey, for docs/skill.md (hours)"
 	@echo "make areas   run the real areas of $(AREAS), when they are there"
+	@echo "make plugin  pack the QGIS plugin into dist/geomfaf_qgis.zip"
 	@echo "make clean   remove .venv and every result"
 
 $(BIN)/python:
@@ -68,6 +69,16 @@ networks: install
 
 tables: install
 	$(BIN)/python benchmarks/skill.py --page --tables
+
+# What QGIS installs from a file: Plugins > Manage and Install Plugins > Install from ZIP.
+plugin:
+	rm -rf build/plugin
+	mkdir -p build/plugin dist
+	cp -r qgis_plugin/geomfaf_qgis LICENSE build/plugin/
+	mv build/plugin/LICENSE build/plugin/geomfaf_qgis/
+	find build/plugin -name __pycache__ -prune -exec rm -rf {} +
+	cd build/plugin && $(PYTHON) -m zipfile -c ../../dist/geomfaf_qgis.zip geomfaf_qgis
+	@echo "dist/geomfaf_qgis.zip: install it in QGIS from a ZIP"
 
 areas: install
 	@for area in clb_finland mtpainter_sa murchison_wa; do \

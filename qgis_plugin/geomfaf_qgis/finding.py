@@ -1,0 +1,145 @@
+"""A computer goes in; the command ``geomfaf`` that is installed on it comes out. No QGIS needed."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+NEEDED = (0, 1, 0)
+"""The oldest version of geomfaf that this plugin can talk to."""
+
+ENVIRONMENT = "geomfaf-environment"
+"""The folder, in the profile of QGIS, into which the plugin installs geomfaf."""
+
+# QGIS brings its own Python, GDAL and PROJ: what it says of them must not reach another Python.
+FOREIGN = (
+    "PYTHONHOME",
+    "PYTHONPATH",
+    "PYTHONEXECUTABLE",
+    "GDAL_DATA",
+    "GDAL_DRIVER_PATH",
+    "PROJ_LIB",
+    "PROJ_DATA",
+    "QT_PLUGIN_PATH",
+    "LD_LIBRARY_PATH",
+    "DYLD_LIBRARY_PATH",
+)
+
+
+class NotFoundError(Exception):
+    """No geomfaf, or one that is too old; the message says what to do."""
+
+
+def clean_environment(environment: dict[str, str]) -> dict[str, str]:
+    """Return the variables that another Python may see."""
+    return {name: value for name, value in environment.items() if name not in FOREIGN}
+
+
+def executable_in(environment: Path, system: str) -> Path:
+    """Return where the command lies in an environment of Python."""
+    if system == "Windows":
+        return environment / "Scripts" / "geomfaf.exe"
+    return environment / "bin" / "geomfaf"
+
+
+def candidates(
+    system: str, variables: dict[str, str], home: Path, profile: Path, project: Path | None
+) -> list[Path]:
+    """Return where geomfaf may lie, the likeliest first; the places need not exist.
+
+    Parameters
+    ----------
+    system : str
+        As ``platform.system()`` says: Windows, Darwin or Linux.
+    variables : dict
+        The environment's.
+    home, profile, project : Path
+        The user's folder, that of the QGIS profile, and that of the open project.
+    """
+    name = "geomfaf.exe" if system == "Windows" else "geomfaf"
+    found = []
+    # 1. Beside the project, or above it.
+    if project is not None:
+        folders = [project, *list(project.parents)[:3]]
+        found += [executable_in(folder / ".venv", system) for folder in folders]
+    # 2. What the plugin installed.
+    found.append(executable_in(profile / ENVIRONMENT, system))
+    # 3. The search path, taken apart by hand: that of the system asked about, not of this one.
+    split = ";" if system == "Windows" else ":"
+    searched = [folder for folder in variables.get("PATH", "").split(split) if folder]
+    found += [Path(folder) / name for folder in searched]
+    # 4. Tools of uv and pipx.
+    found.append(home / ".local" / "bin" / name)
+    data = [home / ".local" / "share" / "uv" / "tools", home / ".local" / "pipx" / "venvs"]
+    data += [home / ".local" / "share" / "pipx" / "venvs", home / "pipx" / "venvs"]
+    if system == "Windows" and variables.get("APPDATA"):
+        data.append(Path(variables["APPDATA"]) / "uv" / "data" / "tools")
+        data.append(Path(variables["APPDATA"]) / "uv" / "tools")
+    found += [executable_in(folder / "geomfaf", system) for folder in data]
+    # 5. Environments of conda: the base and the named ones.
+    for kind in ("miniconda3", "anaconda3", "miniforge3", "mambaforge", "micromamba"):
+        base = home / kind
+        named = sorted((base / "envs").glob("*")) if (base / "envs").is_dir() else []
+        found += [executable_in(folder, system) for folder in (base, *named)]
+    # 6. Where applications of macOS do not look by themselves.
+    if system == "Darwin":
+        found += [Path("/opt/homebrew/bin/geomfaf"), Path("/usr/local/bin/geomfaf")]
+    return found
+
+
+def find_command(chosen: str, places: list[Path]) -> Path:
+    """Return the command: the one that is chosen, else the first that is there.
+
+    Raises
+    ------
+    NotFoundError
+        It is nowhere, or the chosen one is not there.
+    """
+    if chosen:
+        path = Path(chosen)
+        found = shutil.which(str(path))
+        if found is None:
+            raise NotFoundError(
+                f'"{chosen}" cannot be run: correct the path of geomfaf in Settings > Options >'
+                " Processing > Providers > geomfaf, or leave it empty to have it found."
+            )
+        return Path(found)
+    for place in places:
+        if place.is_file() and os.access(place, os.X_OK):
+            return place
+    raise NotFoundError(
+        'geomfaf was not found on this computer. Run the algorithm "Install geomfaf", or install it'
+        " yourself and set its path in Settings > Options > Processing > Providers > geomfaf."
+    )
+
+
+def require_version(command: Path) -> str:
+    """Return the version of a command, or say that it is too old or no geomfaf at all."""
+    try:
+        answer = subprocess.run(
+            [str(command), "--version"],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            env=clean_environment(dict(os.environ)),
+            check=False,
+        )
+        text = answer.stdout + answer.stderr
+    except (OSError, subprocess.TimeoutExpired) as error:
+        text = str(error)
+    found = re.search(r"geomfaf, version (\d+)\.(\d+)\.(\d+)", text)
+    if found is None:
+        raise NotFoundError(f"{command} does not answer like geomfaf: {text.strip()[:200]}")
+    version = tuple(int(part) for part in found.groups())
+    shown = ".".join(found.groups())
+    if version < NEEDED:
+        needed = ".".join(map(str, NEEDED))
+        raise NotFoundError(
+            f"{command} is geomfaf {shown}; this plugin needs {needed} or newer. Update it: uv tool"
+            " upgrade geomfaf, pipx upgrade geomfaf, or pip install --upgrade geomfaf in its"
+            " environment."
+        )
+    return shown
