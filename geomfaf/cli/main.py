@@ -12,6 +12,7 @@ from ..errors import GeomfafError
 from ..progress import event, hide_warnings, show_progress
 from .deliver_commands import DELIVER_COMMANDS
 from .evidence_commands import EVIDENCE_COMMANDS
+from .explain_commands import EXPLAIN_COMMANDS
 from .inputs import refuse_inputs_as_outputs
 from .model_commands import MODEL_COMMANDS
 from .project_command import PROJECT_COMMANDS
@@ -107,6 +108,7 @@ for _command in (
     *MODEL_COMMANDS,
     *DELIVER_COMMANDS,
     *REPORT_COMMANDS,
+    *EXPLAIN_COMMANDS,
     *PROJECT_COMMANDS,
 ):
     main.add_command(_command)

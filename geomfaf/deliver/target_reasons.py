@@ -305,6 +305,34 @@ def nearest(layer: gpd.GeoDataFrame | None, places: np.ndarray) -> tuple[np.ndar
     return pairs[1], distance
 
 
+def factor_text(contributions: pd.DataFrame) -> str:
+    """Return the factors that move one target's score most, with sign.
+
+    >>> table = pd.DataFrame({"factor": ["Au_ppb", "fault_distance", "Cu"],
+    ...     "contribution": [0.1234, 0.08, -0.02]})
+    >>> factor_text(table)
+    'Au +0.12; fault distance +0.08; Cu -0.02'
+    """
+    size = contributions["contribution"].abs()
+    # What rounds to nothing moves nothing.
+    moved = contributions[size >= 0.005].sort_values("contribution", key=abs, ascending=False)
+    parts = [
+        f"{factor_label(str(name))} {value:+.2f}"
+        for name, value in zip(moved["factor"], moved["contribution"], strict=True)
+    ]
+    return "; ".join(parts[:BEST])
+
+
+def factor_label(band: str) -> str:
+    """Return what people call a band: the element, or its words.
+
+    >>> factor_label("Au_ppb"), factor_label("fault_distance")
+    ('Au', 'fault distance')
+    """
+    element = parse_element(band)
+    return element[0] if element else band.replace("_", " ")
+
+
 def why_sentence(target: Mapping[str, Any]) -> str:
     """Return in one plain sentence why a target is one, with what to be wary of.
 

@@ -26,6 +26,7 @@ from .target_reasons import (
     degrees,
     deposit_columns,
     element_texts,
+    factor_text,
     fault_columns,
     in_crs,
     rock_columns,
@@ -210,11 +211,29 @@ def _with_reasons(
     return with_sentences(targets)[[*TARGET_COLUMNS, "geometry"]]
 
 
+def with_factors(targets: gpd.GeoDataFrame, contributions: pd.DataFrame) -> gpd.GeoDataFrame:
+    """Return the targets with ``factors``, and ``why`` made again with them.
+
+    Parameters
+    ----------
+    contributions : DataFrame
+        See :func:`geomfaf.evaluation.factor_influence.target_contributions`.
+    """
+    texts = [
+        factor_text(contributions[contributions["number"] == number])
+        for number in targets["number"]
+    ]
+    factors = pd.Series(texts, index=targets.index, dtype=object)
+    return with_sentences(targets.assign(factors=factors))
+
+
 def with_sentences(targets: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
     """Return the targets with the sentence ``why`` made again from their other columns."""
     rows = targets.drop(columns="geometry").to_dict("records")
     sentences = pd.Series([why_sentence(row) for row in rows], index=targets.index, dtype=object)
-    return targets.assign(why=sentences)
+    found = targets.assign(why=sentences)
+    found.attrs = dict(targets.attrs)
+    return found
 
 
 def make_cells(

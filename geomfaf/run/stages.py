@@ -18,9 +18,18 @@ from ..deliver.layers import write_findings, write_layers, write_survey_layers
 from ..deliver.qgis.project import write_project
 from ..deliver.report.write import write_report, write_summary
 from ..deliver.run_folder import read_run
-from ..deliver.targets import make_targets, target_layers
+from ..deliver.target_ground import cells_inside
+from ..deliver.targets import make_targets, target_layers, with_factors
 from ..errors import UsageError
 from ..evaluation.evaluate import evaluate_paper_protocol
+from ..evaluation.factor_influence import (
+    FoldJudges,
+    agreement_sentence,
+    factor_agreement,
+    factor_influence,
+    fold_judges,
+    target_contributions,
+)
 from ..evaluation.run_evaluation import (
     Assessment,
     assess_map,
@@ -33,7 +42,7 @@ from ..evaluation.verdict import block_lines
 from ..evidence.stack import build_stack
 from ..files import file_hash, library_versions, write_json, write_table
 from ..models.attention import factor_attention
-from ..models.baselines import NETWORK
+from ..models.baselines import BASELINES, NETWORK
 from ..models.fold_models import train_model
 from ..models.model_files import save_model
 from ..models.network.starting_weights import pinned
@@ -137,7 +146,8 @@ def evaluate(run: Results, unfinished: Path) -> None:
     write_raster(scores, run.out / "scores.tif", overwrite=True)
     verdict = [*assessed.verdict, *block_lines(run.folds, run.reach), line]
     assessed = replace(assessed, verdict=verdict)
-    record = {**assessment_record(assessed), "chosen_model": chosen}
+    agreement = _influence(run, chosen)
+    record = {**assessment_record(assessed), "chosen_model": chosen, "factor_agreement": agreement}
     write_json(record, run.out / "evaluation.json", overwrite=True)
     write_table(assessed.table, run.out / "evaluation.csv", overwrite=True)
     curves = assessed.evaluation.curves.reset_index()
@@ -209,7 +219,11 @@ def targets(run: Results, _: Path) -> None:
     evidence: dict[str, Any] = {"stack": run.stack, "samples": survey.samples, "size": size}
     settings = run.project.stage("targets")
     found = make_targets(run.scores, survey.deposits, faults=survey.faults, **evidence, **settings)
+    labels = cells_inside(found.geometry, run.grid)
+    contributions = target_contributions(_judges(run), run.stack, labels)
+    found = with_factors(found, contributions)
     layers = target_layers(found, run.scores, survey.deposits, **evidence)
+    layers["target_factors"] = contributions
     write_layers(layers, run.out / "targets.gpkg", overwrite=True)
     write_table(found.drop(columns="geometry"), run.out / "targets.csv", overwrite=True)
     new = int((found["list"] == "exploration").sum())
@@ -218,6 +232,22 @@ def targets(run: Results, _: Path) -> None:
         f" {found.attrs['known_distance']:,.0f} m from any known deposit, and"
         f" {len(found) - new} pieces of ground around known deposits that score as high"
     )
+
+
+def _judges(run: Results, chosen: str | None = None) -> FoldJudges:
+    """Return the fold models that made the map."""
+    name = run.evaluation["chosen_model"] if chosen is None else chosen
+    stride = run.project.stage("predict").get("stride")
+    return fold_judges(name, run.model, run.stack, run.tables[0], stride=stride)
+
+
+def _influence(run: Results, chosen: str) -> str:
+    """Write how much each factor weighs on the map; return how far the measures agree."""
+    attention = None if chosen in BASELINES else pd.read_csv(run.out / "attention.csv")
+    judges = _judges(run, chosen)
+    table = factor_influence(judges, run.model, run.stack, run.tables[0], attention)
+    write_table(table, run.out / "factors.csv", overwrite=True)
+    return agreement_sentence(factor_agreement(table))
 
 
 def report(run: Results, _: Path) -> None:

@@ -1,0 +1,422 @@
+"""A trained model and its stack go in; how much each factor weighs comes out: on every target, and
+on the whole map by three measures, with how far these agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from affine import Affine
+from scipy import ndimage
+from scipy.stats import kendalltau, rankdata, spearmanr
+
+from ..models.baselines import BASELINES, make_baseline
+from ..models.fold_models import Model, encode_windows
+from ..models.predict import Lattice, default_stride
+from ..progress import track
+from ..rasters.bands import Band, as_dataarray, bands_of, grid_of, valid_cells
+from ..rasters.grid import Grid
+from ..windows.features import Features, window_features
+from ..windows.windows import read_windows
+from .run_evaluation import MAP_STRIDE
+
+REPEATS = 5
+"""Permutations of each factor in each fold; their mean counts."""
+
+PLACES = 1000
+"""Places of the map, evenly spread, on which occlusion is measured."""
+
+AT_ONCE = 4000
+"""Windows that are judged together."""
+
+MEASURES = ("permutation", "attention", "occlusion")
+
+FACTOR_COLUMNS = (
+    *("factor", "permutation", "permutation_sd", "attention", "attention_sd"),
+    *("occlusion", "occlusion_sd", "permutation_rank", "attention_rank", "occlusion_rank"),
+)
+CONTRIBUTION_COLUMNS = ("number", "factor", "value", "percentile", "contribution")
+
+
+@dataclass(frozen=True)
+class Ground:
+    """Windows of a stack with the features that simple models read, made once for all fold models.
+
+    Attributes
+    ----------
+    stack : DataArray
+    windows : DataFrame
+        row, col and size of each.
+    features : Features
+    """
+
+    stack: xr.DataArray
+    windows: pd.DataFrame
+    features: Features
+
+    @classmethod
+    def of(cls, stack: xr.DataArray, windows: pd.DataFrame) -> Ground:
+        """Return the ground of windows."""
+        return cls(stack, windows, _features(stack, windows))
+
+    def without(self, factor: str) -> Ground:
+        """Return the ground with a factor at its median, see :func:`occluded`."""
+        stack = occluded(self.stack, factor)
+        own = _features(stack.sel(band=[factor]), self.windows)
+        return Ground(stack, self.windows, self._replaced(factor, own.values))
+
+    def dealt_out(self, factor: str, order: np.ndarray) -> Ground:
+        """Return ground of windows side by side (see :func:`_side_by_side`) with a factor's windows
+        in another order.
+        """
+        stack = self.stack.copy()
+        at = [str(name) for name in stack["band"].values].index(factor)
+        size = stack.sizes["y"]
+        cells = self.stack.values[at].reshape(size, len(order), size)
+        stack.values[at] = cells[:, order].reshape(size, -1)
+        own = self.features.select(bands=[factor]).values[order]
+        return Ground(stack, self.windows, self._replaced(factor, own))
+
+    def _replaced(self, factor: str, values: np.ndarray) -> Features:
+        """Return the features with other values of one band."""
+        columns = [column.band == factor for column in self.features.columns]
+        changed = self.features.values.copy()
+        changed[:, columns] = values
+        return replace(self.features, values=changed)
+
+
+def _features(stack: xr.DataArray, windows: pd.DataFrame) -> Features:
+    """Return the features of windows given by their top-left cells."""
+    size = int(windows["size"].iloc[0])
+    return window_features(stack, windows["row"] + size // 2, windows["col"] + size // 2, size)
+
+
+@dataclass(frozen=True)
+class FoldJudges:
+    """The fold models that made a map, whichever kind they are.
+
+    Attributes
+    ----------
+    folds : int
+        How many there are.
+    size : int
+        Cells along a window.
+    stride : int
+        Cells between the centres of the windows that made the map.
+    judge : callable
+        (fold, ground) -> (windows,) scores.
+    """
+
+    folds: int
+    size: int
+    stride: int
+    judge: Callable[[int, Ground], np.ndarray]
+
+    def mean(self, ground: Ground) -> np.ndarray:
+        """Return the mean score of each window over the fold models: what the map shows."""
+        return np.mean([self.judge(fold, ground) for fold in range(self.folds)], axis=0)
+
+
+def fold_judges(
+    name: str,
+    model: Model,
+    stack: xr.DataArray,
+    windows: pd.DataFrame,
+    *,
+    stride: int | None = None,
+) -> FoldJudges:
+    """Return the fold models of a map.
+
+    Parameters
+    ----------
+    name : str
+        The model that made the map: a simple one is fitted again on each fold's windows, as it was
+        for the map; any other name stands for ``model``.
+    windows : DataFrame
+        The labelled windows that trained them.
+    stride : int, optional
+        Of the map.
+    """
+    size = model.size
+    stride = default_stride(size) if stride is None else stride
+    if name not in BASELINES:
+
+        def network(fold: int, ground: Ground) -> np.ndarray:
+            member = model.members[fold]
+            names = list(dict.fromkeys(channel.band for channel in member.encoder.channels))
+            parts = []
+            for first in range(0, len(ground.windows), AT_ONCE):
+                some = slice(first, first + AT_ONCE)
+                x = encode_windows(ground.stack, ground.windows[some], names, member.encoder)
+                parts.append(member.judge(x, member.odds(ground.features[some]))[0])
+            return np.concatenate(parts)
+
+        return FoldJudges(len(model.members), size, stride, network)
+
+    bands = [[n for n in map(str, stack["band"].values) if n in m.bands] for m in model.members]
+    rows = _features(stack, windows)
+    labels = windows["label"].to_numpy()
+    fitted = []
+    for fold, names in enumerate(bands):
+        train = model.folds.training(windows, fold)
+        learner = make_baseline(name, seed=model.seed)
+        fitted.append(learner.fit(rows[train].select(bands=names), labels[train]))
+
+    def simple(fold: int, ground: Ground) -> np.ndarray:
+        return fitted[fold].predict_proba(ground.features.select(bands=bands[fold]))[:, 1]
+
+    return FoldJudges(len(fitted), size, min(stride, MAP_STRIDE), simple)
+
+
+def occluded(stack: xr.DataArray, factor: str) -> xr.DataArray:
+    """Return the stack with one band at its median wherever it has a value; a class band is at its
+    commonest class.
+    """
+    changed = stack.copy()
+    at = [str(name) for name in stack["band"].values].index(factor)
+    layer = stack.values[at]
+    known = np.isfinite(layer)
+    usual = float(np.median(layer[known])) if known.any() else np.nan
+    if bands_of(stack)[at].kind == "class" and known.any():
+        classes, counts = np.unique(layer[known], return_counts=True)
+        usual = float(classes[np.argmax(counts)])
+    changed.values[at] = np.where(known, usual, np.nan)
+    return changed
+
+
+def target_contributions(
+    judges: FoldJudges, stack: xr.DataArray, labels: np.ndarray
+) -> pd.DataFrame:
+    """Return what each factor adds to or takes from the mean score of each target, by occlusion.
+
+    The contribution is the mean score on the target minus what it would be with the factor at the
+    area's median: the model itself judges both, so it is exact, for one factor at a time. The
+    contributions of several factors need not add up to the score.
+
+    Parameters
+    ----------
+    labels : ndarray
+        (y, x) int, the number of the target that holds each cell.
+
+    Returns
+    -------
+    DataFrame
+        number, factor (band), value (mean of the band on the target, NaN for classes), percentile
+        (mean of those that its cells have in the area), contribution (in units of the score).
+    """
+    count = int(labels.max())
+    numbers = np.arange(1, count + 1)
+    if not count:
+        return pd.DataFrame(columns=list(CONTRIBUTION_COLUMNS))
+    # 1. The centres whose windows the score on the targets is blended from.
+    lattice = Lattice(valid_cells(stack), judges.stride)
+    wanted = lattice.near(labels > 0) & lattice.wanted
+    ground = Ground.of(stack, _windows_at(lattice, wanted, judges.size))
+    before = _mean_scores(judges.mean(ground), lattice, wanted, labels, numbers)
+    # 2. The same with one factor after the other at its median.
+    parts = []
+    for band in track(bands_of(stack), "factors on targets", unit="factors"):
+        scores = judges.mean(ground.without(band.name))
+        after = _mean_scores(scores, lattice, wanted, labels, numbers)
+        value, percentile = _on_targets(stack, band, labels, numbers)
+        columns = (numbers, band.name, value, percentile, before - after)
+        parts.append(pd.DataFrame(dict(zip(CONTRIBUTION_COLUMNS, columns, strict=True))))
+    # 3. The largest first.
+    table = pd.concat(parts, ignore_index=True)
+    table["size"] = -table["contribution"].abs()
+    table = table.sort_values(["number", "size"], kind="stable", ignore_index=True)
+    return table[list(CONTRIBUTION_COLUMNS)]
+
+
+def _mean_scores(
+    scores: np.ndarray,
+    lattice: Lattice,
+    wanted: np.ndarray,
+    labels: np.ndarray,
+    numbers: np.ndarray,
+) -> np.ndarray:
+    """Return the mean score on each target, blended over the cells as the map is."""
+    centres = np.full(wanted.shape, np.nan)
+    centres[wanted] = scores
+    blended = lattice.blend(centres)
+    on_known = np.where(np.isfinite(blended), labels, 0)
+    return np.asarray(ndimage.mean(np.nan_to_num(blended), on_known, numbers), float)
+
+
+def _windows_at(lattice: Lattice, wanted: np.ndarray, size: int) -> pd.DataFrame:
+    """Return the windows centred on lattice points."""
+    down, across = np.nonzero(wanted)
+    half = size // 2
+    columns = {"row": lattice.rows[down] - half, "col": lattice.cols[across] - half, "size": size}
+    return pd.DataFrame(columns)
+
+
+def _on_targets(
+    stack: xr.DataArray, band: Band, labels: np.ndarray, numbers: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean value and mean percentile of a band on each target."""
+    if band.kind == "class":
+        missing = np.full(len(numbers), np.nan)
+        return missing, missing
+    layer = stack.sel(band=band.name).values
+    known = np.isfinite(layer)
+    ranks = np.zeros(layer.shape)
+    ranks[known] = 100 * (rankdata(layer[known]) - 0.5) / max(1, known.sum())
+    here = np.where(known, labels, 0)
+    value = np.asarray(ndimage.mean(np.nan_to_num(layer), here, numbers), float)
+    return value, np.asarray(ndimage.mean(ranks, here, numbers), float)
+
+
+def factor_influence(
+    judges: FoldJudges,
+    model: Model,
+    stack: xr.DataArray,
+    windows: pd.DataFrame,
+    attention: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """Return how much each factor weighs on the whole map, by three measures.
+
+    *Permutation* is the fall of the AUC on held-out windows when the factor is dealt out among
+    them at random (Breiman 2001). *Attention* is the mean channel-attention weight of equation (7).
+    *Occlusion* is the mean change of the score, up or down, with the factor at its median.
+
+    Parameters
+    ----------
+    windows : DataFrame
+        Labelled windows; each fold's model is tested on those that it never learned from.
+    attention : DataFrame, optional
+        See :func:`geomfaf.factor_attention`; leave it out where a simple model makes the map.
+
+    Returns
+    -------
+    DataFrame
+        One row a factor, the most influential first: every measure, its standard deviation over
+        the folds (``_sd``) and its rank (1 = most). NaN where it could not be measured.
+    """
+    names = [str(name) for name in stack["band"].values]
+    # 1. Fold by fold: one row a fold, one column a factor.
+    found: dict[str, np.ndarray] = {
+        "permutation": _permuted(judges, model, stack, windows),
+        "attention": _attended(attention, names, judges.folds),
+        "occlusion": _occluded(judges, stack),
+    }
+    # 2. Means, spreads and ranks.
+    table = pd.DataFrame({"factor": names})
+    for measure in MEASURES:
+        frame = pd.DataFrame(found[measure], columns=names)
+        table[measure] = frame.mean().to_numpy()
+        table[f"{measure}_sd"] = frame.std(ddof=1).to_numpy()
+        table[f"{measure}_rank"] = table[measure].rank(ascending=False, method="min")
+    # 3. The order of the list: the mean rank of the measures that there are.
+    ranks = table[[f"{measure}_rank" for measure in MEASURES]].mean(axis=1)
+    order = np.argsort(ranks.to_numpy(), kind="stable")
+    return table.iloc[order].reset_index(drop=True)[list(FACTOR_COLUMNS)]
+
+
+def _permuted(
+    judges: FoldJudges, model: Model, stack: xr.DataArray, windows: pd.DataFrame
+) -> np.ndarray:
+    """Return the fall of the held-out AUC by fold and factor; NaN rows for folds without both
+    labels.
+    """
+    from sklearn.metrics import roc_auc_score
+
+    falls = np.full((judges.folds, stack.sizes["band"]), np.nan)
+    for fold in track(range(judges.folds), "permuted factors", unit="folds"):
+        test = windows[model.folds.testing(windows, fold)]
+        labels = test["label"].to_numpy()
+        if len(np.unique(labels)) < 2:
+            continue
+        strip = _side_by_side(stack, test, judges.size)
+        whole = roc_auc_score(labels, judges.judge(fold, strip))
+        rng = np.random.default_rng([model.seed, fold])
+        orders = [rng.permutation(len(test)) for _ in range(REPEATS)]
+        for at, factor in enumerate(map(str, stack["band"].values)):
+            said = [judges.judge(fold, strip.dealt_out(factor, order)) for order in orders]
+            falls[fold, at] = whole - np.mean([roc_auc_score(labels, scores) for scores in said])
+    return falls
+
+
+def _side_by_side(stack: xr.DataArray, windows: pd.DataFrame, size: int) -> Ground:
+    """Return windows as one strip of ground, side by side."""
+    rows = windows["row"].to_numpy()
+    cells = read_windows(stack.values, rows, windows["col"].to_numpy(), size)
+    strip = cells.transpose(1, 2, 0, 3).reshape(len(stack), size, -1)
+    grid = grid_of(stack)
+    place = Grid(grid.crs, Affine(*tuple(grid.transform)[:6]), (size, strip.shape[2]))
+    table = pd.DataFrame({"row": 0, "col": np.arange(len(windows)) * size, "size": size})
+    return Ground.of(as_dataarray(strip, place, bands_of(stack)), table)
+
+
+def _attended(attention: pd.DataFrame | None, names: list[str], folds: int) -> np.ndarray:
+    """Return the mean attention weight by fold and factor."""
+    if attention is None or not len(attention):
+        return np.full((folds, len(names)), np.nan)
+    weights = attention.pivot_table("weight", "fold", "factor", aggfunc="mean")
+    return weights.reindex(index=range(1, folds + 1), columns=names).to_numpy(float)
+
+
+def _occluded(judges: FoldJudges, stack: xr.DataArray) -> np.ndarray:
+    """Return the mean absolute change of the score by fold and factor, on places all over the
+    map.
+    """
+    lattice = Lattice(valid_cells(stack), judges.stride)
+    table = _windows_at(lattice, lattice.wanted, judges.size)
+    places = np.unique(np.linspace(0, len(table) - 1, min(PLACES, len(table))).astype(int))
+    ground = Ground.of(stack, table.iloc[places])
+    before = [judges.judge(fold, ground) for fold in range(judges.folds)]
+    changes = np.full((judges.folds, stack.sizes["band"]), np.nan)
+    for at, name in enumerate(track(list(map(str, stack["band"].values)), "factors on the map")):
+        without = ground.without(name)
+        for fold in range(judges.folds):
+            changes[fold, at] = np.abs(judges.judge(fold, without) - before[fold]).mean()
+    return changes
+
+
+def factor_agreement(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return how alike the measures order the factors: Spearman's and Kendall's rank correlation of
+    every two.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"permutation": [3.0, 2, 1], "attention": [0.3, 0.1, 0.2],
+    ...     "occlusion": [np.nan] * 3})
+    >>> factor_agreement(table)
+    [{'one': 'permutation', 'other': 'attention', 'factors': 3, 'spearman': 0.5, 'kendall': 0.333}]
+    """
+    found = []
+    for one, other in combinations(MEASURES, 2):
+        both = table[[one, other]].dropna()
+        if len(both) < 3 or (both.nunique() < 2).any():
+            continue
+        pair = (both[one], both[other])
+        found.append(
+            {
+                "one": one,
+                "other": other,
+                "factors": len(both),
+                "spearman": round(float(spearmanr(*pair).statistic), 3),
+                "kendall": round(float(kendalltau(*pair).statistic), 3),
+            }
+        )
+    return found
+
+
+def agreement_sentence(found: list[dict[str, Any]]) -> str:
+    """Return the agreement of the measures as people read it; "" where none could be compared.
+
+    >>> agreement_sentence([{"one": "permutation", "other": "occlusion", "factors": 10,
+    ...     "spearman": 0.83, "kendall": 0.67}])
+    'permutation and occlusion: Spearman 0.83, Kendall 0.67 (10 factors)'
+    """
+    return "; ".join(
+        f"{pair['one']} and {pair['other']}: Spearman {pair['spearman']:.2f},"
+        f" Kendall {pair['kendall']:.2f} ({pair['factors']} factors)"
+        for pair in found
+    )
