@@ -16,7 +16,7 @@ from affine import Affine
 from scipy import ndimage
 from scipy.stats import kendalltau, rankdata, spearmanr
 
-from ..models.baselines import BASELINES, make_baseline
+from ..models.baselines import BASELINES, NETWORK, make_baseline
 from ..models.fold_models import Model, encode_windows
 from ..models.predict import Lattice, default_stride
 from ..progress import track
@@ -146,20 +146,22 @@ def fold_judges(
     size = model.size
     stride = default_stride(size) if stride is None else stride
     if name not in BASELINES:
+        trained = model.network_alone() if name == NETWORK != model.name else model
 
         def network(fold: int, ground: Ground) -> np.ndarray:
-            member = model.members[fold]
-            names = list(dict.fromkeys(channel.band for channel in member.encoder.channels))
+            own = trained.fold_models[fold]
+            names = list(dict.fromkeys(channel.band for channel in own.encoder.channels))
             parts = []
             for first in range(0, len(ground.windows), AT_ONCE):
                 some = slice(first, first + AT_ONCE)
-                x = encode_windows(ground.stack, ground.windows[some], names, member.encoder)
-                parts.append(member.judge(x, member.odds(ground.features[some]))[0])
+                x = encode_windows(ground.stack, ground.windows[some], names, own.encoder)
+                parts.append(own.judge(x, own.odds(ground.features[some])).score)
             return np.concatenate(parts)
 
-        return FoldJudges(len(model.members), size, stride, network)
+        return FoldJudges(len(trained.fold_models), size, stride, network)
 
-    bands = [[n for n in map(str, stack["band"].values) if n in m.bands] for m in model.members]
+    there = [str(band) for band in stack["band"].values]
+    bands = [[band for band in there if band in own.bands] for own in model.fold_models]
     rows = _features(stack, windows)
     labels = windows["label"].to_numpy()
     fitted = []

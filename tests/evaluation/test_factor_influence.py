@@ -21,6 +21,7 @@ from geomfaf.evaluation.factor_influence import (
     occluded,
     target_contributions,
 )
+from geomfaf.evaluation.held_out import Draw
 from geomfaf.evaluation.run_evaluation import baseline_scores
 from geomfaf.models.attention import factor_attention
 from geomfaf.models.predict import predict_scores
@@ -33,7 +34,7 @@ def two_targets() -> np.ndarray:
     return labels
 
 
-def judges(name="MFAF"):
+def judges(name="MFAF ensemble"):
     case = small_case()
     return fold_judges(name, small_model(), case.stack, case.windows)
 
@@ -57,8 +58,9 @@ def test_a_simple_models_contributions_are_those_of_its_map():
     case, labels = small_case(), two_targets()
     name = "logistic regression"
     model = small_model()
+    draws = [Draw(case.windows, model.seed)]
     found = evaluate_model(
-        model, case.stack, case.windows, case.deposits, small_scores(), baselines=[name]
+        model, case.stack, draws, case.deposits, small_scores(), baselines=[name]
     )
     before = baseline_scores(found, name).sel(band="score").values
     own = judges(name)
@@ -112,7 +114,7 @@ def test_occlusion_sets_the_median_and_the_commonest_class_and_keeps_gaps():
 
 def test_windows_side_by_side_are_judged_as_on_the_map():
     case = small_case()
-    for name in ("MFAF", "extra trees"):
+    for name in ("MFAF", "MFAF ensemble", "extra trees"):
         own = judges(name)
         strip = _side_by_side(case.stack, case.windows, own.size)
         ground = Ground.of(case.stack, case.windows)
@@ -132,14 +134,16 @@ def test_what_is_changed_in_one_band_is_what_the_changed_stack_gives():
     np.testing.assert_array_equal(moved, strip.stack.values[1][:, window])
 
 
-@pytest.mark.parametrize("name", ["MFAF", "best band"])
+@pytest.mark.parametrize("name", ["MFAF ensemble", "best band"])
 def test_the_influence_of_all_factors(name):
     case, model = small_case(), small_model()
-    attention = factor_attention(model, case.stack, case.windows) if name == "MFAF" else None
+    attention = (
+        factor_attention(model, case.stack, case.windows) if name == "MFAF ensemble" else None
+    )
     table = factor_influence(judges(name), model, case.stack, case.windows, attention)
     assert tuple(table.columns) == FACTOR_COLUMNS
     assert sorted(table["factor"]) == sorted(case.stack["band"].values)
-    assert table["attention"].notna().all() == (name == "MFAF")
+    assert table["attention"].notna().all() == (name == "MFAF ensemble")
     assert (table["occlusion"] >= 0).all()
     again = factor_influence(judges(name), model, case.stack, case.windows, attention)
     pd.testing.assert_frame_equal(table, again)
