@@ -10,9 +10,11 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 import numpy as np
+import rasterio
 import rasterio.crs
 from rasterio.enums import Resampling
 from rasterio.warp import reproject, transform_bounds
@@ -203,8 +205,8 @@ class RasterLayer:
     def _angle(self, window: Window) -> np.ndarray:
         """Return sine and cosine, averaged as a vector: the mean of 350 and 10 degrees is 0."""
 
-        def vector(*part: int) -> np.ndarray:
-            angle = np.deg2rad(self.file.read(*part)[0])
+        def vector(file: rasterio.DatasetReader, *part: int) -> np.ndarray:
+            angle = np.deg2rad(self.file.read(file, *part)[0])
             return np.stack([np.sin(angle), np.cos(angle)])
 
         return self._warped(window, vector, planes=2)
@@ -218,12 +220,13 @@ class RasterLayer:
         rows = range(top, row + height, piece)
         columns = range(left, column + width, piece)
         wide = np.empty((planes, len(rows) * piece, len(columns) * piece), np.float32)
-        for first_row in rows:
-            for first_column in columns:
+        # Opened once for all pieces: GDAL keeps the tiles that they share.
+        with self.file.opened() as file:
+            for first_row, first_column in product(rows, columns):
                 down = slice(first_row - top, first_row - top + piece)
                 across = slice(first_column - left, first_column - left + piece)
                 ground = self.grid.window(first_row, first_column, piece, piece)
-                wide[:, down, across] = self._warp_piece(ground, read, planes)
+                wide[:, down, across] = self._warp_piece(ground, partial(read, file), planes)
         return wide[:, row - top : row - top + height, column - left : column - left + width]
 
     def _warp_piece(self, ground: Grid, read, planes: int) -> np.ndarray:

@@ -71,7 +71,7 @@ class RasterFile:
         self.nodata = nodata
         self.codes: dict[float, int] = {}
         self.legend: dict[int, str] = {}
-        with self._open() as file:
+        with self.opened() as file:
             self.require_band(band, file.count)
             self._require_measurements(file, classes)
             self.crs = self._crs_of(file, crs)
@@ -84,7 +84,8 @@ class RasterFile:
             self._scan(file, classes)
 
     @contextmanager
-    def _open(self) -> Iterator[rasterio.DatasetReader]:
+    def opened(self) -> Iterator[rasterio.DatasetReader]:
+        """Open the file for some reads; each thread opens it for itself."""
         if not self.path.is_file():
             raise UsageError(f"{self.name}: {self.path} does not exist: check path under rasters.")
         try:
@@ -96,16 +97,24 @@ class RasterFile:
             ) from error
 
     def read(
-        self, row: int, column: int, height: int, width: int, band: int | None = None
+        self,
+        file: rasterio.DatasetReader,
+        row: int,
+        column: int,
+        height: int,
+        width: int,
+        band: int | None = None,
     ) -> np.ndarray:
-        """Return float32 (1, height, width), NaN where there is no value."""
+        """Return float32 (1, height, width) of the opened file, NaN where there is no value."""
         window = FileWindow(column, row, width, height)
-        with self._open() as file:
-            values = file.read(band or self.band, window=window, masked=True)
-        values = values.astype(np.float64).filled(np.nan)
+        found = file.read(band or self.band, window=window, masked=True)
+        # Whole numbers above 2 ** 24 would be rounded before they are compared with codes.
+        exact = np.float32 if found.dtype.itemsize < 4 or found.dtype == np.float32 else np.float64
+        values = found.astype(exact).filled(np.nan)
         values[self._is_code(values)] = np.nan
-        scaled = values * self.factor + self.offset
-        return scaled[None].astype(np.float32)
+        if self.factor != 1 or self.offset != 0:
+            values = values.astype(np.float64) * self.factor + self.offset
+        return values[None].astype(np.float32, copy=False)
 
     def has_value(self, x: np.ndarray, y: np.ndarray, crs: CRS) -> np.ndarray:
         """Return which points of a CRS lie on a pixel with a value, (points,) bool."""
@@ -117,10 +126,11 @@ class RasterFile:
         # Rows of points share rows of the file: one narrow read for each of them.
         rows = np.where(inside, rows, -1).astype(int)
         columns = np.where(inside, columns, 0).astype(int)
-        for row in np.unique(rows[inside]):
-            here = rows == row
-            line = self.read(int(row), 0, 1, self.shape[1])[0, 0]
-            found[here] = np.isfinite(line[columns[here]])
+        with self.opened() as file:
+            for row in np.unique(rows[inside]):
+                here = rows == row
+                line = self.read(file, int(row), 0, 1, self.shape[1])[0, 0]
+                found[here] = np.isfinite(line[columns[here]])
         return found
 
     def pixel_in(self, crs: CRS) -> float:
@@ -192,7 +202,7 @@ class RasterFile:
             codes.append(self.nodata)
         is_code = np.abs(values) >= HUGE
         for code in codes:
-            is_code |= values == code
+            is_code |= values == values.dtype.type(code)
         return is_code
 
     def _scan(self, file: rasterio.DatasetReader, classes: bool) -> None:
