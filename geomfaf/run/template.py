@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import tomlkit
 from tomlkit.container import Container
 from tomlkit.items import Table as TomlTable
@@ -21,12 +20,10 @@ from ..settings.tables import PROJECT, TABLES
 from ..survey.class_columns import class_candidates
 from ..survey.cleaning.findings import as_table, require_accepted
 from ..survey.element_names import label
-from ..survey.read import read_layer, read_survey
+from ..survey.filters import offered_filters
+from ..survey.read import read_survey
 from ..survey.recognise import LayerInfo, Recognised, recognise_survey
 from ..survey.survey import ROLES, Source, Survey
-
-MANY_CLASSES = 12
-"""Deposit columns with up to this many values are offered as a filter."""
 
 
 def init_project(
@@ -118,9 +115,11 @@ def _layer_table(
         others = [column for column in candidates if column != survey.geology_column]
         comment = f"or {', '.join(others)}" if others else ""
         _add(table, "column", survey.geology_column, comment)
-    filters = _filters(read_layer(source)) if role == "deposits" else []
-    for line in filters:
-        table.add(tomlkit.comment(line))
+    layers = survey.layers()
+    filters = offered_filters(layers[role], role) if role in ("samples", "deposits") else []
+    for condition, counts in filters:
+        quoted = tomlkit.item(condition).as_string()
+        table.add(tomlkit.comment(plain_text(f"where = {quoted}   # {counts}")))
     for setting in TABLES[role].settings:
         if setting.name not in table and not (setting.name == "where" and filters):
             table.add(tomlkit.comment(commented_line(setting).removeprefix("# ")))
@@ -148,37 +147,6 @@ def _stage_text(table: Table, cell: float) -> str:
 
 CELL = ("grid", "cell")
 """The setting whose example is the survey's own value."""
-
-
-def _filters(deposits: pd.DataFrame) -> list[str]:
-    """Return filters for columns such as the commodity: a map of everything is a map of nothing."""
-    lines = []
-    for column in deposits.columns:
-        values = deposits[column] if column != "geometry" else pd.Series(dtype=object)
-        most = max(MANY_CLASSES, len(values) // 4)
-        if not pd.api.types.is_string_dtype(values) or not 1 < values.nunique() <= most:
-            continue
-        counts = values.fillna("(none)").value_counts()
-        shown = ", ".join(f"{name} {count}" for name, count in counts.head(6).items())
-        more = ", ..." if len(counts) > 6 else ""
-        condition = condition_on(column, str(values.value_counts().index[0]))
-        quoted = tomlkit.item(condition).as_string()
-        lines.append(plain_text(f"where = {quoted}   # {shown}{more}"))
-    return lines[:3]
-
-
-def condition_on(column: str, value: str) -> str:
-    """Return the SQL condition that a column has a value; quotes in either are doubled.
-
-    >>> condition_on("commodity", "gold")
-    "commodity = 'gold'"
-    >>> print(condition_on("main ore", "King's"))
-    "main ore" = 'King''s'
-    """
-    plain = column.isascii() and column.isidentifier()
-    name = column if plain else '"' + column.replace('"', '""') + '"'
-    text = value.replace("'", "''")
-    return f"{name} = '{text}'"
 
 
 def _crs_name(survey: Survey) -> str:

@@ -92,6 +92,8 @@ CHECK = Table(
         Setting("duplicates", "text", "mean",
                 "several rows at one place; median: of the logarithms",
                 choices=("mean", "median", "first", "keep")),
+        Setting("negatives", "text", "auto", "limits: a negative value is minus its own limit",
+                choices=("auto", "limits")),
         Setting("strict", "flag", False, "true: refuse the data instead of fixing them"),
         Setting("replacement", "text", "half", "of values below detection; half: of the limit",
                 choices=("half", "sqrt2", "zero", "drop", "ros", "multiplicative")),

@@ -65,6 +65,9 @@ def parse_element(column: str) -> tuple[str, str] | None:
     >>> [parse_element(c) for c in ("NO", "Sample_No", "In_area", "Year", "ID")]
     [None, None, None, None, None]
     """
+    fraction = _mass_fraction(str(column))
+    if fraction is not None:
+        return fraction
     tokens = [token for token in re.split(r"[^0-9a-zµμ%]+", str(column).casefold()) if token]
     tokens = _symbol_first(tokens)
     if not tokens or tokens == ["k", "ar"]:  # an age
@@ -72,7 +75,7 @@ def parse_element(column: str) -> tuple[str, str] | None:
     name = _NAMES.get(tokens[0]) or _TOTAL_IRON.get(tokens[0])
     rest = tokens[1:]
     if name is None:
-        name, glued = _glued(tokens[0])
+        name, glued = _glued(tokens[0], any(token in UNITS for token in rest))
         rest = [*glued, *rest]
     if name is None:
         return None
@@ -80,7 +83,11 @@ def parse_element(column: str) -> tuple[str, str] | None:
         return name, UNITS["".join(rest)]
     rest = _joined_units(rest)
     units = {UNITS[token] for token in rest if token in UNITS}
-    if len(units) > 1 or any(token not in UNITS and not _is_method(token) for token in rest):
+    others = [token for token in rest if token not in UNITS]
+    masses = _MASSES.get(name.casefold(), frozenset())
+    if not units and len(others) > 0 and tokens[0] not in _NAMES and others[0] in masses:
+        return None  # a ratio of isotopes: Pb206_204
+    if len(units) > 1 or not all(_is_method(token, bool(units)) for token in others):
         return None
     if not units and tokens[0] in _TOO_SHORT and any(token.isdigit() for token in rest):
         return None
@@ -92,33 +99,61 @@ def _symbol_first(tokens: list[str]) -> list[str]:
     start = (
         2 if len(tokens) > 2 and "".join(tokens[:2]) in UNITS and tokens[2] in _NAMES else 0
     )  # "mg/kg Cu"
-    while start < len(tokens) - 1 and tokens[start] not in _NAMES and not _glued(tokens[start])[0]:
+    while start < len(tokens) - 1 and not _names_element(tokens[start]):
         start += 1
     before = _joined_units(tokens[:start])
-    known = all(token in UNITS or _is_method(token) for token in before)
+    known = all(token in UNITS or _is_method(token, False) for token in before)
     if start and known and (tokens[start] not in _WORDS or any(token in UNITS for token in before)):
         tokens = [*tokens[start:], *before]
     # "Au in ppb"
     return [token for number, token in enumerate(tokens) if number == 0 or token != "in"]
 
 
-def _glued(token: str) -> tuple[str | None, list[str]]:
-    """Split ``cuppm`` and, where a mass number is glued on, ``as75ppm``."""
+def _names_element(token: str) -> bool:
+    return token in _NAMES or _glued(token, with_unit=True)[0] is not None
+
+
+def _glued(token: str, with_unit: bool = False) -> tuple[str | None, list[str]]:
+    """Split ``cuppm`` and, where a mass number is glued on, ``as75ppm``; ``with_unit`` says that a
+    unit stands elsewhere in the heading.
+    """
     match = re.fullmatch(r"([a-z0-9]+?)(ppm|ppb|ppt|pct|%)", token)
     if match and match.group(1) in _NAMES:
         return _NAMES[match.group(1)], [match.group(2)]
-    isotope = re.fullmatch(r"([a-z]{1,2})([0-9]{2,3})(ppm|ppb|ppt|pct|%)?", token)
-    if isotope and isotope.group(1) in _NAMES and _MASSES.get(isotope.group(1)) == isotope.group(2):
-        return _NAMES[isotope.group(1)], [isotope.group(3)] if isotope.group(3) else []
-    return None, []
+    isotope = re.fullmatch(r"([a-z]{1,2})([0-9]{1,3})(ppm|ppb|ppt|pct|%)?", token)
+    if isotope is None:
+        return None, []
+    name, mass, unit = isotope.groups()
+    if name not in _NAMES or mass not in _MASSES.get(name, ()):
+        return None, []
+    # "P31" and "U238" stay codes of something else, unless they carry a unit.
+    if name in _TOO_SHORT and not unit and not with_unit:
+        return None, []
+    return _NAMES[name], [unit] if unit else []
 
 
-# The isotopes that mass spectrometers measure and that tables name; "P31" and the like stay codes
-# of something else.
-_MASSES = dict(
-    pair.split("-")
-    for pair in "as-75 cu-63 zn-66 pb-208 au-197 ag-107 mo-95 sb-121 bi-209 hg-202 cd-111 sn-118 co-59 ni-60 cr-52 mn-55 fe-57 ba-137 sr-88 rb-85 zr-90 nb-93 cs-133 la-139 ce-140 th-232 ti-47 li-7 be-9 sc-45 ga-71 ge-72 se-82 te-125 hf-178 ta-181 tl-205 pt-195 pd-105".split()
-)
+# The isotopes that mass spectrometers measure, by element.
+_MASSES = {
+    name: frozenset(masses.split())
+    for name, _, masses in (
+        line.strip().partition(" ")
+        for line in (
+            "li 6 7;be 9;b 10 11;na 23;mg 24 25 26;al 27;si 28 29 30;p 31;s 32 33 34;k 39 41;"
+            "ca 40 42 43 44;sc 45;ti 46 47 48 49;v 50 51;cr 50 52 53;mn 55;fe 54 56 57;co 59;"
+            "ni 58 60 61 62;cu 63 65;zn 64 66 67 68 70;ga 69 71;ge 70 72 73 74;as 75;"
+            "se 74 76 77 78 80 82;br 79 81;rb 85 87;sr 84 86 88;y 89;zr 90 91 92 94 96;nb 93;"
+            "mo 92 94 95 96 97 98 100;ru 99 100 101 102 104;rh 103;pd 102 104 105 106 108 110;"
+            "ag 107 109;cd 106 108 110 111 112 113 114 116;in 113 115;sn 112 116 117 118 119 120 122"
+            " 124;sb 121 123;te 122 124 125 126 128 130;i 127;cs 133;ba 130 134 135 136 137 138;"
+            "la 138 139;ce 140 142;pr 141;nd 142 145 146 148 150;sm 147 148 149 150 152 154;"
+            "eu 151 153;gd 154 155 156 157 158 160;tb 159;dy 160 161 162 163 164;ho 165;"
+            "er 162 164 166 167 168 170;tm 169;yb 170 171 172 173 174 176;lu 175 176;"
+            "hf 174 178 179 180;ta 181;w 180 182 183 184 186;re 185 187;os 186 189"
+            " 190 192;ir 191 193;pt 192 194 195 196 198;au 197;hg 196 198 199 200 201 202 204;"
+            "tl 203 205;pb 208;bi 209;th 232;u 234 235 238"
+        ).split(";")
+    )
+}
 
 
 def _joined_units(tokens: list[str]) -> list[str]:
@@ -133,12 +168,63 @@ def _joined_units(tokens: list[str]) -> list[str]:
     return tokens
 
 
-def _is_method(token: str) -> bool:
-    return (
-        token.isdigit()
-        or token in _METHODS
-        or token.rstrip("abcdw").rstrip("0123456789") in _METHODS
+def _mass_fraction(column: str) -> tuple[str, str] | None:
+    """Return element and unit of ``w(Au)/10-9`` and ``Cu/10^-6``, as tables of China write them."""
+    match = re.fullmatch(
+        r"\s*(?:w|ω)?\s*[(（]?\s*([A-Za-z0-9]+)\s*[)）]?\s*[/(×*]\s*[(（]?\s*10\s*\^?\s*[-−–]\s*(2|6|9|12)\s*[)）]?\s*",
+        column,
     )
+    if match is None or match[1].casefold() not in _NAMES:
+        return None
+    return _NAMES[match[1].casefold()], {"2": "%", "6": "ppm", "9": "ppb", "12": "ppt"}[match[2]]
+
+
+# What stands beside a symbol and is no method: statistics, limits, qualifiers, other columns.
+_NO_METHODS = frozenset(
+    "min max std stdev sd err error sigma rank log ln log10 lg clr ilr ratio anom anomaly anomalous"
+    " zscore score q qual qualifier flag dl ld lod loq mdl limit detection lower upper age name type"
+    " class group unit code id no count n sum total_ dup duplicate rsd cv percentile pctl norm index"
+    " oz lb lbs ton opt gpm of the and or per on at by".split()
+)
+_METHOD_CODE = re.compile(r"[a-z]{0,5}[0-9]{1,4}[a-z]{0,4}")
+
+
+def _is_method(token: str, with_unit: bool) -> bool:
+    """Return whether a token is a laboratory's method: a known one, or the shape of a code.
+
+    Letters and digits are a code anywhere (``TL43``, ``1DX``); letters alone (``NADNC``) only where
+    a unit says that the column holds concentrations.
+    """
+    if token.isdigit() or token in _METHODS:
+        return True
+    if with_unit and token == "hf":  # hydrofluoric acid: two elements would have no unit
+        return True
+    if token in _NO_METHODS or token in _NAMES:
+        return False
+    if _METHOD_CODE.fullmatch(token):
+        return True
+    return with_unit and token.isascii() and token.isalpha() and 2 <= len(token) <= 7
+
+
+def unused_element_columns(columns: Iterable[str], used: Iterable[str]) -> list[str]:
+    """Return the columns that begin with an element's symbol and are not used as one.
+
+    >>> unused_element_columns(["Au_ppb", "Au_oz/t", "Cu_Zn", "Name", "As_of"], ["Au_ppb"])
+    ['Au_oz/t', 'Cu_Zn']
+    """
+    taken = set(used)
+    found = []
+    for column in map(str, columns):
+        tokens = [token for token in re.split(r"[^0-9a-zµμ%]+", column.casefold()) if token]
+        if column in taken or len(tokens) < 2 or tokens[0] not in _NAMES or tokens[0] in _WORDS:
+            continue
+        # "Au_best_of" is read aloud; "AU_NAME" is a word in capitals: both are worth a look.
+        found.append(column)
+    return found
+
+
+LEAST_ISOTOPES = 3
+"""Columns named like isotopes (``Cu65``) that make ``P31`` one too."""
 
 
 def element_columns(columns: Iterable[str]) -> dict[str, str]:
@@ -156,7 +242,23 @@ def element_columns(columns: Iterable[str]) -> dict[str, str]:
         parsed = parse_element(column)
         if parsed and column.casefold() not in coordinates:
             found[column] = parsed[1]
-    return found
+    return {**found, **_isotopes(columns, found)}
+
+
+def _isotopes(columns: Iterable[str], found: dict[str, str]) -> dict[str, str]:
+    """Return columns such as ``P31`` and ``U238`` where isotopes of other elements stand beside
+    them.
+    """
+    shape = re.compile(r"([A-Za-z]{1,2})([0-9]{1,3})")
+    others = [column for column in found if shape.fullmatch(column)]
+    if len(others) < LEAST_ISOTOPES:
+        return {}
+    single = [match for column in columns if (match := shape.fullmatch(column))]
+    return {
+        match[0]: ""
+        for match in single
+        if match[0] not in found and match[2] in _MASSES.get(match[1].casefold(), ())
+    }
 
 
 def label(column: str, unit: str = "") -> str:

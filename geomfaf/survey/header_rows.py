@@ -97,10 +97,9 @@ def find_header(
                 " from 1."
             )
     if header is not None:
-        below = [header, units_row or 0]
-        return _composed(
-            rows, [header - 1], None if units_row is None else units_row - 1, max(below)
-        )
+        below = [header] if header < len(rows) else []
+        unit = _units_among(rows, below) if units_row is None else units_row - 1
+        return _composed(rows, [header - 1], unit, max(header, (unit or 0) + 1))
     # 1. where the data begin
     start = _first_data(rows, skip)
     above = [number for number in range(skip, start) if _filled(rows[number])]

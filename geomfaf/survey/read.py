@@ -20,14 +20,16 @@ from ..errors import DataError, UsageError, nearest_name, require_known
 from ..rasters.grid import parse_crs
 from .class_columns import as_class_names, class_column
 from .cleaning.findings import Finding
+from .cleaning.qualifiers import is_qualifier_name
 from .coordinates import check_coordinates, check_extents, is_metric
-from .element_names import element_columns, parse_element
+from .element_names import element_columns, parse_element, unused_element_columns
 from .formats import (
     is_database,
     read_database,
     read_parquet,
     text_encoding,
 )
+from .line_kinds import without_other_lines
 from .places import no_crs, points_of_table
 from .source_settings import refuse_foreign_settings
 from .storable import storable
@@ -247,12 +249,32 @@ def read_survey(
     # 3. what their columns are
     samples = frames["samples"]
     chosen = select_elements(samples, elements, units)
+    if elements is None:
+        found += _unused_columns(samples, chosen)
+    if "faults" in frames:
+        frames["faults"] = without_other_lines(frames["faults"], found)
     column = None
     if "geology" in frames:
         column = class_column(frames["geology"], geology_column, found)
         classes = as_class_names(frames["geology"][column])
         frames["geology"] = frames["geology"].assign(**{column: classes})
     return Survey(**frames, elements=chosen, geology_column=column, findings=tuple(found))
+
+
+def _unused_columns(samples: gpd.GeoDataFrame, chosen: dict[str, str]) -> list[Finding]:
+    """Return a finding for columns of numbers that begin with an element's symbol and are not used."""
+    named = unused_element_columns(samples.columns, chosen)
+    unused = [
+        column
+        for column in named
+        if not is_qualifier_name(column) and pd.api.types.is_numeric_dtype(samples[column])
+    ]
+    if not unused:
+        return []
+    shown = ", ".join(unused[:8]) + (", ..." if len(unused) > 8 else "")
+    done = f"begin with an element's symbol and are not used, as the rest says no unit: {shown}"
+    advice = "name what to use: elements = [...] and units = { ... } under [samples]"
+    return [Finding("noticed", "samples", "", "columns not used", len(unused), done, advice)]
 
 
 def _require_features(read: dict[str, gpd.GeoDataFrame], sources: dict[str, Source]) -> None:

@@ -54,6 +54,9 @@ MANY_LIMITS = 12
 something else.
 """
 
+LEAST_FOR_A_GAP = 30
+"""Values that a gap around zero needs to be no accident."""
+
 REPLACEMENTS = ("half", "sqrt2", "zero", "drop", "ros", "multiplicative")
 
 LEAST_FOR_ROS = 5
@@ -115,6 +118,30 @@ def negatives_are_limits(numbers: np.ndarray) -> bool:
     negative = numbers[numbers < 0]
     distinct = len(pd.unique(negative))
     return distinct <= 3 or distinct <= len(negative) / (2 if distinct <= MANY_LIMITS else 10)
+
+
+def negatives_are_own_limits(numbers: np.ndarray) -> bool:
+    """Return whether negative numbers are minus the limit of their own sample, which differs from
+    sample to sample.
+
+    Limits leave a gap around zero, and lie among the measured values. What runs through zero,
+    logarithms or the noise of an instrument, leaves none: of n values the smallest is below 7 / n
+    of the median size in 99 of 100 columns.
+
+    >>> rng = np.random.default_rng(0)
+    >>> values = rng.lognormal(4, 0.5, 200).round()
+    >>> limits = -rng.uniform(10, 100, 40).round()
+    >>> negatives_are_own_limits(np.append(values, limits)), negatives_are_own_limits(np.log10(values) - 1.7)
+    (True, False)
+    """
+    known = numbers[np.isfinite(numbers) & (numbers != 0)]
+    negative = known[known < 0]
+    positive = known[known > 0]
+    if len(known) < LEAST_FOR_A_GAP or not len(negative) or len(negative) > 0.9 * len(known):
+        return False
+    sizes = np.abs(known)
+    gap = sizes.min() > max(0.05, 7 / len(known)) * np.median(sizes)
+    return bool(gap and np.median(positive) >= 0.7 * np.median(-negative))
 
 
 def looks_logarithmic(numbers: np.ndarray) -> bool:

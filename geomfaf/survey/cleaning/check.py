@@ -17,6 +17,7 @@ from .class_names import merge_class_names
 from .element_columns import clean_values, usable_elements
 from .findings import ROWS_KEPT, Finding, Notes, as_refusals, as_table
 from .geometry import POINT_ROLES, check_coverage, clean_geometry, covered, drop_far_points, in_km2
+from .media import drop_controls
 from .repeated_places import drop_repeated, merge_rows_of_places
 
 MIN_SITES = 30
@@ -33,6 +34,7 @@ def check_survey(
     detection_limits: str | Path | Mapping[str, float] | None = None,
     decimal: str | None = None,
     duplicates: str = "mean",
+    negatives: str = "auto",
     strict: bool = False,
 ) -> tuple[Survey, pd.DataFrame]:
     """Clean a survey and list what was found.
@@ -56,6 +58,9 @@ def check_survey(
     duplicates : {"mean", "median", "first", "keep"}
         What becomes of several rows at one place, see
         :func:`geomfaf.survey.cleaning.repeated_places.merge_rows_of_places`.
+    negatives : {"auto", "limits"}
+        ``limits``: a negative value is minus the detection limit of its own sample, as in the
+        USGS's tables; ``auto`` sees it where the numbers show it.
     strict : bool
         Refuse the data instead of fixing them.
 
@@ -70,7 +75,12 @@ def check_survey(
     """
     found: list[Finding] = list(survey.findings)
     if not any(finding.severity == "refused" for finding in found):
-        values = {"replacement": replacement, "limits": detection_limits, "decimal": decimal}
+        values = {
+            "replacement": replacement,
+            "limits": detection_limits,
+            "decimal": decimal,
+            "negatives": negatives,
+        }
         survey = _checked_layers(survey, found, duplicates, values)
         if len(survey.samples):
             survey = _set_elements_aside(survey, found, max_censored, max_missing, min_sites)
@@ -89,6 +99,8 @@ def _checked_layers(
     frames = {}
     for role, frame in survey.layers().items():
         frames[role] = clean_geometry(role, by_source_row(frame), found)
+    if len(frames["samples"]):
+        frames["samples"] = drop_controls(frames["samples"], found)
     if not len(frames["samples"]):
         return replace(survey, **frames)
     for role in POINT_ROLES:

@@ -23,6 +23,7 @@ from .below_detection import (
     MULTIPLICATIVE_SHARE,
     looks_logarithmic,
     negatives_are_limits,
+    negatives_are_own_limits,
     sentinels,
 )
 from .findings import Notes
@@ -168,6 +169,7 @@ def find_censored(
     notes: Notes,
     replacement: str = "half",
     given: float | None = None,
+    said_limits: bool = False,
 ) -> None:
     """Flag negative numbers and zeros, and report every censored value."""
     instead = _INSTEAD[replacement]
@@ -193,7 +195,7 @@ def find_censored(
     done = f"above the range of the method ({_list(assay.numbers[above])}): the limit stands for it"
     notes.fixed("above range", above, done, "ask for a second analysis: the true values are higher")
     # 4. numbers that cannot be concentrations
-    _find_negatives(assay, measured & (assay.numbers < 0), notes, instead)
+    _find_negatives(assay, measured & (assay.numbers < 0), notes, instead, said_limits)
     if assay.aside is None:
         done = f"zero = below an unknown detection limit, taken as {taken}: {instead}"
         notes.fixed("zero = below detection", zero, done, advice)
@@ -234,12 +236,26 @@ def find_replaced(assay: Assay, notes: Notes) -> None:
         notes.noticed("smallest value repeated", lowest, done, advice)
 
 
-def _find_negatives(assay: Assay, negative: np.ndarray, notes: Notes, instead: str) -> None:
-    """Decide what negative numbers are: logarithms, minus a limit, or noise around zero."""
+def _find_negatives(
+    assay: Assay, negative: np.ndarray, notes: Notes, instead: str, said_limits: bool
+) -> None:
+    """Decide what negative numbers are: minus a limit, logarithms, or noise around zero."""
     if not negative.any():
         return
     sizes = -assay.numbers[negative]
-    if looks_logarithmic(np.where(assay.flags == OK, assay.numbers, np.nan)):
+    measured = np.where(assay.flags == OK, assay.numbers, np.nan)
+    repeated = negatives_are_limits(assay.numbers)
+    if said_limits or (not repeated and negatives_are_own_limits(measured)):
+        done = (
+            "a negative value is minus the detection limit of its own sample"
+            f" ({sizes.min():g} to {sizes.max():g}): {instead}"
+        )
+        advice = "" if said_limits else 'to be clear: negatives = "limits" under [check]'
+        notes.fixed("negative = below detection", negative, done, advice)
+        assay.numbers = np.where(negative, -assay.numbers, assay.numbers)
+        assay.flags = np.where(negative, BELOW, assay.flags)
+        return
+    if looks_logarithmic(measured):
         reason = (
             f"{negative.sum():,} negative values as large as the positive ones: logarithms or"
             " differences?"
@@ -249,7 +265,7 @@ def _find_negatives(assay: Assay, negative: np.ndarray, notes: Notes, instead: s
         assay.numbers = np.full(len(negative), np.nan)
         assay.flags = np.full(len(negative), MISSING)
         return
-    if negatives_are_limits(assay.numbers):
+    if repeated:
         done = f"a negative value is minus a detection limit ({_list(sizes)}): {instead}"
         rest = assay.numbers[(assay.flags == OK) & (assay.numbers > 0)]
         exceeds = len(rest) and sizes.max() > np.median(rest)

@@ -5,6 +5,7 @@ finding.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import geopandas as gpd
@@ -44,6 +45,9 @@ from .parse_numbers import (
     decimal_sign,
     parse_column,
 )
+from .qualifiers import apply_qualifiers, qualifier_columns
+
+NEGATIVES = ("auto", "limits")
 
 NAMES_SHOWN = 8
 """Columns that a finding about many of them lists."""
@@ -57,6 +61,7 @@ def clean_values(
     replacement: str = "half",
     limits: str | Path | Mapping[str, float] | None = None,
     decimal: str | None = None,
+    negatives: str = "auto",
 ) -> tuple[gpd.GeoDataFrame, tuple[CheckedElement, ...]]:
     """Return the samples with numbers or NaN in the element columns, and what was learned of each.
 
@@ -77,6 +82,8 @@ def clean_values(
         :func:`geomfaf.survey.cleaning.below_detection.read_limits`.
     decimal : {".", ","}, optional
         How to read ``1,234`` where a column does not tell.
+    negatives : {"auto", "limits"}
+        ``limits``: a negative value is minus the limit of its own sample, whatever it looks like.
 
     Returns
     -------
@@ -88,13 +95,17 @@ def clean_values(
     require_known(replacement, REPLACEMENTS, "replacement")
     if decimal not in (None, ".", ","):
         raise UsageError(f'decimal "{decimal}" must be "." or ",".')
+    require_known(negatives, NEGATIVES, "negatives")
     given = read_limits(limits) if limits is not None else {}
+    rules = _Rules(replacement, given, negatives == "limits")
+    qualified = qualifier_columns(samples, elements)
     # 1. each column alone: text to numbers, flags and limits
     assays = []
     commas = set()
     for column, parsed in _parse_columns(samples, list(elements), decimal):
         notes = Notes(found, "samples", samples.index, column)
-        assays.append(_assay(column, elements[column], parsed, notes, replacement, given))
+        beside = samples[qualified[column]] if column in qualified else None
+        assays.append(_assay(column, elements[column], parsed, notes, rules, beside))
         if (parsed.words["how"] == "comma").any():
             commas.add(column)
     # 2. what only the columns together tell
@@ -108,13 +119,22 @@ def clean_values(
     return samples.assign(**new), tuple(_learned(assay) for assay in assays)
 
 
+@dataclass(frozen=True)
+class _Rules:
+    """What the settings say of values below detection."""
+
+    replacement: str
+    limits: Mapping[str, tuple[float, str]]
+    negative_limits: bool
+
+
 def _assay(
     column: str,
     unit: str,
     parsed: Parsed,
     notes: Notes,
-    replacement: str,
-    given: Mapping[str, tuple[float, str]],
+    rules: _Rules,
+    qualifiers: pd.Series | None,
 ) -> Assay:
     """Return one column with every value flagged, and a limit for each censored one."""
     name = (parse_element(column) or (column, ""))[0]
@@ -122,8 +142,10 @@ def _assay(
     read_words(assay, parsed, notes)
     find_codes(assay, notes)
     # A limit that was given is in its own unit, and the cells may have told the column's.
-    limit = limit_for(column, assay.unit, given) if given else None
-    find_censored(assay, parsed, notes, replacement, limit)
+    limit = limit_for(column, assay.unit, rules.limits) if rules.limits else None
+    if qualifiers is not None:
+        apply_qualifiers(assay, qualifiers, notes)
+    find_censored(assay, parsed, notes, rules.replacement, limit, rules.negative_limits)
     find_replaced(assay, notes)
     find_missing(assay, parsed, notes)
     check_unit(assay, notes)

@@ -27,16 +27,19 @@ FLAG_NAMES = ("measured", "below detection", "above range", "missing", "unreadab
 _MISSING_WORDS = frozenset(
     ", * ? na nan null none nodata n.v nm ns nr nss is iss lnr insufficient insufficientsample"
     " nosample notanalysed notanalyzed notmeasured notdetermined notreported notsampled missing"
+    " b h nb ka nichtbestimmt keineangabe nichtanalysiert sd sindato nonanalyse nonmesure eimitattu"
     " blank #na #null #value! #div0! #ref! #num! #name? 无 缺 未测 未分析 无数据".replace(
         ",", ""
     ).split()
 ) | {""}
 _BELOW_WORDS = frozenset(
     "bdl bd bld bql blq lod dl ldl udl mdl loq ld lld nd nondetect notdetected undetected tr trace"
-    " traces nil belowdetection belowdetectionlimit belowdl belowlod belowlimit 未检出 痕量 痕".split()
+    " traces nil belowdetection belowdetectionlimit belowdl belowlod belowlimit 未检出 痕量 痕"
+    " lor rl mdl pql n l nn un unwg unterng nichtnachgewiesen nachweisgrenze nodetectado nodetecte"
+    " eihavaittu alleg".split()
 )
 _ABOVE_WORDS = frozenset(
-    "overrange aboverange overlimit abovelimit uol udlo offscale saturated max".split()
+    "overrange aboverange overlimit abovelimit uol udlo offscale saturated max g".split()
 )
 _MARK_WORDS = {
     "less than": "<",
@@ -47,6 +50,14 @@ _MARK_WORDS = {
     "above": ">",
     "gt": ">",
 }
+
+_LETTERS = {"l": BELOW, "n": BELOW, "u": BELOW, "g": ABOVE, "b": MISSING, "h": MISSING}
+"""Letters that the USGS and others write behind a number or beside it: less than, not detected,
+greater than, blank, interference.
+"""
+
+# A capital right behind the number: "5 g" is a unit that nobody knows.
+_LETTER_BEHIND = re.compile(r"([0-9.,]*[0-9][0-9.,]*)([LNUGBH])")
 
 # No str.isdigit or NFKC here: they would read "5²" as 52 and other scripts' digits as ours.
 _SIGNS = str.maketrans(
@@ -228,10 +239,18 @@ class _Form:
 
 def _form(text: str) -> _Form | int | None:
     """Return a number's form, a flag for a word that stands for one, None for what is neither."""
+    letter = _LETTER_BEHIND.fullmatch(text.strip())
+    if letter is not None:
+        flag = _LETTERS[letter[2].casefold()]
+        if flag == MISSING:
+            return MISSING
+        text = ("<" if flag == BELOW else ">") + letter[1]
     text = " ".join(text.translate(_SIGNS).casefold().split())
     flag = _flag_of_word(text)
     if flag is not None:
         return flag
+    # "ND<0.5" says twice that it is below 0.5.
+    text = re.sub(r"^(nd|n\.d\.|bdl|tr)\s*(?=<)", "", text)
     for word, mark in _MARK_WORDS.items():
         if text.startswith(word):
             text = mark + text.removeprefix(word)

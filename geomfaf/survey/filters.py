@@ -1,0 +1,76 @@
+"""Columns of kinds go in; conditions that keep one of them come out, as ``where =`` takes them."""
+
+from __future__ import annotations
+
+import re
+
+import geopandas as gpd
+import pandas as pd
+
+from .cleaning.media import medium_column
+
+MANY_KINDS = 12
+"""Columns with up to this many values, or one in four rows, are offered as a filter."""
+
+_SEPARATOR = re.compile(r"\s*[;,/&+|、，；\n]\s*")
+# Words of SQL that a column may be called; others need quotes only where they are no plain names.
+_RESERVED = frozenset(
+    "add all alter and as asc between by case check collate column commit constraint create cross current"
+    " default delete desc distinct drop else end escape except exists filter foreign from full group having"
+    " in index inner insert intersect into is isnull join key left like limit match natural no not notnull null"
+    " of offset on or order outer plan primary range references release replace right row rows select set"
+    " table temp then to transaction trigger union unique update using values view when where with".split()
+)
+
+
+def condition_on(column: str, *values: str) -> str:
+    r"""Return the SQL condition that a column has one of some values; quotes in either are doubled.
+
+    >>> condition_on("commodity", "gold")
+    "commodity = 'gold'"
+    >>> print(condition_on("main ore", "King's"))
+    "main ore" = 'King''s'
+    >>> condition_on("group", "Au", "Au;Ag")
+    '"group" IN (\'Au\', \'Au;Ag\')'
+    """
+    plain = column.isascii() and column.isidentifier() and column.casefold() not in _RESERVED
+    name = column if plain else '"' + column.replace('"', '""') + '"'
+    texts = ["'" + value.replace("'", "''") + "'" for value in values]
+    if len(texts) == 1:
+        return f"{name} = {texts[0]}"
+    return f"{name} IN ({', '.join(texts)})"
+
+
+def offered_filters(frame: gpd.GeoDataFrame, role: str) -> list[tuple[str, str]]:
+    """Return (condition, counts) of columns such as the commodity: a map of everything is a map of
+    nothing.
+
+    Of a cell with several (``"Au, Ag"``) each counts; the condition names every cell that holds the
+    commonest. Samples are offered their medium alone.
+
+    >>> table = pd.DataFrame({"ore": ["Au", "Au, Ag", "Cu", "U"]})
+    >>> offered_filters(table, "deposits")
+    [("ore IN ('Au', 'Au, Ag')", 'Au 2, Ag 1, Cu 1, U 1')]
+    """
+    if role == "samples":
+        medium = medium_column(frame)
+        columns = [] if medium is None else [medium]
+    else:
+        columns = [column for column in frame.columns if frame[column].dtype != "geometry"]
+    offered = []
+    for column in columns:
+        values = frame[column]
+        most = max(MANY_KINDS, len(values) // 4)
+        if not pd.api.types.is_string_dtype(values) or not 1 < values.nunique() <= most:
+            continue
+        kinds = values.fillna("(none)").map(lambda cell: _SEPARATOR.split(str(cell).strip()))
+        counts = kinds.explode().value_counts()
+        known = counts.drop("(none)", errors="ignore")
+        best = str(known.index[0])
+        cells = sorted(
+            {str(cell) for cell, parts in zip(values, kinds, strict=True) if best in parts}
+        )
+        shown = ", ".join(f"{name} {count}" for name, count in counts.head(6).items())
+        more = ", ..." if len(counts) > 6 else ""
+        offered.append((condition_on(str(column), *cells), shown + more))
+    return offered[:3]
