@@ -1,13 +1,16 @@
-"""Saying why a run's targets are targets. Heavy packages are imported inside."""
+"""Why a run's targets are targets, and isolines of its elements. Heavy packages are imported
+inside.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from ..errors import UsageError, nearest_name
-from .options import EXISTING, json_option
+from .options import EXISTING, NEW, json_option, overwrite_option
 from .printing import print_table
 
 
@@ -51,4 +54,43 @@ def explain(run: Path, target: str | None, as_json: bool) -> None:
     print_table(table[table["number"] == row["number"]].drop(columns="number"), as_json)
 
 
-EXPLAIN_COMMANDS = (explain,)
+@click.command()
+@click.argument("run", type=EXISTING)
+@click.option(
+    "--levels",
+    default="percentiles",
+    show_default=True,
+    help="percentiles (75, 90, 97.5), round (1, 2, 5, 10, ...), or values such as 50,100,200.",
+)
+@click.option("--element", "elements", multiple=True, help="This element alone [default: all].")
+@click.option("--out", type=NEW, help="Another file [default: RUN/isolines.gpkg].")
+@overwrite_option
+def isolines(
+    run: Path, levels: str, elements: tuple[str, ...], out: Path | None, overwrite: bool
+) -> None:
+    """Draw isolines and anomaly classes of a RUN's elements; the result is a GeoPackage.
+
+    Its layers are isolines (value, unit, class) and anomalies: filled classes by quantiles, by
+    median and robust deviations, and by the breaks of the concentration-area curve, which is drawn
+    into concentration_area.png beside it. Shapes smaller than one sample's share of the ground are
+    left out.
+
+    Example: geomfaf isolines demo/out --levels round --overwrite
+    """
+    from ..deliver.isolines import write_isolines
+
+    asked: Any = levels
+    if levels not in ("percentiles", "round"):
+        try:
+            asked = [float(part) for part in levels.split(",")]
+        except ValueError:
+            raise UsageError(
+                f'--levels "{levels}" must be percentiles, round, or numbers such as 50,100,200.'
+            ) from None
+    path = write_isolines(run, levels=asked, elements=elements, out=out, overwrite=overwrite)
+    if path is None:
+        raise UsageError(f"{run} mapped no element: there is nothing to draw isolines of.")
+    click.echo(str(path))
+
+
+EXPLAIN_COMMANDS = (explain, isolines)

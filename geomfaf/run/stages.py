@@ -14,6 +14,7 @@ import xarray as xr
 
 from ..deliver.field_files import write_field_files
 from ..deliver.figures.run_figures import draw_overview
+from ..deliver.isolines import write_isolines
 from ..deliver.layers import write_findings, write_layers, write_survey_layers
 from ..deliver.qgis.project import write_project
 from ..deliver.report.write import write_report, write_summary
@@ -253,6 +254,7 @@ def _influence(run: Results, chosen: str) -> str:
 def report(run: Results, _: Path) -> None:
     """Draw and write what people open, from the files of the folder alone."""
     record = project_record(run)
+    write_isolines(run.out, overwrite=True)
     draw_overview(read_run(run.out, record))
     write_summary(run.out, record)
     write_report(run.out, record)

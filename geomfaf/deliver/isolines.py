@@ -1,0 +1,438 @@
+"""Element bands go in; isolines and filled anomaly classes that a geochemist draws come out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import contourpy
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pyogrio
+import shapely
+import xarray as xr
+from scipy.ndimage import gaussian_filter
+
+from ..errors import UsageError, nearest_name
+from ..files import finished_file
+from ..rasters.bands import Band, bands_of, grid_of
+from ..rasters.geotiff import read_raster
+from .layers import write_layers
+from .target_reasons import factor_label, short
+
+PERCENTILES = (75.0, 90.0, 97.5)
+"""Percentiles at which isolines are drawn and classes end."""
+
+DEVIATIONS = (1.0, 2.0, 3.0)
+"""Robust standard deviations above the median at which classes end."""
+
+METHODS = ("quantile", "mad", "concentration-area")
+
+SIDE = 400
+"""Cells along the longer side of what is contoured: IDW between samples has no finer shapes."""
+
+CURVE_POINTS = 60
+"""Concentrations at which the area above them is counted."""
+
+SEGMENT = 5
+"""Points of the log-log curve that a straight piece has at least."""
+
+MOST_BREAKS = 3
+
+FIT = 0.01
+"""Decades of area by which a piece may miss the curve and still count as a perfect fit."""
+
+LINE_COLUMNS = ("element", "unit", "value", "percentile", "class")
+CLASS_COLUMNS = ("element", "unit", "method", "class", "lower", "upper", "area_km2")
+
+
+@dataclass(frozen=True)
+class Surface:
+    """One band on cells coarse enough to contour, with its scale.
+
+    Attributes
+    ----------
+    values : ndarray
+        (y, x), NaN = nodata; logarithms to base 10 where ``log`` is true.
+    x, y : ndarray
+        Centres of the cells.
+    log : bool
+    """
+
+    values: np.ndarray
+    x: np.ndarray
+    y: np.ndarray
+    log: bool
+
+    @property
+    def known(self) -> np.ndarray:
+        """The values of the valid cells, in ascending order."""
+        return np.sort(self.values[np.isfinite(self.values)])
+
+    def shown(self, level: float) -> float:
+        """Return a level as a concentration."""
+        return float(10**level) if self.log else float(level)
+
+    def contours(self) -> contourpy.ContourGenerator:
+        """Return what draws lines and filled ground."""
+        masked = np.ma.masked_invalid(self.values)
+        return contourpy.contour_generator(
+            self.x, self.y, masked, fill_type=contourpy.FillType.OuterOffset
+        )
+
+
+def surface_of(stack: xr.DataArray, band: Band) -> Surface:
+    """Return a band on at most :data:`SIDE` cells a side: means of blocks, of logarithms for
+    elements, smoothed over one cell.
+    """
+    grid = grid_of(stack)
+    layer = stack.sel(band=band.name).values.astype(float)
+    log = band.kind == "element" and bool((layer[np.isfinite(layer)] > 0).all())
+    layer = np.log10(layer) if log else layer
+    # 1. Means of whole blocks; what is left over at the edges is padded with nodata.
+    factor = max(1, -(-max(layer.shape) // SIDE))
+    height, width = (-(-length // factor) * factor for length in layer.shape)
+    padded = np.full((height, width), np.nan)
+    padded[: layer.shape[0], : layer.shape[1]] = layer
+    blocks = padded.reshape(height // factor, factor, width // factor, factor)
+    known = np.isfinite(blocks)
+    count = known.sum(axis=(1, 3))
+    total = np.where(known, blocks, 0.0).sum(axis=(1, 3))
+    # 2. Smoothing that no nodata enters: weights are smoothed with the values.
+    weight = gaussian_filter(count.astype(float), 1.0)
+    smooth = gaussian_filter(total, 1.0) / np.maximum(weight, 1e-9)
+    rows = (np.arange(height // factor) + 0.5) * factor - 0.5
+    cols = (np.arange(width // factor) + 0.5) * factor - 0.5
+    x, _ = grid.xy(np.zeros(len(cols)), cols)
+    _, y = grid.xy(rows, np.zeros(len(rows)))
+    return Surface(np.where(count > 0, smooth, np.nan), np.asarray(x), np.asarray(y), log)
+
+
+def element_bands(stack: xr.DataArray) -> list[Band]:
+    """Return the bands that isolines are drawn of."""
+    return [band for band in bands_of(stack) if band.kind in ("element", "ratio")]
+
+
+def isolines(
+    stack: xr.DataArray, *, levels: str | Sequence[float] = "percentiles", least_km2: float = 0.0
+) -> gpd.GeoDataFrame:
+    """Return the isolines of every element band.
+
+    Parameters
+    ----------
+    stack : DataArray
+        (band, y, x), see :func:`geomfaf.build_stack`.
+    levels : {"percentiles", "round"} or sequence of float
+        The :data:`PERCENTILES` of the valid cells; 1, 2 and 5 of every decade above the median;
+        or values in each band's own unit.
+    least_km2 : float
+        Closed lines around less ground are left out: one sample's share, say.
+
+    Returns
+    -------
+    GeoDataFrame
+        element, unit, value, percentile (of the valid cells below), class ("above 90 %"); a
+        multi-line a level.
+    """
+    rows = []
+    shapes = []
+    for band in element_bands(stack):
+        surface = surface_of(stack, band)
+        known = surface.known
+        if not len(known) or known[0] == known[-1]:
+            continue
+        drawn = surface.contours()
+        for level in _levels(surface, levels):
+            lines = [line for line in drawn.lines(level) if len(line) > 1]
+            kept = [line for line in map(shapely.LineString, lines) if _large(line, least_km2)]
+            if not kept:
+                continue
+            below = 100 * float(np.searchsorted(known, level) / len(known))
+            value = surface.shown(level)
+            unit = band.unit.rstrip("?")
+            named = f"above {below:.3g} %" if levels == "percentiles" else f"above {short(value)}"
+            rows.append((factor_label(band.name), unit, value, below, named))
+            shapes.append(shapely.multilinestrings(kept))
+    table = pd.DataFrame(rows, columns=list(LINE_COLUMNS))
+    return gpd.GeoDataFrame(table, geometry=shapes, crs=grid_of(stack).crs)
+
+
+def _large(line: shapely.LineString, least_km2: float) -> bool:
+    """Return whether a line encloses enough ground, or, where it is open, is as long as such ground
+    is wide.
+    """
+    if line.is_closed:
+        return shapely.Polygon(line).area >= least_km2 * 1e6
+    return line.length >= np.sqrt(least_km2 * 1e6)
+
+
+def _levels(surface: Surface, levels: str | Sequence[float]) -> list[float]:
+    """Return the levels of one surface, on its scale, each once."""
+    known = surface.known
+    if isinstance(levels, str):
+        if levels == "percentiles":
+            found = np.quantile(known, np.array(PERCENTILES) / 100)
+        elif levels == "round":
+            found = _round_levels(surface)
+        else:
+            raise UsageError(f'levels = "{levels}" is unknown: use percentiles, round, or values.')
+    else:
+        values = np.asarray(levels, float)
+        if surface.log and not (values > 0).all():
+            raise UsageError("levels of an element must be above 0.")
+        found = np.log10(values) if surface.log else values
+    inside = (found > known[0]) & (found < known[-1])
+    return sorted(set(np.asarray(found)[inside].tolist()))
+
+
+def _round_levels(surface: Surface) -> np.ndarray:
+    """Return 1, 2 and 5 of every decade between the median and the highest value."""
+    known = surface.known
+    if not surface.log:
+        return np.arange(np.ceil(np.median(known)), known[-1])
+    decades = np.arange(np.floor(np.median(known)), np.ceil(known[-1]) + 1)
+    found = (decades[:, None] + np.log10([1.0, 2.0, 5.0])[None, :]).ravel()
+    return found[found > np.median(known)]
+
+
+def anomaly_classes(
+    stack: xr.DataArray, *, methods: Sequence[str] = METHODS, least_km2: float = 0.0
+) -> gpd.GeoDataFrame:
+    """Return the ground of anomalous classes, by several rules side by side.
+
+    Parameters
+    ----------
+    methods : sequence of {"quantile", "mad", "concentration-area"}
+        Classes end at the :data:`PERCENTILES`; at the median plus 1, 2 and 3 robust standard
+        deviations (1.4826 times the median absolute deviation, of logarithms for elements); at the
+        breaks of the concentration-area curve, see :func:`concentration_area`.
+    least_km2 : float
+        Pieces and holes of less ground are left out.
+
+    Returns
+    -------
+    GeoDataFrame
+        element, unit, method, class (from 1, the lowest), lower and upper (the class's ends; the
+        highest has no upper one), area_km2.
+    """
+    for name in methods:
+        if name not in METHODS:
+            raise UsageError(f'method "{name}" is unknown: use {", ".join(METHODS)}.')
+    rows = []
+    shapes = []
+    for band in element_bands(stack):
+        surface = surface_of(stack, band)
+        known = surface.known
+        if not len(known) or known[0] == known[-1]:
+            continue
+        drawn = surface.contours()
+        for method in methods:
+            ends = [end for end in _class_ends(surface, method) if known[0] < end < known[-1]]
+            for number, lower in enumerate(ends, start=1):
+                last = number == len(ends)
+                upper = known[-1] + 1.0 if last else ends[number]
+                ground = _filled(drawn, lower, upper, least_km2)
+                if ground.is_empty:
+                    continue
+                top = np.nan if last else surface.shown(upper)
+                what = (factor_label(band.name), band.unit.rstrip("?"), method, number)
+                rows.append((*what, surface.shown(lower), top, ground.area / 1e6))
+                shapes.append(ground)
+    table = pd.DataFrame(rows, columns=list(CLASS_COLUMNS))
+    return gpd.GeoDataFrame(table, geometry=shapes, crs=grid_of(stack).crs)
+
+
+def _class_ends(surface: Surface, method: str) -> list[float]:
+    """Return where the anomalous classes of one surface begin, ascending, on its scale."""
+    known = surface.known
+    if method == "quantile":
+        return np.unique(np.quantile(known, np.array(PERCENTILES) / 100)).tolist()
+    if method == "mad":
+        middle = float(np.median(known))
+        robust = 1.4826 * float(np.median(np.abs(known - middle)))
+        return [middle + times * robust for times in DEVIATIONS] if robust > 0 else []
+    return concentration_area(known)[2].tolist()
+
+
+def _filled(
+    drawn: contourpy.ContourGenerator, lower: float, upper: float, least_km2: float
+) -> shapely.Geometry:
+    """Return the ground between two levels as one geometry, without specks and pinholes."""
+    least = least_km2 * 1e6
+    kept = []
+    for points, offsets in zip(*drawn.filled(lower, upper), strict=True):
+        rings = [points[a:b] for a, b in pairwise(offsets)]
+        holes = [ring for ring in rings[1:] if shapely.Polygon(ring).area >= least]
+        piece = shapely.Polygon(rings[0], holes)
+        if piece.area >= max(least, 1e-6):
+            kept.append(piece if piece.is_valid else piece.buffer(0))
+    return shapely.union_all(kept)
+
+
+def concentration_area(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the concentration-area curve of a map, and the values at which its slope breaks.
+
+    The share of the area above a value falls as straight pieces on log-log paper where the values
+    are fractal (Cheng, Agterberg and Ballantyne 1994, doi 10.1016/0375-6742(94)90013-2). The pieces
+    are fitted by least squares; how many there are, at most :data:`MOST_BREAKS` and one, is chosen
+    by the Bayesian information criterion.
+
+    Parameters
+    ----------
+    values : (cells,) ndarray
+        Logarithms to base 10, or values as they are for log-ratios.
+
+    Returns
+    -------
+    at : ndarray
+        Values along the curve.
+    area : ndarray
+        log10 of the share of the cells at or above each.
+    breaks : ndarray
+        Ascending; empty where one straight line fits best.
+    """
+    ordered = np.sort(np.asarray(values, float))
+    low, high = np.quantile(ordered, [0.25, 0.999]).tolist()
+    at = np.unique(np.linspace(low, high, CURVE_POINTS))
+    if len(at) < 2 * SEGMENT:
+        return at, np.zeros(len(at)), np.array([])
+    area = np.log10(1 - np.searchsorted(ordered, at, side="left") / len(ordered))
+    ends = _best_pieces(at, area)
+    return at, area, at[ends]
+
+
+def _best_pieces(x: np.ndarray, y: np.ndarray) -> list[int]:
+    """Return the points at which straight pieces meet, by dynamic programming and BIC."""
+    count = len(x)
+    cost = np.full((count, count + 1), np.inf)
+    # 1. Squared error of one line through every run of points.
+    for first in range(count):
+        for end in range(first + SEGMENT, count + 1):
+            line = np.polyfit(x[first:end], y[first:end], 1)
+            cost[first, end] = float(((np.polyval(line, x[first:end]) - y[first:end]) ** 2).sum())
+    # 2. The best runs up to each point, with one piece more at a time.
+    best = [cost[0]]
+    before: list[np.ndarray] = []
+    for _ in range(MOST_BREAKS):
+        sums = best[-1][:count, None] + cost
+        before.append(np.argmin(sums, axis=0))
+        best.append(np.min(sums, axis=0))
+    # 3. How many pieces: each has a slope, a level and a place.
+    errors = np.array([line[count] for line in best]) / count
+    pieces = np.arange(1, len(best) + 1)
+    criterion = count * np.log(np.maximum(errors, FIT**2)) + 3 * pieces * np.log(count)
+    chosen = int(np.argmin(criterion))
+    ends = []
+    end = count
+    for places in reversed(before[:chosen]):
+        end = int(places[end])
+        ends.append(end)
+    return sorted(ends)
+
+
+def write_isolines(
+    run: str | Path,
+    *,
+    levels: str | Sequence[float] = "percentiles",
+    elements: Sequence[str] = (),
+    out: str | Path | None = None,
+    overwrite: bool = False,
+) -> Path | None:
+    """Write ``isolines.gpkg`` of a run: its isolines and, as layer ``anomalies``, the classes.
+
+    Parameters
+    ----------
+    run : path
+        The run folder: its ``stack.tif``, and the samples of its ``survey.gpkg``, whose share of
+        the ground is the smallest shape.
+    elements : sequence of str
+        Bands or element symbols to draw; all when empty.
+    out : path, optional
+        Another file.
+
+    Returns
+    -------
+    Path or None
+        The file, with ``concentration_area.png`` beside it; None where the stack has no element band, and no file is written.
+    """
+    run = Path(run)
+    if not (run / "stack.tif").exists():
+        raise UsageError(f"{run} holds no stack.tif: give the folder that `geomfaf run` filled.")
+    stack = chosen_elements(read_raster(run / "stack.tif"), elements)
+    if not element_bands(stack):
+        return None
+    least = sample_share(stack, run / "survey.gpkg")
+    layers = {
+        "isolines": isolines(stack, levels=levels, least_km2=least),
+        "anomalies": anomaly_classes(stack, least_km2=least),
+    }
+    path = run / "isolines.gpkg" if out is None else Path(out)
+    write_layers(layers, path, overwrite=overwrite)
+    draw_concentration_area(stack, path.with_name("concentration_area.png"), overwrite=overwrite)
+    return path
+
+
+def chosen_elements(stack: xr.DataArray, elements: Sequence[str]) -> xr.DataArray:
+    """Return the bands of some elements, by band or by symbol; all bands when none is named."""
+    names: dict[str, str] = {}
+    for band in element_bands(stack):
+        names[band.name] = band.name
+        names.setdefault(factor_label(band.name), band.name)
+    for name in elements:
+        if name not in names:
+            raise UsageError(f'no band maps "{name}".{nearest_name(name, names)}')
+    return stack.sel(band=[names[name] for name in elements]) if elements else stack
+
+
+def draw_concentration_area(
+    stack: xr.DataArray, path: str | Path, *, overwrite: bool = False
+) -> None:
+    """Draw the concentration-area curve of every element on log-log paper, with its breaks."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    bands = element_bands(stack)
+    columns = min(4, len(bands))
+    rows = -(-len(bands) // columns)
+    figure = Figure(figsize=(3.1 * columns, 2.6 * rows), layout="tight")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    for band, axes in zip(bands, panels, strict=False):
+        surface = surface_of(stack, band)
+        at, area, breaks = concentration_area(surface.known)
+        axes.plot([surface.shown(value) for value in at], 100 * 10**area, ".", color="#08306b")
+        for level in breaks:
+            value = surface.shown(level)
+            axes.axvline(value, color="#b2182b", linewidth=0.8)
+            axes.annotate(
+                short(value),
+                (value, 0.98),
+                xycoords=("data", "axes fraction"),
+                rotation=90,
+                va="top",
+                ha="right",
+                fontsize=7,
+                color="#b2182b",
+            )
+        axes.set_xscale("log" if surface.log else "linear")
+        axes.set_yscale("log")
+        axes.set_title(
+            f"{factor_label(band.name)} ({band.unit.rstrip('?') or 'value'})", fontsize=9
+        )
+        axes.tick_params(labelsize=7)
+    for axes in panels[len(bands) :]:
+        axes.set_axis_off()
+    figure.supxlabel("value", fontsize=9)
+    figure.supylabel("% of the area at or above it", fontsize=9)
+    with finished_file(path, overwrite=overwrite) as final:
+        figure.savefig(final, dpi=130)
+
+
+def sample_share(stack: xr.DataArray, survey: Path) -> float:
+    """Return the square kilometres of mapped ground for one sample; 0 where none is kept."""
+    samples = pyogrio.read_info(survey, layer="samples")["features"] if survey.exists() else 0
+    mapped = np.isfinite(stack.values).any(axis=0).sum() * grid_of(stack).cell_area / 1e6
+    return float(mapped / samples) if samples else 0.0
