@@ -4,12 +4,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 AREAS ?= ../shared/areas
 
-.PHONY: help install demo test test-lowest check bench skill networks tables areas plugin clean
+.PHONY: help install demo test quick fuzz torture test-lowest check bench skill networks tables areas plugin clean
 
 help:
 	@echo "make demo    install into .venv, make a synthetic survey, map it (4 minutes after installing)"
 	@echo "make test    install into .venv with the test extra, run the whole suite"
-	@echo "make check   lint and types, as CI does"
+	@echo "make quick   the tests of a minute, for work in progress"
+	@echo "make fuzz    10,000 damaged files into the commands (COUNT=300 for fewer)"
+	@echo "make torture 200 runs killed at random moments (KILLS=20 for fewer)"
+	@echo "make check   lint, types, known weaknesses of what is installed"
 	@echo "make test-lowest   the suite with the lowest versions that pyproject.toml allows"
 	@echo "make bench   measure the gridding against its peers (a quarter of an hour)"
 	@echo "make skill   measure every model on the synthetic survey and the real areas, write docs/skill.md (an hour)"
@@ -41,6 +44,20 @@ demo: install
 test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
+# Everything but whole runs, trainings and browsers.
+quick: $(VENV)/installed-dev
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(QUICK)
+
+QUICK := tests/settings tests/run/test_memory.py tests/run/test_folder.py tests/rasters tests/survey tests/windows tests/test_structure.py
+
+COUNT ?= 10000
+fuzz: $(VENV)/installed-dev
+	$(BIN)/python tests/fuzz/fuzz.py --count $(COUNT)
+
+KILLS ?= 200
+torture: $(VENV)/installed-dev
+	$(BIN)/python tests/torture/torture.py --kills $(KILLS)
+
 # The lower bounds of pyproject.toml, in an environment of their own.
 test-lowest:
 	$(PYTHON) -m venv .venv-lowest
@@ -52,6 +69,7 @@ check: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/pip-audit --skip-editable || echo "pip-audit found something, or no network: read it"
 
 # Against gdal_grid, SAGA and the other peers that are installed; rewrites the tables of docs/benchmarks.
 bench: install

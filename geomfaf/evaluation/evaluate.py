@@ -141,6 +141,7 @@ def _require_size(windows: gpd.GeoDataFrame, size: int) -> None:
 
 def _held_out_band(model: Model, scores: xr.DataArray, valid: np.ndarray) -> np.ndarray:
     """Return the held-out scores of a map, refused when they are not this model's."""
+    score_values(scores)  # refuses a raster that is no score map
     said = next(band.description for band in bands_of(scores) if band.name == "score")
     if said != score_bands(model.name)[0].description:
         raise DataError(

@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 
 from ..errors import ModelMismatchError, UsageError
-from ..files import file_hash, finished_file, library_versions, write_json
+from ..files import file_hash, finished_file, library_versions, plain_values, write_json
 from ..rasters.bands import band_from, grid_from, grid_record
 from ..windows.folds import Folds
 from .ensemble import restore_simple_models
 from .fold_models import FoldModel, Model
+from .model_schema import description_hash, require_model
 from .network.classifier import restore_classifier
 from .network.encode import Channel, Encoder
 from .network.options import Training
@@ -65,6 +66,8 @@ def save_model(model: Model, folder: str | Path, *, overwrite: bool = False) -> 
         "simple_models_sha256": file_hash(folder / SIMPLE_MODELS_FILE) if rows else None,
         "versions": library_versions(),
     }
+    content = plain_values(content)
+    content["sha256"] = description_hash(content)
     write_json(content, folder / "model.json", overwrite=overwrite)
     return folder
 
@@ -90,6 +93,7 @@ def load_model(folder: str | Path, *, device: str = "auto") -> Model:
         raise ModelMismatchError(
             f"{folder}/weights.safetensors is not the file that model.json describes."
         )
+    require_model(content, folder / "model.json")
     weights = load_file(folder / "weights.safetensors")
     rows = _simple_rows(folder, content)
     values = {**content["training"]}

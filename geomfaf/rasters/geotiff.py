@@ -72,10 +72,17 @@ def raster_grid(path: str | Path) -> Grid:
     if Path(path).suffix == ".zarr":
         return grid_of(read_zarr(Path(path)))
     try:
-        with rasterio.open(path) as source:
+        with _opened(path) as source:
             return _grid(source)
     except rasterio.errors.RasterioIOError as error:
         raise UsageError(f"{path} is not a raster that can be read: {error}") from error
+
+
+def _opened(path: str | Path) -> rasterio.DatasetReader:
+    """Open a raster; a GeoTIFF's name must hold a GeoTIFF, never a virtual file."""
+    if Path(path).suffix.lower() in (".tif", ".tiff"):
+        return rasterio.open(path, driver="GTiff")
+    return rasterio.open(path)
 
 
 def _grid(source: rasterio.DatasetReader) -> Grid:
@@ -95,8 +102,9 @@ def read_raster(path: str | Path) -> xr.DataArray:
     if Path(path).suffix == ".zarr":
         return read_zarr(Path(path))
     try:
-        with rasterio.open(path) as source:
+        with _opened(path) as source:
             grid = _grid(source)
+            grid.require_memory(source.count)
             values = source.read(masked=True).astype(np.float32).filled(np.nan)
             bands = [_band(source, index) for index in source.indexes]
             making = {}

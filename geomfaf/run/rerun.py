@@ -66,12 +66,22 @@ def differences(content: dict[str, Any], folder: Path, again: Path) -> list[str]
 def _read_record(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        content["project"]["content"]
+        _require_record(content)
         return content
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise UsageError(
             f"{path} is no record of a finished run: name the run.json of a run folder."
         ) from error
+
+
+def _require_record(content: dict[str, Any]) -> None:
+    """Raise what a lookup raises where the record lacks something that is needed."""
+    project = content["project"]
+    str.__len__(project["file"])
+    for table in (project["content"], content["inputs"], content["files"], content["versions"]):
+        table.items()
+    for source in content["inputs"].values():
+        source.items()
 
 
 def _require_same_inputs(project: Project, before: dict[str, Any]) -> None:

@@ -112,6 +112,59 @@ def read_parquet(path: Path) -> gpd.GeoDataFrame:
         raise DataError(f"{path.name} is no GeoParquet file that can be read: {error}") from error
 
 
+CONNECT_SECONDS = 15
+"""A database that does not answer within this time is not there."""
+
+FIRST_BYTES = {
+    ".gpkg": b"SQLite format 3\0",
+    ".sqlite": b"SQLite format 3\0",
+    ".shp": b"\0\0\x27\x0a",
+    ".fgb": b"fgb",
+    ".xlsx": b"PK",
+    ".xlsm": b"PK",
+    ".parquet": b"PAR1",
+    ".geojson": b"{",
+    ".json": b"{",
+}
+"""How files of a name begin."""
+
+
+def _quoted_name(name: str) -> str:
+    """Return a table's name, with its schema, as SQL writes names.
+
+    >>> print(_quoted_name('a"b.samples'))
+    "a""b"."samples"
+    """
+    return ".".join('"' + part.replace('"', '""') + '"' for part in name.split("."))
+
+
+def require_own_format(path: Path) -> None:
+    """Refuse a file whose first bytes are not those of the format that its name promises.
+
+    GDAL goes by the content: what is called ``.gpkg`` could be a virtual file that points at
+    other files and at addresses.
+
+    Raises
+    ------
+    UsageError
+        For such a file, and for a virtual file of any name.
+    """
+    if not path.is_file():
+        return
+    with open(path, "rb") as file:
+        start = file.read(512)
+    text = start.removeprefix(b"\xef\xbb\xbf").lstrip()
+    wanted = FIRST_BYTES.get(path.suffix.lower(), b"")
+    begins = text if wanted == b"{" else start
+    if not begins.startswith(wanted):
+        raise UsageError(
+            f"{path.name} does not begin as a {path.suffix} file does: it is damaged, or another"
+            " format under this name."
+        )
+    if text[:200].lower().startswith((b"<ogrvrt", b"<vrtdataset", b"<gdal_wms")):
+        raise UsageError(f"{path.name} is a virtual file that points elsewhere: give the data.")
+
+
 def read_database(address: str, layer: str | None, query: str | None) -> gpd.GeoDataFrame:
     """Read a table or a query of a PostGIS database; needs the extra ``postgis``.
 
@@ -135,15 +188,13 @@ def read_database(address: str, layer: str | None, query: str | None) -> gpd.Geo
         ) from error
 
     url = "postgresql+psycopg://" + address.split("://", 1)[1]
-    sql = (
-        query.strip().rstrip(";")
-        if query
-        else "SELECT * FROM " + ".".join(f'"{p}"' for p in str(layer).split("."))
-    )
+    sql = query.strip().rstrip(";") if query else "SELECT * FROM " + _quoted_name(str(layer))
     sql = sql.replace(":", r"\:")  # no placeholders: a colon is a colon
     try:
         # Without a pool the connection is closed with its block.
-        engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.pool.NullPool)
+        waits = {"connect_timeout": CONNECT_SECONDS}
+        pool = sqlalchemy.pool.NullPool
+        engine = sqlalchemy.create_engine(url, poolclass=pool, connect_args=waits)
         with engine.connect() as connection:
             kind = connection.scalar(sqlalchemy.text(r"SELECT to_regtype('geometry')\:\:oid"))
             empty = connection.execute(sqlalchemy.text(f"SELECT * FROM ({sql}) AS asked LIMIT 0"))

@@ -27,6 +27,7 @@ from .formats import (
     is_database,
     read_database,
     read_parquet,
+    require_own_format,
     text_encoding,
 )
 from .line_kinds import without_other_lines
@@ -323,7 +324,11 @@ def existing_path(path: str | Path) -> Path:
 
 
 def layer_names(path: Path) -> list[tuple[str, str]]:
-    """Return (name, geometry type) of the layers of a vector file."""
+    """Return (name, geometry type) of the layers of a vector file.
+
+    A file that begins as another format than its name says is refused.
+    """
+    require_own_format(path)
     try:
         return [
             (str(name), str(kind))

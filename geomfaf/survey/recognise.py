@@ -101,7 +101,10 @@ def list_layers(path: str | Path, layout: Layout | None = None) -> list[LayerInf
         return [replace(info, geometry=_kind_of(kinds[0]) if kinds else "none", crs=crs)]
     found = []
     for name, _ in layer_names(path):
-        info = pyogrio.read_info(path, layer=name, force_feature_count=True)
+        try:
+            info = pyogrio.read_info(path, layer=name, force_feature_count=True)
+        except pyogrio.errors.DataLayerError as error:
+            raise DataError(f'layer "{name}" of {path.name} cannot be read: {error}.') from error
         text = tuple(
             f for f, t in zip(info["fields"], info["dtypes"], strict=True) if t == "object"
         )

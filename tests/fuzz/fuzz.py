@@ -53,16 +53,60 @@ TARGETS = (
     Target("table", "s.csv", mutate_text, "check {}/s.csv {}/d.csv --crs EPSG:32633", ("d.csv",)),
     Target("GeoPackage", "s.gpkg", mutate, "check {}/s.gpkg"),
     Target("GeoJSON", "s.geojson", mutate_text, "grid {}/s.geojson {}/o.tif --cell 500"),
-    Target("shapefile", "s.shp", mutate, "grid {}/s.shp {}/o.tif --cell 500", ("s.dbf", "s.shx", "s.prj")),
-    Target("shapefile's table", "s.dbf", mutate, "grid {}/s.shp {}/o.tif --cell 500", ("s.shp", "s.shx", "s.prj")),
-    Target("shapefile's index", "s.shx", mutate, "grid {}/s.shp {}/o.tif --cell 500", ("s.shp", "s.dbf", "s.prj")),
-    Target("shapefile's CRS", "s.prj", mutate_text, "grid {}/s.shp {}/o.tif --cell 500", ("s.shp", "s.dbf", "s.shx")),
+    Target(
+        "shapefile",
+        "s.shp",
+        mutate,
+        "grid {}/s.shp {}/o.tif --cell 500",
+        ("s.dbf", "s.shx", "s.prj"),
+    ),
+    Target(
+        "shapefile's table",
+        "s.dbf",
+        mutate,
+        "grid {}/s.shp {}/o.tif --cell 500",
+        ("s.shp", "s.shx", "s.prj"),
+    ),
+    Target(
+        "shapefile's index",
+        "s.shx",
+        mutate,
+        "grid {}/s.shp {}/o.tif --cell 500",
+        ("s.shp", "s.dbf", "s.prj"),
+    ),
+    Target(
+        "shapefile's CRS",
+        "s.prj",
+        mutate_text,
+        "grid {}/s.shp {}/o.tif --cell 500",
+        ("s.shp", "s.dbf", "s.shx"),
+    ),
     Target("workbook", "s.xlsx", mutate, "check {}/s.xlsx {}/d.csv --crs EPSG:32633", ("d.csv",)),
     Target("raster", "stack.tif", mutate, "weights {}/stack.tif {}/d.gpkg", ("d.gpkg",)),
-    Target("windows", "windows.gpkg", mutate, "evaluate {}/stack.tif --windows {}/windows.gpkg --model {}/model --scores {}/stack.tif --deposits {}/d.gpkg", ("stack.tif", "d.gpkg", "model")),
-    Target("model's words", "model/model.json", mutate_json, "predict {}/stack.tif {}/model {}/o.tif --stride 8", ("stack.tif", "model")),
-    Target("model's weights", "model/weights.safetensors", mutate, "predict {}/stack.tif {}/model {}/o.tif --stride 8", ("stack.tif", "model")),
-    Target("run's record", "run.json", mutate_json, "rerun {}/run.json --out {}/again", ("s.gpkg",)),
+    Target(
+        "windows",
+        "windows.gpkg",
+        mutate,
+        "evaluate {}/stack.tif --windows {}/windows.gpkg --model {}/model --scores {}/stack.tif --deposits {}/d.gpkg",
+        ("stack.tif", "d.gpkg", "model"),
+    ),
+    Target(
+        "model's words",
+        "model/model.json",
+        mutate_json,
+        "predict {}/stack.tif {}/model {}/o.tif --stride 8",
+        ("stack.tif", "model"),
+    ),
+    Target(
+        "model's weights",
+        "model/weights.safetensors",
+        mutate,
+        "predict {}/stack.tif {}/model {}/o.tif --stride 8",
+        ("stack.tif", "model"),
+    ),
+    Target(
+        "run's record", "run.json", mutate_json, "rerun {}/run.json --out {}/again", ("s.gpkg",)
+    ),
 )
 
 
@@ -89,7 +133,10 @@ def write_inputs(folder: Path) -> None:
     save_model(small_model(), folder / "model")
     init_project([folder / "s.gpkg"], folder / "geomfaf.toml")
     record = {
-        "project": {"file": str(folder / "geomfaf.toml"), "content": {"seed": 0, "grid": {"cell": 500}}},
+        "project": {
+            "file": str(folder / "geomfaf.toml"),
+            "content": {"seed": 0, "grid": {"cell": 500}},
+        },
         "inputs": {},
         "files": {"scores.tif": "0" * 64},
         "versions": {},
@@ -157,8 +204,17 @@ def fuzz(count: int, seed: int, keep: Path | None = None) -> list[dict]:
             code, seconds, gigabytes = run_once(words, log)
             text = log.read_text(errors="replace")
             failed = code not in CODES or "Traceback" in text or gigabytes > GIGABYTES
-            rows.append({"number": number, "kind": target.name, "code": code, "failed": failed,
-                         "seconds": seconds, "gigabytes": gigabytes, "text": text})
+            rows.append(
+                {
+                    "number": number,
+                    "kind": target.name,
+                    "code": code,
+                    "failed": failed,
+                    "seconds": seconds,
+                    "gigabytes": gigabytes,
+                    "text": text,
+                }
+            )
             if failed and keep is not None:
                 shutil.copytree(folder, keep / str(number), dirs_exist_ok=True)
             shutil.rmtree(folder)
@@ -182,9 +238,16 @@ def main() -> None:
     given = parser.parse_args()
     table = pd.DataFrame(fuzz(given.count, given.seed, given.keep))
     for row in table[table["failed"]].itertuples():
-        print(f"{row.number} {row.kind}: exit {row.code}, {row.seconds:.1f} s", row.text[-1500:], sep="\n")
+        print(
+            f"{row.number} {row.kind}: exit {row.code}, {row.seconds:.1f} s",
+            row.text[-1500:],
+            sep="\n",
+        )
     codes = table.groupby("kind").agg(
-        inputs=("code", "size"), failed=("failed", "sum"), slowest=("seconds", "max"), most_gb=("gigabytes", "max"),
+        inputs=("code", "size"),
+        failed=("failed", "sum"),
+        slowest=("seconds", "max"),
+        most_gb=("gigabytes", "max"),
     )
     print(codes.round(1).to_string())
     print(f"{len(table)} inputs, {int(table['failed'].sum())} failed")

@@ -10,9 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import rasterio
+import rasterio.shutil
 import xarray as xr
 from affine import Affine
+from builders import make_grid, make_stack
 from pyproj import CRS
+from rasterio.vrt import WarpedVRT
 from shapely import LineString, Point
 
 from geomfaf.deliver.layers import write_layers
@@ -498,3 +501,24 @@ def test_a_result_that_exists_is_refused_before_the_work(tmp_path):
         refuse_existing(path, overwrite=False)
     assert isinstance(caught.value, FileExistsError)
     assert caught.value.exit_code == 1
+
+
+def test_a_virtual_file_called_tif_is_refused(tmp_path):
+    """It could point at other files, and at addresses on the network."""
+    secret = write_raster(make_stack(make_grid(4, 4)), tmp_path / "secret.tif")
+    with rasterio.open(secret) as source, WarpedVRT(source) as virtual:
+        rasterio.shutil.copy(virtual, tmp_path / "shown.tif", driver="VRT")
+    assert rasterio.open(tmp_path / "shown.tif").count == 4  # GDAL would open it
+    with pytest.raises(UsageError, match="not a raster that can be read"):
+        read_raster(tmp_path / "shown.tif")
+
+
+def test_a_raster_larger_than_the_memory_is_refused_before_it_is_read(tmp_path):
+    profile = {"driver": "GTiff", "width": 400_000, "height": 400_000, "count": 1}
+    path = tmp_path / "sparse.tif"
+    kind = {"dtype": "float32", "crs": "EPSG:32633", "sparse_ok": True, "tiled": True}
+    place = rasterio.transform.from_origin(0, 0, 1, 1)
+    with rasterio.open(path, "w", **profile, **kind, transform=place, bigtiff="yes"):
+        pass
+    with pytest.raises(UsageError, match="GB"):
+        read_raster(path)

@@ -491,10 +491,28 @@ def test_a_file_of_several_layers_needs_a_name(survey_file):
 
 def test_a_file_that_is_no_map_is_refused(tmp_path):
     path = text_file(tmp_path, "hello", name="notes.gpkg")
+    assert "notes.gpkg does not begin as a .gpkg file does" in refusal(Source(path))[0]
+    path = text_file(tmp_path, "hello", name="notes.kml")
     assert (
-        "notes.gpkg is no vector file that can be read. GeoPackage, shapefile"
+        "notes.kml is no vector file that can be read. GeoPackage, shapefile"
         in refusal(Source(path))[0]
     )
+
+
+@pytest.mark.parametrize("name", ["s.gpkg", "s.geojson", "s.shp", "s.gml", "s.vrt", "s.fgb"])
+def test_a_virtual_file_is_refused_under_any_name(tmp_path, name):
+    """It could point at other files, and at addresses on the network."""
+    secret = tmp_path / "secret.csv"
+    secret.write_text("X,Y,Au\n1,2,3\n")
+    text = (
+        f"<OGRVRTDataSource><OGRVRTLayer name='secret'><SrcDataSource>{secret}</SrcDataSource>"
+        "<GeometryType>wkbPoint</GeometryType><LayerSRS>EPSG:32633</LayerSRS>"
+        "<GeometryField encoding='PointFromColumns' x='X' y='Y'/></OGRVRTLayer></OGRVRTDataSource>"
+    )
+    path = text_file(tmp_path, text, name=name)
+    assert len(gpd.read_file(path)) == 1  # GDAL would open it
+    said = refusal(Source(path))[0]
+    assert "does not begin as" in said or "points elsewhere" in said
 
 
 def test_a_table_without_geometry_is_refused(tmp_path):
