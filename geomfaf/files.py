@@ -63,11 +63,25 @@ class WatchedFolder:
         Names of files, from the folder on, that may be replaced.
     made : list of str
         Names of the files that appeared since it is watched.
+    journal : Path, optional
+        Gets each name, a line each, before the file appears: a process that is killed then does not
+        leave files that nobody knows.
     """
 
     path: Path
     known: set[str] = field(default_factory=set)
     made: list[str] = field(default_factory=list)
+    journal: Path | None = None
+
+    def note(self, path: Path) -> None:
+        """Note a file that is about to appear, where it lies in the folder."""
+        name = self.name_of(path)
+        if name is None:
+            return
+        self.made.append(name)
+        if self.journal is not None:
+            with open(self.journal, "a", encoding="utf-8") as file:
+                file.write(f"{name}\n")
 
     def name_of(self, path: Path) -> str | None:
         """Return a file's name from the folder on; None for one that lies elsewhere."""
@@ -111,11 +125,9 @@ def finished_file(path: str | Path, *, overwrite: bool = False) -> Iterator[Path
     try:
         yield beside
         _to_disk(beside)
-        os.replace(beside, path)
         for watch in _watched:
-            name = watch.name_of(path)
-            if name is not None:
-                watch.made.append(name)
+            watch.note(path)
+        os.replace(beside, path)
     finally:
         for leftover in path.parent.glob(f"{glob.escape(beside.name)}*"):
             leftover.unlink(missing_ok=True)

@@ -26,6 +26,10 @@ EDGE = 1e-6
 """Share of a cell by which rounding may put a point of the outermost edge outside the grid."""
 
 
+FARTHEST = 1e8
+"""Metres: more than twice around the Earth is no place."""
+
+
 @dataclass(frozen=True)
 class Grid:
     """A north-up raster grid of square or rectangular cells.
@@ -90,6 +94,11 @@ class Grid:
             )
         if not (math.isfinite(cell) and cell > 0):
             raise UsageError(f"a cell size of {cell} is not a positive number of metres.")
+        if max(map(abs, (west, south, east, north))) > FARTHEST:
+            raise UsageError(
+                f"bounds {bounds} reach farther than twice around the Earth: a coordinate is wrong,"
+                " or the unit is (--xy-unit)."
+            )
         crs = require_metres(crs)
         # The tolerance keeps 0.1 + 0.2 style rounding from adding a row of cells.
         left, bottom = (math.floor(value / cell + 1e-9) for value in (west, south))

@@ -62,13 +62,21 @@ def _identity(path: Path) -> tuple[int, int]:
     return found.st_dev, found.st_ino
 
 
+JOURNAL = "made.txt"
+"""In what is kept: names of files that a stage was about to make when it was killed."""
+
+
 def known_files(path: Path) -> set[str]:
     """Return the names of the files that geomfaf made in a run folder."""
+    known = {MARKER}
+    journal = path / KEPT / JOURNAL
+    if journal.is_file():
+        known |= set(journal.read_text(encoding="utf-8").splitlines())
     try:
         content = json.loads((path / MARKER).read_text(encoding="utf-8"))
-        return {MARKER, *map(str, content["files"])}
+        return known | set(map(str, content["files"]))
     except (OSError, ValueError, KeyError, TypeError):
-        return {MARKER}
+        return known
 
 
 def note_files(path: Path, names: Iterable[str]) -> None:

@@ -32,7 +32,7 @@ from ..files import (
     write_json,
 )
 from ..progress import say, stage_event
-from .folder import KEPT, known_files, note_files
+from .folder import JOURNAL, KEPT, known_files, note_files
 from .project import Project
 from .results import Results
 
@@ -132,12 +132,13 @@ class Memory:
         unfinished = self.kept / UNFINISHED / stage.name / key[:16]
         unfinished.mkdir(parents=True, exist_ok=True)
         known = known_files(self.project.out) | self.own_files()
-        watch = WatchedFolder(self.project.out, known)
+        watch = WatchedFolder(self.project.out, known, journal=self.kept / JOURNAL)
         try:
             with measured() as cost, watch_folder(watch):
                 stage.make(results, unfinished)
         finally:
             note_files(self.project.out, known | set(watch.made))
+            (self.kept / JOURNAL).unlink(missing_ok=True)
         self._note(stage, key, watch, cost)
         shutil.rmtree(unfinished.parent)
         say(f"{stage.name}: {cost['seconds']:.1f} s")

@@ -15,6 +15,7 @@ import pandas as pd
 import pyogrio
 import shapely
 from pyproj import CRS
+from pyproj.exceptions import ProjError
 
 from ..errors import DataError, UsageError, nearest_name, require_known
 from ..rasters.grid import parse_crs
@@ -311,7 +312,14 @@ def _in_one_crs(
 def metric_layer(source: Source | str | Path, crs: CRS | None = None) -> gpd.GeoDataFrame:
     """Read one layer into a CRS, or into its own when that is metric, else into its UTM zone."""
     frame = read_layer(source)
-    return frame.to_crs(crs if crs is not None else _target_crs(frame, None)[0])
+    wanted = crs if crs is not None else _target_crs(frame, None)[0]
+    try:
+        return frame.to_crs(wanted)
+    except ProjError as error:
+        raise DataError(
+            f"the layer cannot be brought from {CRS(frame.crs).name} into {wanted.name}: {error}."
+            " Name its CRS (crs =, or --crs)."
+        ) from error
 
 
 def existing_path(path: str | Path) -> Path:

@@ -9,9 +9,11 @@ import gzip
 import io
 import re
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
@@ -333,6 +335,23 @@ def _read_sheet(path: Path, layout: Layout) -> Table:
     return Table(frame, "", tuple(_said_of_rows(header)), header.data + 1)
 
 
+DAMAGED_BOOK = (
+    ValueError,
+    OSError,
+    LookupError,
+    AttributeError,
+    TypeError,
+    ElementTree.ParseError,
+    zlib.error,
+    zipfile.BadZipFile,
+    pyogrio.errors.DataSourceError,
+)
+"""What the libraries raise on workbooks that are no workbooks, or are damaged."""
+
+LARGEST = 2_000_000_000
+"""Bytes that a packed table may unpack to: a few kilobytes can hold what fills any memory."""
+
+
 def _sheets(path: Path) -> dict[str, pd.DataFrame]:
     """Return every sheet of a workbook, cell by cell."""
     try:
@@ -340,13 +359,7 @@ def _sheets(path: Path) -> dict[str, pd.DataFrame]:
             return {str(name): _ods_sheet(path, str(name)) for name, _ in pyogrio.list_layers(path)}
         content = io.BytesIO(_content(path))
         book = pd.read_excel(content, sheet_name=None, header=None)
-    except (
-        ValueError,
-        OSError,
-        KeyError,
-        zipfile.BadZipFile,
-        pyogrio.errors.DataSourceError,
-    ) as error:
+    except DAMAGED_BOOK as error:
         raise DataError(
             f"{path.name} is not an Excel workbook that can be read: {error}"
         ) from error
@@ -383,12 +396,28 @@ def _content(path: Path) -> bytes:
     try:
         if name.endswith(".zip"):
             with zipfile.ZipFile(path) as archive:
+                _require_size(path, archive.getinfo(str(_member(path))).file_size)
                 return archive.read(str(_member(path)))
         if name.endswith(".gz"):
-            return gzip.decompress(path.read_bytes())
-    except (OSError, EOFError, zipfile.BadZipFile) as error:
+            with gzip.open(path) as packed:
+                content = packed.read(LARGEST + 1)
+            _require_size(path, len(content))
+            return content
+        if name.endswith((".xlsx", ".xlsm")):
+            with zipfile.ZipFile(path) as archive:
+                _require_size(path, sum(part.file_size for part in archive.infolist()))
+    except (OSError, EOFError, KeyError, zlib.error, zipfile.BadZipFile) as error:
         raise DataError(f"{path.name} cannot be unpacked: {error}") from error
     return path.read_bytes()
+
+
+def _require_size(path: Path, size: int) -> None:
+    """Refuse a packed file that would unpack to more than any table needs."""
+    if size > LARGEST:
+        raise DataError(
+            f"{path.name} unpacks to {size / 1e9:.1f} GB, more than the {LARGEST / 1e9:g} GB that"
+            " are read: give the table itself, or a GeoPackage."
+        )
 
 
 def _member(path: Path) -> str | None:

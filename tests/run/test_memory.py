@@ -1,5 +1,7 @@
 """Stages that write small files: what is made again, what is not, and what an interruption costs."""
 
+import os
+import signal
 from dataclasses import replace
 
 import pytest
@@ -166,3 +168,23 @@ def test_other_weights_are_another_training_wherever_they_lie(tmp_path):
         keys.append(str(train_settings(project)))
         start = start.rename(tmp_path / f"{len(keys)}.pth")
     assert keys[0] == keys[1] != keys[2]
+
+
+def test_files_of_a_killed_stage_are_its_own(chain, monkeypatch):
+    """Between a file's appearance and the end of its stage the process dies, and notes nothing."""
+    monkeypatch.setattr("geomfaf.run.memory.note_files", lambda out, names: None)
+    chain.fail_after = 3
+
+    def die(results, unfinished):
+        Chain.sum(chain, results, unfinished)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    chain.stages[1] = replace(chain.stages[1], make=die)
+    child = os.fork()
+    if child == 0:
+        chain.run()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    monkeypatch.undo()
+    assert (chain.out / "sum.txt").exists()
+    chain.stages[1] = replace(chain.stages[1], make=chain.sum)
+    assert chain.run() == ["sum", "text"]

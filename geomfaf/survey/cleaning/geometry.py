@@ -39,6 +39,9 @@ FAR = 20
 another country.
 """
 
+FARTHEST = 1e8
+"""Metres from the origin of a CRS: more than twice around the Earth is no place."""
+
 LEAST_POINTS = 20
 """A layer with fewer points has no outliers."""
 
@@ -54,7 +57,8 @@ def clean_geometry(role: str, frame: gpd.GeoDataFrame, found: list[Finding]) -> 
     # 1. flat shapes that lie somewhere
     notes.noticed("3-D geometry", shapely.has_z(shapes), "heights are not used")
     shapes = shapely.force_2d(shapes)
-    nowhere = ~np.isfinite(shapely.bounds(shapes)).all(axis=1)
+    # NaN is in no range: a shape without bounds lies nowhere either
+    nowhere = ~(np.abs(shapely.bounds(shapes)) <= FARTHEST).all(axis=1)
     left_out = shapely.is_missing(shapes) | shapely.is_empty(shapes) | nowhere
     notes.fixed("no geometry", left_out, "rows without a place were left out")
     left_out |= _without_length(shapes, left_out, notes)
