@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 AREAS ?= ../shared/areas
 
-.PHONY: help install demo test quick fuzz torture test-lowest check bench skill networks tables areas plugin clean
+.PHONY: help install demo docs test quick fuzz torture test-lowest check bench skill networks tables areas plugin clean
 
 help:
 	@echo "make demo    install into .venv, make a synthetic survey, map it (4 minutes after installing)"
@@ -12,6 +12,7 @@ help:
 	@echo "make quick   the tests of a minute, for work in progress"
 	@echo "make fuzz    10,000 damaged files into the commands (COUNT=300 for fewer)"
 	@echo "make torture 200 runs killed at random moments (KILLS=20 for fewer)"
+	@echo "make docs    build the site into build/site: runs the gallery; a warning is an error"
 	@echo "make check   lint, types, known weaknesses of what is installed"
 	@echo "make test-lowest   the suite with the lowest versions that pyproject.toml allows"
 	@echo "make bench   measure the gridding against its peers (a quarter of an hour)"
@@ -70,6 +71,14 @@ check: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pip-audit --skip-editable || echo "pip-audit found something, or no network: read it"
+
+$(VENV)/installed-docs: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet -e '.[docs]'
+	@touch $@
+
+docs: $(VENV)/installed-docs
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs build/site
+	@echo "open build/site/index.html"
 
 # Against gdal_grid, SAGA and the other peers that are installed; rewrites the tables of docs/benchmarks.
 bench: install
