@@ -4,8 +4,11 @@ random.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from typing import Any, NamedTuple
 
 import geopandas as gpd
 import numpy as np
@@ -13,8 +16,8 @@ import xarray as xr
 from scipy.ndimage import distance_transform_cdt
 
 from ..errors import DataError, require_known
-from ..models.baselines import NETWORK, make_baseline
-from ..models.network.encode import fit_encoder
+from ..models.baselines import NETWORK, Baseline, fit_logistic_models, make_baseline
+from ..models.network.encode import Encoder, fit_encoder
 from ..models.network.options import Training
 from ..progress import quiet, track
 from ..rasters.bands import bands_of, grid_of, valid_cells
@@ -46,8 +49,21 @@ LEAST_WINDOW = 8
 Scorer = Callable[[np.ndarray], np.ndarray]
 """Takes numbers of cells, returns their scores."""
 
-Learner = Callable[[np.ndarray, np.ndarray, int], Scorer]
-"""Takes numbers of cells, their labels and a seed, returns what scores other cells."""
+
+class Lesson(NamedTuple):
+    """What a model of one fold is trained on: numbers of cells, their labels, a seed."""
+
+    fold: int
+    cells: np.ndarray
+    labels: np.ndarray
+    seed: int
+
+
+Learner = Callable[[Sequence[Lesson]], Iterator[Scorer | None]]
+"""Takes lessons, yields what scores other cells after each; None where no column varies."""
+
+AT_ONCE = 250
+"""Logistic regressions that are solved together: bounds the memory."""
 
 
 @dataclass(frozen=True)
@@ -146,9 +162,12 @@ def _scored(
     ground: _Ground, patterns: list[np.ndarray], learn: Learner, seed: int
 ) -> tuple[float, np.ndarray]:
     """Return the held-out AUC of the first pattern, and those of all others."""
+    lessons = [ground.lessons(pattern, seed + number) for number, pattern in enumerate(patterns)]
+    scorers = learn(list(chain.from_iterable(lessons)))
     found = []
     for number, pattern in enumerate(track(patterns, "testing against chance", unit="patterns")):
-        found.append(ground.heldout_auc(pattern, learn, seed + number))
+        judged = [(lesson.fold, next(scorers)) for lesson in lessons[number]]
+        found.append(ground.heldout_auc(pattern, judged))
     return found[0], np.array(found[1:])
 
 
@@ -216,11 +235,24 @@ class _Ground:
         """Return what fits a baseline to cells and labels."""
         features: Features = window_features(self.stack, self.rows, self.cols)
 
-        def learn(cells: np.ndarray, labels: np.ndarray, seed: int) -> Scorer:
-            fitted = make_baseline(model, seed=seed).fit(features[cells], labels)
-            return lambda places: fitted.predict_proba(features[places])[:, 1]
+        def learn(lessons: Sequence[Lesson]) -> Iterator[Scorer | None]:
+            for lesson in lessons:
+                unfitted = make_baseline(model, seed=lesson.seed)
+                try:
+                    fitted = unfitted.fit(features[lesson.cells], lesson.labels)
+                except DataError:
+                    yield None
+                else:
+                    yield _scorer(fitted, features)
 
-        return learn
+        def learn_together(lessons: Sequence[Lesson]) -> Iterator[Scorer | None]:
+            for first in range(0, len(lessons), AT_ONCE):
+                part = lessons[first : first + AT_ONCE]
+                tables = [features[lesson.cells] for lesson in part]
+                for fitted in fit_logistic_models(tables, [lesson.labels for lesson in part]):
+                    yield None if fitted is None else _scorer(fitted, features)
+
+        return learn_together if model == MODEL else learn
 
     def by_network(self, stack: xr.DataArray, options: Training, size: int, device: str) -> Learner:
         """Return what trains MFAF on the windows centred on cells, everything learned from these
@@ -236,49 +268,61 @@ class _Ground:
                 stack.values, self.rows[cells] - size // 2, self.cols[cells] - size // 2, size
             )
 
-        def learn(cells: np.ndarray, labels: np.ndarray, seed: int) -> Scorer:
-            raw = windows(cells).swapaxes(0, 1)
-            encoder = fit_encoder(raw.reshape(len(names), -1), bands)
-            classifier = MFAFClassifier(options.fresh(), seed=seed, device=device)
-            places = np.column_stack([self.rows[cells], self.cols[cells]]).astype(float)
-            with quiet():
+        def learn(lessons: Sequence[Lesson]) -> Iterator[Scorer | None]:
+            for lesson in lessons:
+                raw = windows(lesson.cells).swapaxes(0, 1)
+                encoder = fit_encoder(raw.reshape(len(names), -1), bands)
+                classifier = MFAFClassifier(options.fresh(), seed=lesson.seed, device=device)
+                places = np.column_stack([self.rows[lesson.cells], self.cols[lesson.cells]])
                 x = np.ascontiguousarray(encoder.transform(raw, names).swapaxes(0, 1))
-                classifier.fit(x, labels.astype(np.int64), places=places)
+                with quiet():
+                    classifier.fit(x, lesson.labels.astype(np.int64), places=places.astype(float))
+                yield partial(score, encoder, classifier)
 
-            def score(tested: np.ndarray) -> np.ndarray:
-                encoded = encoder.transform(windows(tested).swapaxes(0, 1), names).swapaxes(0, 1)
-                return classifier.predict_proba(np.ascontiguousarray(encoded))[:, 1]
-
-            return score
+        def score(encoder: Encoder, classifier: Any, cells: np.ndarray) -> np.ndarray:
+            encoded = encoder.transform(windows(cells).swapaxes(0, 1), names).swapaxes(0, 1)
+            return classifier.predict_proba(np.ascontiguousarray(encoded))[:, 1]
 
         return learn
 
-    def heldout_auc(self, ore: np.ndarray, learn: Learner, seed: int) -> float:
-        """Return the AUC of deposits against the ground by models that were trained away from
-        either.
+    def lessons(self, ore: np.ndarray, seed: int) -> list[Lesson]:
+        """Return what the model of each fold learns from: deposits and barren ground away from it.
+
+        A fold without either has none, and all of its ground ties.
         """
         rng = np.random.default_rng(seed)
-        own = np.full(len(ore), 0.5)
-        background = np.full(len(self.sample), 0.5)
+        found = []
         for fold, trains in enumerate(self.trains):
             known = ore[trains[ore]]
             free = np.setdiff1d(self.sample[trains[self.sample]], known)
             if not len(known) or len(free) < 2:
-                continue  # nothing to learn from: all of this ground ties
-            barren = rng.choice(
-                free, min(len(free), max(2, round(NEGATIVES * len(known)))), replace=False
-            )
-            rows = np.concatenate([known, barren])
+                continue
+            count = min(len(free), max(2, round(NEGATIVES * len(known))))
+            barren = rng.choice(free, count, replace=False)
             labels = np.r_[np.ones(len(known)), np.zeros(len(barren))]
-            try:
-                score = learn(rows, labels, seed)
-            except DataError:  # no column varies there
+            found.append(Lesson(fold, np.concatenate([known, barren]), labels, seed))
+        return found
+
+    def heldout_auc(self, ore: np.ndarray, judged: Sequence[tuple[int, Scorer | None]]) -> float:
+        """Return the AUC of deposits against the ground by models that were trained away from
+        either, given as (fold, what scores cells).
+        """
+        own = np.full(len(ore), 0.5)
+        background = np.full(len(self.sample), 0.5)
+        for fold, score in judged:
+            if score is None:
                 continue
             for scores, places in ((own, ore), (background, self.sample)):
                 tested = self.fold[places] == fold
                 if tested.any():
                     scores[tested] = score(places[tested])
-        return rank_auc(np.r_[own, background], np.arange(len(ore) + len(self.sample)) < len(ore))
+        both = np.r_[own, background]
+        return rank_auc(both, np.arange(len(both)) < len(ore))
+
+
+def _scorer(fitted: Baseline, features: Features) -> Scorer:
+    """Return what scores cells by a fitted model of the table."""
+    return lambda cells: fitted.predict_proba(features[cells])[:, 1]
 
 
 def _moved(at: np.ndarray, grid: Grid, way: str, rng: np.random.Generator) -> np.ndarray:

@@ -8,7 +8,7 @@ evaluation and no property of the ground, so their probabilities are those at ev
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,6 +19,7 @@ from ..errors import DataError, UsageError, nearest_name
 from ..settings.tables import BASELINES as KNOWN_TO_SETTINGS
 from ..windows.features import Column, Features
 from .fuzzy_overlay import FuzzyOverlay
+from .logistic import Problem, solve_logistic
 from .table_model import TableModel, balanced_weights, effective_count
 from .weights_of_evidence import best_pattern, weights_table
 
@@ -83,11 +84,45 @@ class LogisticRegressionCentre(TableModel):
         self.model_ = LogisticRegression(C=1.0, max_iter=1000, random_state=self.seed)
         self.model_.fit(self._scaled(matrix), labels, sample_weight=weights)
 
+    def problem(self, features: Features, labels: np.ndarray) -> Problem:
+        """Return the regression that :meth:`fit` would solve, for :func:`fit_logistic_models`."""
+        from sklearn.preprocessing import StandardScaler
+
+        weights = balanced_weights(labels)
+        self._choose_columns(features)
+        matrix = self._matrix(features)
+        self.scaler_ = StandardScaler().fit(matrix)
+        return Problem(self._scaled(matrix), np.asarray(labels), weights)
+
     def _scaled(self, matrix: np.ndarray) -> np.ndarray:
         return np.clip(self.scaler_.transform(matrix), -CLIP, CLIP)
 
     def _ore(self, matrix: np.ndarray) -> np.ndarray:
         return self.model_.predict_proba(self._scaled(matrix))[:, 1]
+
+
+def fit_logistic_models(
+    tables: Sequence[Features], labels: Sequence[np.ndarray]
+) -> list[LogisticRegressionCentre | None]:
+    """Fit a logistic regression to each table, all at once; None where no column varies.
+
+    They are those of :class:`LogisticRegressionCentre` to the precision of its solver.
+    """
+    fitted: list[LogisticRegressionCentre | None] = []
+    problems = []
+    for table, own in zip(tables, labels, strict=True):
+        model = LogisticRegressionCentre()
+        try:
+            problems.append(model.problem(table, own))
+        except DataError:
+            fitted.append(None)
+        else:
+            fitted.append(model)
+    lines = iter(solve_logistic(problems))
+    for known in fitted:
+        if known is not None:
+            known.model_ = next(lines)
+    return fitted
 
 
 class RandomForestWindow(TableModel):

@@ -7,16 +7,30 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from ..errors import DataError
 from ..windows.features import Features
 
 RARE = 0.01
 """Classes on less than this share of the training ground are left out."""
+
+
+@cache
+def _thread_pools() -> ThreadpoolController:
+    """Return the thread pools of BLAS and OpenMP, looked for once a process.
+
+    Looking reads through all loaded libraries, a tenth of the time of an evaluation when every
+    small fit does so. What scikit-learn computes with is loaded first.
+    """
+    import sklearn.ensemble
+    import sklearn.linear_model  # noqa: F401
+
+    return ThreadpoolController()
 
 
 @contextmanager
@@ -28,7 +42,7 @@ def _alone() -> Iterator[None]:
     sets the process's warning filters aside and back, and what the last one puts back may be
     another's: afterwards libraries' notes to programmers would run down a user's screen.
     """
-    with threadpool_limits(1), warnings.catch_warnings():
+    with _thread_pools().limit(limits=1), warnings.catch_warnings():
         yield
 
 
@@ -50,12 +64,20 @@ class TableModel:
         """
         labels = np.asarray(labels)
         weights = balanced_weights(labels, sample_weight)
+        self._choose_columns(features)
+        with _alone():
+            self._learn(self._matrix(features), labels, weights)
+        return self
+
+    def _choose_columns(self, features: Features) -> None:
+        """Keep the columns that vary over the rows, but for rare classes, and what fills gaps."""
         self.columns_ = features.columns
         kept = []
         fills = []
         shares = _class_shares(features)
         for number, column in enumerate(features.columns):
-            known = features.values[:, number][np.isfinite(features.values[:, number])]
+            values = features.values[:, number]
+            known = values[np.isfinite(values)]
             wanted = self.statistics is None or column.statistic in self.statistics
             if not wanted or not len(known) or known.min() == known.max():
                 continue
@@ -68,9 +90,6 @@ class TableModel:
             )
         self.kept_ = np.array(kept)
         self.fills_ = np.array(fills, np.float32)
-        with _alone():
-            self._learn(self._matrix(features), labels, weights)
-        return self
 
     def predict_proba(self, features: Features) -> np.ndarray:
         """Return (rows, 2) float32 probabilities of barren and ore at even odds."""

@@ -10,6 +10,7 @@ from itertools import product
 import geopandas as gpd
 import numpy as np
 import shapely
+from numpy.lib.stride_tricks import sliding_window_view
 from scipy.ndimage import distance_transform_edt
 
 from ..errors import DataError, UsageError
@@ -175,9 +176,28 @@ def read_windows(
     ``rows`` and ``cols`` are the top-left cells and may lie off the array; what overhangs is
     ``fill``.
     """
+    rows = np.asarray(rows)
+    cols = np.asarray(cols)
+    inside = (rows >= 0) & (rows + size <= array.shape[1])
+    inside &= (cols >= 0) & (cols + size <= array.shape[2])
+    taken = np.empty((len(rows), len(array), size, size), array.dtype)
+    # 1. Windows on the array are copied as they lie in the memory, row of cells by row of cells.
+    if inside.any():
+        every = sliding_window_view(array, (size, size), axis=(1, 2)).transpose(1, 2, 0, 3, 4)
+        taken[inside] = every[rows[inside], cols[inside]]
+    # 2. Those that overhang are gathered cell by cell.
+    if not inside.all():
+        taken[~inside] = _overhanging(array, rows[~inside], cols[~inside], size, fill)
+    return taken
+
+
+def _overhanging(
+    array: np.ndarray, rows: np.ndarray, cols: np.ndarray, size: int, fill: float
+) -> np.ndarray:
+    """Return windows of which some cells lie off the array, see :func:`read_windows`."""
     # 1. The cells of each window, moved onto the array.
-    at_row = np.asarray(rows)[:, None] + np.arange(size)
-    at_col = np.asarray(cols)[:, None] + np.arange(size)
+    at_row = rows[:, None] + np.arange(size)
+    at_col = cols[:, None] + np.arange(size)
     in_row = (at_row >= 0) & (at_row < array.shape[1])
     in_col = (at_col >= 0) & (at_col < array.shape[2])
     at_row = np.clip(at_row, 0, array.shape[1] - 1)
@@ -185,9 +205,8 @@ def read_windows(
     taken = array[:, at_row[:, :, None], at_col[:, None, :]]
     # 2. What was moved is filled.
     outside = ~(in_row[:, :, None] & in_col[:, None, :])
-    if outside.any():
-        taken[:, outside] = fill
-    return np.ascontiguousarray(taken.swapaxes(0, 1))
+    taken[:, outside] = fill
+    return taken.swapaxes(0, 1)
 
 
 def _starts(length: int, size: int, stride: int) -> range:

@@ -100,7 +100,7 @@ def test_no_moved_deposit_lies_on_nodata_and_none_is_lost(monkeypatch):
     stack.values[:, :, 30:] = np.nan
     seen = []
     original = "geomfaf.evaluation.null_tests._Ground.heldout_auc"
-    monkeypatch.setattr(original, lambda self, ore, model, seed: seen.append((self, ore)) or 0.5)
+    monkeypatch.setattr(original, lambda self, ore, judged: seen.append((self, ore)) or 0.5)
     cells = scattered_cells(make_grid(60, 30), 9, 2)
     for way in ("torus", "rotate", "redraw"):
         null_test(stack, points_in(GRID, *cells), block=15, margin=2, shifts=9, way=way)
