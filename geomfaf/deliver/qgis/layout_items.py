@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from xml.etree.ElementTree import Element
 
-from .markup import fixed_uuid, node, options
+from .markup import computed, fixed_uuid, node, options
 from .symbols import text_style
 from .tree import Layer, Theme
 
@@ -134,7 +134,8 @@ def map_item(
     }
     parts = [extent, node("LayerSet")]
     if follows_atlas:
-        parts.append(_computed("dataDefinedMapScale", feature_scale(frame.box.width)))
+        scale = computed("dataDefinedMapScale", feature_scale(frame.box.width))
+        parts.append(node("LayoutObject", None, node("dataDefinedProperties", None, scale)))
     if with_grid:
         parts.append(_coordinate_grid(name))
     return item_node(MAP, frame.box, name, shown, *parts, atlas)
@@ -154,19 +155,6 @@ def feature_scale(width: float) -> str:
 
 CONTEXT = 2.5
 """The side of a sheet's map, in lengths of its target."""
-
-
-def _computed(setting: str, expression: str) -> Element:
-    """Return what makes QGIS compute a setting of an item for each page."""
-    active = node("Option", {"name": "active", "type": "bool", "value": "true"})
-    formula = node("Option", {"name": "expression", "type": "QString", "value": expression})
-    kind = node("Option", {"name": "type", "type": "int", "value": 3})
-    setting_node = node("Option", {"name": setting, "type": "Map"}, active, formula, kind)
-    listed = node("Option", {"name": "properties", "type": "Map"}, setting_node)
-    name = node("Option", {"name": "name", "type": "QString", "value": ""})
-    what = node("Option", {"name": "type", "type": "QString", "value": "collection"})
-    stored = node("Option", {"type": "Map"}, name, listed, what)
-    return node("LayoutObject", None, node("dataDefinedProperties", None, stored))
 
 
 def _coordinate_grid(name: str) -> Element:

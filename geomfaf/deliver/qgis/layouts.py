@@ -85,14 +85,14 @@ def target_map(sheet: Sheet) -> Element:
         table = Box(frame.box.x, below, frame.box.width, 272 - below)
     if layers.targets is not None and layers.target_count:
         items.extend(_target_table(layers, table))
-    items.append(label_item(Box(MARGIN, 281, 330, 9), CAUTION, 6, name="caution"))
+    items.append(label_item(Box(MARGIN, 284, 400, 7), CAUTION, 6, name="caution"))
     return layout_node("Target map A3", A3, items)
 
 
 def _target_table(layers: RunLayers, box: Box) -> list[Element]:
     """Return the first rows of the targets, and a line that counts those left out."""
     assert layers.targets is not None
-    rows = max(1, int((box.height - 10) / 4.05))
+    rows = max(1, int((box.height - 10) / 3.5))
     columns = table_columns(layers.target_columns, box.width)
     items = table_items(box, layers.targets, columns, rows=rows)
     if layers.target_count > rows:
@@ -212,13 +212,13 @@ def _sheet_legends(sheet: Sheet) -> list[Element]:
 _SHEET_TABLES = {
     "Factors of each target": (
         TableColumn('"factor"', "factor", 34),
-        TableColumn("coalesce(format_number(\"value\", 2), '')", "value", 16),
+        TableColumn("coalesce(to_string(round(\"value\", 3)), '')", "value", 16),
         TableColumn("coalesce(format_number(\"percentile\", 0), '')", "percentile", 18),
         TableColumn("coalesce(format_number(\"contribution\", 3), '')", "contribution", 20),
     ),
     "Elements of each target": (
         TableColumn('"element"', "element", 24),
-        TableColumn("coalesce(format_number(\"value\", 2), '')", "value", 16),
+        TableColumn("coalesce(to_string(round(\"value\", 3)), '')", "value", 16),
         TableColumn('"unit"', "unit", 12),
         TableColumn("coalesce(format_number(\"percentile\", 0), '')", "percentile", 18),
         TableColumn('"sample_id"', "sample", 18),
@@ -369,7 +369,7 @@ def _map_page(sheet: Sheet, frame: MapFrame, theme: str, what: str) -> list[Elem
         label_item(Box(x, 25, 50, 5), scale, 9, bold=True, name="scale"),
         scale_bar_item(Box(x, 31, 62, 9), linked, frame.scale),
         north_arrow_item(Box(x + 70, 24, 14, 15), linked),
-        label_item(Box(MARGIN, 291, 400, 4), footer_text(titles), 6, name="footer"),
+        label_item(Box(MARGIN, 292, 400, 4), footer_text(titles), 6, name="footer"),
     ]
 
 

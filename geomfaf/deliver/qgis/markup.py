@@ -62,6 +62,19 @@ def options(values: Mapping[str, Any]) -> Element:
     return node("Option", {"type": "Map"}, *named)
 
 
+def computed(setting: str, expression: str) -> Element:
+    """Return the options that make QGIS compute a setting from an expression."""
+    active = node("Option", {"name": "active", "type": "bool", "value": "true"})
+    formula = node("Option", {"name": "expression", "type": "QString", "value": expression})
+    kind = node("Option", {"name": "type", "type": "int", "value": 3})
+    one = node("Option", {"name": setting, "type": "Map"}, active, formula, kind)
+    # A collection of such settings, of which this is the only one.
+    listed = node("Option", {"name": "properties", "type": "Map"}, one)
+    name = node("Option", {"name": "name", "type": "QString", "value": ""})
+    what = node("Option", {"name": "type", "type": "QString", "value": "collection"})
+    return node("Option", {"type": "Map"}, name, listed, what)
+
+
 def to_text(element: Element) -> str:
     """Return an element as text."""
     return ElementTree.tostring(element, encoding="unicode")

@@ -26,8 +26,20 @@ def rounded(column: str, decimals: int, unit: str = "") -> str:
     """
     shown = f'format_number("{column}", {decimals})'
     if unit:
-        shown += f" || ' {unit}'"
+        space = "" if unit == "°" else " "
+        shown += f" || '{space}{unit}'"
     return f"coalesce({shown}, '–')"
+
+
+def text_of(column: str) -> str:
+    """Return the expression that shows a text, a dash where it is missing or empty."""
+    return f"coalesce(nullif(\"{column}\", ''), '–')"
+
+
+def shortened(column: str, letters: int) -> str:
+    """Return the expression that shows the beginning of a text, and that there is more of it."""
+    cut = f"left(\"{column}\", {letters - 1}) || '…'"
+    return f'if(length("{column}") > {letters}, {cut}, "{column}")'
 
 
 def table_columns(columns: Sequence[str], width: float) -> list[TableColumn]:
@@ -40,11 +52,11 @@ def table_columns(columns: Sequence[str], width: float) -> list[TableColumn]:
         ("area_km2", rounded("area_km2", 2), "km²", 12),
         ("mean_score", rounded("mean_score", 2), "score", 11),
         ("heldout_score", rounded("heldout_score", 2), "held-out", 15),
-        ("geology", 'left("geology", 20)', "host", 32),
-        ("elements", 'left("elements", 28)', "elements (percentile)", 40),
+        ("geology", shortened("geology", 24), "host", 36),
+        ("elements", shortened("elements", 28), "elements (percentile)", 42),
         ("fault_distance_m", rounded("fault_distance_m", 0), "fault (m)", 16),
         ("deposit_distance_m", rounded("deposit_distance_m", 0), "deposit (m)", 19),
-        ("factors", 'left("factors", 44)', "made the score", 58),
+        ("factors", shortened("factors", 44), "made the score", 60),
     ]
     found = []
     left = width
@@ -86,16 +98,16 @@ _FACTS: tuple[tuple[str, tuple[str, ...], str, int], ...] = (
         1,
     ),
     ("Extrapolated", ("extrapolated",), "coalesce(round(100 * \"extrapolated\") || ' %', '–')", 1),
-    ("Elements", ("elements",), "coalesce(\"elements\", '–')", 2),
-    ("Best samples", ("best_samples",), "coalesce(\"best_samples\", '–')", 2),
+    ("Elements", ("elements",), text_of("elements"), 2),
+    ("Best samples", ("best_samples",), text_of("best_samples"), 2),
     (
         "Samples",
         ("samples", "sample_distance_m"),
         f"coalesce(\"samples\", 0) || ' inside; nearest at ' || {rounded('sample_distance_m', 0, 'm')}",
         1,
     ),
-    ("Host rocks", ("rocks",), "coalesce(\"rocks\", '–')", 2),
-    ("Host unit", ("geology",), "coalesce(\"geology\", '–')", 1),
+    ("Host rocks", ("rocks",), text_of("rocks"), 2),
+    ("Host unit", ("geology",), text_of("geology"), 1),
     (
         "Fault",
         ("fault", "fault_distance_m", "fault_strike"),
@@ -112,7 +124,7 @@ _FACTS: tuple[tuple[str, tuple[str, ...], str, int], ...] = (
         1,
     ),
     ("Nearest deposit", ("deposit_distance_m",), rounded("deposit_distance_m", 0, "m"), 1),
-    ("Factors", ("factors",), "coalesce(\"factors\", '–')", 2),
+    ("Factors", ("factors",), text_of("factors"), 2),
     (
         "Best cell",
         ("x", "y"),

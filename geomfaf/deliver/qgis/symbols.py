@@ -8,7 +8,7 @@ from typing import Any
 from xml.etree.ElementTree import Element
 
 from .colours import rgba
-from .markup import column_expression, node, options
+from .markup import column_expression, computed, node, options
 
 TEXT = "#222222"
 
@@ -41,10 +41,24 @@ def line_symbol(colour: str, width: float, *, dashes: str = "solid") -> Element:
 
 
 def fill_symbol(
-    colour: str, outline: str, width: float, *, alpha: int = 255, dashes: str = "solid"
+    colour: str,
+    outline: str,
+    width: float,
+    *,
+    alpha: int = 255,
+    dashes: str = "solid",
+    computed_width: str = "",
 ) -> Element:
-    """Return a polygon symbol; ``alpha`` 0 leaves the ground below visible, ``dashes`` ``no`` draws
-    no outline.
+    """Return a polygon symbol.
+
+    Parameters
+    ----------
+    width : float
+        Of the outline, in millimetres; ``computed_width``, an expression, goes before it.
+    alpha : int
+        0 leaves the ground below visible.
+    dashes : str
+        ``solid``, ``dash``, ``dot``, or ``no`` for no outline.
     """
     look = {
         "color": rgba(colour, alpha),
@@ -55,7 +69,11 @@ def fill_symbol(
         "outline_style": dashes,
         "joinstyle": "round",
     }
-    return _symbol("fill", "SimpleFill", look)
+    found = _symbol("fill", "SimpleFill", look)
+    if computed_width:
+        width_node = computed("outlineWidth", computed_width)
+        found[0].append(node("data_defined_properties", None, width_node))
+    return found
 
 
 def _symbol(kind: str, layer: str, look: dict[str, Any]) -> Element:

@@ -56,22 +56,25 @@ def target_name(columns: Sequence[str]) -> str:
     return '"name"' if "name" in columns else 'to_string("number")'
 
 
+STATUS_MEANING = {
+    "new": "new: no known deposit near",
+    "extension": "extension: a known deposit near",
+    "known": "known: a deposit inside",
+}
+# On a target's own sheet its outline is thicker than those of its neighbours; a legend's symbol has no
+# geometry.
+OUTLINE = "if($geometry is not null and $id = @atlas_featureid, 1, 0.6)"
+
+
 def target_style(columns: Sequence[str], *, named: bool = True) -> list[Element]:
     """Return the style of the targets, outlined by what is known of the ground."""
-    meaning = {
-        "new": "new: no known deposit near",
-        "extension": "extension: a known deposit near",
-        "known": "known: a deposit inside",
-    }
-    dashes = {"extension": "dash"}
-    classes = [
-        SymbolClass(
-            status,
-            meaning[status],
-            fill_symbol(colour, colour, 0.6, dashes=dashes.get(status, "solid"), alpha=0),
+    classes = []
+    for status, colour in STATUS.items():
+        dashes = "dash" if status == "extension" else "solid"
+        symbol = fill_symbol(
+            colour, colour, 0.6, alpha=0, dashes=dashes, computed_width=OUTLINE if named else ""
         )
-        for status, colour in STATUS.items()
-    ]
+        classes.append(SymbolClass(status, STATUS_MEANING[status], symbol))
     found = [by_class("status", classes)]
     if named:
         found.append(labels_around(target_name(columns), 9, bold=True, colour="#00287a"))
