@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+from functools import lru_cache
 from pathlib import Path
 
 NEEDED = (0, 1, 0)
@@ -117,7 +118,15 @@ def find_command(chosen: str, places: list[Path]) -> Path:
 
 
 def require_version(command: Path) -> str:
-    """Return the version of a command, or say that it is too old or no geomfaf at all."""
+    """Return the version of a command, or say that it is too old or no geomfaf at all.
+
+    A command is asked once, and again when its file has changed.
+    """
+    return _version(command, command.stat().st_mtime_ns if command.exists() else 0)
+
+
+@lru_cache
+def _version(command: Path, _changed: int) -> str:
     try:
         answer = subprocess.run(
             [str(command), "--version"],

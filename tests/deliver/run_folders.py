@@ -10,9 +10,10 @@ from affine import Affine
 from pyproj import CRS
 from scipy.ndimage import gaussian_filter
 
+from geomfaf.deliver.isolines import anomaly_classes, isolines
 from geomfaf.deliver.layers import write_layers
 from geomfaf.rasters.bands import Band, as_dataarray
-from geomfaf.rasters.geotiff import write_raster
+from geomfaf.rasters.geotiff import read_raster, write_raster
 from geomfaf.rasters.grid import Grid
 
 UTM = CRS.from_epsg(32633)
@@ -134,6 +135,9 @@ def full_run(out: Path) -> Path:
     layers = {"targets": targets, "cells": cells, "deposits": deposits, "target_factors": factors}
     write_layers(layers, out / "targets.gpkg")
     write_survey(out, deposits)
+    stack = read_raster(out / "stack.tif")
+    lines = {"isolines": isolines(stack), "anomalies": anomaly_classes(stack)}
+    write_layers(lines, out / "isolines.gpkg")
     fold = gpd.GeoDataFrame(
         {"fold": [1, 2]},
         crs=UTM,

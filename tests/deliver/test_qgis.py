@@ -11,10 +11,12 @@ from xml.etree import ElementTree
 import numpy as np
 import pyogrio
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from run_folders import HOSTILE, RECORD, full_run, poor_run, run_of_many_rocks
 
+from geomfaf.cli.main import main
 from geomfaf.deliver.qgis.contents import read_contents
 from geomfaf.deliver.qgis.layout_items import Box, fit_map, next_scale
 from geomfaf.deliver.qgis.markup import node, to_text
@@ -136,7 +138,8 @@ def test_groups_themes_and_bookmarks(full):
     groups = [
         item.get("name") for item in root.find("layer-tree-group").findall("layer-tree-group")
     ]
-    assert groups == ["Targets", "Structures and survey", "Trust", "Prospectivity", "Evidence"]
+    first = ["Targets", "Structures and survey", "Trust", "Prospectivity"]
+    assert groups == [*first, "Isolines", "Evidence"]
     assert {item.get("name") for item in root.iter("Layout")} == LAYOUTS
     marks = [item.get("name") for item in root.iter("Bookmark")]
     assert marks == ["Target T1", "Target T2", "Target K1"]
@@ -160,6 +163,21 @@ def test_the_geology_column_is_found_by_the_names_of_its_classes(full):
     contents = read_contents(full)
     assert geology_column(contents, {}) == RECORD["geology_column"]
     assert geology_column(contents, {"geology_column": "id"}) == "id"
+
+
+def test_the_command_makes_the_project_again(full, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(full, out)
+    refused = CliRunner().invoke(main, ["project", str(out)])
+    assert refused.exit_code == 2
+    assert "holds no run.json: give the folder of a finished run" in refused.output
+    (out / "run.json").write_text(json.dumps(RECORD), encoding="utf-8")
+    (out / "project.qgz").unlink()
+    done = CliRunner().invoke(main, ["project", str(out)])
+    assert done.exit_code == 0, done.output
+    assert (out / "project.qgz").read_bytes() == (full / "project.qgz").read_bytes()
+    assert (out / "targets.gpx").exists()
+    assert (out / "targets.kmz").exists()
 
 
 # --- single files --------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from .tree import DEFAULT, Group, Layer, Theme, shown_as_is
 from .vector_layers import (
     NOTES,
     PLAIN,
+    anomaly_layers,
     class_style,
     deposit_style,
     isoline_layers,
@@ -43,6 +44,7 @@ class RunLayers:
     trust: list[Layer]
     evidence: list[Layer]
     isolines: list[Layer]
+    anomalies: dict[str, list[Layer]]
     targets: Layer | None
     target_columns: tuple[str, ...]
     target_count: int
@@ -63,10 +65,15 @@ class RunLayers:
             Group("Structures and survey", _there(survey)),
             Group("Trust", _there([self.mask, *self.trust]), expanded=False),
             Group("Prospectivity", [self.score]),
-            Group("Isolines", self.isolines, expanded=False),
+            Group("Isolines", [*self.isolines, *self._anomaly_groups()], expanded=False),
             Group("Evidence", self.evidence, expanded=False),
         ]
         return [group for group in groups if group.members]
+
+    def _anomaly_groups(self) -> list[Group]:
+        """Return a closed group for each rule that cuts anomalies."""
+        rules = self.anomalies.items()
+        return [Group(f"Anomalies by {name}", found, expanded=False) for name, found in rules]
 
 
 def _there(layers: list[Layer | None]) -> list[Layer]:
@@ -103,6 +110,7 @@ def run_layers(contents: RunContents, record: Mapping[str, Any]) -> RunLayers:
         trust=trust,
         evidence=evidence_layers(contents),
         isolines=isoline_layers(contents),
+        anomalies=anomaly_layers(contents),
         targets=_target_layer(stored),
         target_columns=stored.columns if stored else (),
         target_count=stored.count if stored else 0,

@@ -43,6 +43,10 @@ NOTES = {
     "folds": "Ground that was held out together; the fold's model never saw it.",
     "findings": "What is wrong with the data, and what was done about it.",
     "isolines": "Equal values of an element; classes are percentiles of its map.",
+    "anomalies": (
+        "Ground of high values by three rules: percentiles, robust deviations above the median, and"
+        " breaks of the concentration-area curve. High is not ore."
+    ),
 }
 TIP_LINES = (
     *("status", "why", "area_km2", "mean_score", "heldout_score", "spread", "extrapolated"),
@@ -218,25 +222,67 @@ def isoline_layers(contents: RunContents) -> list[Layer]:
     frame = contents.frame(stored)
     found = []
     for element in frame["element"].unique():
-        only = f'|subset="element" = {text_expression(str(element))}'
+        source = stored.source + _only(element=element)
         style = isoline_style(frame[frame["element"] == element], stored.columns)
-        name = f"{element} isolines"
-        layer = Layer(name, stored.source + only, style, "Line", False, NOTES["isolines"])
-        found.append(layer)
+        note = NOTES["isolines"]
+        found.append(Layer(f"{element} isolines", source, style, "Line", False, note))
     return found
+
+
+def anomaly_layers(contents: RunContents) -> dict[str, list[Layer]]:
+    """Return the anomaly classes of each element by the rule that cut them."""
+    stored = contents.layer("isolines.gpkg", "anomalies")
+    if stored is None or not stored.count:
+        return {}
+    frame = contents.frame(stored)
+    found: dict[str, list[Layer]] = {}
+    for (method, element), rows in frame.groupby(["method", "element"], sort=False):
+        source = stored.source + _only(element=element, method=method)
+        style = anomaly_style(rows, stored.columns)
+        layer = Layer(f"{element} anomalies", source, style, "Polygon", False, NOTES["anomalies"])
+        found.setdefault(str(method), []).append(layer)
+    return found
+
+
+def _only(**chosen: str) -> str:
+    """Return the part of a source that keeps the rows with some values."""
+    terms = [f'"{column}" = {text_expression(str(value))}' for column, value in chosen.items()]
+    return f"|subset={' AND '.join(terms)}"
 
 
 def isoline_style(lines: pd.DataFrame, columns: Sequence[str]) -> list[Element]:
     """Return the style of isolines: darker and thicker with the class."""
-    order = lines.groupby("class")["value"].median().sort_values().index
+    middle = lines.groupby("class")["value"].median().sort_values()
+    # The classes of one element have a value each; of several, only their name.
+    single = lines["element"].nunique() == 1
     classes = []
-    for place, name in enumerate(order):
-        step = round(place * (len(LEVELS) - 1) / max(1, len(order) - 1))
-        classes.append(
-            SymbolClass(str(name), str(name), line_symbol(LEVELS[step], 0.2 + 0.15 * step))
-        )
-    value = labels("\"value\" || ' ' || coalesce(\"unit\", '')", 5, priority=1)
-    return [by_class("class", classes), value, *field_nodes(columns)]
+    for place, (name, value) in enumerate(middle.items()):
+        step = _step(place, len(middle))
+        unit = lines["unit"].fillna("").iloc[0]
+        label = f"{name}: {value:,.3g} {unit}".strip() if single else str(name)
+        symbol = line_symbol(LEVELS[step], 0.2 + 0.15 * step)
+        classes.append(SymbolClass(str(name), label, symbol))
+    value = 'to_string(round("value", if("value" < 10, 2, 0)))'
+    return [by_class("class", classes), labels(value, 5, priority=1), *field_nodes(columns)]
+
+
+def anomaly_style(ground: pd.DataFrame, columns: Sequence[str]) -> list[Element]:
+    """Return the style of anomaly classes: darker with the class, named by their lower ends."""
+    lower = ground.groupby("class")["lower"].median()
+    single = ground["element"].nunique() == 1
+    unit = ground["unit"].fillna("").iloc[0] if len(ground) else ""
+    classes = []
+    for place, (number, value) in enumerate(lower.items()):
+        label = f"above {value:,.3g} {unit}".strip() if single else f"class {number}"
+        colour = LEVELS[_step(place, len(lower))]
+        symbol = fill_symbol(colour, colour, 0.2, alpha=150)
+        classes.append(SymbolClass(str(number), label, symbol))
+    return [by_class("class", classes), *field_nodes(columns)]
+
+
+def _step(place: int, count: int) -> int:
+    """Return the colour of the classes' ramp that a place among so many classes has."""
+    return round(place * (len(LEVELS) - 1) / max(1, count - 1))
 
 
 def stored_style(layer: StoredLayer, frame: gpd.GeoDataFrame, geology_column: str) -> list[Element]:
@@ -258,8 +304,10 @@ def stored_style(layer: StoredLayer, frame: gpd.GeoDataFrame, geology_column: st
         return window_style(columns)
     if layer.name == "findings":
         return finding_style(columns, layer.geometry)
-    if layer.name == "isolines":
+    if layer.name == "isolines" and {"class", "value", "element", "unit"} <= set(columns):
         return isoline_style(frame, columns)
+    if layer.name == "anomalies" and {"class", "lower", "element", "unit"} <= set(columns):
+        return anomaly_style(frame, columns)
     # What is not known by name is drawn plainly.
     if layer.geometry == "Line":
         return line_style(columns, "#3c3c3c", 0.35)
