@@ -11,6 +11,7 @@ from ..errors import DataError
 from ..progress import say
 from .inputs import (
     checked_survey,
+    crs_of_raster,
     given_options,
     grid_for,
     idw_choices,
@@ -81,7 +82,8 @@ def grid(
     from ..survey.read import metric_layer, select_elements
 
     output = output_of(out, scheduler, overwrite)
-    layer = metric_layer(source_of(samples, options, "samples"))
+    crs = crs_of_raster(options.get("like"))
+    layer = metric_layer(source_of(samples, options, "samples"), crs)
     columns = select_elements(layer, elements)
     cleaned, findings = clean_samples(layer, columns)
     say_findings(findings)

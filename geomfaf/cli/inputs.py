@@ -122,6 +122,7 @@ def layer_of(path: Path, options: dict[str, Any], role: str, crs: Any = None) ->
     from ..survey.cleaning.check import clean_layer
     from ..survey.read import metric_layer
 
+    crs = crs or crs_of_raster(options.get("like"))
     cleaned, findings = clean_layer(role, metric_layer(source_of(path, options, role), crs))
     say_findings(findings)
     if not len(cleaned):
@@ -140,18 +141,22 @@ def element_samples(path: Path, crs: Any) -> Any:
     return cleaned
 
 
+def crs_of_raster(path: Path | None) -> Any:
+    """Return the CRS of the raster whose grid is taken, into which layers are brought; None without
+    one.
+    """
+    from ..rasters.geotiff import raster_grid
+
+    return None if path is None else raster_grid(path).crs
+
+
 def grid_for(layer: Any, options: dict[str, Any]) -> Any:
     """Return the grid asked for: that of a raster, or bounds and cell."""
     from ..rasters.geotiff import raster_grid
     from ..rasters.grid import Grid, default_cell_size
 
     if options.get("like"):
-        ground = raster_grid(options["like"])
-        if ground.crs != layer.crs:
-            raise UsageError(
-                f"{options['like']} is in {ground.crs.name}, the layer in {layer.crs.name}."
-            )
-        return ground
+        return raster_grid(options["like"])
     bounds = options.get("bounds") or tuple(layer.total_bounds)
     return Grid.from_bounds(bounds, options.get("cell") or default_cell_size(bounds), layer.crs)
 

@@ -34,8 +34,18 @@ MISTAKES: tuple[tuple[str, Callable[[float, float], XY], str], ...] = (
 
 
 def is_metric(crs: CRS) -> bool:
-    """Return whether a CRS is projected and has metres on both axes."""
-    return crs.is_projected and all(axis.unit_name in ("metre", "meter") for axis in crs.axis_info)
+    """Return whether a CRS is projected, or a local grid, and has metres on both axes."""
+    flat = crs.is_projected or is_local(crs)
+    return flat and all(axis.unit_name in ("metre", "meter") for axis in crs.axis_info)
+
+
+def is_local(crs: CRS) -> bool:
+    """Return whether a CRS is a grid of its own, such as a mine's, that lies nobody knows where.
+
+    >>> is_local(CRS('LOCAL_CS["mine grid",UNIT["metre",1]]')), is_local(CRS(32633))
+    (True, False)
+    """
+    return crs.is_engineering
 
 
 def home_of(crs: CRS) -> Box | None:

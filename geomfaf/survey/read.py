@@ -15,14 +15,13 @@ import pandas as pd
 import pyogrio
 import shapely
 from pyproj import CRS
-from pyproj.exceptions import ProjError
 
 from ..errors import DataError, UsageError, nearest_name, require_known
 from ..rasters.grid import parse_crs
 from .class_columns import as_class_names, class_column
 from .cleaning.findings import Finding
 from .cleaning.qualifiers import is_qualifier_name
-from .coordinates import check_coordinates, check_extents, is_metric
+from .coordinates import check_coordinates, check_extents
 from .element_names import element_columns, parse_element, unused_element_columns
 from .formats import (
     is_database,
@@ -31,7 +30,9 @@ from .formats import (
     require_own_format,
     text_encoding,
 )
+from .ground import brought_to, survey_crs
 from .line_kinds import without_other_lines
+from .long_tables import from_long
 from .places import no_crs, points_of_table
 from .source_settings import refuse_foreign_settings
 from .storable import storable
@@ -87,6 +88,8 @@ def _rows_with_places(
     frame = table.frame
     if source.where:
         frame = _meeting(frame, source)
+    if role in ("samples", "layer"):
+        frame = from_long(frame, role, found)
     return points_of_table(frame, source, role, found, table.first_row)
 
 
@@ -295,7 +298,7 @@ def _in_one_crs(
     read: dict[str, gpd.GeoDataFrame], wanted: str | None, lost: bool, found: list[Finding]
 ) -> dict[str, gpd.GeoDataFrame]:
     """Return the layers in one metric CRS; ``lost`` says that coordinates are wrong already."""
-    target, finding = _target_crs(read["samples"], wanted, lost)
+    target, finding = survey_crs(read["samples"], wanted, lost)
     found += [] if finding is None else [finding]
     frames = dict(read)
     for role, frame in read.items():
@@ -304,7 +307,7 @@ def _in_one_crs(
         done = f"reprojected from {CRS(frame.crs).name} to {target.name}"
         if role != "samples" or finding is None:
             found.append(Finding("noticed", role, "", "another CRS", len(frame), done))
-        frames[role] = frame.to_crs(target)
+        frames[role] = brought_to(frame, target, role, found)
     found += [] if lost else check_extents(read, target)
     return frames
 
@@ -312,14 +315,7 @@ def _in_one_crs(
 def metric_layer(source: Source | str | Path, crs: CRS | None = None) -> gpd.GeoDataFrame:
     """Read one layer into a CRS, or into its own when that is metric, else into its UTM zone."""
     frame = read_layer(source)
-    wanted = crs if crs is not None else _target_crs(frame, None)[0]
-    try:
-        return frame.to_crs(wanted)
-    except ProjError as error:
-        raise DataError(
-            f"the layer cannot be brought from {CRS(frame.crs).name} into {wanted.name}: {error}."
-            " Name its CRS (crs =, or --crs)."
-        ) from error
+    return brought_to(frame, crs if crs is not None else survey_crs(frame, None)[0], "layer", [])
 
 
 def existing_path(path: str | Path) -> Path:
@@ -364,42 +360,6 @@ def _layer_name(path: Path, wanted: str | None) -> str:
     raise UsageError(
         f'{path.name} has no layer "{wanted}".{nearest_name(wanted, names)} It has:'
         f" {', '.join(names)}."
-    )
-
-
-def _target_crs(
-    samples: gpd.GeoDataFrame, wanted: str | None, lost: bool = False
-) -> tuple[CRS, Finding | None]:
-    """Return the run's CRS and, where it is not simply the samples', a finding that says so."""
-    own = CRS(samples.crs)
-    if wanted:
-        target = parse_crs(wanted)
-        if not is_metric(target):
-            raise DataError(
-                f"crs = {wanted} is not a projected CRS in metres: name one, such as the UTM zone"
-                " of the area."
-            )
-        if target == own:
-            return target, None
-        note = f"reprojected from {own.name} to {target.name}, as asked"
-        return target, Finding("noticed", "samples", "", "another CRS", len(samples), note)
-    if is_metric(own) or lost:
-        return own, None  # a survey whose coordinates are wrong goes no farther than the check
-    try:
-        target = CRS(samples.estimate_utm_crs())
-    except (RuntimeError, ValueError) as error:
-        bounds = ", ".join(f"{value:g}" for value in samples.total_bounds)
-        raise DataError(
-            f"the samples' coordinates ({bounds}) do not lie on the Earth in {own.name}: name the"
-            " right CRS, or correct the coordinates."
-        ) from error
-    unit = "degrees" if own.is_geographic else own.axis_info[0].unit_name
-    note = (
-        f"coordinates in {unit} ({own.name}) were reprojected to {target.name}"
-        f" (EPSG:{target.to_epsg()})"
-    )
-    return target, Finding(
-        "fixed", "samples", "", "CRS is not metric", len(samples), note, "set crs to choose another"
     )
 
 

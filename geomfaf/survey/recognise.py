@@ -20,6 +20,7 @@ from .cleaning.findings import Finding
 from .element_names import element_columns
 from .formats import read_parquet
 from .headings import words_of
+from .long_tables import from_long
 from .places import has_places
 from .read import existing_path, layer_names
 from .survey import ROLES, Source
@@ -137,6 +138,7 @@ def _table_infos(path: Path, layout: Layout) -> list[LayerInfo]:
 
 
 def _table_info(path: Path, name: str, table: pd.DataFrame) -> LayerInfo:
+    table = from_long(table, "samples", [])
     text = tuple(
         column for column in table.columns if not pd.api.types.is_numeric_dtype(table[column])
     )

@@ -241,10 +241,10 @@ def _form(text: str) -> _Form | int | None:
     """Return a number's form, a flag for a word that stands for one, None for what is neither."""
     letter = _LETTER_BEHIND.fullmatch(text.strip())
     if letter is not None:
-        flag = _LETTERS[letter[2].casefold()]
-        if flag == MISSING:
+        meaning = _LETTERS[letter[2].casefold()]
+        if meaning == MISSING:
             return MISSING
-        text = ("<" if flag == BELOW else ">") + letter[1]
+        text = ("<" if meaning == BELOW else ">") + letter[1]
     text = " ".join(text.translate(_SIGNS).casefold().split())
     flag = _flag_of_word(text)
     if flag is not None:
