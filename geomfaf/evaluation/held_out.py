@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,7 +21,7 @@ import xarray as xr
 from ..files import library_versions
 from ..models.baselines import NETWORK, make_baseline
 from ..models.predict import Lattice, ground_features, lattice_scores, model_lattice
-from ..progress import track
+from ..progress import say, track
 from ..rasters.bands import valid_cells
 from ..windows.features import Features, window_features
 from ..windows.folds import Folds
@@ -216,8 +218,11 @@ def remembered(
     ]
     path = folder / f"{hashlib.sha256(repr(words).encode()).hexdigest()[:24]}.npz"
     if path.exists():
-        with np.load(path, allow_pickle=False) as kept:
-            return dict(kept)
+        try:
+            with np.load(path, allow_pickle=False) as kept:
+                return dict(kept)  # each part has a checksum
+        except (OSError, ValueError, EOFError, zlib.error, zipfile.BadZipFile):
+            say("what was kept of the evaluation is damaged: it is computed again")
     found = compute()
     folder.mkdir(parents=True, exist_ok=True)
     beside = path.with_suffix(".partial.npz")

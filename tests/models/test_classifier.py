@@ -1,5 +1,7 @@
 """Training: the same bits for the same seed, also after an interruption; it learns."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 import geomfaf.models.network.classifier
 from geomfaf.errors import DataError, UsageError
+from geomfaf.models.network.checkpoint import TrainingState
 from geomfaf.models.network.classifier import MFAFClassifier, learning_rate, seen_part, seen_size
 from geomfaf.models.network.devices import choose_device, computing_type
 from geomfaf.models.network.mfaf import PAPER_DILATIONS
@@ -388,3 +391,20 @@ def test_a_network_with_a_view_sees_nothing_outside_of_it():
         assert cells[0, 0, seen // 2, seen // 2] == (size // 2) * size + size // 2
     with pytest.raises(UsageError, match="view = 0 must lie between"):
         options(view=0.0)
+
+
+@pytest.mark.parametrize("place", ["words", "weights", "cut"])
+def test_a_damaged_checkpoint_counts_for_nothing(tmp_path, place):
+    """A flipped bit of the weights would go on in every later epoch."""
+    net = torch.nn.Linear(3, 2)
+    optimiser = torch.optim.AdamW(net.parameters())
+    net(torch.ones(1, 3)).sum().backward()
+    optimiser.step()
+    path = tmp_path / "fold_1.safetensors"
+    TrainingState(2, [{"epoch": 1}], {}).save(path, "key", net, optimiser)
+    load = partial(TrainingState.load, path, "key", net, optimiser, torch.device("cpu"))
+    assert load().epoch == 2
+    content = bytearray(path.read_bytes())
+    content[{"words": 20, "weights": -3, "cut": -1}[place]] ^= 0xFF
+    path.write_bytes(bytes(content[: len(content) // 2] if place == "cut" else content))
+    assert load().epoch == 0

@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -81,8 +82,10 @@ class TrainingState:
             "since_best": self.since_best,
             "history": self.history,
         }
+        progress = json.dumps(rest)
+        words = {"progress": progress, "fingerprint": key, "sha256": _hash_of(tensors, progress)}
         beside = path.with_suffix(".partial")
-        save_file(tensors, beside, metadata={"progress": json.dumps(rest), "fingerprint": key})
+        save_file(tensors, beside, metadata=words)
         beside.replace(path)
 
     @classmethod
@@ -94,19 +97,18 @@ class TrainingState:
         optimiser: torch.optim.Optimizer,
         device: torch.device,
     ) -> TrainingState:
-        """Restore an interrupted training into ``net`` and ``optimiser``, or start a new one."""
-        if path is None or not path.exists():
-            return cls(0, [], {})
-        from safetensors import safe_open
+        """Restore an interrupted training into ``net`` and ``optimiser``, or start a new one.
 
+        A checkpoint of another training, or one that was damaged, counts for nothing.
+        """
+        found = None if path is None else _read(path, key, device)
+        if found is None:
+            return cls(0, [], {})
+        tensors, rest = found
         parts: dict[str, dict[str, torch.Tensor]] = {"net": {}, "best": {}, "optimiser": {}}
-        with safe_open(path, framework="pt", device=str(device)) as file:
-            if (file.metadata() or {}).get("fingerprint") != key:
-                return cls(0, [], {})
-            rest = json.loads(file.metadata()["progress"])
-            for key in file.keys():  # noqa: SIM118  (safe_open is no mapping)
-                part, name = key.split(".", 1)
-                parts[part][name] = file.get_tensor(key)
+        for full, tensor in tensors.items():
+            part, name = full.split(".", 1)
+            parts[part][name] = tensor
         net.load_state_dict(parts["net"])
         slots: dict[int, dict[str, torch.Tensor]] = {}
         for name, tensor in parts["optimiser"].items():
@@ -116,3 +118,31 @@ class TrainingState:
             {"state": slots, "param_groups": optimiser.state_dict()["param_groups"]}
         )
         return cls(best=parts["best"], **rest)
+
+
+def _read(
+    path: Path, key: str, device: torch.device
+) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | None:
+    """Return the tensors and the progress of a checkpoint with this fingerprint, unharmed."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt", device=str(device)) as file:
+            words = file.metadata() or {}
+            # safe_open is no mapping
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError):
+        return None
+    sound = words.get("sha256") == _hash_of(tensors, words.get("progress", ""))
+    if words.get("fingerprint") != key or not sound:
+        return None
+    return tensors, json.loads(words["progress"])
+
+
+def _hash_of(tensors: Mapping[str, torch.Tensor], progress: str) -> str:
+    """Return a hash of everything in a checkpoint: a flipped bit would go on in the weights."""
+    digest = hashlib.sha256(progress.encode())
+    for name, tensor in sorted(tensors.items()):
+        values = tensor.detach().cpu().contiguous().numpy()
+        digest.update(name.encode() + values.tobytes())
+    return digest.hexdigest()
