@@ -52,6 +52,7 @@ from ..progress import say
 from ..rasters.geotiff import write_raster
 from ..survey.cleaning.element_columns import detection_limits
 from ..survey.cleaning.findings import require_accepted
+from ..survey.commodities import commodity_sentence, main_commodities
 from ..survey.formats import hidden_password, is_database
 from ..windows.variogram import autocorrelation_range
 from .memory import Stage
@@ -145,7 +146,8 @@ def evaluate(run: Results, unfinished: Path) -> None:
     scores, line = with_applicability(scores, run.model, run.stack, run.tables[0])
     say(line)
     write_raster(scores, run.out / "scores.tif", overwrite=True)
-    verdict = [*assessed.verdict, *block_lines(run.folds, run.reach), line]
+    said = commodity_sentence(main_commodities(run.survey.deposits), run.screening)
+    verdict = [*assessed.verdict, *block_lines(run.folds, run.reach), line, *filter(None, [said])]
     assessed = replace(assessed, verdict=verdict)
     agreement = _influence(run, chosen)
     record = {**assessment_record(assessed), "chosen_model": chosen, "factor_agreement": agreement}
@@ -267,7 +269,10 @@ def project_record(run: Results) -> dict[str, Any]:
     project = run.project
     grid = run.grid
     bounds = {"crs": grid.crs.to_string(), "cell": grid.cell}
+    commodities = main_commodities(run.survey.deposits)
     return {
+        "title": map_title(commodities),
+        "commodities": commodities,
         "inputs": {**inputs_of(project), **own_inputs(project)},
         "settings": {
             "preset": project.preset,
@@ -408,7 +413,7 @@ def _table(name: str) -> Callable[[Project], Any]:
     return lambda project: project.stage(name)
 
 
-_JUDGED = ("check", "folds", "stack", "train", "predict")
+_JUDGED = ("check", "folds", "screen", "stack", "train", "predict")
 _SHOWN = ("check", "screen", "stack", "evaluate", "targets")
 
 STAGES = (

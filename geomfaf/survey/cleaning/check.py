@@ -12,10 +12,12 @@ import numpy as np
 import pandas as pd
 import shapely
 
+from ..commodities import main_commodities, mixture
+from ..label_columns import label_column
 from ..survey import Survey, area_of, study_area_of_samples
 from .class_names import merge_class_names
 from .element_columns import clean_values, usable_elements
-from .findings import ROWS_KEPT, Finding, Notes, as_refusals, as_table
+from .findings import MIXED, ROWS_KEPT, Finding, Notes, as_refusals, as_table
 from .geometry import POINT_ROLES, check_coverage, clean_geometry, covered, drop_far_points, in_km2
 from .media import drop_controls
 from .repeated_places import drop_repeated, merge_rows_of_places
@@ -216,8 +218,18 @@ def _set_elements_aside(
 
 
 def _check_deposits(survey: Survey, found: list[Finding]) -> None:
-    """Say how few deposits there are to learn from and to test on."""
+    """Say of how many kinds the deposits are, and how few there are to learn from and to test
+    on.
+    """
     count = len(survey.deposits)
+    kinds = main_commodities(survey.deposits)
+    mixed = mixture(kinds)
+    if mixed:
+        # The first thing to know of a map: it stands before all that was fixed.
+        column = str(label_column(survey.deposits, "commodity"))
+        advice = f"map one kind: where = under [deposits], such as {column} = '{next(iter(kinds))}'"
+        finding = Finding("noticed", "deposits", column, MIXED, len(kinds), mixed, advice)
+        found.insert(0, finding)
     if count < 2:
         done = f"{'no' if not count else 'only one'} deposit lies inside the study area"
         advice = (

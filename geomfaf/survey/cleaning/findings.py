@@ -15,6 +15,9 @@ from ...errors import DataError
 SEVERITIES = ("refused", "fixed", "noticed")
 COLUMNS = ("severity", "layer", "column", "rule", "count", "done", "advice", "rows")
 
+MIXED = "several commodities"
+"""Rule of the finding that stands first, whatever else was found, unless data are refused."""
+
 CHANGES = "geomfaf_changes"
 """Column of checked samples that says, row by row, which values are not as they were measured."""
 
@@ -122,7 +125,8 @@ def as_table(findings: Iterable[Finding]) -> pd.DataFrame:
         {name: [getattr(finding, name) for finding in findings] for name in COLUMNS}
     )
     table["rows"] = [" ".join(map(str, finding.rows[:ROWS_SHOWN])) for finding in findings]
-    gravity = table["severity"].map({name: place for place, name in enumerate(SEVERITIES)})
+    gravity = table["severity"].map({name: float(n) for n, name in enumerate(SEVERITIES)})
+    gravity[table["rule"] == MIXED] = 0.5
     # Within a severity findings stay in the order in which the rules were asked.
     return table.iloc[np.argsort(gravity.to_numpy(), kind="stable")].reset_index(drop=True)
 
