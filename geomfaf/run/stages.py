@@ -52,7 +52,7 @@ from ..progress import say
 from ..rasters.geotiff import write_raster
 from ..survey.cleaning.element_columns import detection_limits
 from ..survey.cleaning.findings import require_accepted
-from ..survey.commodities import commodity_sentence, main_commodities
+from ..survey.commodities import commodity_sentence, main_commodities, map_title
 from ..survey.formats import hidden_password, is_database
 from ..windows.variogram import autocorrelation_range
 from .memory import Stage
