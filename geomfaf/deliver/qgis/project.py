@@ -14,11 +14,13 @@ from pyproj import CRS
 from ...files import finished_file
 from ...survey.label_columns import label_column
 from .contents import RunContents, read_contents
-from .layouts import Sheet, Titles, all_layouts
+from .evidence_layouts import evidence_panels, geology_map
 from .markup import DOCTYPE, QGIS_VERSION, crs_node, fixed_uuid, node, to_text
+from .page import Sheet, Titles
 from .run_layers import RunLayers, geology_column, run_layers, themes_of
 from .sheets import CAUTION
 from .single_files import style_files
+from .target_layouts import cell_map, target_map, target_sheets
 from .tree import layer_node, tree_node
 
 Bounds = tuple[float, float, float, float]
@@ -88,6 +90,21 @@ def project_node(contents: RunContents, layers: RunLayers, record: Mapping[str, 
     found.append(node("Bookmarks", None, *_bookmarks(contents, system, 40 * cell)))
     view = dict(zip(("xmin", "ymin", "xmax", "ymax"), bounds, strict=True))
     found.append(node("ProjectViewSettings", None, node("DefaultViewExtent", view, system)))
+    return found
+
+
+def all_layouts(sheet: Sheet) -> list[Element]:
+    """Return the layouts for which the run has the layers."""
+    layers = sheet.layers
+    found = [target_map(sheet)]
+    if layers.targets is not None and layers.target_count:
+        found.append(target_sheets(sheet, layers.targets))
+    if layers.evidence:
+        found.append(evidence_panels(sheet))
+    if "Geology and samples" in sheet.themes:
+        found.append(geology_map(sheet))
+    if layers.cells is not None:
+        found.append(cell_map(sheet, layers.cells))
     return found
 
 
