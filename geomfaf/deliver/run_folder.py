@@ -5,6 +5,7 @@ them.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +23,7 @@ from ..models.baselines import NETWORK
 from ..rasters.bands import Band, bands_of, grid_of
 from ..rasters.geotiff import read_raster
 from ..rasters.grid import Grid
+from ..survey.label_columns import label_column
 
 EXPLORATION = "exploration"
 KNOWN_GROUND = "known ground"
@@ -217,13 +219,40 @@ def complete_targets(targets: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
     return found.assign(lon=lon, lat=lat)
 
 
+def titles(content: Mapping[str, Any], deposits: gpd.GeoDataFrame) -> dict[str, Any]:
+    """Return what results are headed with: title, area, author, and deposits of each commodity.
+
+    Several kinds of deposits stand in the title: a map of everything must say so first.
+
+    >>> mines = gpd.GeoDataFrame({"commodity": ["Au", "Au", "Cu"]}, geometry=[None] * 3)
+    >>> titles({"area": "Central Lapland"}, mines)["title"]
+    'Prospectivity of Central Lapland: Au and Cu'
+    """
+    column = label_column(deposits, "commodity")
+    counts = {} if column is None else deposits[column].dropna().astype(str).value_counts()
+    kinds = {str(name): int(count) for name, count in dict(counts).items()}
+    area = str(content.get("area") or "")
+    title = f"Prospectivity of {area or 'the survey area'}"
+    # A long list would be no title.
+    if len(kinds) > 3:
+        title += f": {len(kinds)} kinds of deposits"
+    elif kinds:
+        title += f": {' and '.join(kinds)}"
+    author = str(content.get("author") or "")
+    return {"title": title, "area": area, "author": author, "commodities": kinds}
+
+
 def name_column(layer: gpd.GeoDataFrame) -> str | None:
-    """Return the column that names the features of a layer.
+    """Return the column that names deposits; numbers are no names.
 
     >>> name_column(gpd.GeoDataFrame({"ID": [1], "Name": ["Mine"]}, geometry=[None]))
     'Name'
+    >>> name_column(gpd.GeoDataFrame({"deposit_id": [7]}, geometry=[None]))
     """
-    return next((str(column) for column in layer if str(column).lower() == "name"), None)
+    column = label_column(layer, "deposit")
+    if column is None or pd.api.types.is_numeric_dtype(layer[column]):
+        return None
+    return column
 
 
 def _layers(path: Path) -> dict[str, gpd.GeoDataFrame]:

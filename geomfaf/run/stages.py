@@ -18,7 +18,7 @@ from ..deliver.isolines import write_isolines
 from ..deliver.layers import write_findings, write_layers, write_survey_layers
 from ..deliver.qgis.project import write_project
 from ..deliver.report.write import write_report, write_summary
-from ..deliver.run_folder import read_run
+from ..deliver.run_folder import read_run, titles
 from ..deliver.target_ground import cells_inside
 from ..deliver.targets import make_targets, target_layers, with_factors
 from ..errors import UsageError
@@ -285,6 +285,7 @@ def project_record(run: Results) -> dict[str, Any]:
             "file": str(project.path or ""),
             "content": _without_passwords(project.content),
         },
+        **titles(project.content, run.survey.deposits),
         "elements": run.survey.elements,
         "geology_column": run.survey.geology_column,
         "chosen_model": run.evaluation["chosen_model"],
@@ -405,7 +406,8 @@ def _evaluate_settings(project: Project) -> Any:
 
 def _shown_settings(project: Project) -> Any:
     """Return all settings: the report shows them."""
-    return [project.stages, project.preset, project.model, project.seed]
+    named = [project.content.get(key) for key in ("area", "author")]
+    return [project.stages, project.preset, project.model, project.seed, named]
 
 
 def _table(name: str) -> Callable[[Project], Any]:

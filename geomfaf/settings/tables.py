@@ -48,6 +48,8 @@ PROJECT = Table(
         Setting("seed", "whole number", 0, "the same seed gives the same map", least=0,
                 most=LARGEST_SEED),
         Setting("crs", "text", None, "metres; every layer goes into it", "UTM", "EPSG:32650"),
+        Setting("area", "text", None, "name of the area, for titles", "none", "Central Lapland"),
+        Setting("author", "text", None, "who answers for the map", "none", "A. Geologist"),
     ),
 )
 

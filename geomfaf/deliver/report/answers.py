@@ -73,8 +73,7 @@ def trust_lines(run: RunFolder) -> list[str]:
     if not verdict:
         return ["This run was not judged on held-out ground: nothing is known of its skill."]
     first = str(verdict[0])
-    # The longer warning adds something only where the verdict's first sentence is about skill.
-    return [first] if run.supported else [first, UNSUPPORTED]
+    return [first] if run.supported else [first, "The targets are ideas to check, not results."]
 
 
 def target_lines(run: RunFolder) -> list[str]:
@@ -104,11 +103,19 @@ def reason_lines(run: RunFolder) -> list[str]:
     factors = run.table("factors.csv")
     if len(factors) and "permutation" in factors:
         ranked = factors.assign(permutation=pd.to_numeric(factors["permutation"]))
-        names = ranked.sort_values("permutation", ascending=False)["factor"].head(3).astype(str)
-        lines.append(
-            f"The map leans most on {_joined(list(names))}: shuffled over the held-out windows,"
-            " they cost it most."
-        )
+        # A loss within its own spread over the folds is none.
+        spread = pd.to_numeric(ranked.get("permutation_sd", 0.0))
+        sure = ranked[ranked["permutation"] > spread].sort_values("permutation", ascending=False)
+        names = [str(name) for name in sure["factor"].head(3)]
+        if names:
+            lines.append(
+                f"The map leans most on {_joined(names)}: shuffled among the held-out windows, each"
+                " of these costs it skill."
+            )
+        else:
+            lines.append(
+                "The map leans on no factor alone: none costs it more skill than the folds differ."
+            )
     else:
         lines += _screened_lines(run)
     # 2. The first target.
@@ -131,7 +138,8 @@ def next_lines(run: RunFolder) -> list[str]:
         found = [total * row[f"capture_10{end}"] for end in ("", "_low", "_high")]
         lines.append(
             f"The best 10 % of the ground holds {found[0]:.0f} of {total:.0f} held-out deposits"
-            f" ({found[1]:.0f} to {found[2]:.0f}, 95 % interval): begin there."
+            f" ({found[1]:.0f} to {found[2]:.0f}, 95 % interval)"
+            + (": begin there." if run.supported else ".")
         )
     # What makes a target less sure than its score says.
     explore = run.targets[run.targets["list"] == EXPLORATION]
