@@ -81,6 +81,11 @@ def _toml(
     document.add(tomlkit.nl())
     for setting in PROJECT.settings:
         value = _crs_name(survey) if setting.name == "crs" else setting.default
+        if value is None:
+            # Nobody but the user knows it: an example, as a comment.
+            line = commented_line(setting).removeprefix("# ")
+            document.add(tomlkit.comment(line))
+            continue
         _add(document, setting.name, value, meaning_of(setting))
     document.add(tomlkit.nl())
     for role, info in roles.items():
