@@ -393,6 +393,7 @@ def draw_concentration_area(
     """Draw the concentration-area curve of every element on log-log paper, with its breaks."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     bands = element_bands(stack)
     columns = min(4, len(bands))
@@ -417,8 +418,13 @@ def draw_concentration_area(
                 fontsize=7,
                 color="#b2182b",
             )
-        axes.set_xscale("log" if surface.log else "linear")
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")
+        if surface.log:
+            axes.set_xscale("log")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            axes.xaxis.set_major_formatter("{x:g}")
+            axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_title(
             f"{factor_label(band.name)} ({band.unit.rstrip('?') or 'value'})", fontsize=9
         )
