@@ -122,8 +122,7 @@ class FaultLayer:
     def _cell_distance(self, window: Window, inside: np.ndarray | None) -> np.ndarray:
         """Return the distance of cell centres to the nearest centre of a cell that a fault touches.
 
-        The window is widened until every cell's nearest fault cell of the grid lies in it. Cells
-        are square.
+        The window is widened until every cell's nearest fault cell of the grid lies in it.
         """
         row, column, height, width = window
         result = np.full((height, width), np.nan, np.float32)
@@ -133,8 +132,10 @@ class FaultLayer:
         x, y = self.grid.xy(row + (height - 1) / 2, column + (width - 1) / 2)
         middle = shapely.Point(float(x), float(y))
         _, metres = self.within.query_nearest(middle, return_distance=True, all_matches=False)
-        away = float(metres[0]) / self.grid.cell
-        halo = math.ceil(away + math.hypot(height, width) / 2) + 2
+        cell_height, cell_width = cell_sides(self.grid)
+        away = float(metres[0]) / min(cell_height, cell_width)
+        longer = max(cell_height, cell_width) / min(cell_height, cell_width)
+        halo = math.ceil(away + longer * math.hypot(height, width) / 2) + 2
         top = max(0, row - halo)
         left = max(0, column - halo)
         bottom = min(self.grid.height, row + height + halo)
@@ -145,10 +146,10 @@ class FaultLayer:
         # 3. The distance transform of the wide window; of it, the window.
         touched = self._presence(wide)
         if touched.any():
-            cells = distance_transform_edt(~touched)
+            cells = distance_transform_edt(~touched, sampling=(cell_height / cell_width, 1.0))
             own_rows = slice(row - top, row - top + height)
             own_columns = slice(column - left, column - left + width)
-            result[...] = cells[own_rows, own_columns] * self.grid.cell
+            result[...] = cells[own_rows, own_columns] * cell_width
         if inside is not None:
             result[~inside] = np.nan
         return result
@@ -247,10 +248,12 @@ def line_density(grid: Grid, shapes: Shapes, window: Window, radius: float) -> n
     """
     # 1. The window with a margin of the radius, and the pieces of lines in it.
     row, column, height, width = window
-    reach = int(radius // grid.cell)
-    wide = (row - reach, column - reach, height + 2 * reach, width + 2 * reach)
+    sides = cell_sides(grid)
+    down = int(radius // sides[0])
+    across = int(radius // sides[1])
+    wide = (row - down, column - across, height + 2 * down, width + 2 * across)
     near = shapes.tree.query(shapely.box(*grid.window(*wide).bounds))
-    pieces = shapely.segmentize(shapes.shapes[near], grid.cell / 10)
+    pieces = shapely.segmentize(shapes.shapes[near], min(sides) / 10)
     ends, line = shapely.get_coordinates(pieces, return_index=True)
     joined = np.flatnonzero(line[1:] == line[:-1])
     middle = (ends[joined] + ends[joined + 1]) / 2
@@ -261,8 +264,8 @@ def line_density(grid: Grid, shapes: Shapes, window: Window, radius: float) -> n
     # 3. Cells of the grid, whose ground counts.
     ground = cells_on_grid(grid, wide)
     # 4. Both summed within the radius.
-    metres = sum_within(length, reach, radius, grid.cell) / MICROMETRES
-    area = sum_within(ground, reach, radius, grid.cell) * grid.cell_area
+    metres = sum_within(length, (down, across), radius, sides) / MICROMETRES
+    area = sum_within(ground, (down, across), radius, sides) * grid.cell_area
     return (metres / 1e3 / (area / 1e6)).astype(np.float32)
 
 
@@ -393,24 +396,33 @@ def _squared_distances(x: np.ndarray, y: np.ndarray, ends: np.ndarray) -> np.nda
     return off_x**2 + off_y**2
 
 
-def sum_within(values: np.ndarray, reach: int, radius: float, cell: float) -> np.ndarray:
+def cell_sides(grid: Grid) -> tuple[float, float]:
+    """Return the height and the width of a cell in metres; a raster's cells need not be square."""
+    return -float(grid.transform.e), float(grid.transform.a)
+
+
+def sum_within(
+    values: np.ndarray, reach: tuple[int, int], radius: float, sides: tuple[float, float]
+) -> np.ndarray:
     """Return the sums over the cells within the radius, for all cells but ``reach`` at each edge.
 
-    Whole numbers go in, so that the order of addition has no say.
+    ``reach`` counts rows and columns, ``sides`` are a cell's height and width in metres. Whole
+    numbers go in, so that the order of addition has no say.
     """
-    height = values.shape[0] - 2 * reach
-    width = values.shape[1] - 2 * reach
+    down, across = reach
+    height = values.shape[0] - 2 * down
+    width = values.shape[1] - 2 * across
     sums = np.zeros((height, width), np.int64)
     # The sum over a stretch of a row is the difference of two running sums.
     running = np.zeros((values.shape[0], values.shape[1] + 1), np.int64)
     np.cumsum(values, axis=1, out=running[:, 1:])
-    for row in range(-reach, reach + 1):
-        across = np.hypot(np.arange(reach + 1), row) * cell
-        half = int((across <= radius).sum()) - 1
+    for row in range(-down, down + 1):
+        away = np.hypot(np.arange(across + 1) * sides[1], row * sides[0])
+        half = int((away <= radius).sum()) - 1
         if half < 0:
             continue
-        lines = running[reach + row : reach + row + height]
-        begin = lines[:, reach - half : reach - half + width]
-        end = lines[:, reach + half + 1 : reach + half + 1 + width]
+        lines = running[down + row : down + row + height]
+        begin = lines[:, across - half : across - half + width]
+        end = lines[:, across + half + 1 : across + half + 1 + width]
         sums += end - begin
     return sums

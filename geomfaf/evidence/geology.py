@@ -18,7 +18,7 @@ import shapely
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.features import rasterize
 
-from ..errors import require_known
+from ..errors import DataError, require_known
 from ..rasters.bands import Band
 from ..rasters.blocks import fill_blocks
 from ..rasters.grid import Grid
@@ -28,6 +28,9 @@ warnings.filterwarnings("ignore", category=NotGeoreferencedWarning, module="rast
 
 SUBCELLS = 8
 """Each cell is cut into 8 x 8 parts to find the class with the largest share of it."""
+
+MOST_CLASSES = 65_535
+"""Classes that a band of whole numbers of two bytes holds."""
 
 GEOLOGY_RULES = ("largest", "centre")
 
@@ -77,6 +80,12 @@ class GeologyLayer:
         named = (names.notna() & (names != "")).to_numpy(bool)
         names = names[named]
         # 2. Classes are numbered in alphabetical order.
+        if names.nunique() > MOST_CLASSES:
+            raise DataError(
+                f"the geology has {names.nunique():,} classes in column {column}, and a band holds"
+                f" {MOST_CLASSES:,}: name the column of the classes (column =), not one of numbers of"
+                " polygons."
+            )
         self.legend = {}
         for number, name in enumerate(sorted(names.unique()), start=1):
             self.legend[number] = str(name)

@@ -21,6 +21,7 @@ from ..rasters.grid import Grid
 from ..survey.read import read_layer
 from ..survey.survey import Source
 from .faults import (
+    cell_sides,
     cell_sums,
     cells_on_grid,
     distance_to_segments,
@@ -252,8 +253,10 @@ class DensityLayer:
         if self.dimension == 1:
             return line_density(self.grid, self.shapes, window, self.radius)[None]
         # 1. The window with a margin of the radius.
-        reach = int(self.radius // self.grid.cell)
-        wide = (row - reach, column - reach, height + 2 * reach, width + 2 * reach)
+        sides = cell_sides(self.grid)
+        reach = (int(self.radius // sides[0]), int(self.radius // sides[1]))
+        down, across = reach
+        wide = (row - down, column - across, height + 2 * down, width + 2 * across)
         on_grid = cells_on_grid(self.grid, wide)
         # 2. Points in each cell, or cells whose centre lies in a polygon.
         if self.dimension == 0:
@@ -262,8 +265,8 @@ class DensityLayer:
         else:
             amount = (self.shapes.burn(self.grid.window(*wide)) > 0) * on_grid
         # 3. Both summed within the radius.
-        total = sum_within(amount, reach, self.radius, self.grid.cell)
-        cells = sum_within(on_grid, reach, self.radius, self.grid.cell)
+        total = sum_within(amount, reach, self.radius, sides)
+        cells = sum_within(on_grid, reach, self.radius, sides)
         area = cells * (self.grid.cell_area / 1e6) if self.dimension == 0 else cells
         return (total / area)[None].astype(np.float32)
 

@@ -17,7 +17,7 @@ from ..errors import UsageError, require_known
 from ..rasters.bands import Band
 from ..rasters.grid import Grid
 from ..survey.survey import Survey
-from .faults import cells_on_grid, segments_of, sum_within
+from .faults import cell_sides, cells_on_grid, segments_of, sum_within
 from .geology import GeologyLayer
 from .layers import SCREENED, EvidenceLayer
 from .proximity import DensityLayer, DistanceLayer
@@ -209,17 +209,17 @@ class ClassMixtureLayer:
     ) -> np.ndarray:
         """Return float32 (bands, height, width); NaN where no mapped cell is near."""
         # 1. The classes of the window and a margin of the radius.
-        reach = int(self.radius // self.grid.cell)
-        wide = (row - reach, column - reach, height + 2 * reach, width + 2 * reach)
+        sides = cell_sides(self.grid)
+        reach = (int(self.radius // sides[0]), int(self.radius // sides[1]))
+        down, across = reach
+        wide = (row - down, column - across, height + 2 * down, width + 2 * across)
         numbers = self.classes.block(*wide) * cells_on_grid(self.grid, wide)
-        mapped = sum_within((numbers > 0).astype(np.int64), reach, self.radius, self.grid.cell)
+        mapped = sum_within((numbers > 0).astype(np.int64), reach, self.radius, sides)
         # 2. The share of each class that is there, in the order of their numbers.
         count = np.zeros((height, width), np.int64)
         entropy = np.zeros((height, width))
         for number in np.unique(numbers[numbers > 0]):
-            own = sum_within(
-                (numbers == number).astype(np.int64), reach, self.radius, self.grid.cell
-            )
+            own = sum_within((numbers == number).astype(np.int64), reach, self.radius, sides)
             count += own > 0
             share = own / np.maximum(mapped, 1)
             entropy -= share * np.log(np.where(share > 0, share, 1.0))

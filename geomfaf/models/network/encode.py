@@ -90,6 +90,12 @@ def fit_encoder(values: np.ndarray, bands: Sequence[Band]) -> Encoder:
                 if share[number] >= RARE:
                     channels.append(Channel(band.name, "class", value=int(number), label=name))
             continue
+        if band.kind == "element" and (known < 0).any():
+            raise DataError(
+                f"{band.name} has {int((known < 0).sum()):,} negative cells, and an element's scale"
+                ' is logarithmic: declare what the band is, such as kind = "continuous" in its tags'
+                " or under [[rasters]]."
+            )
         positive = known[known > 0]
         # Elements: keeps the logarithm from running away; distances: the scale beyond which they
         # saturate.
