@@ -94,7 +94,8 @@ def surface_of(stack: xr.DataArray, band: Band) -> Surface:
     layer = np.log10(layer) if log else layer
     # 1. Means of whole blocks; what is left over at the edges is padded with nodata.
     factor = max(1, -(-max(layer.shape) // SIDE))
-    height, width = (-(-length // factor) * factor for length in layer.shape)
+    height = -(-layer.shape[0] // factor) * factor
+    width = -(-layer.shape[1] // factor) * factor
     padded = np.full((height, width), np.nan)
     padded[: layer.shape[0], : layer.shape[1]] = layer
     blocks = padded.reshape(height // factor, factor, width // factor, factor)
@@ -146,10 +147,12 @@ def isolines(
             continue
         drawn = surface.contours()
         for level in _levels(surface, levels):
+            # 1. All lines of the level but the specks, as one feature.
             lines = [line for line in drawn.lines(level) if len(line) > 1]
             kept = [line for line in map(shapely.LineString, lines) if _large(line, least_km2)]
             if not kept:
                 continue
+            # 2. What people read beside it.
             below = 100 * float(np.searchsorted(known, level) / len(known))
             value = surface.shown(level)
             unit = band.unit.rstrip("?")
@@ -230,8 +233,10 @@ def anomaly_classes(
             continue
         drawn = surface.contours()
         for method in methods:
+            # Ends that no cell reaches make no class.
             ends = [end for end in _class_ends(surface, method) if known[0] < end < known[-1]]
             for number, lower in enumerate(ends, start=1):
+                # The highest class is open at its top.
                 last = number == len(ends)
                 upper = known[-1] + 1.0 if last else ends[number]
                 ground = _filled(drawn, lower, upper, least_km2)
@@ -264,6 +269,7 @@ def _filled(
     least = least_km2 * 1e6
     kept = []
     for points, offsets in zip(*drawn.filled(lower, upper), strict=True):
+        # The outer ring of a piece comes first, then its holes.
         rings = [points[a:b] for a, b in pairwise(offsets)]
         holes = [ring for ring in rings[1:] if shapely.Polygon(ring).area >= least]
         piece = shapely.Polygon(rings[0], holes)
@@ -295,6 +301,7 @@ def concentration_area(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.n
         Ascending; empty where one straight line fits best.
     """
     ordered = np.sort(np.asarray(values, float))
+    # From the first quartile on: below it nearly all ground is still above, and nothing breaks.
     low, high = np.quantile(ordered, [0.25, 0.999]).tolist()
     at = np.unique(np.linspace(low, high, CURVE_POINTS))
     if len(at) < 2 * SEGMENT:
@@ -325,6 +332,7 @@ def _best_pieces(x: np.ndarray, y: np.ndarray) -> list[int]:
     pieces = np.arange(1, len(best) + 1)
     criterion = count * np.log(np.maximum(errors, FIT**2)) + 3 * pieces * np.log(count)
     chosen = int(np.argmin(criterion))
+    # 4. Back from the last point to where each piece began.
     ends = []
     end = count
     for places in reversed(before[:chosen]):
@@ -402,6 +410,7 @@ def draw_concentration_area(
     FigureCanvasAgg(figure)
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for band, axes in zip(bands, panels, strict=False):
+        # 1. The curve and its breaks, in the unit of the element.
         surface = surface_of(stack, band)
         at, area, breaks = concentration_area(surface.known)
         axes.plot([surface.shown(value) for value in at], 100 * 10**area, ".", color="#08306b")
@@ -418,6 +427,7 @@ def draw_concentration_area(
                 fontsize=7,
                 color="#b2182b",
             )
+        # 2. Axes with numbers that people say: 1, 2, 5, 10.
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter("{x:g}")
         if surface.log:

@@ -78,12 +78,14 @@ def target_elements(
     for band in bands_of(stack):
         if band.kind not in ("element", "ratio"):
             continue
+        # 1. The percentile of every cell in the whole area, and its mean on each target.
         layer = stack.sel(band=band.name).values
         known = np.isfinite(layer)
         percentile = np.full(layer.shape, np.nan)
         percentile[known] = 100 * (rankdata(layer[known]) - 0.5) / max(1, known.sum())
         on_known = np.where(known, labels, 0)
         means = ndimage.mean(np.nan_to_num(percentile), on_known, numbers)
+        # 2. The best sample on each, where one lies there and was analysed for it.
         best = _best_samples(inside, band.name)
         for number, mean in zip(numbers.tolist(), np.atleast_1d(means).tolist(), strict=True):
             value, name = best.get(number, (np.nan, ""))
@@ -184,11 +186,13 @@ def rock_columns(
     names = []
     shares = []
     for number in targets["number"].tolist():
+        # 1. Cells of each class on the target.
         box = boxes[number - 1]
         counts = np.bincount(classes[box][labels[box] == number])
         counts[0] = 0  # no class: not a rock
         order = np.argsort(-counts, kind="stable")[:BEST]
         order = order[counts[order] > 0]
+        # 2. Their names and shares; what rounds to nothing is not named.
         said = [found[0].legend.get(int(value), f"class {value}") for value in order]
         percent = 100 * counts[order] / max(1, counts.sum())
         names.append(said[0] if said else "")
@@ -231,9 +235,11 @@ def chord_azimuth(line: shapely.Geometry, place: shapely.Point, length: float) -
     >>> chord_azimuth(shapely.LineString([(0, 0), (10, 10), (10, 90)]), shapely.Point(12, 60), 20)
     0.0
     """
+    # 1. The part of the fault that is nearest, and the place on it.
     parts = shapely.get_parts(line)
     part = parts[np.argmin(shapely.distance(parts, place))]
     at = shapely.line_locate_point(part, place)
+    # 2. Two points on it, half a length to either side, as far as it goes.
     ends = shapely.line_interpolate_point(
         part, np.clip([at - length / 2, at + length / 2], 0, part.length)
     )
@@ -280,11 +286,14 @@ def shape_columns(targets: gpd.GeoDataFrame) -> dict[str, np.ndarray]:
     found = np.full((3, len(targets)), np.nan)
     boxes = shapely.minimum_rotated_rectangle(targets.geometry.to_numpy())
     for number, box in enumerate(boxes):
+        # Two sides of the rectangle that meet; the longer one gives the azimuth.
         corners = shapely.get_coordinates(box)
         sides = corners[1:3] - corners[0:2]
         lengths = np.hypot(sides[:, 0], sides[:, 1])
         longer = int(np.argmax(lengths))
-        found[:, number] = lengths[longer], lengths[1 - longer], azimuth(sides[longer])
+        found[0, number] = lengths[longer]
+        found[1, number] = lengths[1 - longer]
+        found[2, number] = azimuth(sides[longer])
     return {"length_m": found[0], "width_m": found[1], "azimuth": found[2]}
 
 
@@ -349,11 +358,14 @@ def why_sentence(target: Mapping[str, Any]) -> str:
     ...     "deposit_distance_m": 1240.0, "extrapolated": 0.7}))
     High in Au and Cu, on granite 62 %, shale 30 %, 120 m from fault F07; the nearest known deposit, North pit (Cu), lies 1.2 km away; no sample lies inside: the values are interpolated from around it; mostly extrapolated: 70 % of it is unlike the ground that the model learned from.
     """
+    # 1. What is there, and what lies near.
     parts = [_ground_text(target), _deposit_text(target)]
+    # 2. What the model says.
     lifted = [part for part in str(target.get("factors") or "").split("; ") if " +" in part]
     if lifted:
         names = [part.rpartition(" +")[0] for part in lifted]
         parts.append(f"what raises the score most is {_joined(names)}")
+    # 3. What to be wary of.
     if target.get("samples") == 0 and target.get("elements"):
         parts.append("no sample lies inside: the values are interpolated from around it")
     extrapolated = target.get("extrapolated", np.nan)

@@ -335,10 +335,12 @@ def _permuted(
         labels = test["label"].to_numpy()
         if len(np.unique(labels)) < 2:
             continue
+        # 1. The held-out windows side by side, and what the fold's model makes of them.
         strip = _side_by_side(stack, test, judges.size)
         whole = roc_auc_score(labels, judges.judge(fold, strip))
         rng = np.random.default_rng([model.seed, fold])
         orders = [rng.permutation(len(test)) for _ in range(REPEATS)]
+        # 2. The same with one factor's windows dealt out anew; the same orders for every factor.
         for at, factor in enumerate(map(str, stack["band"].values)):
             said = [judges.judge(fold, strip.dealt_out(factor, order)) for order in orders]
             falls[fold, at] = whole - np.mean([roc_auc_score(labels, scores) for scores in said])
@@ -368,11 +370,13 @@ def _occluded(judges: FoldJudges, stack: xr.DataArray) -> np.ndarray:
     """Return the mean absolute change of the score by fold and factor, on places all over the
     map.
     """
+    # 1. Places evenly spread over the map, in the order of its rows.
     lattice = Lattice(valid_cells(stack), judges.stride)
     table = _windows_at(lattice, lattice.wanted, judges.size)
     places = np.unique(np.linspace(0, len(table) - 1, min(PLACES, len(table))).astype(int))
     ground = Ground.of(stack, table.iloc[places])
     before = [judges.judge(fold, ground) for fold in range(judges.folds)]
+    # 2. One factor after the other at its median, judged by every fold model.
     changes = np.full((judges.folds, stack.sizes["band"]), np.nan)
     for at, name in enumerate(track(list(map(str, stack["band"].values)), "factors on the map")):
         without = ground.without(name)
