@@ -128,7 +128,9 @@ def _first_data(rows: Sequence[Cells], skip: int) -> int:
         cells = [row[column] for column in numeric if column < len(row) and row[column].strip()]
         if _REMARK.match(row[0] if row else ""):
             continue
-        if 2 * sum(map(_is_number, cells)) >= max(len(cells), 1) and len(cells) * 4 >= len(numeric):
+        if 2 * sum(map(_is_number, cells)) >= max(len(cells), 1) and len(cells) >= min(
+            len(numeric), 2
+        ):
             return number
     return min(skip + 1, len(rows))
 

@@ -79,11 +79,13 @@ def test_one_freak_sample_does_not_own_the_band():
     np.testing.assert_allclose(plain[1:], with_freak[1:], atol=0.02)
 
 
-def test_zero_and_negative_values_meet_the_floor():
-    x = encoded([-5, 0, 1, 10, 100, 1000], [GOLD])[0]
+def test_zero_meets_the_floor_and_negative_values_are_refused():
+    x = encoded([0, 1, 10, 100, 1000], [GOLD])[0]
     assert np.isfinite(x).all()
-    assert x[0] == x[1]
-    assert (np.diff(x[1:]) > 0).all() | (x[1] <= x[2])
+    assert x[0] <= x[1]
+    assert (np.diff(x[1:]) > 0).all()
+    with pytest.raises(DataError, match="2 negative cells, and an element's scale is logarithmic"):
+        encoded([-400, -5, 1, 10, 300], [GOLD])
 
 
 def test_distances_saturate_and_keep_their_order():
