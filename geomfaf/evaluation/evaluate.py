@@ -119,12 +119,13 @@ def evaluate_model(
     valid = valid_cells(stack)
     at = _deposits_on(valid, deposits, model.folds)
     heldout = _held_out_band(model, scores, valid)
-    windows = draws[0].windows
-    first = network_draw(model, stack, windows, stride=stride, heldout=heldout)
     names = list(BASELINES if baselines is None else baselines)
     bands = [fold_model.bands for fold_model in model.fold_models]
     lattice = model_lattice(model, valid, stride)
     simple = Baselines(stack, model.folds, bands, lattice, model.size, names)
+    first = network_draw(
+        model, stack, draws[0].windows, stride=stride, heldout=heldout, table=simple.ground
+    )
     done = _with_simple_models(simple, [first, *draws[1:]], folder)
     return summarise(done, simple, proofs[0], at)
 

@@ -59,14 +59,23 @@ def network_draw(
     *,
     stride: int | None = None,
     heldout: np.ndarray | None = None,
+    table: Features | None = None,
 ) -> Draw:
-    """Return the held-out scores of a trained network; the map is computed unless ``heldout`` is
-    given.
+    """Return the held-out scores of a trained network.
+
+    Parameters
+    ----------
+    stride : int, optional
+        Of the map, see :func:`geomfaf.predict_scores`.
+    heldout : (y, x) ndarray, optional
+        The model's own map where it is there already; only that of its network is computed then.
+    table : Features, optional
+        Of all centres of the map's windows, where they are there already.
     """
     names = list(dict.fromkeys([model.name, NETWORK]))
     maps = {}
     if heldout is None or len(names) > 1:
-        maps = dict(zip(names, _held_out_maps(model, stack, stride), strict=False))
+        maps = dict(zip(names, _held_out_maps(model, stack, stride, table), strict=False))
     if heldout is not None:
         maps = {**maps, model.name: heldout}
     scores = {name: np.full(len(windows), np.nan) for name in names}
@@ -80,7 +89,7 @@ def network_draw(
 
 
 def _held_out_maps(
-    model: Model, stack: xr.DataArray, stride: int | None
+    model: Model, stack: xr.DataArray, stride: int | None, table: Features | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the scores of all ground by the fold model that never saw it, (y, x): of the model,
     and of its network alone.
@@ -95,9 +104,10 @@ def _held_out_maps(
         wanted = lattice.near(own & valid)
         if not wanted.any():
             continue
-        odds = fold_model.odds(ground_features(model, stack, lattice, wanted))
+        odds = fold_model.odds(ground_features(model, stack, lattice, wanted, table))
+        seen = fold_model.classifier.seen_
         found = lattice_scores(
-            stack, lattice, wanted, fold_model.encoder, fold_model.judge, model.size, odds
+            stack, lattice, wanted, fold_model.encoder, fold_model.judge, seen, odds
         )
         joined[own] = lattice.blend(found[0])[own]
         network[own] = lattice.blend(found[-1])[own]

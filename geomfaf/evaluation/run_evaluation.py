@@ -18,10 +18,10 @@ import xarray as xr
 
 from ..errors import UsageError
 from ..models.baselines import NETWORK
-from ..models.predict import Lattice, score_bands
+from ..models.predict import Lattice, model_lattice, score_bands
 from ..progress import say, track
-from ..rasters.bands import Band, as_dataarray, bands_of, grid_of
-from ..windows.features import window_features
+from ..rasters.bands import Band, as_dataarray, bands_of, grid_of, valid_cells
+from ..windows.features import Features, window_features
 from ..windows.folds import NO_FOLD
 from ..windows.negatives import draw_seed
 from ..windows.windows import window_centres
@@ -99,10 +99,14 @@ def assess_map(
     say(f"{len(tables)} draws of barren windows for the simple models, {networks} for {NETWORK}")
     draws = [Draw(tables[0], model.seed)]
     for number, table in enumerate(tables[1:], start=1):
-        draw = Draw(table, draw_seed(model.seed, number))
-        if number < networks:
-            draw = _network_on(draw, model, stack, settings.get("stride"), folder)
-        draws.append(draw)
+        draws.append(Draw(table, draw_seed(model.seed, number)))
+    stride = settings.get("stride")
+    if networks > 1:
+        lattice = model_lattice(model, valid_cells(stack), stride)
+        at, across = np.nonzero(lattice.wanted)
+        ground = window_features(stack, lattice.rows[at], lattice.cols[across], model.size)
+        for number in range(1, networks):
+            draws[number] = _network_on(draws[number], model, stack, ground, stride, folder)
     # 2. every model on held-out ground
     evaluation = evaluate_model(
         model,
@@ -111,7 +115,7 @@ def assess_map(
         deposits,
         scores,
         baselines=settings.get("baselines"),
-        stride=settings.get("stride"),
+        stride=stride,
         folder=folder,
     )
     # 3. what a random split would have said, and what deposits that follow nothing score
@@ -316,9 +320,16 @@ def risk_return_bands(evaluation: Evaluation, name: str) -> xr.DataArray | None:
 
 
 def _network_on(
-    draw: Draw, model: Model, stack: xr.DataArray, stride: int | None, folder: Path | None
+    draw: Draw,
+    model: Model,
+    stack: xr.DataArray,
+    ground: Features,
+    stride: int | None,
+    folder: Path | None,
 ) -> Draw:
-    """Return the draw with the held-out scores of the network trained on it."""
+    """Return the draw with the held-out scores of the network trained on it; ``ground`` are the
+    features of the map's centres.
+    """
     from ..models.fold_models import train_model
 
     named = [band.name for band in bands_of(stack)]
@@ -337,7 +348,7 @@ def _network_on(
             seed=draw.seed,
             device=_device_of(model),
         )
-        found = network_draw(again, stack, draw.windows, stride=stride)
+        found = network_draw(again, stack, draw.windows, stride=stride, table=ground)
         maps = {f"map {name}": values for name, values in found.maps.items()}
         return maps | {f"windows {name}": values for name, values in found.scores.items()}
 

@@ -162,10 +162,17 @@ def lattice_scores(
 
 
 def ground_features(
-    model: Model, stack: xr.DataArray, lattice: Lattice, wanted: np.ndarray
+    model: Model,
+    stack: xr.DataArray,
+    lattice: Lattice,
+    wanted: np.ndarray,
+    table: Features | None = None,
 ) -> Features | None:
     """Return the features of the wanted lattice points, row by row; None for a network alone, which
     reads none.
+
+    Where those of all points that the lattice wants are there already (``table``), they are taken
+    from it.
     """
     bands: set[str] = set()
     for fold_model in model.fold_models:
@@ -173,6 +180,8 @@ def ground_features(
             bands |= set(fold_model.simple.rows.bands)
     if not bands:
         return None
+    if table is not None:
+        return table[wanted[lattice.wanted]]
     at, across = np.nonzero(wanted)
     used = stack.sel(band=[name for name in map(str, stack["band"].values) if name in bands])
     return window_features(used, lattice.rows[at], lattice.cols[across], model.size)
@@ -210,7 +219,7 @@ def predict_scores(model: Model, stack: xr.DataArray, *, stride: int | None = No
             lattice.wanted,
             fold_model.encoder,
             fold_model.judge,
-            model.size,
+            fold_model.classifier.seen_,
             fold_model.odds(ground),
         )
         score, votes, mean, spread = found[:4].astype(float)

@@ -43,6 +43,8 @@ class MFAFClassifier:
     Attributes
     ----------
     net_ : MFAF
+    seen_ : int
+        Cells along the part of a window that it looks at.
     history_ : list of dict
         epoch, loss and, with early stopping, validation loss.
     """
@@ -90,6 +92,7 @@ class MFAFClassifier:
             )
         # 1. windows that teach, and those that early stopping is judged by
         x = seen_part(x, options)
+        self.seen_ = x.shape[-1]
         labels = np.asarray(labels, np.int64)
         held = _validation_part(labels, places, options, self.seed)
         held_back = (x[held], labels[held])
@@ -151,9 +154,13 @@ class MFAFClassifier:
         return state.history
 
     def predict_branches(self, x: np.ndarray, *, batch: int = 256) -> np.ndarray:
-        """Return P(ore) of every branch, (branches, windows) float32."""
+        """Return P(ore) of every branch, (branches, windows) float32.
+
+        Of whole windows, or of the part around their centre that the network looks at, ``seen_``
+        cells along.
+        """
         device = next(self.net_.parameters()).device
-        x = seen_part(x, self.options)
+        x = middle_part(x, self.seen_)
         parts = []
         with torch.inference_mode(), autocast(self.net_, self.options):
             for start in range(0, len(x), batch):
@@ -180,7 +187,8 @@ def restore_classifier(
 ) -> MFAFClassifier:
     """Return a trained classifier from saved weights."""
     classifier = MFAFClassifier(options, device=device)
-    net = _network(options, channels, seen_size(options, size))
+    classifier.seen_ = seen_size(options, size)
+    net = _network(options, channels, classifier.seen_)
     net.load_state_dict(weights)
     classifier.net_ = net.to(memory_format=torch.channels_last).to(choose_device(device)).eval()
     classifier.history_ = []
@@ -220,9 +228,12 @@ def seen_part(x: np.ndarray, options: Training) -> np.ndarray:
     """Return the part of encoded windows around their centre cell ``size // 2`` that a network
     looks at.
     """
-    size = x.shape[-1]
-    seen = seen_size(options, size)
-    first = size // 2 - seen // 2
+    return middle_part(x, seen_size(options, x.shape[-1]))
+
+
+def middle_part(x: np.ndarray, seen: int) -> np.ndarray:
+    """Return so many cells along each side of windows, around their centre cell ``size // 2``."""
+    first = x.shape[-1] // 2 - seen // 2
     return x[..., first : first + seen, first : first + seen]
 
 
