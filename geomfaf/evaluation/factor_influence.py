@@ -32,6 +32,11 @@ REPEATS = 5
 PLACES = 1000
 """Places of the map, evenly spread, on which occlusion is measured."""
 
+CENTRES = 2000
+"""Windows on all targets together; on a large map every second or fourth of the map's own, so that
+the factors cost less than the map did.
+"""
+
 AT_ONCE = 4000
 """Windows that are judged together."""
 
@@ -198,8 +203,9 @@ def target_contributions(
     """Return what each factor adds to or takes from the mean score of each target, by occlusion.
 
     The contribution is the mean score on the target minus what it would be with the factor at the
-    area's median: the model itself judges both, so it is exact, for one factor at a time. The
-    contributions of several factors need not add up to the score.
+    area's median: the model itself judges both, so it is exact, for one factor at a time, at up to
+    :data:`CENTRES` of the places that the map was made from. The contributions of several factors
+    need not add up to the score.
 
     Parameters
     ----------
@@ -219,6 +225,9 @@ def target_contributions(
     # 1. The centres whose windows the score on the targets is blended from.
     lattice = Lattice(valid_cells(stack), judges.stride)
     wanted = lattice.near(labels > 0) & lattice.wanted
+    while wanted.sum() > CENTRES and lattice.stride < judges.size:
+        lattice = Lattice(valid_cells(stack), 2 * lattice.stride)
+        wanted = lattice.near(labels > 0) & lattice.wanted
     ground = Ground.of(stack, _windows_at(lattice, wanted, judges.size))
     before = _mean_scores(judges.mean(ground), lattice, wanted, labels, numbers)
     # 2. The same with one factor after the other at its median.

@@ -54,6 +54,16 @@ def test_a_contribution_is_the_change_of_the_map_itself():
     assert table["contribution"].abs().max() > 1e-3
 
 
+def test_on_large_maps_fewer_centres_say_nearly_the_same(monkeypatch):
+    case, labels = small_case(), two_targets()
+    whole = target_contributions(judges(), case.stack, labels).set_index(["number", "factor"])
+    monkeypatch.setattr("geomfaf.evaluation.factor_influence.CENTRES", 60)
+    some = target_contributions(judges(), case.stack, labels).set_index(["number", "factor"])
+    some = some.loc[whole.index, "contribution"]
+    assert not np.allclose(some, whole["contribution"], atol=1e-7)
+    np.testing.assert_allclose(some, whole["contribution"], atol=0.03)
+
+
 def test_a_simple_models_contributions_are_those_of_its_map():
     case, labels = small_case(), two_targets()
     name = "logistic regression"
