@@ -77,15 +77,19 @@ def init(
 ) -> None:
     """Look at survey FILES, recognise their layers and columns, and write a commented project file.
 
-    Samples and deposits are required; geology, faults and a study area are used when found. A
-    survey in degrees goes to its UTM zone.
+    Samples and deposits are required; geology, faults and a study area are used when found. Rasters
+    among the files (.tif, .vrt, .ers, .asc, .nc ...) become bands of their own. A survey in degrees
+    goes to its UTM zone.
 
     Example: geomfaf init demo/survey.gpkg --toml demo/geomfaf.toml --overwrite
     """
+    from ..evidence.own_rasters import is_raster
     from ..run.template import write_project
 
-    known = recognised_survey(files, crs, xy_unit, rows)
-    say_lines(write_project(known, toml, overwrite=overwrite))
+    vectors = tuple(path for path in files if not is_raster(path))
+    rasters = [path for path in files if is_raster(path)]
+    known = recognised_survey(vectors, crs, xy_unit, rows)
+    say_lines(write_project(known, toml, rasters=rasters, overwrite=overwrite))
     say(f"wrote {toml}; run it with: geomfaf run {toml}")
 
 

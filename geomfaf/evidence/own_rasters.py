@@ -7,6 +7,7 @@ classes), then window by window: memory holds a window and what of the raster li
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import rasterio
 import rasterio.crs
-from rasterio.enums import Resampling
+from rasterio.enums import ColorInterp, Resampling
 from rasterio.warp import reproject, transform_bounds
 
 from ..errors import UsageError, require_known
@@ -33,6 +34,9 @@ from .raster_files import RasterFile
 VALUE_KINDS = ("continuous", "class", "angle")
 SCALES = ("linear", "log", "signed-log")
 RESAMPLINGS = ("average", "mode", "bilinear", "cubic", "nearest", "median")
+
+SUFFIXES = (".tif", ".tiff", ".vrt", ".ers", ".asc", ".nc", ".img", ".grd", ".bil", ".flt")
+"""Names' ends by which `geomfaf init` knows a raster."""
 
 PIECE = 128
 """Cells along the squares that are warped one by one: a cell's bits do not depend on the block that
@@ -100,6 +104,33 @@ class RasterSource:
             )
         for text in self.derive:
             parse_derived(text, self.name)
+
+
+def is_raster(path: str | Path) -> bool:
+    """Return whether a file is a raster by its name.
+
+    >>> is_raster("tmi.tif"), is_raster("survey.gpkg")
+    (True, False)
+    """
+    return Path(path).suffix.lower() in SUFFIXES
+
+
+def recognise_raster(path: str | Path, name: str = "") -> RasterSource:
+    """Return a raster's source as it looks: classes where the file has a colour table.
+
+    Raises
+    ------
+    DataError
+        When it is a picture, has no CRS or no value.
+    """
+    path = Path(path)
+    name = name or re.sub(r"\W+", "_", path.stem)
+    with rasterio.open(path) as file:
+        palette = file.colorinterp[0] == ColorInterp.palette
+        unit = file.units[0] or ""
+    source = RasterSource(path, name, kind="class" if palette else "continuous", unit=unit)
+    RasterFile(path, name=name, classes=palette)
+    return source
 
 
 class RasterLayer:

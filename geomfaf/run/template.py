@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import tomlkit
+from rasterio.errors import RasterioIOError
 from tomlkit.container import Container
 from tomlkit.items import Table as TomlTable
 
+from ..errors import DataError
+from ..evidence.own_rasters import is_raster, recognise_raster
 from ..evidence.stack import survey_grid
 from ..files import finished_file
 from ..settings.pages import commented_line, meaning_of, plain_text
@@ -39,7 +42,7 @@ def init_project(
     Parameters
     ----------
     paths : sequence of path
-        One or more vector files or tables.
+        One or more vector files or tables; rasters beside them become ``[[rasters]]``.
     toml : path
         The project file to write; paths in it are relative to its folder where that is possible.
     crs : str, optional
@@ -47,28 +50,63 @@ def init_project(
     xy_unit : {"m", "km", "deg"}, optional
         Unit of the coordinates of tables.
     """
-    return write_project(recognise_survey(paths, crs, xy_unit), toml, overwrite=overwrite)
+    vectors = [path for path in paths if not is_raster(path)]
+    known = recognise_survey(vectors, crs, xy_unit)
+    rasters = [path for path in paths if is_raster(path)]
+    return write_project(known, toml, rasters=rasters, overwrite=overwrite)
 
 
-def write_project(known: Recognised, toml: str | Path, *, overwrite: bool = False) -> list[str]:
+def write_project(
+    known: Recognised,
+    toml: str | Path,
+    *,
+    rasters: Sequence[str | Path] = (),
+    overwrite: bool = False,
+) -> list[str]:
     """Write the project file of a survey whose layers were recognised; return what was recognised,
-    a line a layer.
+    a line a layer. ``rasters`` that cannot be evidence are left out, with the reason.
     """
     toml = Path(toml)
     survey = read_survey(known.sources, findings=known.findings)
     require_accepted(as_table(survey.findings))
+    folder = toml.resolve().parent
+    bands, said = _raster_tables(rasters, folder)
     with finished_file(toml, overwrite=overwrite) as path:
-        text = _toml(known.roles, known.sources, survey, toml.resolve().parent)
-        path.write_text(text, encoding="utf-8")
+        text = _toml(known.roles, known.sources, survey, folder)
+        path.write_text(text + bands, encoding="utf-8")
     lines = [
         f"{role}: {info.path.name}, layer {info.name} ({info.count:,} features)"
         for role, info in known.roles.items()
     ]
+    lines += said
     unused = [layer.name for layer in known.layers if layer not in known.roles.values()]
     lines += [f"not used: {', '.join(unused)}"] if unused else []
     lines += [f"{finding.layer}: {finding.done}" for finding in survey.findings]
     lines.append(f"elements: {', '.join(label(c, u) for c, u in survey.elements.items())}")
     return lines
+
+
+def _raster_tables(rasters: Sequence[str | Path], folder: Path) -> tuple[str, list[str]]:
+    """Return the tables ``[[rasters]]`` of rasters as they look, and a line for each of them."""
+    document = tomlkit.document()
+    tables = tomlkit.aot()
+    lines = []
+    for path in rasters:
+        try:
+            source = recognise_raster(path)
+        except (DataError, RasterioIOError) as error:
+            lines.append(f"not used: {Path(path).name}: {error}")
+            continue
+        table = tomlkit.table()
+        _add(table, "path", _relative(Path(path), folder))
+        for key in ("name", "kind", "unit"):
+            _add(table, key, getattr(source, key))
+        tables.append(table)
+        lines.append(f"raster: {Path(path).name}, {source.kind}")
+    if not len(tables):
+        return "", lines
+    document.add("rasters", tables)
+    return f"\n{tomlkit.dumps(document)}", lines
 
 
 def _toml(

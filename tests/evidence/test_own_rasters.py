@@ -1,5 +1,7 @@
 """Rasters of any grid, CRS and kind come onto the run's grid with the right values in the right places."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import rasterio
@@ -16,6 +18,10 @@ from geomfaf.evidence.stack import build_stack, stack_to_file
 from geomfaf.rasters.bands import bands_of
 from geomfaf.rasters.geotiff import read_raster
 from geomfaf.rasters.grid import Grid
+from geomfaf.run.project import load_project
+from geomfaf.run.steps import bands_in_folds, own_sources, screened_bands, stack_choices
+from geomfaf.run.template import init_project
+from geomfaf.synthetic import write_survey
 
 UTM = CRS.from_epsg(32633)
 GRID = Grid.from_bounds((500_000, 5_500_000, 506_000, 5_504_000), 100, UTM)
@@ -258,3 +264,50 @@ def test_rasters_are_bands_of_the_stack_in_memory_and_in_a_file(tmp_path):
     again = read_raster(path)
     np.testing.assert_array_equal(again.values, stack.values)
     assert again.attrs["making"]["magnetics"]["raster_resampling"] == "average"
+
+
+def test_rasters_among_the_files_of_init_become_tables_and_pictures_are_left_out(tmp_path):
+    survey = make_survey()
+    write_survey(survey, tmp_path / "survey.gpkg")
+    write(tmp_path / "tmi.tif", plane())
+    write(tmp_path / "photo.tif", np.zeros((3, 20, 20), np.uint8), photometric="RGB")
+    files = [tmp_path / name for name in ("survey.gpkg", "tmi.tif", "photo.tif")]
+    said = "\n".join(init_project(files, tmp_path / "geomfaf.toml"))
+    assert "raster: tmi.tif, continuous" in said
+    assert "not used: photo.tif" in said
+    project = load_project(tmp_path / "geomfaf.toml")
+    (source,) = own_sources(project, "rasters", RasterSource)
+    assert (source.name, source.kind, Path(source.path).name) == ("tmi", "continuous", "tmi.tif")
+
+
+def test_a_project_hands_its_tables_to_the_stack(tmp_path):
+    write(tmp_path / "tmi.tif", plane())
+    text = """
+    [samples]
+    path = "survey.gpkg"
+    [[rasters]]
+    path = "tmi.tif"
+    name = "tmi"
+    derive = ["residual:5"]
+    [[proximity]]
+    path = "survey.gpkg"
+    layer = "geology"
+    name = "north"
+    where = "rock = 'north'"
+    [structure]
+    bands = ["contact_distance"]
+    """
+    (tmp_path / "geomfaf.toml").write_text(text)
+    survey = make_survey()
+    write_survey(survey, tmp_path / "survey.gpkg")
+    project = load_project(tmp_path / "geomfaf.toml")
+    stack = build_stack(survey, make_grid(), **stack_choices(project, survey))
+    own = ["tmi", "tmi_residual_5", "north", "contact_distance"]
+    assert screened_bands(stack) == own
+    assert bands_in_folds(stack, [["Cu", "tmi"], []]) == [
+        ["Cu", "tmi", "geology", "fault_distance"],
+        ["geology", "fault_distance"],
+    ]
+    (tmp_path / "geomfaf.toml").write_text("[[rasters]]\nname = 'tmi'\n")
+    with pytest.raises(UsageError, match="needs path"):
+        own_sources(load_project(tmp_path / "geomfaf.toml"), "rasters", RasterSource)
