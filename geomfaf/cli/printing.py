@@ -106,7 +106,9 @@ def _what(severity: str, group: Any) -> Any:
     if advice:
         style = "bold" if severity == "refused" else "dim"
         what.append(f". {advice[0].upper()}{advice[1:]}", style)
-    if first["rows"]:
+    if first.get("names"):
+        what.append(f" [{first['names']}]", "dim")
+    elif first["rows"]:
         rows = "rows" if " " in first["rows"] else "row"
         what.append(f" [{rows} {first['rows']}]", "dim")
     return what

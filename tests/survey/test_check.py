@@ -90,6 +90,7 @@ def test_a_clean_survey_has_no_findings_and_stays_as_it_is():
         "done",
         "advice",
         "rows",
+        "names",
     ]
     assert len(checked.samples) == SITES
     assert checked.elements == {"Au": "ppb", "Cu": "ppm"}

@@ -507,7 +507,7 @@ def broken(name, content=b"nothing"):
 REFUSED = {
     "no workbook": (broken("s.xlsx"), DataError, "s.xlsx is not an Excel workbook that can be read"),
     "no parquet": (broken("s.parquet"), DataError, "s.parquet is no GeoParquet file that can be read"),
-    "no vector file": (broken("s.gpkg"), UsageError, "s.gpkg is no vector file that can be read"),
+    "no vector file": (broken("s.gpkg"), UsageError, "s.gpkg does not begin as a .gpkg file does"),
     "empty table": (broken("s.csv", b""), DataError, "s.csv is not a table that can be read"),
     "no number": (broken("s.csv", b"x,y\n1,east\n"), DataError, 's.csv, row 2: coordinate "east" in column y'),
     "unknown encoding": (

@@ -306,3 +306,14 @@ def test_uranium_is_no_part_of_gold():
         "deposits",
     )
     assert counts == [(condition_on("ore", "U"), "U 4, Au 2, Cu 2")]
+
+
+def test_findings_name_rows_as_a_gis_and_the_survey_do(tmp_path):
+    frame = points(
+        sample_no=[f"S{n:03d}" for n in range(36)], Au_ppb=["bad", *AU[1:35].astype(str), "worse"]
+    )
+    findings = checked(survey_file(tmp_path, samples=frame))[1]
+    finding = found(findings, "not a number")
+    assert (finding["rows"], finding["names"]) == ("0 35", "S000 (fid 1), S035 (fid 36)")
+    read = gpd.read_file(tmp_path / "survey.gpkg", layer="samples", fid_as_index=True)
+    assert read.loc[[1, 36], "sample_no"].tolist() == ["S000", "S035"]

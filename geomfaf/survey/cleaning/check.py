@@ -73,9 +73,15 @@ def check_survey(
         positive numbers or NaN in every element column, elements that cannot be used left out, and
         a study area. Its ``findings`` are those of the table, with all their rows.
     findings : DataFrame
-        severity, layer, column, rule, count, done, advice, rows. See :func:`require_accepted`.
+        severity, layer, column, rule, count, done, advice, rows, names. See :func:`require_accepted`.
     """
     found: list[Finding] = list(survey.findings)
+    labels = {}
+    for role, what in (("samples", "sample"), ("deposits", "deposit"), ("faults", "fault")):
+        frame = getattr(survey, role)
+        column = None if frame is None else label_column(frame, what)
+        if column is not None:
+            labels[role] = by_source_row(frame)[column]
     if not any(finding.severity == "refused" for finding in found):
         values = {
             "replacement": replacement,
@@ -90,7 +96,7 @@ def check_survey(
             _check_cover(survey, found)
     found = as_refusals(found) if strict else found
     frames = {role: frame.reset_index(drop=True) for role, frame in survey.layers().items()}
-    return replace(survey, **frames, findings=tuple(found)), as_table(found)
+    return replace(survey, **frames, findings=tuple(found)), as_table(found, labels)
 
 
 def _checked_layers(

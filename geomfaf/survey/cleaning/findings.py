@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import geopandas as gpd
@@ -117,18 +117,44 @@ class Notes:
             )
 
 
-def as_table(findings: Iterable[Finding]) -> pd.DataFrame:
-    """Return findings as a table, the gravest first; ``rows`` are a few source rows as text."""
+def as_table(
+    findings: Iterable[Finding], labels: Mapping[str, pd.Series] | None = None
+) -> pd.DataFrame:
+    """Return findings as a table, the gravest first; ``rows`` are a few source rows as text.
+
+    With ``labels`` (layer -> what its rows are called) column ``names`` says the same rows as a GIS
+    shows them: ``"S003 (fid 4)"``. A GIS counts from 1.
+    """
     findings = list(findings)
     # Rows and shapes of findings are for the map: asdict would copy them all.
     table = pd.DataFrame(
         {name: [getattr(finding, name) for finding in findings] for name in COLUMNS}
     )
     table["rows"] = [" ".join(map(str, finding.rows[:ROWS_SHOWN])) for finding in findings]
+    if labels is not None:
+        table["names"] = [_named(finding, labels) for finding in findings]
     gravity = table["severity"].map({name: float(n) for n, name in enumerate(SEVERITIES)})
     gravity[table["rule"] == MIXED] = 0.5
     # Within a severity findings stay in the order in which the rules were asked.
     return table.iloc[np.argsort(gravity.to_numpy(), kind="stable")].reset_index(drop=True)
+
+
+def _named(finding: Finding, labels: Mapping[str, pd.Series]) -> str:
+    """Return the rows of a finding by name and feature id."""
+    known = labels.get(finding.layer)
+    names = []
+    for row in finding.rows[:ROWS_SHOWN]:
+        name = "" if known is None else _plain(known.get(row))
+        names.append(f"{name} (fid {row + 1})" if name else f"fid {row + 1}")
+    return ", ".join(names)
+
+
+def _plain(name: object) -> str:
+    """Return a name as text; a number that gaps made a decimal without its ``.0``."""
+    if name is None or pd.isna(name):
+        return ""
+    whole = isinstance(name, float) and name.is_integer()
+    return str(int(name)) if whole else str(name).strip()
 
 
 def as_refusals(findings: Sequence[Finding]) -> list[Finding]:
@@ -169,8 +195,8 @@ def findings_layer(
     Returns
     -------
     GeoDataFrame
-        The columns of the table, ``row`` (the source row) and the feature's own shape, in the CRS
-        of the layers.
+        The columns of the table, ``row`` (the source row, from 0), ``fid_of_row`` (the same as a
+        GIS counts, from 1) and the feature's own shape, in the CRS of the layers.
     """
     facts_shown = [name for name in COLUMNS if name != "rows"]
     parts = []
@@ -181,11 +207,18 @@ def findings_layer(
         if frame is not None and finding.rows:
             rows = list(finding.rows)
             shapes = frame.geometry.reindex(rows).to_numpy()
-            parts.append(pd.DataFrame({**facts, "row": rows, "geometry": shapes}))
+            fids = [row + 1 for row in rows]
+            parts.append(
+                pd.DataFrame({**facts, "row": rows, "fid_of_row": fids, "geometry": shapes})
+            )
         # 2. places that are no feature, such as gaps
         if finding.shapes:
-            parts.append(pd.DataFrame({**facts, "row": -1, "geometry": list(finding.shapes)}))
-    empty = pd.DataFrame(columns=[*facts_shown, "row", "geometry"])
+            parts.append(
+                pd.DataFrame(
+                    {**facts, "row": -1, "fid_of_row": -1, "geometry": list(finding.shapes)}
+                )
+            )
+    empty = pd.DataFrame(columns=[*facts_shown, "row", "fid_of_row", "geometry"])
     table = pd.concat(parts, ignore_index=True) if parts else empty
     crs = next((frame.crs for frame in layers.values()), None)
     return gpd.GeoDataFrame(table, geometry="geometry", crs=crs)
