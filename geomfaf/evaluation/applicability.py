@@ -114,6 +114,7 @@ def fit_applicability(
             f"{len(features)} training places in {len(np.unique(folds))} folds: the threshold of"
             " the area of applicability needs a fold for each place, and two folds or more."
         )
+    # 1. how much each column counts
     weight = np.ones(len(features.columns))
     for name, value in (importance or {}).items():
         if name not in features.bands:
@@ -125,6 +126,7 @@ def fit_applicability(
                 f'importance of band "{name}" is {value}, it must be a number of 0 or more.'
             )
         weight[[column.band == name for column in features.columns]] = value
+    # 2. gaps take the median, as in the models; columns that do not vary take no part
     known = np.isfinite(features.values)
     fill = np.array(
         [
@@ -144,12 +146,14 @@ def fit_applicability(
         raise DataError(
             "no predictor varies over the training places: no ground is like or unlike them."
         )
+    # 3. distances between training places, and from each to those of other folds
     space = _space(features.values, centre, spread, weight, fill)
     mean_distance = _mean_distance(space)
     training = np.empty(len(space))
     for fold in np.unique(folds):
         own = folds == fold
         training[own] = cKDTree(space[~own]).query(space[own])[0] / mean_distance
+    # 4. the largest that is no outlier
     low, high = np.quantile(training, [0.25, 0.75])
     threshold = float(training[training <= high + 1.5 * (high - low)].max())
     tree = cKDTree(space)
@@ -187,6 +191,7 @@ def area_of_applicability(
     grid = grid_of(stack)
     valid = valid_cells(stack)
     layers = np.full((2, *grid.shape), np.nan, np.float32)
+    # So many places at a time: their features would not fit on a large map.
     at_row, at_col = np.nonzero(valid)
     for first in track(range(0, len(at_row), BLOCK), "applicability", unit="blocks"):
         r = at_row[first : first + BLOCK]
@@ -203,6 +208,7 @@ def _space(
     """Return places in the space of the standardised, weighted predictors; those of no weight are
     left out.
     """
+    # Distances are sums over columns: one of no weight adds nothing.
     used = weight > 0
     values = values[:, used].astype(float)
     filled = np.where(np.isfinite(values), values, fill[used])

@@ -115,11 +115,13 @@ def evaluate_model(
         model.folds.grid.require_same(grid_of(array), what)
     for draw in draws:
         _require_size(draw.windows, model.size)
+    # 1. no draw may leak, and the map must be this model's
     proofs = [prove_leak_free(draw.windows, model.folds) for draw in draws]
     valid = valid_cells(stack)
     at = _deposits_on(valid, deposits, model.folds)
     heldout = _held_out_band(model, scores, valid)
     names = list(BASELINES if baselines is None else baselines)
+    # 2. the simple models' tables; the network's own scores of the first draw
     bands = [fold_model.bands for fold_model in model.fold_models]
     lattice = model_lattice(model, valid, stride)
     simple = Baselines(stack, model.folds, bands, lattice, model.size, names)
@@ -214,6 +216,7 @@ def summarise(
     curves = {}
     table = []
     for name in draws[0].maps:
+        # Figures of the mean over the draws, spread between them.
         own = [draw for draw in draws if name in draw.maps]
         placed = [place_deposits(draw.maps[name], simple.lattice.valid, *at) for draw in own]
         aucs[name] = np.mean([place.auc for place in placed], axis=0)
@@ -234,6 +237,7 @@ def summarise(
         {name: curve.mean(axis=0) for name, curve in curves.items()}, index=CURVE
     )
     captured.index.name = "area"
+    # The verdict is on the ensemble, or what stands in its place.
     main = next((name for name in (ENSEMBLE, NETWORK, "extra trees") if name in aucs), None)
     main = main or next(iter(aucs))
     return Evaluation(

@@ -72,12 +72,14 @@ def network_draw(
     table : Features, optional
         Of all centres of the map's windows, where they are there already.
     """
+    # 1. maps, of the ensemble and of its network
     names = list(dict.fromkeys([model.name, NETWORK]))
     maps = {}
     if heldout is None or len(names) > 1:
         maps = dict(zip(names, _held_out_maps(model, stack, stride, table), strict=False))
     if heldout is not None:
         maps = {**maps, model.name: heldout}
+    # 2. windows, each judged by the fold model that tests it
     scores = {name: np.full(len(windows), np.nan) for name in names}
     for fold_model in model.fold_models:
         test = model.folds.testing(windows, fold_model.fold)
@@ -151,6 +153,7 @@ class Baselines:
         self.ground: Features = window_features(
             stack, lattice.rows[self.at[0]], lattice.cols[self.at[1]], size
         )
+        # What was kept under another key was computed from something else.
         digest = hashlib.sha256(stack.values.tobytes())
         split = (
             folds.table.tolist(),
@@ -174,6 +177,7 @@ class Baselines:
         table = self.table(draw)
         steps = [(fold, name) for fold in range(self.folds.count) for name in self.names]
         for fold, name in track(steps, label, unit="models"):
+            # Centres up to a stride beside the fold's ground have a say in its cells.
             own = raster == fold
             near = self.lattice.near(own & self.lattice.valid)[self.at]
             test = self.folds.testing(draw.windows, fold)
@@ -182,6 +186,7 @@ class Baselines:
                 (self.key, draw.windows, draw.seed, fold, name),
                 partial(self._judged, name, draw, fold, table, near),
             )
+            # From the centres to the fold's cells, and to its test windows.
             lattice = np.full(self.lattice.wanted.shape, np.nan, np.float32)
             lattice[self.at[0][near], self.at[1][near]] = found["places"]
             maps[name][own] = self.lattice.blend(lattice)[own]
@@ -222,6 +227,7 @@ def remembered(
     """
     if folder is None:
         return compute()
+    # A table counts by what stands in it, not by where it lies in the memory.
     words = [
         part.drop(columns="geometry").to_csv() if isinstance(part, gpd.GeoDataFrame) else part
         for part in state
@@ -233,6 +239,7 @@ def remembered(
                 return dict(kept)  # each part has a checksum
         except (OSError, ValueError, EOFError, zlib.error, zipfile.BadZipFile):
             say("what was kept of the evaluation is damaged: it is computed again")
+    # Written beside and renamed: a file that is there is whole.
     found = compute()
     folder.mkdir(parents=True, exist_ok=True)
     beside = path.with_suffix(".partial.npz")

@@ -162,6 +162,7 @@ def _scored(
     ground: _Ground, patterns: list[np.ndarray], learn: Learner, seed: int
 ) -> tuple[float, np.ndarray]:
     """Return the held-out AUC of the first pattern, and those of all others."""
+    # 1. what every model learns from; 2. the models, as they are needed; 3. their AUCs
     lessons = [ground.lessons(pattern, seed + number) for number, pattern in enumerate(patterns)]
     scorers = learn(list(chain.from_iterable(lessons)))
     found = []
@@ -175,6 +176,7 @@ class _Ground:
     """The valid cells, their features and their folds, which all patterns of deposits share."""
 
     def __init__(self, stack: xr.DataArray, block: int, margin: int, seed: int) -> None:
+        # 1. valid cells by their numbers, and some drawn once that stand for the ground
         self.grid = grid_of(stack)
         valid = valid_cells(stack)
         rows, cols = np.nonzero(valid)
@@ -185,6 +187,7 @@ class _Ground:
         rng = np.random.default_rng(seed)
         self.stack = stack
         self.sample = np.sort(rng.permutation(len(rows))[:GROUND])
+        # 2. blocks dealt to folds, without a look at deposits
         blocks = (rows // block) * (self.grid.width // block + 1) + cols // block
         _, blocks = np.unique(blocks, return_inverse=True)
         count = min(FOLDS, int(blocks.max()) + 1)
@@ -194,6 +197,7 @@ class _Ground:
                 " block."
             )
         self.fold = (rng.permutation(blocks.max() + 1) % count)[blocks]
+        # 3. what each fold may learn from: cells farther than the margin from its blocks
         raster = np.full(self.grid.shape, -1)
         raster[valid] = self.fold
         self.trains = [
@@ -206,6 +210,7 @@ class _Ground:
     ) -> list[np.ndarray]:
         """Return the cells of the deposits, then those of so many moved patterns."""
         require_known(way, WAYS, "way of moving deposits")
+        # Deposits of one cell are one: they could not be told apart on the map.
         rows, cols = deposit_cells(deposits, self.grid)
         cells = self.number[rows, cols]
         cells = np.unique(cells[cells >= 0])
@@ -224,6 +229,7 @@ class _Ground:
         """Return the valid cells at (row, column), redrawn where there is none or a deposit is
         already.
         """
+        # A moved deposit may lie off the map, off valid ground, or on another one.
         height, width = self.grid.shape
         on = (at[:, 0] >= 0) & (at[:, 0] < height) & (at[:, 1] >= 0) & (at[:, 1] < width)
         cells = np.where(on, self.number[np.where(on, at[:, 0], 0), np.where(on, at[:, 1], 0)], -1)
@@ -293,6 +299,7 @@ class _Ground:
         rng = np.random.default_rng(seed)
         found = []
         for fold, trains in enumerate(self.trains):
+            # Barren ground is drawn from the sample, four places for each deposit.
             known = ore[trains[ore]]
             free = np.setdiff1d(self.sample[trains[self.sample]], known)
             if not len(known) or len(free) < 2:
@@ -307,6 +314,7 @@ class _Ground:
         """Return the AUC of deposits against the ground by models that were trained away from
         either, given as (fold, what scores cells).
         """
+        # What no model scores stays at one half.
         own = np.full(len(ore), 0.5)
         background = np.full(len(self.sample), 0.5)
         for fold, score in judged:
@@ -332,6 +340,7 @@ def _moved(at: np.ndarray, grid: Grid, way: str, rng: np.random.Generator) -> np
         return (at + rng.integers(0, shape)) % shape
     if way == "redraw":
         return rng.integers(0, shape, at.shape)
+    # Turned about the middle of the map, mirrored or not.
     angle = rng.uniform(0, 2 * np.pi)
     mirror = rng.choice([-1, 1])
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])

@@ -101,6 +101,7 @@ def _overlapping(
     table = tiled_windows(
         folds.grid, size, strides=[max(1, size // 2)], deposits=deposits, valid=valid_cells(stack)
     )
+    # All ore windows up to a fifth of the most, and four times as many barren ones.
     rng = np.random.default_rng(seed)
     ore = rng.permutation(np.flatnonzero(table["label"] == 1))
     barren = rng.permutation(np.flatnonzero(table["label"] == 0))
@@ -116,6 +117,7 @@ def _overlapping(
 
 def _random_parts(labels: np.ndarray, seed: int) -> np.ndarray:
     """Return the part of each window, dealt at random with equal shares of ore."""
+    # Dealt in turn after shuffling, so that every part has its share of ore.
     rng = np.random.default_rng(seed)
     part = np.zeros(len(labels), int)
     for value in (0, 1):

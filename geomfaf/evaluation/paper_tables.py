@@ -180,6 +180,7 @@ def run_experiment(
         raise UsageError(f"seeds = {seeds} must be at least 1.")
     if workers is not None and workers < 1:
         raise UsageError(f"workers = {workers} must be at least 1.")
+    # 1. a finished run, whose folds are those of its model
     run = Path(run)
     methods = TABLES[table][1]
     for name in ("stack.tif", "windows.gpkg", "model/model.json", "run.json"):
@@ -194,6 +195,7 @@ def run_experiment(
         raise UsageError(
             f"the folds in {run}/windows.gpkg are not those of its model: run `geomfaf run` again."
         )
+    # 2. one job a method, protocol and seed; its file is named by all that decides it
     base = alone(model.options)
     seeds, base = (1, replace(base, epochs=QUICK_EPOCHS, least_steps=0)) if quick else (seeds, base)
     inputs = [
@@ -211,6 +213,7 @@ def run_experiment(
                 name = hashlib.sha256(key.encode()).hexdigest()[:16]
                 path = run / "experiments" / "runs" / f"{name}.json"
                 jobs[protocol, seed, method.name] = (run, path, protocol, seed, options)
+    # 3. what is not there yet
     _work([job for job in jobs.values() if not job[1].exists()], table, workers)
     found = [
         {
@@ -221,6 +224,7 @@ def run_experiment(
         }
         for (protocol, seed, name), job in jobs.items()
     ]
+    # 4. table, page and figure
     result = _summary(pd.DataFrame(found), methods)
     folder = run / "experiments"
     write_table(result, folder / f"{table}.csv", overwrite=True)
@@ -280,6 +284,7 @@ def spatial_figures(
     :func:`train_model`.
     """
     model = train_model(stack, windows, folds, bands=bands, **training)
+    # Every window by the network that never saw its ground.
     scores = np.full(len(windows), np.nan)
     for fold_model in model.fold_models:
         test = folds.testing(windows, fold_model.fold)
@@ -444,6 +449,7 @@ def _cell(result: pd.DataFrame, method: str, protocol: str) -> str:
 
 def _draw(table: str, result: pd.DataFrame, path: Path) -> None:
     """Draw the AUC of every method, published and ours, into a PNG."""
+    # Methods from top to bottom, the published figure above ours.
     names = list(dict.fromkeys(result["method"]))
     figure = Figure(figsize=(8, 1.6 + 0.5 * len(names)), layout="constrained")
     axes = figure.add_subplot()

@@ -41,6 +41,7 @@ def verdict(
     model : str
         The model that is compared with all others.
     """
+    # 1. against chance
     count = len(clusters)
     groups = len(np.unique(clusters))
     low, high = mean_interval(aucs[model], clusters, bounds=AUC)
@@ -56,8 +57,10 @@ def verdict(
         ]
     else:
         lines = [f"The data do not show that the map of {model} is better than chance ({held})."]
+    # 2. against the others, and what to do
     lines += _against_rivals(aucs, clusters, model)
     lines.append(_recommendation(aucs, clusters, model))
+    # 3. what limits all of it
     nearness = aucs.get(NO_MAPS[0])
     if nearness is not None and nearness.mean() > 0.55:
         lines.append(
@@ -86,6 +89,7 @@ def recommended(
     Of several that are, the best. A model that is only nominally better is not taken: the best of
     many equal models always looks better than the one that was named beforehand.
     """
+    # Ahead of the model beyond the interval, and itself better than chance.
     ahead = {
         name: float((values - aucs[model]).mean())
         for name, values in aucs.items()
@@ -183,6 +187,7 @@ def _against_rivals(aucs: Mapping[str, np.ndarray], clusters: np.ndarray, model:
 
 
 def _recommendation(aucs: Mapping[str, np.ndarray], clusters: np.ndarray, model: str) -> str:
+    # No model better than chance: say which simple ones are.
     best = recommended(aucs, clusters, model=model)
     if mean_interval(aucs[best], clusters, bounds=AUC)[0] <= 0.5:
         others = [
@@ -205,6 +210,7 @@ def _recommendation(aucs: Mapping[str, np.ndarray], clusters: np.ndarray, model:
             f"Recommended for this area: {best}, the simple model that is ahead of {model} beyond"
             " the interval."
         )
+    # A rival that is only nominally better is named beside the model.
     rivals = {
         name: values.mean()
         for name, values in aucs.items()

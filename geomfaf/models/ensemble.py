@@ -78,6 +78,7 @@ def fit_simple_models(
     labels : (rows,) ndarray
         1 = ore.
     """
+    # Each learns from all rows: what weighs them is equal, so nothing is held back.
     models = tuple(make_baseline(name, seed=seed).fit(rows, labels) for name in names)
     return SimpleModels(tuple(names), rows, np.asarray(labels), seed, models)
 

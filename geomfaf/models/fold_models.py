@@ -173,6 +173,7 @@ class Model:
         for band in self.bands:
             if band.name not in used:
                 continue
+            # The same name may stand for another unit, kind or legend.
             other = there.get(band.name)
             if other is None:
                 raise ModelMismatchError(
@@ -233,6 +234,7 @@ def train_model(
             f"the folds keep {folds.margin} cells free around test ground; windows of {size} need"
             f" {size}."
         )
+    # 1. where to compute, and what to begin with
     device = own_device(device)
     source = read_starting_weights(options, grid)
     trained = []
@@ -244,6 +246,7 @@ def train_model(
             raise InternalError(
                 f"training and test windows of fold {fold + 1} share cells: the split leaks"
             )
+        # A seed of its own: networks that begin alike would err alike.
         classifier = MFAFClassifier(options, seed=seed + fold, device=device)
         begin = partial(
             starting_point,
@@ -267,6 +270,7 @@ def train_model(
             label=f"fold {fold + 1} of {folds.count}",
         )
         trained.append(fold_model)
+    # 3. those that other processes trained
     trained = _gather_fold_models(trained, device)
     start = {} if source is None else source.record()
     return Model(trained, named, size, folds, options, seed, start)
@@ -294,13 +298,16 @@ def fit_fold_model(
     begin : callable, optional
         (encoder, label) -> weights that the training begins with.
     """
+    # 1. scaling and classes are learned from exactly these windows
     options = classifier.options
     x, labels, encoder = training_data(stack, windows, names)
     places = windows[["row", "col"]].to_numpy(float)
     start = None if begin is None else begin(encoder=encoder, label=f"{label}, pretraining")
+    # 2. the network
     steps = options.epochs * steps_of(options, len(x))
     with quiet() if steps * options.batch * x[0, 0].size < SHORT else nullcontext():
         classifier.fit(x, labels, places=places, checkpoint=checkpoint, start=start, label=label)
+    # 3. the simple models on the same windows
     simple = None
     if options.ensemble:
         rows = window_rows(stack, windows, names)
@@ -329,6 +336,7 @@ def training_data(
     chosen = stack.sel(band=list(names))
     size = int(windows["size"].iloc[0])
     raw = read_windows(chosen.values, windows["row"].to_numpy(), windows["col"].to_numpy(), size)
+    # Scaling is a band's over all cells of all windows.
     by_band = raw.swapaxes(0, 1)
     encoder = fit_encoder(by_band.reshape(len(names), -1), bands_of(chosen))
     x = encoder.transform(by_band, names).swapaxes(0, 1)

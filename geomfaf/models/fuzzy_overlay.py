@@ -66,6 +66,7 @@ class FuzzyOverlay(TableModel):
         return super().fit(features, labels, sample_weight)
 
     def _learn(self, matrix: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> None:
+        # 1. the columns of each band
         by_band: dict[str, list[int]] = {}
         for number, place in enumerate(self.kept_):
             by_band.setdefault(self.columns_[place].band, []).append(number)
@@ -90,6 +91,7 @@ class FuzzyOverlay(TableModel):
                 "none of the bands with a direction varies in the training rows: the overlay has no"
                 " input."
             )
+        # 3. bands that say something, or the best of them
         if self.directions is None:
             strong = [band for band, size in evidence.items() if size >= 2.0]
             strong = strong or [max(evidence, key=lambda band: evidence[band])]
@@ -133,6 +135,7 @@ class FuzzyOverlay(TableModel):
         return (numbers, (ore + 1) / (ore + barren + 2)), float(norm.isf(p / 2))
 
     def _ore(self, matrix: np.ndarray) -> np.ndarray:
+        # Fuzzy sum and fuzzy product of the memberships, band by band.
         lack = np.ones(len(matrix))
         product = np.ones(len(matrix))
         for numbers, *shape in self.memberships_.values():
@@ -161,12 +164,14 @@ def _ends(
         raise UsageError(
             f"the direction of a continuous band is 1 (high is favourable) or -1, not {known!r}."
         )
+    # The ends are quantiles: one freak sample must not stretch the curve.
     low, high = np.quantile(values, [0.01, 0.99])
     if low == high:
         low = values.min()
         high = values.max()
     auc = float(roc_auc_score(labels, values, sample_weight=weights))
-    ore, barren = (max(1, round(effective_count(weights[labels == value]))) for value in (1, 0))
+    ore = max(1, round(effective_count(weights[labels == 1])))
+    barren = max(1, round(effective_count(weights[labels == 0])))
     strength = np.inf if known is not None else abs(zauc(auc, ore, barren))
     rising = auc >= 0.5 if known is None else known > 0
     return (numbers, low, high) if rising else (numbers, high, low), float(strength)

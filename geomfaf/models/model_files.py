@@ -38,6 +38,7 @@ def save_model(model: Model, folder: str | Path, *, overwrite: bool = False) -> 
 
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    # 1. tensors and rows of all folds in a file each, told apart by their names
     tensors = {}
     rows = {}
     for fold_model in model.fold_models:
@@ -52,6 +53,7 @@ def save_model(model: Model, folder: str | Path, *, overwrite: bool = False) -> 
     if rows:
         with finished_file(folder / SIMPLE_MODELS_FILE, overwrite=overwrite) as path:
             save_arrays(rows, path)
+    # 2. everything else in words; the hashes tie the files together
     content: dict[str, Any] = {
         "format": FORMAT,
         "bands": [asdict(band) for band in model.bands],
@@ -101,6 +103,7 @@ def load_model(folder: str | Path, *, device: str = "auto") -> Model:
     values["dilations"] = tuple(values["dilations"]) if values["dilations"] else None
     values["ensemble"] = tuple(values["ensemble"])
     options = Training(**values)
+    # Which ground is held out must be what it was.
     part = content["folds"]
     folds = Folds(
         grid_from(content["grid"]),
@@ -113,6 +116,7 @@ def load_model(folder: str | Path, *, device: str = "auto") -> Model:
         raise ModelMismatchError(
             f"the folds in {folder}/model.json were changed: which ground is held out is unknown."
         )
+    # Fold by fold: input layer, network, simple models.
     fold_models = []
     for entry in content["fold_models"]:
         prefix = f"fold_{entry['fold']}."
@@ -146,6 +150,7 @@ def _describe(folds: Folds) -> dict[str, Any]:
     """Return the folds as JSON with a hash: were a block to change folds, trained ground would pass
     as held out.
     """
+    # The hash is over place and split: the same table elsewhere would be another split.
     at = {"transform": list(folds.grid.transform)[:6], "shape": list(folds.grid.shape)}
     split = {"block": folds.block, "margin": folds.margin, "linkage": float(folds.linkage)}
     split["table"] = folds.table.tolist()

@@ -172,10 +172,12 @@ def weights_of_counts(
             f" ({points:g} of them on {area:g} units in all): a unit holds at most one, and weights"
             " need at least one. Use a smaller unit of area."
         )
+    # 2. a half is added where a count is 0; a pattern of all or no ground says nothing
     cells = np.maximum(cells, 0)
     trivial = ((cells[0] + cells[2]) <= 0) | ((cells[1] + cells[3]) <= 0)
     corrected = (cells <= 0).any(axis=0) & ~trivial
     cells = np.where(corrected, cells + 0.5, np.where(trivial, 1.0, cells))
+    # 3. weights, their variances, the contrast
     deposits = cells[0] + cells[1]
     barren = cells[2] + cells[3]
     w_plus = np.log(cells[0] / deposits) - np.log(cells[2] / barren)
@@ -237,11 +239,13 @@ def weights_table(
     points, point_weight = _known(points, point_weights)
     if not len(points):
         raise DataError("no deposit lies on a cell with a value: there are no weights.")
+    # 1. classes, or the last values inside each cut
     classes = np.unique(cells)
     if method != "categorical" and len(classes) > CLASSES:
         classes = np.unique(
             np.quantile(cells, np.linspace(0, 1, CLASSES + 1), method="inverted_cdf")
         )
+    # 2. ground and deposits of each
     area_of = np.bincount(np.searchsorted(classes, cells), weight, len(classes)) * unit
     hits_of = np.bincount(
         np.searchsorted(classes, points).clip(max=len(classes) - 1), point_weight, len(classes)
@@ -263,6 +267,7 @@ def weights_table(
         classes = classes[::-1]
         area_of = lower[::-1]
         hits_of = hits_of[::-1]
+    # 3. a cut holds all classes up to it
     if method != "categorical":
         area_of = area_of.cumsum()
         hits_of = hits_of.cumsum()
@@ -281,6 +286,7 @@ def best_pattern(
     the confidence gets weights of zero. A pattern without any deposit is never favourable: the half
     deposit that its weights are corrected by would make the rarest ground the best.
     """
+    # A pattern without a deposit is never the best.
     area = table["area"].to_numpy()
     points = table["points"].to_numpy()
     totals = (points.sum(), area.sum()) if method == "categorical" else (points[-1], area[-1])

@@ -58,6 +58,7 @@ class TrainingState:
         self.history.append({"epoch": epoch + 1, "loss": loss, "validation_loss": held_loss})
         if held_loss is None:
             return
+        # Early stopping counts the epochs since the best one.
         self.since_best += 1
         if held_loss < self.best_loss:
             self.best = copy.deepcopy(net.state_dict())
@@ -68,6 +69,7 @@ class TrainingState:
         """Write weights, optimiser state and losses into one safetensors file; no pickle."""
         from safetensors.torch import save_file
 
+        # Weights, the best so far, and the optimiser's moments, under names that tell them apart.
         tensors = {f"net.{k}": v.contiguous() for k, v in net.state_dict().items()}
         tensors |= {f"best.{k}": v.contiguous() for k, v in self.best.items()}
         for number, slots in optimiser.state_dict()["state"].items():
@@ -84,6 +86,7 @@ class TrainingState:
         }
         progress = json.dumps(rest)
         words = {"progress": progress, "fingerprint": key, "sha256": _hash_of(tensors, progress)}
+        # Beside, then renamed: a training that is cut off leaves the state before.
         beside = path.with_suffix(".partial")
         save_file(tensors, beside, metadata=words)
         beside.replace(path)
@@ -109,6 +112,7 @@ class TrainingState:
         for full, tensor in tensors.items():
             part, name = full.split(".", 1)
             parts[part][name] = tensor
+        # Into the network and the optimiser as they were.
         net.load_state_dict(parts["net"])
         slots: dict[int, dict[str, torch.Tensor]] = {}
         for name, tensor in parts["optimiser"].items():

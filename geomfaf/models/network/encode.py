@@ -53,6 +53,7 @@ class Encoder:
         """Encode (band, ...) values to (channel, ...) float32; nodata becomes 0, the median of a
         band.
         """
+        # Named by band, so that the order of a stack does not matter.
         index = {name: number for number, name in enumerate(names)}
         encoded = np.empty((len(self.channels), *values.shape[1:]), np.float32)
         for number, channel in enumerate(self.channels):
@@ -74,12 +75,16 @@ class Encoder:
 def fit_encoder(values: np.ndarray, bands: Sequence[Band]) -> Encoder:
     """Learn the channels from (band, ...) training values.
 
+    Other than the features of :mod:`geomfaf.windows.features`, whose scale is fixed so that one
+    table serves every fold, this scaling is learned, from a fold's own windows.
+
     Elements and distances go through the logarithm, then every band is centred on its median and
     divided by its interquartile range as if normal (IQR / 1.349); a class band becomes one channel
     a class.
     """
     channels = []
     for band, layer in zip(bands, values, strict=True):
+        # 1. a class that is there often enough gets a channel
         known = np.asarray(layer, np.float64)[np.isfinite(layer)]
         if band.kind == "class":
             share = {
@@ -96,6 +101,7 @@ def fit_encoder(values: np.ndarray, bands: Sequence[Band]) -> Encoder:
                 ' is logarithmic: declare what the band is, such as kind = "continuous" in its tags'
                 " or under [[rasters]]."
             )
+        # 2. where the logarithm begins
         positive = known[known > 0]
         # Elements: keeps the logarithm from running away; distances: the scale beyond which they
         # saturate.
@@ -104,6 +110,7 @@ def fit_encoder(values: np.ndarray, bands: Sequence[Band]) -> Encoder:
             if len(positive)
             else 1.0
         )
+        # 3. centre and spread of what is left
         straight = _straighten(known, band.kind, floor)
         centre, spread = _centre_and_spread(straight) if len(straight) else (0.0, 1.0)
         channels.append(Channel(band.name, band.kind, centre, spread, floor))

@@ -137,6 +137,7 @@ def pretrain_network(
             f"a window of {size} cells does not fit a stack of {stack.shape[1]} x {stack.shape[2]}"
             " cells."
         )
+    # 1. windows anywhere on valid ground, and the scaling of all of it
     bands = bands_of(stack)
     valid = valid_cells(stack)
     place = choose_device(device)
@@ -146,6 +147,7 @@ def pretrain_network(
     if len(cells) > MOST_CELLS:
         cells = np.sort(np.random.default_rng(seed).choice(cells, MOST_CELLS, replace=False))
     encoder = fit_encoder(stack.values.reshape(len(bands), -1)[:, cells], bands)
+    # 2. the network, which learns to fill in what is hidden
     net = make_network(options, len(encoder.channels), size, seed=seed, device=place)
     history = fill_in(
         net, stack, encoder, places, options=options, steps=steps, seed=seed, label="pretraining"
@@ -174,6 +176,7 @@ def starting_point(
     seed = classifier.seed
     if source is None and not options.pretrain:
         return None
+    # Weights first, pretraining goes on from them.
     device = choose_device(classifier.device)
     net = make_network(options, len(encoder.channels), size, seed=seed, device=device)
     if source is not None:
@@ -206,6 +209,7 @@ def unlabelled_windows(
     >>> len(unlabelled_windows(np.ones((20, 20), bool), 16))
     25
     """
+    # On large maps every second or third place is enough.
     height, width = valid.shape
     apart = max(1, round((valid.size / MOST_PLACES) ** 0.5))
     rows = np.arange(0, height - size + 1, apart)
@@ -241,12 +245,14 @@ def hidden_cells(
     Patches are hidden in all channels at once, a band with all its channels (``groups``: the band
     of each channel); one band at least is left.
     """
+    # 1. patches, in all channels
     patch = max(1, size // PATCHES)
     side = -(-size // patch)
     patches = torch.rand(count, 1, side, side, generator=generator) < HIDDEN_PATCHES
     patches = patches.repeat_interleave(patch, dim=2).repeat_interleave(patch, dim=3)[
         :, :, :size, :size
     ]
+    # 2. bands, over the whole window
     bands = torch.rand(count, max(groups) + 1, generator=generator) < HIDDEN_BANDS
     bands[bands.all(dim=1)] = False
     return patches | bands[:, list(groups), None, None]
@@ -291,6 +297,7 @@ def fill_in(
         raise UsageError(
             f'network = "{options.network}" cannot be pretrained: choose "mfaf" or "plain".'
         )
+    # 1. what is drawn from, and what fills in
     names = list(dict.fromkeys(channel.band for channel in encoder.channels))
     groups = [names.index(channel.band) for channel in encoder.channels]
     values = stack.sel(band=names).values
@@ -310,6 +317,7 @@ def fill_in(
     for step in track(range(steps), label, unit="steps"):
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(step, steps, 0, RATE)
+        # 2. windows, turned, with the cells that are known beside the values
         row, col = at[rng.integers(len(at), size=BATCH)].T
         raw = read_windows(values, row, col, size).swapaxes(0, 1)
         both = np.concatenate([encoder.transform(raw, names), np.isfinite(raw)[groups]]).swapaxes(
@@ -319,12 +327,14 @@ def fill_in(
         target, known = (turn_and_flip(drawn, generator) if options.flips else drawn).split(
             len(groups), dim=1
         )
+        # 3. hide, and be judged where something was hidden and is known
         judged = hidden_cells(BATCH, groups, size, generator)
         shown = target.masked_fill(judged, 0.0).to(
             device
         )  # as a model sees nodata: the median of the band
         judged = (judged & (known > 0)).to(device)
         target = target.to(device)
+        # 4. one step
         with autocast(net, options):
             predicted = head(
                 _one_branch_each(net, shown.contiguous(memory_format=torch.channels_last))

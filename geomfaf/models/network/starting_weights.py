@@ -92,6 +92,7 @@ class StartingWeights:
         trained one by one have no meaningful mean, and different beginnings keep the folds' models
         different.
         """
+        # Channels are matched by band, the rest by name and shape.
         number = fold % len(self.networks)
         channels = self.encoders[number] if self.encoders else None
         state, taken = _take_over(net, self.networks[number], channels, encoder)
@@ -218,6 +219,7 @@ def _own_folder(path: Path, description: Path, sha256: str) -> StartingWeights:
         )
     tensors = _tensors_of(weights)
     pretrained = description.name == PRETRAINED
+    # A pretrained folder holds one network, a model one a fold.
     networks = []
     encoders = []
     for entry in [content] if pretrained else content["fold_models"]:
