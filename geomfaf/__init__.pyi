@@ -53,6 +53,7 @@ from .evaluation.metrics import rate_curve as rate_curve
 from .evaluation.metrics import prediction_area as prediction_area
 from .evaluation.metrics import boyce_index as boyce_index
 from .evaluation.metrics import map_metrics as map_metrics
+from .evaluation.held_out import Draw as Draw
 from .evaluation.evaluate import evaluate_model as evaluate_model
 from .evaluation.run_evaluation import assess_map as assess_map
 from .evaluation.null_tests import null_test as null_test

@@ -20,7 +20,8 @@ scores = gm.predict_scores(model, stack)
 
 attention = gm.factor_attention(model, stack, windows)
 print(attention.groupby("factor")["weight"].mean().sort_values(ascending=False).to_string())
-print(gm.evaluate_model(model, stack, windows, survey.deposits, scores).verdict[0])
+draws = [gm.Draw(windows, model.seed)]
+print(gm.evaluate_model(model, stack, draws, survey.deposits, scores).verdict[0])
 
 targets = gm.make_targets(
     scores, survey.deposits, stack=stack, samples=survey.samples, faults=survey.faults
