@@ -65,6 +65,7 @@ class RunContents:
             grid = Grid(from_rasterio(source.crs), source.transform, source.shape)
         if not valid.any():
             valid[:] = True
+        # The smallest rectangle of cells around all that have a score.
         rows = np.flatnonzero(valid.any(axis=1))
         columns = np.flatnonzero(valid.any(axis=0))
         height = int(rows[-1] - rows[0]) + 1
@@ -135,6 +136,7 @@ def read_record(folder: str | Path) -> dict[str, Any]:
 
 
 def _band(source: Any, index: int) -> Band:
+    # What a raster of another program does not say gets the defaults.
     tags = source.tags(index)
     legend = json.loads(tags.get("legend", "{}"))
     return Band(
@@ -157,6 +159,7 @@ def _layer(path: Path, name: str) -> StoredLayer:
         # Mixed geometries are drawn as what the first feature is.
         first = pyogrio.read_dataframe(path, layer=name, max_features=1)
         kind = str(first.geom_type.iloc[0]) if len(first) else "Point"
+    # "MultiPolygon Z" is drawn as a polygon.
     simple = kind.split(" ")[0].removeprefix("Multi")
     geometry = _GEOMETRIES.get(simple, "No geometry")
     columns = tuple(map(str, info["fields"]))

@@ -9,6 +9,7 @@ from xml.etree.ElementTree import Element
 
 from .markup import column_expression, html_expression, node
 
+# The columns of targets, cells and deposits, then those of tables and survey.
 FIELDS: dict[str, tuple[str, int | None]] = {
     "number": ("Number", None),
     "name": ("Name", None),
@@ -72,6 +73,7 @@ HIDDEN = ("fid", "row", "col", "block", "linkage")
 
 def field_nodes(columns: Sequence[str]) -> list[Element]:
     """Return aliases, number formats and the attribute table's columns."""
+    # QGIS wants the three apart: decimals, names, and which columns its table shows.
     widgets = node("fieldConfiguration")
     aliases = node("aliases")
     shown = node("columns")
@@ -89,6 +91,7 @@ def field_nodes(columns: Sequence[str]) -> list[Element]:
 
 def _decimals(count: int) -> Element:
     """Return the widget that shows a number with so many decimals."""
+    # A range widget shows decimals, although nothing is edited here.
     precision = node("Option", {"type": "int", "name": "Precision", "value": count})
     config = node("config", None, node("Option", {"type": "Map"}, precision))
     return node("editWidget", {"type": "Range"}, config)
@@ -98,6 +101,7 @@ def tip_nodes(columns: Sequence[str], title: str, lines: Sequence[str]) -> list[
     """Return a layer's display name (an expression) and its map tip: the title, and a line for each
     of the columns that are there.
     """
+    # A map tip is HTML: what comes from the data is made harmless.
     parts = [f"<b>[% replace({title}, '<', '&lt;') %]</b>"]
     for column in lines:
         if column in columns:

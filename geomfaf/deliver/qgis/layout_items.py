@@ -82,6 +82,7 @@ def item_node(
     kind: int, box: Box, name: str, more: Mapping[str, Any] | None = None, *children: Element
 ) -> Element:
     """Return one item of a layout; its name must be its own on the layout."""
+    # QGIS keeps positions and sizes as texts with their unit.
     place = f"{box.x:.3f},{box.y:.3f},mm"
     own = fixed_uuid(kind, name, place)
     look = {
@@ -120,9 +121,11 @@ def map_item(
     """Return a map that shows a theme; with an atlas, it follows the feature of the page at a round
     scale.
     """
+    # 1. The ground, or the rule by which the atlas sets it.
     west, south, east, north = frame.extent
     extent = node("Extent", {"xmin": west, "ymin": south, "xmax": east, "ymax": north})
     atlas = node("AtlasMap", {"atlasDriven": follows_atlas, "scalingMode": 2, "margin": 0.3})
+    # 2. The layers of a theme, whatever the project shows at the time.
     shown = {
         "frame": "true",
         "background": "true",
@@ -132,6 +135,7 @@ def map_item(
         "mapRotation": 0,
         "drawCanvasItems": "false",
     }
+    # 3. Scale and coordinates.
     parts = [extent, node("LayerSet")]
     if follows_atlas:
         scale = computed("dataDefinedMapScale", feature_scale(frame.box.width))
@@ -145,6 +149,7 @@ def feature_scale(width: float) -> str:
     """Return the expression of the round scale at which a square map of some millimetres shows the
     atlas's feature and as much ground around it.
     """
+    # Tried from the largest scale to the smallest.
     scales = [step * 10.0**decade for decade in (3, 4, 5, 6) for step in SCALE_STEPS[:-1]]
     listed = ", ".join(f"{scale:.0f}" for scale in scales)
     longest = "max(bounds_width(@atlas_geometry), bounds_height(@atlas_geometry))"
@@ -159,6 +164,7 @@ CONTEXT = 2.5
 
 def _coordinate_grid(name: str) -> Element:
     """Return ticks with coordinates outside the frame, 30 to 60 mm apart at any scale."""
+    # Grid style 3: only ticks; unit 3: by the distance on paper.
     look: dict[str, Any] = {
         "name": "Coordinates",
         "uuid": fixed_uuid("grid", name),
@@ -222,6 +228,7 @@ def legend_item(
     """Return a legend of layers (from :func:`geomfaf.deliver.qgis.tree.layer_reference`), or
     ``only_on_map`` of those classes that its map shows.
     """
+    # 1. Sizes and gaps (mm) of headings and lines.
     styles = node("styles")
     for style, points, weight, top, left in (
         ("title", size + 2, 75, 0, 0),
@@ -233,6 +240,7 @@ def legend_item(
         font = node("styleFont", {"description": f"Sans Serif,{points},-1,5,{weight},0,0,0,0,0"})
         space = {"name": style, "marginTop": top, "marginLeft": left, "indent": 0, "alignment": 1}
         styles.append(node("style", space, font))
+    # 2. One column that grows with what it holds.
     shown = {
         "map_uuid": linked,
         "title": "",
@@ -283,6 +291,7 @@ def scale_bar_item(box: Box, linked: str, scale: float = 0, *, name: str = "scal
 
 def north_arrow_item(box: Box, linked: str, *, name: str = "north arrow") -> Element:
     """Return an arrow to the north of a map's grid."""
+    # The drawing comes with every QGIS; north mode 0 is that of the map's grid.
     shown = {
         "file": "arrows/NorthArrow_02.svg",
         "mapUuid": linked,
@@ -321,10 +330,12 @@ def table_items(
     only : str
         Expression that chooses rows; "" for all.
     """
+    # 1. The frame: where the table stands.
     own = fixed_uuid("table", layer.name, box)
     size = {"sectionX": 0, "sectionY": 0, "sectionWidth": box.width, "sectionHeight": box.height}
     links = {"multiFrame": own, "multiFrameTemplateUuid": own}
     frame = item_node(TABLE_FRAME, box, f"{layer.name} frame", {**links, **size})
+    # 2. The table: whose rows, which of them.
     look = {
         "type": TABLE,
         "uuid": own,
@@ -339,6 +350,7 @@ def table_items(
         "featureFilter": only,
         **_TABLE_LOOK,
     }
+    # 3. Its text and its columns.
     child = node("childFrame", {"uuid": frame.get("uuid"), "templateUuid": frame.get("uuid")})
     heading = node("headerTextFormat", None, text_style(6, bold=True, halo=False))
     content = node("contentTextFormat", None, text_style(6, halo=False))
@@ -391,6 +403,7 @@ def layout_node(
     atlas: Element | None = None,
 ) -> Element:
     """Return a layout of pages of one size; items of later pages stand below the first."""
+    # The pages come first, whatever stands on them.
     collection = node("PageCollection", None, _page_symbol())
     for number in range(pages):
         collection.append(_page_node(name, page, number))

@@ -50,9 +50,11 @@ def write_project(out: str | Path, record: Mapping[str, Any]) -> Path:
     UsageError
         The folder holds no finished run.
     """
+    # 1. What there is, and how single files look.
     contents = read_contents(out)
     layers = run_layers(contents, record)
     style_files(contents, geology_column(contents, record) or "")
+    # 2. The project itself.
     text = DOCTYPE + to_text(project_node(contents, layers, record))
     path = contents.folder / "project.qgz"
     # A fixed time of day: equal runs give equal files.
@@ -110,8 +112,10 @@ def all_layouts(sheet: Sheet) -> list[Element]:
 
 def map_titles(contents: RunContents, record: Mapping[str, Any], crs: CRS) -> Titles:
     """Return the title, the line below it, and the line at the foot of every sheet."""
+    # 1. What is mapped.
     area = str(record.get("area") or contents.folder.resolve().parent.name)
     title = str(record.get("title") or f"Mineral prospectivity, {area}")
+    # 2. What it was learned from, and by which model.
     found = record.get("commodities") or _commodities(contents)
     kinds = ", ".join(f"{name} {count}" for name, count in found.items())
     parts = [
@@ -120,6 +124,7 @@ def map_titles(contents: RunContents, record: Mapping[str, Any], crs: CRS) -> Ti
         crs.name,
     ]
     subtitle = ";  ".join(part for part in parts if part)
+    # 3. What made it.
     version = (record.get("versions") or {}).get("geomfaf", "")
     code = ":".join(crs.to_authority() or ()) or crs.name
     footer = f"project.qgz  |  {code}  |  geomfaf {version}"

@@ -42,10 +42,12 @@ EXTRAPOLATED = RasterClass(0, "#7a7a7a", "extrapolated: do not trust the score",
 def band_style(contents: RunContents, stored: StoredBand) -> list[Element]:
     """Return the style that fits a band: shares of the area, classes by name, or by value."""
     band = stored.band
+    # 1. Masks and classes are numbers with names.
     if band.name == "applicable":
         return [paletted(stored.index, [EXTRAPOLATED])]
     if band.kind == "class":
         return [paletted(stored.index, legend_classes(band.legend))]
+    # 2. Scores are cut by shares of the area, all else by value.
     values = contents.values(stored)
     if band.name in RANKED:
         return [discrete(stored.index, share_classes(values))]
@@ -62,6 +64,7 @@ def prospectivity_layers(contents: RunContents) -> tuple[Layer, list[Layer], Lay
 
     Every band of ``scores.tif`` is also a named style of the score map, in its Styles menu.
     """
+    # 1. The score, with every other band as a style of its own.
     stored = {item.band.name: item for item in contents.bands("scores.tif")}
     drawn = {name: band_style(contents, item) for name, item in stored.items()}
     score = Layer(
@@ -71,6 +74,7 @@ def prospectivity_layers(contents: RunContents) -> tuple[Layer, list[Layer], Lay
         note=NOTES["score"],
         styles=_named_styles(contents, stored, drawn),
     )
+    # 2. The same bands as layers, hidden until they are asked for.
     trust = []
     for name, title in (
         ("heldout_score", "Held-out map: best ground, by share of the area"),
@@ -84,6 +88,7 @@ def prospectivity_layers(contents: RunContents) -> tuple[Layer, list[Layer], Lay
         style = band_style(contents, item)
         note = NOTES.get(item.band.name, "")
         trust.append(Layer(item.title, "./risk_return.tif", style, visible=False, note=note))
+    # 3. Ground that no training place is like.
     mask = None
     if "applicable" in stored:
         name = "Extrapolated ground"

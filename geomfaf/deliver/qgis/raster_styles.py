@@ -97,12 +97,14 @@ def value_classes(
 
     The classes span the 2nd to the 98th percentile; what lies beyond is the first and last class.
     """
+    # 1. Values that can be cut.
     finite = values[np.isfinite(values)]
     logarithmic = kind in ("element", "distance")
     if logarithmic:
         finite = finite[finite > 0]
     if not finite.size:
         return classes_between([], colours, unit)
+    # 2. Round numbers between the bulk's ends.
     low, high = np.quantile(finite, [0.02, 0.98])
     if low == high:
         return classes_between([], colours, unit)
@@ -123,6 +125,7 @@ def share_classes(values: np.ndarray) -> list[RasterClass]:
     if not finite.size:
         return [RasterClass(math.inf, OTHER_GROUND, "no score")]
     shares = sorted(SHARES, reverse=True)
+    # Scores above which so much of the ground lies, the widest class first.
     edges = np.quantile(finite, [1 - share / 100 for share in shares])
     found = [RasterClass(float(edges[0]), OTHER_GROUND, f"the other {100 - shares[0]} %")]
     for place, share in enumerate(shares):

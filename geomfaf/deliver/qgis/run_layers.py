@@ -90,8 +90,10 @@ def run_layers(contents: RunContents, record: Mapping[str, Any]) -> RunLayers:
     record : mapping
         The content of ``run.json``.
     """
+    # 1. The map and how far to trust it.
     score, trust, mask = prospectivity_layers(contents)
     stored = contents.layer("targets.gpkg", "targets")
+    # 2. The survey.
     geology, order = _geology_layer(contents, geology_column(contents, record))
     for file, name, title in (
         ("windows.gpkg", "folds", "Folds"),
@@ -100,6 +102,7 @@ def run_layers(contents: RunContents, record: Mapping[str, Any]) -> RunLayers:
     ):
         layer = _plain_layer(contents, file, name, title, visible=False)
         trust += _there([layer])
+    # 3. The reasons of each target.
     tables = [
         _plain_layer(contents, "targets.gpkg", "target_factors", "Factors of each target"),
         _plain_layer(contents, "targets.gpkg", "target_elements", "Elements of each target"),
@@ -180,6 +183,7 @@ def _geology_layer(
     if stored is None or not stored.count or column not in stored.columns:
         return None, ()
     frame = contents.frame(stored)
+    # A legend that is too long names the classes with the most ground.
     names = frame[column].astype(str)
     area = frame.area.groupby(names[frame[column].notna()]).sum()
     places = {name: place for place, name in enumerate(sorted(area.index))}
@@ -202,6 +206,7 @@ def geology_column(contents: RunContents, record: Mapping[str, Any]) -> str | No
     legends = [item.band.legend for item in contents.bands("stack.tif") if item.band.legend]
     wanted = {name for legend in legends for name in legend.values()}
     frame = contents.frame(stored)
+    # The column that shares most names with the legend of the band.
     best = None
     most = 0
     for column in stored.columns:
@@ -214,6 +219,7 @@ def geology_column(contents: RunContents, record: Mapping[str, Any]) -> str | No
 
 def themes_of(layers: RunLayers) -> dict[str, Theme]:
     """Return the themes of the project by name; those of evidence panels by the band's layer."""
+    # 1. What several themes share.
     lines = shown_as_is(layers.faults, layers.study_area)
     named = shown_as_is(layers.deposits, layers.targets)
     plain = [(layer, PLAIN) for layer in _there([layers.deposits, layers.targets])]
@@ -222,8 +228,10 @@ def themes_of(layers: RunLayers) -> dict[str, Theme]:
     if layers.geology is None:
         # Without the polygons, the rasterised map stands for them.
         ground = shown_as_is(*[layer for layer in layers.evidence if "Geology" in layer.name])
+    # 2. What belongs to one of them.
     held = shown_as_is(*[layer for layer in layers.trust if layer.name.startswith("Held-out")])
     folds = shown_as_is(*[layer for layer in layers.trust if layer.name == "Folds"])
+    # 3. The themes, their layers from the top.
     found = {
         "Target map": [*named, *lines, *shown_as_is(layers.mask, layers.score)],
         "Held-out map": [*plain[:1], *lines, *folds, *held],

@@ -46,6 +46,7 @@ def table_columns(columns: Sequence[str], width: float) -> list[TableColumn]:
     """Return as many columns of the target table as a width in millimetres holds, the most asked
     for first.
     """
+    # Column that must be there, expression, heading, width (mm).
     wanted = [
         ("name" if "name" in columns else "number", target_name(columns), "target", 12),
         ("status", '"status"', "status", 17),
@@ -58,6 +59,7 @@ def table_columns(columns: Sequence[str], width: float) -> list[TableColumn]:
         ("deposit_distance_m", rounded("deposit_distance_m", 0), "deposit (m)", 19),
         ("factors", shortened("factors", 44), "made the score", 60),
     ]
+    # The first ones, as far as the width goes.
     found = []
     left = width
     for column, expression, heading, needed in wanted:
@@ -147,6 +149,7 @@ def sheet_facts(columns: Sequence[str]) -> list[Fact]:
     >>> [fact.heading for fact in sheet_facts(["number", "area_km2", "fault_distance_m"])]
     ['Area', 'Nearest fault']
     """
+    # The fuller fact says what the shorter one would.
     said = {"Host unit": "Host rocks", "Nearest fault": "Fault"}
     found: list[Fact] = []
     for heading, needed, expression, lines in _FACTS:

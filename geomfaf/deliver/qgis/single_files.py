@@ -41,11 +41,13 @@ def style_files(contents: RunContents, column: str) -> None:
     Every raster gets a ``.qml`` beside it, and one with classes their names as an attribute table.
     ``column`` is that of the classes of the geological map.
     """
+    # 1. Rasters.
     for file in RASTERS:
         bands = contents.bands(file)
         if bands:
             _write_style(contents, bands)
             _write_class_names(contents.folder / file, bands)
+    # 2. GeoPackages.
     for file in sorted({file for file, _ in contents.layers}):
         path = contents.folder / file
         # A file that has its styles is left as it was written: a run knows its files by their hash.
@@ -106,11 +108,13 @@ def store_styles(path: Path, geology_column: str = "") -> None:
     geology_column : str
         The column of the classes of a layer ``geology``.
     """
+    # 1. The styles, while the file is only read.
     layers = stored_layers(path)
     styles = {}
     for layer in layers:
         frame = read_frame(path, layer)
         styles[layer.name] = style_text(stored_style(layer, frame, geology_column), vector=True)
+    # 2. Into the file, all or nothing.
     with closing(sqlite3.connect(path)) as database, database:
         _replace_table(database)
         for layer in layers:

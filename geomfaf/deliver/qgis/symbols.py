@@ -97,6 +97,7 @@ def single_symbol(symbol: Element) -> Element:
 
 def by_class(column: str, classes: Sequence[SymbolClass]) -> Element:
     """Return the renderer that draws the features by the value of a column."""
+    # QGIS joins categories and symbols by the symbol's name.
     categories = node("categories")
     symbols = node("symbols")
     for number, item in enumerate(classes):
@@ -125,6 +126,7 @@ def text_style(
     halo : bool
         White around the letters, for text on a map.
     """
+    # White around the letters, not quite opaque: the map shows through.
     buffer = {
         "bufferDraw": halo,
         "bufferSize": 0.7,
@@ -179,6 +181,7 @@ def labels(
 
 def labels_around(field: str, size: float, *, bold: bool = False, colour: str = TEXT) -> Element:
     """Return labels anywhere around the middle of polygons."""
+    # Placement 0: around the middle; targets go before deposits, and hide none of them.
     style = text_style(size, field=field, bold=bold, colour=colour)
     placement = {"placement": 0, "dist": 1, "distUnits": "MM", "priority": 9}
     drawn = node("rendering", {"drawLabels": 1, "obstacle": 0})

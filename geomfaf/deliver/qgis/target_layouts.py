@@ -67,6 +67,7 @@ def target_map(sheet: Sheet) -> Element:
 
 def _target_table(layers: RunLayers, targets: Layer, box: Box) -> list[Element]:
     """Return the first rows of the targets, and a line that counts those left out."""
+    # As many as fit above that line.
     rows = max(1, int((box.height - 10) / ROW))
     columns = table_columns(layers.target_columns, box.width)
     items = table_items(box, targets, columns, rows=rows)
@@ -161,6 +162,7 @@ def _sheet_tables(tables: list[Layer]) -> list[Element]:
     only = "\"number\" = attribute(@atlas_feature, 'number')"
     for place, layer in enumerate(tables):
         top = FACTS_TOP + TABLE_HEIGHT * place
+        # "Factors of this target"
         heading = layer.name.replace("each", "this")
         items.append(label_item(Box(112, top, 88, 4), heading, 8, bold=True))
         box = Box(112, top + 4, 88, TABLE_HEIGHT - 5)

@@ -55,6 +55,7 @@ class Layer:
     @property
     def legend_length(self) -> int:
         """How many lines the layer has in a legend, its name not counted."""
+        # Classes of vectors, of values and of class numbers.
         kinds = ("category", "item", "paletteEntry")
         found = [part for part in self.style for kind in kinds for _ in part.iter(kind)]
         return max(1, len(found))
@@ -96,6 +97,7 @@ def layer_reference(
     nodes : sequence of int, optional
         The lines of its legend that are shown.
     """
+    # 1. Which layer, and whether it is shown.
     look = {
         "id": layer.id,
         "name": layer.name,
@@ -104,6 +106,7 @@ def layer_reference(
         "checked": "Qt::Checked" if layer.visible else "Qt::Unchecked",
         "expanded": 0,
     }
+    # 2. What a legend makes of it; the tree itself has nothing to choose.
     chosen: dict[str, object] = {}
     if title is not None:
         chosen["legend/title-label"] = title
@@ -120,17 +123,20 @@ def layer_reference(
 
 def layer_node(layer: Layer, crs: Element) -> Element:
     """Return a layer with its source and styles, as the project holds it."""
+    # 1. What kind of layer it is.
     look: dict[str, object] = {"type": "raster", **ALL}
     if layer.geometry:
         look["type"] = "vector"
         look["geometry"] = layer.geometry
         look["labelsEnabled"] = has_labels(layer.style)
+    # 2. Where its data lie.
     found = node("maplayer", look)
     found.append(node("id", text=layer.id))
     found.append(node("datasource", text=layer.source))
     found.append(node("layername", text=layer.name))
     found.append(node("srs", None, crs))
     found.append(node("provider", {"encoding": "UTF-8"}, text=layer.provider))
+    # 3. How it looks; a project does not read the styles of its files.
     if layer.styles:
         found.append(_style_manager(layer))
     found.extend(layer.style)
