@@ -184,7 +184,12 @@ def _accuracy(frame: gpd.GeoDataFrame, target: CRS) -> float | None:
         with warnings.catch_warnings():
             # That a better grid is not installed is what the finding says, in metres.
             warnings.simplefilter("ignore", UserWarning)
-            group = TransformerGroup(own, target, always_xy=True, area_of_interest=here)
+            group = TransformerGroup(
+                own,
+                target,
+                always_xy=True,
+                area_of_interest=here,  # type: ignore[arg-type]
+            )
     except (DataError, ProjError):
         return None
     accuracy = group.transformers[0].accuracy if group.transformers else -1.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -149,7 +150,7 @@ def _named(finding: Finding, labels: Mapping[str, pd.Series]) -> str:
     return ", ".join(names)
 
 
-def _plain(name: object) -> str:
+def _plain(name: Any) -> str:
     """Return a name as text; a number that gaps made a decimal without its ``.0``."""
     if name is None or pd.isna(name):
         return ""
