@@ -55,10 +55,22 @@ def event(kind: str, line: str, **content: Any) -> None:
         print(line, file=sys.stderr, flush=True)
 
 
-def stage_event(name: str, number: int, of: int, state: str) -> None:
+def stage_event(
+    name: str,
+    number: int,
+    of: int,
+    state: str,
+) -> None:
     """Report that a stage ``begins``, is ``done`` or is ``remembered``; people see it begin."""
     line = f"[{number}/{of}] {name}" if state == "begins" else ""
-    event("stage", line, stage=name, number=number, of=of, state=state)
+    event(
+        "stage",
+        line,
+        stage=name,
+        number=number,
+        of=of,
+        state=state,
+    )
 
 
 @contextmanager
@@ -79,7 +91,13 @@ def _warn(message: Warning | str, category: type[Warning], *_: Any) -> None:
     """Log a warning of a library; people need not see what they can do nothing about."""
     log(f"warning: {category.__name__}: {message}")
     if _style == "json":
-        _line({"event": "warning", "kind": category.__name__, "text": str(message)})
+        _line(
+            {
+                "event": "warning",
+                "kind": category.__name__,
+                "text": str(message),
+            }
+        )
 
 
 def log(line: str) -> None:
@@ -106,7 +124,11 @@ def quiet() -> Iterator[None]:
 
 
 def track(
-    items: Sequence[Item], label: str, *, unit: str = "", weights: Sequence[float] | None = None
+    items: Sequence[Item],
+    label: str,
+    *,
+    unit: str = "",
+    weights: Sequence[float] | None = None,
 ) -> Iterable[Item]:
     """Yield the items and report how far the loop is, at which rate and how long it still takes.
 
@@ -118,7 +140,12 @@ def track(
     return _bar(items, label, unit, steps) if _style == "bar" else _lines(items, label, unit, steps)
 
 
-def _bar(items: Sequence[Item], label: str, unit: str, steps: list[float]) -> Iterator[Item]:
+def _bar(
+    items: Sequence[Item],
+    label: str,
+    unit: str,
+    steps: list[float],
+) -> Iterator[Item]:
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -157,7 +184,12 @@ def _bar(items: Sequence[Item], label: str, unit: str, steps: list[float]) -> It
             progress.remove_task(task)
 
 
-def _lines(items: Sequence[Item], label: str, unit: str, steps: list[float]) -> Iterator[Item]:
+def _lines(
+    items: Sequence[Item],
+    label: str,
+    unit: str,
+    steps: list[float],
+) -> Iterator[Item]:
     """Report at the start, then at most every five seconds, and at the end."""
     total = sum(steps)
     done = 0.0
@@ -180,7 +212,13 @@ def _lines(items: Sequence[Item], label: str, unit: str, steps: list[float]) -> 
                 "total": total,
                 "unit": unit,
             }
-            _line({**event, "seconds": round(spent, 2), "seconds_left": round(left, 2)})
+            _line(
+                {
+                    **event,
+                    "seconds": round(spent, 2),
+                    "seconds_left": round(left, 2),
+                }
+            )
         else:
             share = f"{100 * done / total:3.0f} %"
             ending = f"{left:.0f} s left" if done < total else f"{spent:.1f} s"

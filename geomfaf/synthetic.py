@@ -34,11 +34,20 @@ from .survey.survey import Survey
 CRS = "EPSG:32650"
 CELL = 200.0  # metres; the cells of the truth and of the drainage
 STRIKE = np.radians(52.0)  # azimuth of the fold axes and of the regional faults
-AZIMUTHS = {"NE": 42.0, "NW": 318.0, "N-S": 2.0}
+AZIMUTHS = {
+    "NE": 42.0,
+    "NW": 318.0,
+    "N-S": 2.0,
+}
 ORE_FAULTS = ("NW", "N-S")  # the regional and the NE faults are barren
 # Oldest first, with the share of the ground outside the valleys that the paper's sample counts
 # suggest.
-STRATA = {"Devonian": 0.05, "Carboniferous": 0.27, "Permian": 0.21, "Triassic": 0.47}
+STRATA = {
+    "Devonian": 0.05,
+    "Carboniferous": 0.27,
+    "Permian": 0.21,
+    "Triassic": 0.47,
+}
 HOST = {
     "Devonian": 0.0,
     "Carboniferous": 0.2,
@@ -71,8 +80,22 @@ class Size:
 
 
 SIZES = {
-    "small": Size((400_000, 2_400_000, 420_000, 2_420_000), 1_900, 54, 2, 7, 3),
-    "paper": Size((400_000, 2_400_000, 440_000, 2_440_000), 7_512, 96, 3, 18, 7),
+    "small": Size(
+        (400_000, 2_400_000, 420_000, 2_420_000),
+        1_900,
+        54,
+        2,
+        7,
+        3,
+    ),
+    "paper": Size(
+        (400_000, 2_400_000, 440_000, 2_440_000),
+        7_512,
+        96,
+        3,
+        18,
+        7,
+    ),
 }
 
 
@@ -94,19 +117,83 @@ class Element:
 # Medians are those of stream sediments of southern China. An element without a halo has no
 # lithology effect either: it would tell the host rock, and with it the deposits.
 ELEMENTS = {
-    "Ag": Element("ppb", 75, 25, 0.22, 0.31, 750, (0.02, 0.0, 0.03, 0.02, 0.0)),
-    "Au": Element("ppb", 1.1, 0.3, 0.30, 0.32, 550, (0.0, 0.0, 0.02, 0.03, 0.05)),
+    "Ag": Element(
+        "ppb",
+        75,
+        25,
+        0.22,
+        0.31,
+        750,
+        (0.02, 0.0, 0.03, 0.02, 0.0),
+    ),
+    "Au": Element(
+        "ppb",
+        1.1,
+        0.3,
+        0.30,
+        0.32,
+        550,
+        (0.0, 0.0, 0.02, 0.03, 0.05),
+    ),
     "B": Element("ppm", 45, 10, 0.26),
-    "Sn": Element("ppm", 3.0, 1.0, 0.21, 0.21, 650, (0.05, -0.03, 0.0, 0.03, 0.0)),
-    "Cu": Element("ppm", 20, 3.0, 0.22, 0.24, 650, (0.0, -0.04, 0.03, 0.04, 0.0)),
-    "Ba": Element("ppm", 420, 50, 0.20, 0.19, 800, (0.06, -0.05, 0.0, 0.03, 0.02)),
+    "Sn": Element(
+        "ppm",
+        3.0,
+        1.0,
+        0.21,
+        0.21,
+        650,
+        (0.05, -0.03, 0.0, 0.03, 0.0),
+    ),
+    "Cu": Element(
+        "ppm",
+        20,
+        3.0,
+        0.22,
+        0.24,
+        650,
+        (0.0, -0.04, 0.03, 0.04, 0.0),
+    ),
+    "Ba": Element(
+        "ppm",
+        420,
+        50,
+        0.20,
+        0.19,
+        800,
+        (0.06, -0.05, 0.0, 0.03, 0.02),
+    ),
     "Mn": Element("ppm", 480, 50, 0.28),
     "Pb": Element("ppm", 25, 5.0, 0.22),
     "Zn": Element("ppm", 65, 10, 0.20),
     "As": Element("ppm", 8.0, 1.0, 0.30),
-    "Sb": Element("ppm", 0.6, 0.1, 0.27, 0.24, 850, (0.0, 0.05, 0.05, 0.0, 0.0)),
-    "Hg": Element("ppb", 40, 8.0, 0.26, 0.28, 900, (0.0, 0.05, 0.06, 0.0, 0.0)),
-    "Mo": Element("ppm", 0.8, 0.2, 0.25, 0.26, 600, (0.0, 0.0, 0.05, 0.0, 0.0)),
+    "Sb": Element(
+        "ppm",
+        0.6,
+        0.1,
+        0.27,
+        0.24,
+        850,
+        (0.0, 0.05, 0.05, 0.0, 0.0),
+    ),
+    "Hg": Element(
+        "ppb",
+        40,
+        8.0,
+        0.26,
+        0.28,
+        900,
+        (0.0, 0.05, 0.06, 0.0, 0.0),
+    ),
+    "Mo": Element(
+        "ppm",
+        0.8,
+        0.2,
+        0.25,
+        0.26,
+        600,
+        (0.0, 0.0, 0.05, 0.0, 0.0),
+    ),
     "W": Element("ppm", 1.8, 0.4, 0.25),
     "Bi": Element("ppm", 0.35, 0.1, 0.24),
     "F": Element("ppm", 450, 150, 0.16),
@@ -201,7 +288,15 @@ def make_survey(
     cells = xr.DataArray(
         expected, {"y": grid.y, "x": grid.x}, ("y", "x"), "probability", {"units": "1", "crs": CRS}
     )
-    survey = Survey(samples, deposits[:known].copy(), geology, faults, study_area, units, "stratum")
+    survey = Survey(
+        samples,
+        deposits[:known].copy(),
+        geology,
+        faults,
+        study_area,
+        units,
+        "stratum",
+    )
     return survey, Truth(cells, deposits[known:].reset_index(drop=True), intrusions, table)
 
 
@@ -251,7 +346,12 @@ def _nearest(geometries: np.ndarray, xy: np.ndarray) -> tuple[np.ndarray, np.nda
     return index, distance
 
 
-def _curve(rng: Generator, middle: np.ndarray, azimuth: float, length: float) -> LineString:
+def _curve(
+    rng: Generator,
+    middle: np.ndarray,
+    azimuth: float,
+    length: float,
+) -> LineString:
     """Return a slightly curved line through a point; the azimuth is in radians from north, lengths
     in metres.
     """
@@ -373,7 +473,11 @@ def _drain(rng: Generator, grid: Grid) -> tuple[np.ndarray, np.ndarray, np.ndarr
     outlets = edge[height[edge] < np.quantile(height[edge], 0.12)]
     graph = coo_array((cost, (start, end)), shape=(grid.size, grid.size)).tocsr()
     way, receiver, _ = dijkstra(
-        graph, directed=False, indices=outlets, min_only=True, return_predecessors=True
+        graph,
+        directed=False,
+        indices=outlets,
+        min_only=True,
+        return_predecessors=True,
     )
     # 4. how many cells drain through each, from the farthest down
     upstream = np.ones(grid.size, int)
@@ -384,7 +488,10 @@ def _drain(rng: Generator, grid: Grid) -> tuple[np.ndarray, np.ndarray, np.ndarr
 
 
 def _make_geology(
-    rng: Generator, grid: Grid, blocks: np.ndarray, upstream: np.ndarray
+    rng: Generator,
+    grid: Grid,
+    blocks: np.ndarray,
+    upstream: np.ndarray,
 ) -> GeoDataFrame:
     """Map folded strata, shifted from block to block, under the Quaternary of the main valleys."""
     area = box(*grid.bounds)
@@ -428,7 +535,11 @@ def _valley_floor(rng: Generator, grid: Grid, upstream: np.ndarray) -> tuple[Gri
 
 
 def _contacts(
-    wide: Grid, height: np.ndarray, blocks: np.ndarray, shifts: np.ndarray, levels: np.ndarray
+    wide: Grid,
+    height: np.ndarray,
+    blocks: np.ndarray,
+    shifts: np.ndarray,
+    levels: np.ndarray,
 ) -> list[shapely.Geometry]:
     """Return the contacts between strata, a geometry a block, shifted as the block is."""
     contours = contourpy.contour_generator(wide.x, wide.y, height)
@@ -469,7 +580,10 @@ def _fold(rng: Generator, grid: Grid) -> np.ndarray:
 
 
 def _make_intrusions(
-    rng: Generator, plan: Size, area: Polygon, faults: GeoDataFrame
+    rng: Generator,
+    plan: Size,
+    area: Polygon,
+    faults: GeoDataFrame,
 ) -> GeoDataFrame:
     """Return lobate bodies close to ore-bearing faults."""
     angle = np.linspace(0, 2 * np.pi, 73)[:-1]
@@ -493,7 +607,11 @@ def _make_intrusions(
 
 
 def _expect(
-    count: int, grid: Grid, geology: GeoDataFrame, faults: GeoDataFrame, bodies: GeoDataFrame
+    count: int,
+    grid: Grid,
+    geology: GeoDataFrame,
+    faults: GeoDataFrame,
+    bodies: GeoDataFrame,
 ) -> np.ndarray:
     """Return the expected number of deposits in a cell, from ore-bearing faults, host rock and
     intrusions.
@@ -508,7 +626,12 @@ def _expect(
     return (weight / weight.sum() * count).reshape(grid.shape)
 
 
-def _place_deposits(rng: Generator, grid: Grid, expected: np.ndarray, count: int) -> GeoDataFrame:
+def _place_deposits(
+    rng: Generator,
+    grid: Grid,
+    expected: np.ndarray,
+    count: int,
+) -> GeoDataFrame:
     """Draw deposits without replacement, at least 600 m apart, in random order, each with a main
     commodity.
     """
@@ -533,7 +656,11 @@ def _scattered(rng: Generator, grid: Grid, most: float) -> np.ndarray:
 
 
 def _place_samples(
-    rng: Generator, grid: Grid, receiver: np.ndarray, upstream: np.ndarray, count: int
+    rng: Generator,
+    grid: Grid,
+    receiver: np.ndarray,
+    upstream: np.ndarray,
+    count: int,
 ) -> np.ndarray:
     """Return points on streams, (count, 2); the last one in a hundred repeat earlier ones."""
     # Surveys sample small streams: neither slopes nor main rivers.
@@ -546,7 +673,11 @@ def _place_samples(
 
 
 def _analyse(
-    rng: Generator, grid: Grid, geology: GeoDataFrame, deposits: GeoDataFrame, xy: np.ndarray
+    rng: Generator,
+    grid: Grid,
+    geology: GeoDataFrame,
+    deposits: GeoDataFrame,
+    xy: np.ndarray,
 ) -> GeoDataFrame:
     """Analyse samples: background, lithology, halos and noise multiply; then the laboratory rounds
     and censors.
@@ -582,7 +713,12 @@ def _analyse(
     return GeoDataFrame(data, geometry=points_from_xy(*xy.T), crs=CRS)
 
 
-def _reported(rng: Generator, name: str, element: Element, value: np.ndarray) -> np.ndarray:
+def _reported(
+    rng: Generator,
+    name: str,
+    element: Element,
+    value: np.ndarray,
+) -> np.ndarray:
     """Return what a laboratory reports: three digits, minus the limit of what is below it."""
     rounded = [float(f"{number:.3g}") for number in value]
     reported = np.where(value < element.limit, -element.limit, rounded)

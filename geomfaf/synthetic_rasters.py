@@ -75,7 +75,11 @@ def make_rasters(size: str = "small", *, seed: int = 0) -> dict[str, xr.DataArra
 
 
 def write_rasters(
-    folder: str | Path, size: str = "small", *, seed: int = 0, overwrite: bool = False
+    folder: str | Path,
+    size: str = "small",
+    *,
+    seed: int = 0,
+    overwrite: bool = False,
 ) -> list[Path]:
     """Write the rasters of a synthetic survey as GeoTIFFs in another CRS than the survey's.
 

@@ -91,7 +91,14 @@ def grid(
         raise DataError(f"{samples.name} has no sample with a place: nothing can be gridded.")
     ground = grid_for(cleaned, options)
     choices = idw_choices(None, None, options, ground)
-    made = idw_to_file(cleaned, list(columns), ground, units=columns, **choices, **output)
+    made = idw_to_file(
+        cleaned,
+        list(columns),
+        ground,
+        units=columns,
+        **choices,
+        **output,
+    )
     click.echo(str(made))
 
 
@@ -131,7 +138,18 @@ def rasterize(
     output = output_of(out, scheduler, overwrite)
     layer = layer_of(vectors, options, "geology" if kind == "geology" else "faults")
     ground = grid_for(layer, options)
-    click.echo(str(vector_to_file(layer, ground, kind, column=column, rule=rule, **output)))
+    click.echo(
+        str(
+            vector_to_file(
+                layer,
+                ground,
+                kind,
+                column=column,
+                rule=rule,
+                **output,
+            )
+        )
+    )
 
 
 @click.command()

@@ -66,7 +66,11 @@ def explain(run: Path, target: str | None, as_json: bool) -> None:
 @click.option("--out", type=NEW, help="Another file [default: RUN/isolines.gpkg].")
 @overwrite_option
 def isolines(
-    run: Path, levels: str, elements: tuple[str, ...], out: Path | None, overwrite: bool
+    run: Path,
+    levels: str,
+    elements: tuple[str, ...],
+    out: Path | None,
+    overwrite: bool,
 ) -> None:
     """Draw isolines and anomaly classes of a RUN's elements; the result is a GeoPackage.
 
@@ -87,7 +91,13 @@ def isolines(
             raise UsageError(
                 f'--levels "{levels}" must be percentiles, round, or numbers such as 50,100,200.'
             ) from None
-    path = write_isolines(run, levels=asked, elements=elements, out=out, overwrite=overwrite)
+    path = write_isolines(
+        run,
+        levels=asked,
+        elements=elements,
+        out=out,
+        overwrite=overwrite,
+    )
     if path is None:
         raise UsageError(f"{run} mapped no element: there is nothing to draw isolines of.")
     click.echo(str(path))

@@ -56,7 +56,10 @@ def survey_of(
 
 
 def recognised_survey(
-    paths: tuple[Path, ...], crs: str | None, xy_unit: str | None, rows: dict[str, Any]
+    paths: tuple[Path, ...],
+    crs: str | None,
+    xy_unit: str | None,
+    rows: dict[str, Any],
 ) -> Any:
     """Look at survey files as the options say."""
     from ..survey.recognise import recognise_survey
@@ -117,7 +120,12 @@ def source_of(path: Path, options: dict[str, Any], role: str) -> Any:
     return Source(path, **named)
 
 
-def layer_of(path: Path, options: dict[str, Any], role: str, crs: Any = None) -> Any:
+def layer_of(
+    path: Path,
+    options: dict[str, Any],
+    role: str,
+    crs: Any = None,
+) -> Any:
     """Read one layer into a metric CRS and clean its geometry, saying what was done."""
     from ..survey.cleaning.check import clean_layer
     from ..survey.read import metric_layer
@@ -173,7 +181,12 @@ OWN_IDW = ("power", "neighbours", "radius", "scale")
 """Keywords of the interpolation; the others are fields of its options."""
 
 
-def idw_choices(project: Any, survey: Any, options: dict[str, Any], grid: Any) -> dict[str, Any]:
+def idw_choices(
+    project: Any,
+    survey: Any,
+    options: dict[str, Any],
+    grid: Any,
+) -> dict[str, Any]:
     """Return what the interpolation takes: as the command says, then as the project file does.
 
     Parameters
@@ -215,7 +228,12 @@ def output_of(path: Path, scheduler: str | None, overwrite: bool) -> dict[str, A
 
     cog = path.suffix != ".zarr"
     check_target(path, overwrite=overwrite, cog=cog)
-    return {"path": path, "overwrite": overwrite, "cog": cog, "scheduler": scheduler}
+    return {
+        "path": path,
+        "overwrite": overwrite,
+        "cog": cog,
+        "scheduler": scheduler,
+    }
 
 
 def require_geopackage(path: Path) -> None:

@@ -275,7 +275,14 @@ def evaluate(
     scores = read_raster(named["scores"])
     stride = options["stride"]
     draws = [Draw(labelled, trained.seed)]
-    result = evaluate_model(trained, bands, draws, points, scores, stride=stride)
+    result = evaluate_model(
+        trained,
+        bands,
+        draws,
+        points,
+        scores,
+        stride=stride,
+    )
     table = result.table
     if protocol == "paper":
         leaky = evaluate_paper_protocol(bands, labelled, options=trained.options, seed=trained.seed)
@@ -303,7 +310,13 @@ def _require_all(named: dict[str, Any]) -> None:
     "--quick", is_flag=True, help="One seed, three epochs: to see it work, not to judge by."
 )
 @click.option("--workers", type=int, help="Processes [default: one a core].")
-def experiment(table: str, project: Path, seeds: int, quick: bool, workers: int | None) -> None:
+def experiment(
+    table: str,
+    project: Path,
+    seeds: int,
+    quick: bool,
+    workers: int | None,
+) -> None:
     """Repeat an experiment of the paper on a finished run of PROJECT; the result is TABLE in its
     experiments folder.
 

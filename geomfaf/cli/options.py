@@ -65,7 +65,12 @@ def _number(text: str, kind: str) -> Any:
         return text
 
 
-def setting_option(table: str, name: str, flag: str = "", default: Any = None) -> Callable:
+def setting_option(
+    table: str,
+    name: str,
+    flag: str = "",
+    default: Any = None,
+) -> Callable:
     """Return the option of a setting.
 
     Nothing is passed on where the option is not given: the project file, else the stage's function,

@@ -38,8 +38,19 @@ def say_findings(findings: Any) -> None:
     for row in findings.itertuples():
         column = f" {row.column}" if row.column else ""
         line = f"{row.severity}: {row.layer}{column}: {row.count} {row.rule}: {row.done}"
-        what = {"rule": row.rule, "count": int(row.count), "done": row.done}
-        event("finding", line, severity=row.severity, layer=row.layer, column=row.column, **what)
+        what = {
+            "rule": row.rule,
+            "count": int(row.count),
+            "done": row.done,
+        }
+        event(
+            "finding",
+            line,
+            severity=row.severity,
+            layer=row.layer,
+            column=row.column,
+            **what,
+        )
 
 
 def say_lines(lines: Any) -> None:
@@ -48,7 +59,11 @@ def say_lines(lines: Any) -> None:
         say(line)
 
 
-_COLOURS = {"refused": "bold red", "fixed": "yellow", "noticed": "cyan"}
+_COLOURS = {
+    "refused": "bold red",
+    "fixed": "yellow",
+    "noticed": "cyan",
+}
 
 
 def print_findings(findings: Any) -> None:
@@ -64,7 +79,12 @@ def print_findings(findings: Any) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    shown = Table(box=box.SIMPLE_HEAD, show_edge=False, header_style="bold", pad_edge=False)
+    shown = Table(
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        header_style="bold",
+        pad_edge=False,
+    )
     for name, options in (
         ("", {"no_wrap": True}),
         ("layer", {"no_wrap": True}),

@@ -40,7 +40,11 @@ def report(run: Path) -> None:
 )
 @overwrite_option
 def figure(
-    name: str, run: Path, folder: Path | None, formats: tuple[str, ...], overwrite: bool
+    name: str,
+    run: Path,
+    folder: Path | None,
+    formats: tuple[str, ...],
+    overwrite: bool,
 ) -> None:
     """Draw a figure of a finished RUN for print: scale bar, north, coordinates, names beside
     symbols.

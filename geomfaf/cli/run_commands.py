@@ -33,7 +33,13 @@ from .printing import say_lines
 @click.option("--no-run", is_flag=True, help="Only write the survey and its project file.")
 @seed_option
 @overwrite_option
-def demo(folder: Path, size: str, no_run: bool, seed: int | None, overwrite: bool) -> None:
+def demo(
+    folder: Path,
+    size: str,
+    no_run: bool,
+    seed: int | None,
+    overwrite: bool,
+) -> None:
     """Write a synthetic survey and its project file into FOLDER and run it.
 
     The result is FOLDER/survey.gpkg, FOLDER/geomfaf.toml and the run folder FOLDER/out.

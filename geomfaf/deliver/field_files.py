@@ -157,7 +157,12 @@ def _deposit_names(deposits: gpd.GeoDataFrame) -> list[str]:
     return [name or "Deposit" for name in labels_of(deposits, "deposit")]
 
 
-def _waypoint(place: shapely.Point, name: str, text: str, symbol: str) -> Element:
+def _waypoint(
+    place: shapely.Point,
+    name: str,
+    text: str,
+    symbol: str,
+) -> Element:
     parts = [node("name", text=name), node("desc", text=text), node("sym", text=symbol)]
     return node("wpt", {"lat": f"{place.y:.6f}", "lon": f"{place.x:.6f}"}, *parts)
 
@@ -260,7 +265,14 @@ def score_overlay(contents: RunContents) -> tuple[bytes, tuple[float, float, flo
         classes = share_classes(score)
         west, south, east, north = source.bounds
         transform, width, height = calculate_default_transform(
-            source.crs, "EPSG:4326", source.width, source.height, west, south, east, north
+            source.crs,
+            "EPSG:4326",
+            source.width,
+            source.height,
+            west,
+            south,
+            east,
+            north,
         )
         shrink = max(1.0, max(width, height) / LONGEST_SIDE)
         columns = math.ceil(width / shrink)

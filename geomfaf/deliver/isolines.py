@@ -263,7 +263,10 @@ def _class_ends(surface: Surface, method: str) -> list[float]:
 
 
 def _filled(
-    drawn: contourpy.ContourGenerator, lower: float, upper: float, least_km2: float
+    drawn: contourpy.ContourGenerator,
+    lower: float,
+    upper: float,
+    least_km2: float,
 ) -> shapely.Geometry:
     """Return the ground between two levels as one geometry, without specks and pinholes."""
     least = least_km2 * 1e6

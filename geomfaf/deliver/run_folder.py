@@ -239,7 +239,12 @@ def titles(content: Mapping[str, Any], deposits: gpd.GeoDataFrame) -> dict[str, 
     elif kinds:
         title += f": {' and '.join(kinds)}"
     author = str(content.get("author") or "")
-    return {"title": title, "area": area, "author": author, "commodities": kinds}
+    return {
+        "title": title,
+        "area": area,
+        "author": author,
+        "commodities": kinds,
+    }
 
 
 def name_column(layer: gpd.GeoDataFrame) -> str | None:

@@ -104,7 +104,11 @@ def sized_rules(
         resolve nothing smaller; their mean spacing, or half a window where that is larger, is how
         far known ground reaches, so long as half of the area is left.
     """
-    asked = {"area_share": area_share, "known_distance": known_distance, "max_km2": max_km2}
+    asked = {
+        "area_share": area_share,
+        "known_distance": known_distance,
+        "max_km2": max_km2,
+    }
     require_settings("targets", asked)
     valid = np.isfinite(score)
     if not valid.any():
@@ -127,7 +131,10 @@ def sized_rules(
 
 
 def known_and_new_ground(
-    score: np.ndarray, away: np.ndarray, grid: Grid, rules: GroundRules
+    score: np.ndarray,
+    away: np.ndarray,
+    grid: Grid,
+    rules: GroundRules,
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Number the ground of exploration targets and the ground around known deposits.
 
@@ -159,7 +166,10 @@ def known_and_new_ground(
 
 
 def best_ground(
-    score: np.ndarray, allowed: np.ndarray, wanted: float, least: float
+    score: np.ndarray,
+    allowed: np.ndarray,
+    wanted: float,
+    least: float,
 ) -> tuple[np.ndarray, float]:
     """Number the best pieces of the allowed ground that make up a wanted area together.
 
@@ -305,7 +315,12 @@ def _cut_evenly(parts: np.ndarray, height: np.ndarray, rules: GroundRules) -> np
     return _joined(pieces, height, 0, rules.least)
 
 
-def _joined(basins: np.ndarray, height: np.ndarray, most: float, least: float) -> np.ndarray:
+def _joined(
+    basins: np.ndarray,
+    height: np.ndarray,
+    most: float,
+    least: float,
+) -> np.ndarray:
     """Join basins over their highest saddles; see :func:`split_giants`."""
     sizes = np.bincount(basins.ravel()).astype(float)
     summits = ndimage.maximum(height, basins, np.arange(len(sizes)))

@@ -226,7 +226,11 @@ def fault_columns(targets: gpd.GeoDataFrame, faults: gpd.GeoDataFrame | None) ->
                 for line, place, length in zip(lines, places, lengths, strict=True)
             ]
         )
-    return {"fault": names, "fault_distance_m": distance, "fault_strike": strikes}
+    return {
+        "fault": names,
+        "fault_distance_m": distance,
+        "fault_strike": strikes,
+    }
 
 
 def chord_azimuth(line: shapely.Geometry, place: shapely.Point, length: float) -> float:
@@ -294,7 +298,11 @@ def shape_columns(targets: gpd.GeoDataFrame) -> dict[str, np.ndarray]:
         found[0, number] = lengths[longer]
         found[1, number] = lengths[1 - longer]
         found[2, number] = azimuth(sides[longer])
-    return {"length_m": found[0], "width_m": found[1], "azimuth": found[2]}
+    return {
+        "length_m": found[0],
+        "width_m": found[1],
+        "azimuth": found[2],
+    }
 
 
 def degrees(x: np.ndarray, y: np.ndarray, crs: CRS) -> dict[str, np.ndarray]:

@@ -162,7 +162,13 @@ def _score_columns(scores: xr.DataArray, inside: np.ndarray, count: int) -> dict
     extrapolated = 1 - columns.pop("applicable", np.full(count, np.nan))
     maxima = np.asarray(ndimage.maximum(height, inside, numbers), float).reshape(count)
     columns["mean_score"] = columns.pop("score")
-    return {**columns, "max_score": maxima, "extrapolated": extrapolated, "x": x, "y": y}
+    return {
+        **columns,
+        "max_score": maxima,
+        "extrapolated": extrapolated,
+        "x": x,
+        "y": y,
+    }
 
 
 def _listed(

@@ -158,7 +158,15 @@ def fit_applicability(
     threshold = float(training[training <= high + 1.5 * (high - low)].max())
     tree = cKDTree(space)
     return Applicability(
-        features.columns, centre, spread, weight, fill, tree, mean_distance, training, threshold
+        features.columns,
+        centre,
+        spread,
+        weight,
+        fill,
+        tree,
+        mean_distance,
+        training,
+        threshold,
     )
 
 
@@ -203,7 +211,11 @@ def area_of_applicability(
 
 
 def _space(
-    values: np.ndarray, centre: np.ndarray, spread: np.ndarray, weight: np.ndarray, fill: np.ndarray
+    values: np.ndarray,
+    centre: np.ndarray,
+    spread: np.ndarray,
+    weight: np.ndarray,
+    fill: np.ndarray,
 ) -> np.ndarray:
     """Return places in the space of the standardised, weighted predictors; those of no weight are
     left out.

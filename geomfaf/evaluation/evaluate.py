@@ -124,9 +124,21 @@ def evaluate_model(
     # 2. the simple models' tables; the network's own scores of the first draw
     bands = [fold_model.bands for fold_model in model.fold_models]
     lattice = model_lattice(model, valid, stride)
-    simple = Baselines(stack, model.folds, bands, lattice, model.size, names)
+    simple = Baselines(
+        stack,
+        model.folds,
+        bands,
+        lattice,
+        model.size,
+        names,
+    )
     first = network_draw(
-        model, stack, draws[0].windows, stride=stride, heldout=heldout, table=simple.ground
+        model,
+        stack,
+        draws[0].windows,
+        stride=stride,
+        heldout=heldout,
+        table=simple.ground,
     )
     done = _with_simple_models(simple, [first, *draws[1:]], folder)
     return summarise(done, simple, proofs[0], at)
@@ -191,7 +203,14 @@ def evaluate_baselines(
         bands = [[str(name) for name in stack["band"].values]] * folds.count
     lattice = Lattice(valid, default_stride(size) if stride is None else stride)
     names = list(BASELINES if baselines is None else baselines)
-    simple = Baselines(stack, folds, bands, lattice, size, names)
+    simple = Baselines(
+        stack,
+        folds,
+        bands,
+        lattice,
+        size,
+        names,
+    )
     done = _with_simple_models(simple, draws, folder)
     return summarise(done, simple, proofs[0], _deposits_on(valid, deposits, folds))
 
@@ -208,7 +227,10 @@ def _deposits_on(
 
 
 def summarise(
-    draws: list[Draw], simple: Baselines, proof: pd.DataFrame, at: tuple[np.ndarray, np.ndarray]
+    draws: list[Draw],
+    simple: Baselines,
+    proof: pd.DataFrame,
+    at: tuple[np.ndarray, np.ndarray],
 ) -> Evaluation:
     """Return the figures of all models over all draws, given the deposits' rows and columns."""
     clusters = simple.folds.clusters(*at)
@@ -312,4 +334,12 @@ def evaluate_paper_protocol(
         x[~test], labels[~test], checkpoint=checkpoint, label="paper's protocol"
     )
     figures = window_metrics(labels[test], classifier.predict_proba(x[test])[:, 1])
-    return pd.DataFrame([{"model": NETWORK, "protocol": "paper (leaks)", **figures}])
+    return pd.DataFrame(
+        [
+            {
+                "model": NETWORK,
+                "protocol": "paper (leaks)",
+                **figures,
+            }
+        ]
+    )

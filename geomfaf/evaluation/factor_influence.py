@@ -264,12 +264,19 @@ def _windows_at(lattice: Lattice, wanted: np.ndarray, size: int) -> pd.DataFrame
     """Return the windows centred on lattice points."""
     down, across = np.nonzero(wanted)
     half = size // 2
-    columns = {"row": lattice.rows[down] - half, "col": lattice.cols[across] - half, "size": size}
+    columns = {
+        "row": lattice.rows[down] - half,
+        "col": lattice.cols[across] - half,
+        "size": size,
+    }
     return pd.DataFrame(columns)
 
 
 def _on_targets(
-    stack: xr.DataArray, band: Band, labels: np.ndarray, numbers: np.ndarray
+    stack: xr.DataArray,
+    band: Band,
+    labels: np.ndarray,
+    numbers: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return mean value and mean percentile of a band on each target."""
     if band.kind == "class":
@@ -331,7 +338,10 @@ def factor_influence(
 
 
 def _permuted(
-    judges: FoldJudges, model: Model, stack: xr.DataArray, windows: pd.DataFrame
+    judges: FoldJudges,
+    model: Model,
+    stack: xr.DataArray,
+    windows: pd.DataFrame,
 ) -> np.ndarray:
     """Return the fall of the held-out AUC by fold and factor; NaN rows for folds without both
     labels.
@@ -363,7 +373,13 @@ def _side_by_side(stack: xr.DataArray, windows: pd.DataFrame, size: int) -> Grou
     strip = cells.transpose(1, 2, 0, 3).reshape(len(stack), size, -1)
     grid = grid_of(stack)
     place = Grid(grid.crs, Affine(*tuple(grid.transform)[:6]), (size, strip.shape[2]))
-    table = pd.DataFrame({"row": 0, "col": np.arange(len(windows)) * size, "size": size})
+    table = pd.DataFrame(
+        {
+            "row": 0,
+            "col": np.arange(len(windows)) * size,
+            "size": size,
+        }
+    )
     return Ground.of(as_dataarray(strip, place, bands_of(stack)), table)
 
 

@@ -91,7 +91,10 @@ def network_draw(
 
 
 def _held_out_maps(
-    model: Model, stack: xr.DataArray, stride: int | None, table: Features | None
+    model: Model,
+    stack: xr.DataArray,
+    stride: int | None,
+    table: Features | None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the scores of all ground by the fold model that never saw it, (y, x): of the model,
     and of its network alone.
@@ -109,7 +112,13 @@ def _held_out_maps(
         odds = fold_model.odds(ground_features(model, stack, lattice, wanted, table))
         seen = fold_model.classifier.seen_
         found = lattice_scores(
-            stack, lattice, wanted, fold_model.encoder, fold_model.judge, seen, odds
+            stack,
+            lattice,
+            wanted,
+            fold_model.encoder,
+            fold_model.judge,
+            seen,
+            odds,
         )
         joined[own] = lattice.blend(found[0])[own]
         network[own] = lattice.blend(found[-1])[own]
@@ -184,7 +193,14 @@ class Baselines:
             found = remembered(
                 folder,
                 (self.key, draw.windows, draw.seed, fold, name),
-                partial(self._judged, name, draw, fold, table, near),
+                partial(
+                    self._judged,
+                    name,
+                    draw,
+                    fold,
+                    table,
+                    near,
+                ),
             )
             # From the centres to the fold's cells, and to its test windows.
             lattice = np.full(self.lattice.wanted.shape, np.nan, np.float32)
@@ -194,7 +210,12 @@ class Baselines:
         return Draw(draw.windows, draw.seed, {**draw.maps, **maps}, {**draw.scores, **scores})
 
     def _judged(
-        self, name: str, draw: Draw, fold: int, table: Features, near: np.ndarray
+        self,
+        name: str,
+        draw: Draw,
+        fold: int,
+        table: Features,
+        near: np.ndarray,
     ) -> dict[str, np.ndarray]:
         """Return what a simple model says of a fold's centres (near) and of its test windows."""
         fitted = self.fitted(name, draw, fold, table)
@@ -205,7 +226,13 @@ class Baselines:
             "windows": fitted.predict_proba(table[test].select(bands=bands))[:, 1],
         }
 
-    def fitted(self, name: str, draw: Draw, fold: int, table: Features | None = None) -> Any:
+    def fitted(
+        self,
+        name: str,
+        draw: Draw,
+        fold: int,
+        table: Features | None = None,
+    ) -> Any:
         """Return one simple model of one fold, trained on a draw's windows."""
         train = self.folds.training(draw.windows, fold)
         rows = (self.table(draw) if table is None else table)[train].select(bands=self.bands[fold])

@@ -66,7 +66,12 @@ class Placement:
         return np.clip((wanted[None, :] - self.above[:, None]) / self.tied[:, None], 0.0, 1.0)
 
 
-def place_deposits(score: np.ndarray, valid: np.ndarray, rows: object, cols: object) -> Placement:
+def place_deposits(
+    score: np.ndarray,
+    valid: np.ndarray,
+    rows: object,
+    cols: object,
+) -> Placement:
     """Rank deposits among all valid cells of a score map.
 
     Parameters
@@ -235,7 +240,12 @@ def map_metrics(
     )
     # The intersection itself comes from every corner.
     meets = float(prediction_area(corners, curve))
-    return {**counts, **figures, "pa_area": meets, "nd": (1 - meets) / meets}
+    return {
+        **counts,
+        **figures,
+        "pa_area": meets,
+        "nd": (1 - meets) / meets,
+    }
 
 
 def map_figures(
@@ -288,7 +298,11 @@ def map_figures(
 
 
 def window_metrics(
-    labels: np.ndarray, scores: np.ndarray, *, clusters: np.ndarray | None = None, seed: int = 0
+    labels: np.ndarray,
+    scores: np.ndarray,
+    *,
+    clusters: np.ndarray | None = None,
+    seed: int = 0,
 ) -> dict[str, float]:
     """Return the figures of window scores against labels; with ``clusters`` also their 95 %
     intervals.
@@ -344,11 +358,22 @@ def reliability_table(labels: np.ndarray, scores: np.ndarray, *, bins: int = BIN
     _require_probabilities(labels, scores)
     bin_of = _bin_of(scores, bins)
     table = pd.DataFrame(
-        {"bin": bin_of, "windows": 1, "mean_score": scores, "ore_share": labels == 1}
+        {
+            "bin": bin_of,
+            "windows": 1,
+            "mean_score": scores,
+            "ore_share": labels == 1,
+        }
     )
     table = (
         table.groupby("bin")
-        .agg({"windows": "sum", "mean_score": "mean", "ore_share": "mean"})
+        .agg(
+            {
+                "windows": "sum",
+                "mean_score": "mean",
+                "ore_share": "mean",
+            }
+        )
         .reset_index()
     )
     table.insert(0, "low", table["bin"] / bins)
@@ -357,11 +382,18 @@ def reliability_table(labels: np.ndarray, scores: np.ndarray, *, bins: int = BIN
 
 
 def _with_intervals(
-    names: Sequence[str], found: Sequence[float], low: np.ndarray, high: np.ndarray
+    names: Sequence[str],
+    found: Sequence[float],
+    low: np.ndarray,
+    high: np.ndarray,
 ) -> dict:
     figures: dict[str, float] = {}
     for name, value, least, most in zip(names, found, low, high, strict=True):
-        figures |= {name: float(value), f"{name}_low": float(least), f"{name}_high": float(most)}
+        figures |= {
+            name: float(value),
+            f"{name}_low": float(least),
+            f"{name}_high": float(most),
+        }
     return figures
 
 

@@ -159,7 +159,10 @@ def network_null_test(
 
 
 def _scored(
-    ground: _Ground, patterns: list[np.ndarray], learn: Learner, seed: int
+    ground: _Ground,
+    patterns: list[np.ndarray],
+    learn: Learner,
+    seed: int,
 ) -> tuple[float, np.ndarray]:
     """Return the held-out AUC of the first pattern, and those of all others."""
     # 1. what every model learns from; 2. the models, as they are needed; 3. their AUCs
@@ -175,7 +178,13 @@ def _scored(
 class _Ground:
     """The valid cells, their features and their folds, which all patterns of deposits share."""
 
-    def __init__(self, stack: xr.DataArray, block: int, margin: int, seed: int) -> None:
+    def __init__(
+        self,
+        stack: xr.DataArray,
+        block: int,
+        margin: int,
+        seed: int,
+    ) -> None:
         # 1. valid cells by their numbers, and some drawn once that stand for the ground
         self.grid = grid_of(stack)
         valid = valid_cells(stack)
@@ -206,7 +215,11 @@ class _Ground:
         ]
 
     def patterns(
-        self, deposits: gpd.GeoDataFrame, shifts: int, way: str, seed: int
+        self,
+        deposits: gpd.GeoDataFrame,
+        shifts: int,
+        way: str,
+        seed: int,
     ) -> list[np.ndarray]:
         """Return the cells of the deposits, then those of so many moved patterns."""
         require_known(way, WAYS, "way of moving deposits")
@@ -260,7 +273,13 @@ class _Ground:
 
         return learn_together if model == MODEL else learn
 
-    def by_network(self, stack: xr.DataArray, options: Training, size: int, device: str) -> Learner:
+    def by_network(
+        self,
+        stack: xr.DataArray,
+        options: Training,
+        size: int,
+        device: str,
+    ) -> Learner:
         """Return what trains MFAF on the windows centred on cells, everything learned from these
         windows.
         """
@@ -333,7 +352,12 @@ def _scorer(fitted: Baseline, features: Features) -> Scorer:
     return lambda cells: fitted.predict_proba(features[cells])[:, 1]
 
 
-def _moved(at: np.ndarray, grid: Grid, way: str, rng: np.random.Generator) -> np.ndarray:
+def _moved(
+    at: np.ndarray,
+    grid: Grid,
+    way: str,
+    rng: np.random.Generator,
+) -> np.ndarray:
     """Return a pattern of (row, column) moved at random; some may leave the map."""
     shape = np.array(grid.shape)
     if way == "torus":

@@ -96,7 +96,11 @@ def measure_optimism(
 
 
 def _overlapping(
-    stack: xr.DataArray, folds: Folds, deposits: gpd.GeoDataFrame, size: int, seed: int
+    stack: xr.DataArray,
+    folds: Folds,
+    deposits: gpd.GeoDataFrame,
+    size: int,
+    seed: int,
 ) -> gpd.GeoDataFrame:
     table = tiled_windows(
         folds.grid, size, strides=[max(1, size // 2)], deposits=deposits, valid=valid_cells(stack)
@@ -126,7 +130,12 @@ def _random_parts(labels: np.ndarray, seed: int) -> np.ndarray:
     return part
 
 
-def _simple(stack: xr.DataArray, windows: gpd.GeoDataFrame, name: str, seed: int) -> Callable:
+def _simple(
+    stack: xr.DataArray,
+    windows: gpd.GeoDataFrame,
+    name: str,
+    seed: int,
+) -> Callable:
     half = int(windows["size"].iloc[0]) // 2
     labels = windows["label"].to_numpy()
     table = window_features(
@@ -156,7 +165,11 @@ def _fresh(options: Training, model: str) -> Training:
 
 
 def _network(
-    stack: xr.DataArray, windows: gpd.GeoDataFrame, options: Training, seed: int, device: str
+    stack: xr.DataArray,
+    windows: gpd.GeoDataFrame,
+    options: Training,
+    seed: int,
+    device: str,
 ) -> Callable:
     from ..models.fold_models import fit_fold_model
     from ..models.network.classifier import MFAFClassifier

@@ -58,20 +58,77 @@ def _plain(name: str, backbone: str, *published: float) -> Method:
 
 
 def _mfaf(name: str, backbone: str, *published: float, **changes: Any) -> Method:
-    return Method(name, {"network": "mfaf", "backbone": backbone, **changes}, published)
+    return Method(
+        name,
+        {
+            "network": "mfaf",
+            "backbone": backbone,
+            **changes,
+        },
+        published,
+    )
 
 
-RESNET18 = _plain("ResNet18", "resnet18", 64.84, 63.13, 32.05, 59.41)
-MFAF_RESNET18 = _mfaf("ResNet18*", "resnet18", 72.66, 73.46, 42.66, 63.76)
-MFAF_SHUFFLENET = _mfaf("ShuffleNetV2*", "shufflenet_v2", 67.23, 65.42, 37.32, 63.72)
+RESNET18 = _plain(
+    "ResNet18",
+    "resnet18",
+    64.84,
+    63.13,
+    32.05,
+    59.41,
+)
+MFAF_RESNET18 = _mfaf(
+    "ResNet18*",
+    "resnet18",
+    72.66,
+    73.46,
+    42.66,
+    63.76,
+)
+MFAF_SHUFFLENET = _mfaf(
+    "ShuffleNetV2*",
+    "shufflenet_v2",
+    67.23,
+    65.42,
+    37.32,
+    63.72,
+)
 COMPARISON = (
     RESNET18,
     MFAF_RESNET18,
-    _plain("ShuffleNetV2", "shufflenet_v2", 62.37, 61.43, 18.43, 53.98),
+    _plain(
+        "ShuffleNetV2",
+        "shufflenet_v2",
+        62.37,
+        61.43,
+        18.43,
+        53.98,
+    ),
     MFAF_SHUFFLENET,
-    _plain("GoogLeNet", "googlenet", 62.38, 61.45, 20.14, 56.33),
-    _plain("MobileNetV2", "mobilenet_v2", 64.23, 64.13, 16.23, 58.36),
-    _plain("MnasNet", "mnasnet", 68.79, 67.23, 17.69, 60.86),
+    _plain(
+        "GoogLeNet",
+        "googlenet",
+        62.38,
+        61.45,
+        20.14,
+        56.33,
+    ),
+    _plain(
+        "MobileNetV2",
+        "mobilenet_v2",
+        64.23,
+        64.13,
+        16.23,
+        58.36,
+    ),
+    _plain(
+        "MnasNet",
+        "mnasnet",
+        68.79,
+        67.23,
+        17.69,
+        60.86,
+    ),
 )
 OFF: tuple[dict[str, bool], dict[str, bool]] = (
     {"channel_attention": False},
@@ -84,11 +141,43 @@ TABLES: dict[str, tuple[str, tuple[Method, ...]]] = {
         "Table 4: without channel attention (R-CA) and without spatial attention (R-SA)",
         (
             MFAF_RESNET18,
-            _mfaf("R-CA-ResNet18*", "resnet18", 69.54, 64.89, 33.98, 58.64, **OFF[0]),
-            _mfaf("R-SA-ResNet18*", "resnet18", 71.13, 71.68, 39.46, 61.34, **OFF[1]),
+            _mfaf(
+                "R-CA-ResNet18*",
+                "resnet18",
+                69.54,
+                64.89,
+                33.98,
+                58.64,
+                **OFF[0],
+            ),
+            _mfaf(
+                "R-SA-ResNet18*",
+                "resnet18",
+                71.13,
+                71.68,
+                39.46,
+                61.34,
+                **OFF[1],
+            ),
             MFAF_SHUFFLENET,
-            _mfaf("R-CA-ShuffleNetV2*", "shufflenet_v2", 63.42, 63.24, 35.51, 60.99, **OFF[0]),
-            _mfaf("R-SA-ShuffleNetV2*", "shufflenet_v2", 64.48, 63.96, 35.12, 62.04, **OFF[1]),
+            _mfaf(
+                "R-CA-ShuffleNetV2*",
+                "shufflenet_v2",
+                63.42,
+                63.24,
+                35.51,
+                60.99,
+                **OFF[0],
+            ),
+            _mfaf(
+                "R-SA-ShuffleNetV2*",
+                "shufflenet_v2",
+                64.48,
+                63.96,
+                35.12,
+                62.04,
+                **OFF[1],
+            ),
         ),
     ),
     "table5": (
@@ -96,18 +185,64 @@ TABLES: dict[str, tuple[str, tuple[Method, ...]]] = {
         (
             replace(RESNET18, name="0, the plain network"),
             _mfaf("0, branches kept", "resnet18", *[np.nan] * 4, beta=0.0),
-            _mfaf("0.1", "resnet18", 71.21, 70.22, 39.12, 60.34, beta=0.1),
-            _mfaf("0.4", "resnet18", 72.66, 73.46, 42.66, 63.71, beta=0.4),
-            _mfaf("0.6", "resnet18", 71.45, 70.32, 38.49, 60.19, beta=0.6),
-            _mfaf("0.7", "resnet18", 68.44, 65.54, 37.55, 58.84, beta=0.7),
-            _mfaf("0.8", "resnet18", 64.96, 63.27, 32.64, 60.34, beta=0.8),
+            _mfaf(
+                "0.1",
+                "resnet18",
+                71.21,
+                70.22,
+                39.12,
+                60.34,
+                beta=0.1,
+            ),
+            _mfaf(
+                "0.4",
+                "resnet18",
+                72.66,
+                73.46,
+                42.66,
+                63.71,
+                beta=0.4,
+            ),
+            _mfaf(
+                "0.6",
+                "resnet18",
+                71.45,
+                70.32,
+                38.49,
+                60.19,
+                beta=0.6,
+            ),
+            _mfaf(
+                "0.7",
+                "resnet18",
+                68.44,
+                65.54,
+                37.55,
+                58.84,
+                beta=0.7,
+            ),
+            _mfaf(
+                "0.8",
+                "resnet18",
+                64.96,
+                63.27,
+                32.64,
+                60.34,
+                beta=0.8,
+            ),
         ),
     ),
     "table6": (
         "Table 6: dilation rates (ResNet18)",
         (
             _mfaf(
-                "1, 2, 4, 8, 10", "resnet18", 63.45, 62.02, 32.79, 50.43, dilations=(1, 2, 4, 8, 10)
+                "1, 2, 4, 8, 10",
+                "resnet18",
+                63.45,
+                62.02,
+                32.79,
+                50.43,
+                dilations=(1, 2, 4, 8, 10),
             ),
             _mfaf(
                 "1, 4, 8, 12, 16",
@@ -144,7 +279,12 @@ TABLES: dict[str, tuple[str, tuple[Method, ...]]] = {
 
 
 def run_experiment(
-    table: str, run: str | Path, *, seeds: int = 3, quick: bool = False, workers: int | None = None
+    table: str,
+    run: str | Path,
+    *,
+    seeds: int = 3,
+    quick: bool = False,
+    workers: int | None = None,
 ) -> pd.DataFrame:
     """Train every method of a table under both protocols and write ``run/experiments/table.csv``,
     ``.md``, ``.png``.
@@ -247,7 +387,13 @@ def alone(options: Training) -> Training:
     return replace(own, view=1.0, epochs=max(options.epochs, LEAST_EPOCHS))
 
 
-def one_run(run: Path, path: Path, protocol: str, seed: int, options: Training) -> None:
+def one_run(
+    run: Path,
+    path: Path,
+    protocol: str,
+    seed: int,
+    options: Training,
+) -> None:
     """Train one method with one seed under one protocol and write its window metrics as JSON.
 
     The state of the training is kept beside the file until it is written: an interrupted one goes
@@ -255,7 +401,11 @@ def one_run(run: Path, path: Path, protocol: str, seed: int, options: Training) 
     """
     state = path.with_suffix("")
     state.mkdir(parents=True, exist_ok=True)
-    own: dict[str, Any] = {"options": options, "seed": seed, "device": "cpu"}
+    own: dict[str, Any] = {
+        "options": options,
+        "seed": seed,
+        "device": "cpu",
+    }
     stack = read_raster(run / "stack.tif")
     windows, folds = read_folds(run / "windows.gpkg", grid_of(stack))
     with quiet():
@@ -267,7 +417,14 @@ def one_run(run: Path, path: Path, protocol: str, seed: int, options: Training) 
         else:
             trained = load_model(run / "model", device="cpu").network_alone()
             bands = [fold_model.bands for fold_model in trained.fold_models]
-            figures = spatial_figures(stack, windows, folds, bands=bands, checkpoints=state, **own)
+            figures = spatial_figures(
+                stack,
+                windows,
+                folds,
+                bands=bands,
+                checkpoints=state,
+                **own,
+            )
     write_json(figures, path, overwrite=True)
     shutil.rmtree(state)
 
@@ -346,7 +503,11 @@ def _summary(found: pd.DataFrame, methods: Iterable[Method]) -> pd.DataFrame:
     for protocol in PROTOCOLS:
         for method in methods:
             own = found[(found["method"] == method.name) & (found["protocol"] == protocol)]
-            row: dict[str, Any] = {"method": method.name, "protocol": protocol, "seeds": len(own)}
+            row: dict[str, Any] = {
+                "method": method.name,
+                "protocol": protocol,
+                "seeds": len(own),
+            }
             row |= {name: int(own[name].iloc[0]) for name in ("windows", "ore_windows")}
             for name, published in zip(METRICS, method.published, strict=True):
                 spread = float(100 * own[name].std(ddof=1)) if len(own) > 1 else np.nan
@@ -359,7 +520,12 @@ def _summary(found: pd.DataFrame, methods: Iterable[Method]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _page(table: str, result: pd.DataFrame, base: Training, quick: bool) -> str:
+def _page(
+    table: str,
+    result: pd.DataFrame,
+    base: Training,
+    quick: bool,
+) -> str:
     """Return the page: figures of both protocols beside the paper's, and how far their orders
     agree.
     """
@@ -483,5 +649,10 @@ def _draw(table: str, result: pd.DataFrame, path: Path) -> None:
     )
     axes.grid(axis="x", color="#dddddd", linewidth=0.6)
     axes.set_title(TABLES[table][0], fontsize=11)
-    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    figure.legend(
+        loc="outside lower center",
+        ncols=3,
+        frameon=False,
+        fontsize=9,
+    )
     figure.savefig(path, dpi=150)

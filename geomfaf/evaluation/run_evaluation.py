@@ -106,7 +106,14 @@ def assess_map(
         at, across = np.nonzero(lattice.wanted)
         ground = window_features(stack, lattice.rows[at], lattice.cols[across], model.size)
         for number in range(1, networks):
-            draws[number] = _network_on(draws[number], model, stack, ground, stride, folder)
+            draws[number] = _network_on(
+                draws[number],
+                model,
+                stack,
+                ground,
+                stride,
+                folder,
+            )
     # 2. every model on held-out ground
     evaluation = evaluate_model(
         model,
@@ -149,7 +156,10 @@ def _network_draws(model: Model, tables: Sequence[gpd.GeoDataFrame], named: int 
 
 
 def _all_lines(
-    evaluation: Evaluation, model: Model, meter: pd.DataFrame, networks: int
+    evaluation: Evaluation,
+    model: Model,
+    meter: pd.DataFrame,
+    networks: int,
 ) -> list[str]:
     """Return the verdict on held-out ground, what the ensemble is, the optimism and the draws."""
     first, *rest = evaluation.verdict
@@ -174,7 +184,10 @@ def _device_of(model: Model) -> str:
 
 
 def _null_tests(
-    evidence: xr.DataArray | None, deposits: gpd.GeoDataFrame, model: Model, settings: dict
+    evidence: xr.DataArray | None,
+    deposits: gpd.GeoDataFrame,
+    model: Model,
+    settings: dict,
 ) -> tuple[NullTest | None, NullTest | None]:
     """Return the null test by the simple model and by the network, None for one that is
     not wanted.
@@ -196,7 +209,12 @@ def _null_tests(
     shifts = settings.get("network_shifts", 0)
     if shifts:
         network_null = network_null_test(
-            evidence, deposits, model.options, shifts=shifts, device=_device_of(model), **cut
+            evidence,
+            deposits,
+            model.options,
+            shifts=shifts,
+            device=_device_of(model),
+            **cut,
         )
     return null, network_null
 
@@ -274,7 +292,10 @@ def baseline_scores(evaluation: Evaluation, name: str) -> xr.DataArray:
 
 
 def with_applicability(
-    scores: xr.DataArray, model: Model, stack: xr.DataArray, windows: gpd.GeoDataFrame
+    scores: xr.DataArray,
+    model: Model,
+    stack: xr.DataArray,
+    windows: gpd.GeoDataFrame,
 ) -> tuple[xr.DataArray, str]:
     """Return the scores with two bands that say which ground is unlike the training ground, and a
     sentence on it.

@@ -133,7 +133,11 @@ FEW_SHIFTS = 19
 
 def null_line(test: NullTest) -> str:
     """Say whether the deposits could lie where they do by chance."""
-    how = {"torus": "shifted", "rotate": "turned", "redraw": "redrawn"}[test.way]
+    how = {
+        "torus": "shifted",
+        "rotate": "turned",
+        "redraw": "redrawn",
+    }[test.way]
     figures = (
         f"{test.model} on all bands scores {test.observed:.3f} held out, the same pattern of"
         f" deposits {how} at random {len(test.moved)} times {test.moved.mean():.3f} on average, p ="
@@ -167,7 +171,11 @@ def with_null_tests(lines: Sequence[str], tests: Sequence[NullTest]) -> list[str
 
 def _against_rivals(aucs: Mapping[str, np.ndarray], clusters: np.ndarray, model: str) -> list[str]:
     """Return a sentence each for the rivals that lose, tie and win."""
-    groups: dict[str, list[str]] = {"ahead": [], "tie": [], "beaten": []}
+    groups: dict[str, list[str]] = {
+        "ahead": [],
+        "tie": [],
+        "beaten": [],
+    }
     for name, values in aucs.items():
         if name == model:
             continue

@@ -167,7 +167,11 @@ class CatchmentLayer:
     """
 
     def __init__(
-        self, survey: Survey, elements: Sequence[str], grid: Grid, options: CatchmentOptions
+        self,
+        survey: Survey,
+        elements: Sequence[str],
+        grid: Grid,
+        options: CatchmentOptions,
     ):
         self.grid = grid
         self.options = options
@@ -256,7 +260,14 @@ class CatchmentLayer:
             "catchment_fallback": options.fallback,
         }
 
-    def _fallback(self, survey, elements, xy, values, cell):
+    def _fallback(
+        self,
+        survey,
+        elements,
+        xy,
+        values,
+        cell,
+    ):
         """Return the interpolation of the catchments' own values, or None."""
         if self.options.fallback == "none":
             return None
@@ -299,7 +310,11 @@ class CatchmentValues:
 
 
 def catchment_values(
-    drainage: Drainage, cell: np.ndarray, values: np.ndarray, *, nested: str = "smallest"
+    drainage: Drainage,
+    cell: np.ndarray,
+    values: np.ndarray,
+    *,
+    nested: str = "smallest",
 ) -> CatchmentValues:
     """Return the value of every catchment.
 
@@ -323,7 +338,14 @@ def catchment_values(
     cell_area = drainage.grid.cell_area / 1e6
     area = drainage.cells.ravel()[outlets] * cell_area
     local_area = np.bincount(basins[basins >= 0], minlength=len(outlets)) * cell_area
-    found = CatchmentValues(outlets, basins, below, means, area, local_area)
+    found = CatchmentValues(
+        outlets,
+        basins,
+        below,
+        means,
+        area,
+        local_area,
+    )
     if nested == "smallest":
         return found
     # 3. The load that comes from the ground between.
@@ -402,7 +424,10 @@ def _refuse_ratios(survey: Survey, elements: Sequence[str]) -> None:
 
 
 def cross_validate_catchments(
-    survey: Survey, elements: Sequence[str], grid: Grid, options: CatchmentOptions
+    survey: Survey,
+    elements: Sequence[str],
+    grid: Grid,
+    options: CatchmentOptions,
 ) -> pd.DataFrame:
     """Return how far off catchments and inverse distances are where a sample is left out.
 

@@ -67,7 +67,12 @@ def parse_derived(text: str, name: str) -> tuple[str, float | None]:
     return word, value
 
 
-def derived_band(raster: str, unit: str, name: str, argument: float | None) -> Band:
+def derived_band(
+    raster: str,
+    unit: str,
+    name: str,
+    argument: float | None,
+) -> Band:
     """Return the band that a filter makes of a raster."""
     derived = DERIVED[name]
     number = "" if argument is None else f"_{argument:g}"
@@ -103,7 +108,12 @@ def _library(name: str):
         ) from error
 
 
-def _slope(values, cell, argument, other) -> np.ndarray:
+def _slope(
+    values,
+    cell,
+    argument,
+    other,
+) -> np.ndarray:
     """Return degrees (Horn 1981)."""
     return _library("xrspatial").slope(_as_map(values, cell)).values
 
@@ -114,19 +124,39 @@ def _aspect(values, cell) -> np.ndarray:
     return np.deg2rad(np.where(degrees < 0, np.nan, degrees))
 
 
-def _aspect_sine(values, cell, argument, other) -> np.ndarray:
+def _aspect_sine(
+    values,
+    cell,
+    argument,
+    other,
+) -> np.ndarray:
     return np.sin(_aspect(values, cell))
 
 
-def _aspect_cosine(values, cell, argument, other) -> np.ndarray:
+def _aspect_cosine(
+    values,
+    cell,
+    argument,
+    other,
+) -> np.ndarray:
     return np.cos(_aspect(values, cell))
 
 
-def _curvature(values, cell, argument, other) -> np.ndarray:
+def _curvature(
+    values,
+    cell,
+    argument,
+    other,
+) -> np.ndarray:
     return _library("xrspatial").curvature(_as_map(values, cell)).values
 
 
-def _ruggedness(values, cell, argument, other) -> np.ndarray:
+def _ruggedness(
+    values,
+    cell,
+    argument,
+    other,
+) -> np.ndarray:
     """Return the standard deviation of the 3 x 3 cells."""
     focal_stats = _library("xrspatial.focal").focal_stats
     stats = focal_stats(_as_map(values, cell), kernel=np.ones((3, 3)), stats_funcs=["std"])
@@ -135,13 +165,23 @@ def _ruggedness(values, cell, argument, other) -> np.ndarray:
     return np.where(whole, stats.values[0], np.nan)
 
 
-def _gradient(values, cell, argument, other) -> np.ndarray:
+def _gradient(
+    values,
+    cell,
+    argument,
+    other,
+) -> np.ndarray:
     """Return the length of the horizontal gradient, central differences."""
     down, across = np.gradient(values.astype(np.float64), cell)
     return np.hypot(down, across)
 
 
-def _residual(values, cell, argument, other) -> np.ndarray:
+def _residual(
+    values,
+    cell,
+    argument,
+    other,
+) -> np.ndarray:
     """Return the value less the mean of the square of cells around it that have a value."""
     known = np.isfinite(values)
     total = _square_sum(np.where(known, values, 0.0), int(argument))
@@ -159,7 +199,12 @@ def _square_sum(values: np.ndarray, reach: int) -> np.ndarray:
     return convolve1d(rows, ones, axis=1, mode="constant")
 
 
-def _ratio(values, cell, argument, other) -> np.ndarray:
+def _ratio(
+    values,
+    cell,
+    argument,
+    other,
+) -> np.ndarray:
     """Return the ratio to another band of the file; no value where that is 0 or less."""
     below = other(int(argument))
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -184,24 +229,44 @@ def _whole(apply: Callable[[xr.DataArray], xr.DataArray], values, cell) -> np.nd
     return np.where(known, result, np.nan).astype(np.float32)
 
 
-def _vertical(values, cell, argument, other) -> np.ndarray:
+def _vertical(
+    values,
+    cell,
+    argument,
+    other,
+) -> np.ndarray:
     library = _library("harmonica")
     return _whole(library.derivative_upward, values, cell)
 
 
-def _tilt(values, cell, argument, other) -> np.ndarray:
+def _tilt(
+    values,
+    cell,
+    argument,
+    other,
+) -> np.ndarray:
     """Return degrees (Miller and Singh 1994): atan of vertical over horizontal gradient."""
     library = _library("harmonica")
     return np.rad2deg(_whole(library.tilt_angle, values, cell))
 
 
-def _analytic_signal(values, cell, argument, other) -> np.ndarray:
+def _analytic_signal(
+    values,
+    cell,
+    argument,
+    other,
+) -> np.ndarray:
     """Return the length of the gradient in three dimensions (Roest et al. 1992)."""
     library = _library("harmonica")
     return _whole(library.total_gradient_amplitude, values, cell)
 
 
-def _upward(values, cell, argument, other) -> np.ndarray:
+def _upward(
+    values,
+    cell,
+    argument,
+    other,
+) -> np.ndarray:
     library = _library("harmonica")
     level = np.nanmean(values)
 

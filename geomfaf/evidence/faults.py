@@ -240,7 +240,12 @@ def _candidates(
     return tile[order], segment[order]
 
 
-def line_density(grid: Grid, shapes: Shapes, window: Window, radius: float) -> np.ndarray:
+def line_density(
+    grid: Grid,
+    shapes: Shapes,
+    window: Window,
+    radius: float,
+) -> np.ndarray:
     """Return km of line per km2 within a radius of each cell centre of a window.
 
     Lines are cut into pieces of a tenth of a cell, each counted in the cell of its midpoint. Ground
@@ -269,7 +274,12 @@ def line_density(grid: Grid, shapes: Shapes, window: Window, radius: float) -> n
     return (metres / 1e3 / (area / 1e6)).astype(np.float32)
 
 
-def cell_sums(grid: Grid, window: Window, xy: np.ndarray, amounts: np.ndarray) -> np.ndarray:
+def cell_sums(
+    grid: Grid,
+    window: Window,
+    xy: np.ndarray,
+    amounts: np.ndarray,
+) -> np.ndarray:
     """Return the sum of the amounts of points in each cell of a window, int64 (height, width)."""
     first_row, first_column, height, width = window
     rows, columns = grid.rowcol(xy[:, 0], xy[:, 1])
@@ -357,7 +367,12 @@ def fault_bands(
     """
     layer = FaultLayer(faults, grid, kinds, radius=radius)
 
-    def compute(row: int, column: int, height: int, width: int) -> np.ndarray:
+    def compute(
+        row: int,
+        column: int,
+        height: int,
+        width: int,
+    ) -> np.ndarray:
         inside = None if mask is None else mask[row : row + height, column : column + width]
         return layer.block(row, column, height, width, inside)
 
@@ -402,7 +417,10 @@ def cell_sides(grid: Grid) -> tuple[float, float]:
 
 
 def sum_within(
-    values: np.ndarray, reach: tuple[int, int], radius: float, sides: tuple[float, float]
+    values: np.ndarray,
+    reach: tuple[int, int],
+    radius: float,
+    sides: tuple[float, float],
 ) -> np.ndarray:
     """Return the sums over the cells within the radius, for all cells but ``reach`` at each edge.
 

@@ -45,7 +45,13 @@ class GeochemistryLayer:
         See :data:`FEATURES`.
     """
 
-    def __init__(self, survey: Survey, elements: Sequence[str], grid: Grid, names: Sequence[str]):
+    def __init__(
+        self,
+        survey: Survey,
+        elements: Sequence[str],
+        grid: Grid,
+        names: Sequence[str],
+    ):
         xy, logs = sample_values(survey.samples, elements, "log")
         found: dict[str, np.ndarray] = {}
         self.bands: list[Band] = []
@@ -77,7 +83,12 @@ class GeochemistryLayer:
         return self.plan.fingerprint()
 
 
-def bandpass(xy: np.ndarray, logs: np.ndarray, fine: float, coarse: float) -> np.ndarray:
+def bandpass(
+    xy: np.ndarray,
+    logs: np.ndarray,
+    fine: float,
+    coarse: float,
+) -> np.ndarray:
     """Return the difference of two Gaussian means of the logarithm around each sample.
 
     What varies over less than ``fine`` is noise, what varies over more than ``coarse`` background.
@@ -106,7 +117,12 @@ def bandpass(xy: np.ndarray, logs: np.ndarray, fine: float, coarse: float) -> np
     return result
 
 
-def singularity(xy: np.ndarray, logs: np.ndarray, fine: float, coarse: float) -> np.ndarray:
+def singularity(
+    xy: np.ndarray,
+    logs: np.ndarray,
+    fine: float,
+    coarse: float,
+) -> np.ndarray:
     """Return the local singularity index less 2 (Cheng 2007, doi 10.1016/j.oregeorev.2006.10.002).
 
     With C(r) the mean value within r of a place, ``C(r) ~ r ** (alpha - 2)``: the slope of log C
@@ -180,7 +196,12 @@ def robust_components(logs: np.ndarray, count: int) -> tuple[np.ndarray, np.ndar
     return scores, sign[:, None] * loadings
 
 
-def _bandpass(xy, logs, elements, argument) -> dict[str, np.ndarray]:
+def _bandpass(
+    xy,
+    logs,
+    elements,
+    argument,
+) -> dict[str, np.ndarray]:
     fine, coarse = _two_metres("bandpass", argument)
     found = {}
     for name, own in zip(elements, logs, strict=True):
@@ -188,7 +209,12 @@ def _bandpass(xy, logs, elements, argument) -> dict[str, np.ndarray]:
     return found
 
 
-def _singularity(xy, logs, elements, argument) -> dict[str, np.ndarray]:
+def _singularity(
+    xy,
+    logs,
+    elements,
+    argument,
+) -> dict[str, np.ndarray]:
     fine, coarse = _two_metres("singularity", argument)
     found = {}
     for name, own in zip(elements, logs, strict=True):
@@ -196,7 +222,12 @@ def _singularity(xy, logs, elements, argument) -> dict[str, np.ndarray]:
     return found
 
 
-def _pca(xy, logs, elements, argument) -> dict[str, np.ndarray]:
+def _pca(
+    xy,
+    logs,
+    elements,
+    argument,
+) -> dict[str, np.ndarray]:
     count = int(argument) if argument.isdigit() and int(argument) > 0 else 0
     if not count:
         raise UsageError(f'"pca:{argument}" does not say how many components: write pca:3.')
@@ -204,7 +235,12 @@ def _pca(xy, logs, elements, argument) -> dict[str, np.ndarray]:
     return {f"component {number}": own for number, own in enumerate(scores, start=1)}
 
 
-def _ratio(xy, logs, elements, argument) -> dict[str, np.ndarray]:
+def _ratio(
+    xy,
+    logs,
+    elements,
+    argument,
+) -> dict[str, np.ndarray]:
     above, _, below = argument.partition("/")
     for name in (above, below):
         if name not in elements:
@@ -227,4 +263,9 @@ def _two_metres(name: str, argument: str) -> tuple[float, float]:
     return fine, coarse
 
 
-_FEATURES = {"bandpass": _bandpass, "singularity": _singularity, "pca": _pca, "ratio": _ratio}
+_FEATURES = {
+    "bandpass": _bandpass,
+    "singularity": _singularity,
+    "pca": _pca,
+    "ratio": _ratio,
+}

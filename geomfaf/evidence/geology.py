@@ -48,7 +48,13 @@ class AreaLayer:
         self.grid = grid
         self.shapes = Shapes(shapely.get_parts(study_area.geometry.to_numpy()))
 
-    def block(self, row: int, column: int, height: int, width: int) -> np.ndarray:
+    def block(
+        self,
+        row: int,
+        column: int,
+        height: int,
+        width: int,
+    ) -> np.ndarray:
         """Return (height, width) bool."""
         return self.shapes.burn(self.grid.window(row, column, height, width)) > 0
 
@@ -68,7 +74,12 @@ class GeologyLayer:
     """
 
     def __init__(
-        self, geology: gpd.GeoDataFrame, column: str, grid: Grid, *, rule: str = "largest"
+        self,
+        geology: gpd.GeoDataFrame,
+        column: str,
+        grid: Grid,
+        *,
+        rule: str = "largest",
     ):
         require_known(rule, GEOLOGY_RULES, "geology rule")
         grid.require_crs(geology.crs, "geology's polygons")
@@ -98,7 +109,13 @@ class GeologyLayer:
         """The class band that the numbers make."""
         return Band("geology", "class", "", f"Geology ({self.column})", self.legend)
 
-    def block(self, row: int, column: int, height: int, width: int) -> np.ndarray:
+    def block(
+        self,
+        row: int,
+        column: int,
+        height: int,
+        width: int,
+    ) -> np.ndarray:
         """Return uint16 (height, width), 0 = no polygon."""
         window = self.grid.window(row, column, height, width)
         if self.rule == "centre":
@@ -167,7 +184,11 @@ def study_area_mask(study_area: gpd.GeoDataFrame, grid: Grid) -> np.ndarray:
 
 
 def rasterize_geology(
-    geology: gpd.GeoDataFrame, column: str, grid: Grid, *, rule: str = "largest"
+    geology: gpd.GeoDataFrame,
+    column: str,
+    grid: Grid,
+    *,
+    rule: str = "largest",
 ) -> tuple[np.ndarray, dict[int, str]]:
     """Rasterize polygons to class numbers.
 

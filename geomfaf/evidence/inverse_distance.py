@@ -135,7 +135,10 @@ def prepare(plan: IdwPlan) -> IdwPlan:
 
 
 def making_of(
-    samples: gpd.GeoDataFrame, elements: Sequence[str], plan: IdwPlan, scale: str
+    samples: gpd.GeoDataFrame,
+    elements: Sequence[str],
+    plan: IdwPlan,
+    scale: str,
 ) -> list[dict[str, str]]:
     """Return what each band should remember of its making: power, neighbours, radius, errors when
     asked for.
@@ -317,7 +320,13 @@ def idw(
         float32 (band, y, x), NaN where no sample counts.
     """
     plan = IdwPlan(
-        xy, values, grid, power=power, neighbours=neighbours, radius=radius, options=options
+        xy,
+        values,
+        grid,
+        power=power,
+        neighbours=neighbours,
+        radius=radius,
+        options=options,
     )
     return _fill(plan)
 

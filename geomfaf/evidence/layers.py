@@ -122,7 +122,12 @@ class RockLayer:
     """
 
     def __init__(
-        self, geology: gpd.GeoDataFrame, column: str, grid: Grid, *, rule: str = "largest"
+        self,
+        geology: gpd.GeoDataFrame,
+        column: str,
+        grid: Grid,
+        *,
+        rule: str = "largest",
     ):
         self.classes = GeologyLayer(geology, column, grid, rule=rule)
         band = self.classes.band

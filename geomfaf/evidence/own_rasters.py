@@ -194,7 +194,13 @@ class RasterLayer:
             parts.append(self._derivative(name, argument, window))
         return np.stack(parts)
 
-    def values(self, row: int, column: int, height: int, width: int) -> np.ndarray:
+    def values(
+        self,
+        row: int,
+        column: int,
+        height: int,
+        width: int,
+    ) -> np.ndarray:
         """Return float32 (height, width) of the raster's own values."""
         return self._warped((row, column, height, width), self.file.read)[0]
 
@@ -339,8 +345,24 @@ def raster_findings(layer: RasterLayer, area: AreaLayer) -> list[Finding]:
     """
     found = []
 
-    def add(severity: str, rule: str, count: int, done: str, advice: str = "") -> None:
-        found.append(Finding(severity, "rasters", layer.source.name, rule, count, done, advice))
+    def add(
+        severity: str,
+        rule: str,
+        count: int,
+        done: str,
+        advice: str = "",
+    ) -> None:
+        found.append(
+            Finding(
+                severity,
+                "rasters",
+                layer.source.name,
+                rule,
+                count,
+                done,
+                advice,
+            )
+        )
 
     share = layer.covered(area)
     if share == 0:

@@ -231,7 +231,13 @@ class DensityLayer:
     Ground beyond the grid is not counted, neither what lies on it nor its area.
     """
 
-    def __init__(self, band: Band, shapes: np.ndarray, grid: Grid, radius: float):
+    def __init__(
+        self,
+        band: Band,
+        shapes: np.ndarray,
+        grid: Grid,
+        radius: float,
+    ):
         self.bands = [band]
         self.making = [{"density_radius": f"{radius:g}", **SCREENED}]
         self.grid = grid
@@ -353,7 +359,10 @@ def _density_unit(shapes: np.ndarray) -> str:
 
 
 def _refuse_deposits(
-    source: ProximitySource, features: gpd.GeoDataFrame, deposits: gpd.GeoDataFrame, grid: Grid
+    source: ProximitySource,
+    features: gpd.GeoDataFrame,
+    deposits: gpd.GeoDataFrame,
+    grid: Grid,
 ) -> None:
     """Refuse points that are the deposits themselves."""
     points = features.geometry[features.geom_type.isin(["Point", "MultiPoint"])]

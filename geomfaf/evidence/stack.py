@@ -128,7 +128,13 @@ class StackPlan:
             self.bands += layer.bands
             self.making += layer.making
 
-    def block(self, row: int, column: int, height: int, width: int) -> np.ndarray:
+    def block(
+        self,
+        row: int,
+        column: int,
+        height: int,
+        width: int,
+    ) -> np.ndarray:
         """Return float32 (bands, height, width); NaN outside the study area in every band."""
         window = (row, column, height, width)
         inside = self.area.block(*window)
@@ -361,7 +367,13 @@ class VectorPlan:
             self.layer = FaultLayer(layer, grid, [kind])
             self.band = self.layer.bands[0]
 
-    def block(self, row: int, column: int, height: int, width: int) -> np.ndarray:
+    def block(
+        self,
+        row: int,
+        column: int,
+        height: int,
+        width: int,
+    ) -> np.ndarray:
         """Return float32 (1, height, width), NaN where no polygon is."""
         values = self.layer.block(row, column, height, width)
         if isinstance(self.layer, FaultLayer):

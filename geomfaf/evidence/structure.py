@@ -85,7 +85,11 @@ def structure_layers(
 
 
 def _of_geology(
-    geology: gpd.GeoDataFrame, column: str, grid: Grid, names: Sequence[str], radii: list[float]
+    geology: gpd.GeoDataFrame,
+    column: str,
+    grid: Grid,
+    names: Sequence[str],
+    radii: list[float],
 ) -> list[EvidenceLayer]:
     layers: list[EvidenceLayer] = []
     classes = dissolved_classes(geology, column)
@@ -166,7 +170,12 @@ def _by_type(faults: gpd.GeoDataFrame, column: str | None, grid: Grid) -> list[E
     return layers
 
 
-def _density_band(name: str, text: str, radius: float, unit: str = "km/km2") -> Band:
+def _density_band(
+    name: str,
+    text: str,
+    radius: float,
+    unit: str = "km/km2",
+) -> Band:
     label = f"Density of {text} within {radius:g} m ({unit})"
     return Band(f"{name}_{radius:g}", "density", unit, label)
 

@@ -76,5 +76,11 @@ def factor_attention(model: Model, stack: xr.DataArray, windows: gpd.GeoDataFram
                     "spread": float(factor.std()),
                     "windows": len(own),
                 }
-                rows.append({**row, "factor": name, **found})
+                rows.append(
+                    {
+                        **row,
+                        "factor": name,
+                        **found,
+                    }
+                )
     return pd.DataFrame(rows, columns=COLUMNS)

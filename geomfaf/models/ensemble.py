@@ -65,7 +65,11 @@ class SimpleModels:
 
 
 def fit_simple_models(
-    names: Sequence[str], rows: Features, labels: np.ndarray, *, seed: int = 0
+    names: Sequence[str],
+    rows: Features,
+    labels: np.ndarray,
+    *,
+    seed: int = 0,
 ) -> SimpleModels:
     """Fit simple models on the windows that train a network.
 

@@ -273,7 +273,15 @@ def train_model(
     # 3. those that other processes trained
     trained = _gather_fold_models(trained, device)
     start = {} if source is None else source.record()
-    return Model(trained, named, size, folds, options, seed, start)
+    return Model(
+        trained,
+        named,
+        size,
+        folds,
+        options,
+        seed,
+        start,
+    )
 
 
 def fit_fold_model(
@@ -306,7 +314,14 @@ def fit_fold_model(
     # 2. the network
     steps = options.epochs * steps_of(options, len(x))
     with quiet() if steps * options.batch * x[0, 0].size < SHORT else nullcontext():
-        classifier.fit(x, labels, places=places, checkpoint=checkpoint, start=start, label=label)
+        classifier.fit(
+            x,
+            labels,
+            places=places,
+            checkpoint=checkpoint,
+            start=start,
+            label=label,
+        )
     # 3. the simple models on the same windows
     simple = None
     if options.ensemble:
@@ -352,7 +367,10 @@ def window_rows(stack: xr.DataArray, windows: gpd.GeoDataFrame, names: Sequence[
 
 
 def encode_windows(
-    stack: xr.DataArray, windows: gpd.GeoDataFrame, names: Sequence[str], encoder: Encoder
+    stack: xr.DataArray,
+    windows: gpd.GeoDataFrame,
+    names: Sequence[str],
+    encoder: Encoder,
 ) -> np.ndarray:
     """Return windows encoded by a learned encoder, (windows, channels, size, size)."""
     size = int(windows["size"].iloc[0]) if len(windows) else 1

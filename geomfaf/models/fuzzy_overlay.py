@@ -153,7 +153,11 @@ class FuzzyOverlay(TableModel):
 
 
 def _ends(
-    values: np.ndarray, labels: np.ndarray, weights: np.ndarray, numbers: list[int], known: Any
+    values: np.ndarray,
+    labels: np.ndarray,
+    weights: np.ndarray,
+    numbers: list[int],
+    known: Any,
 ) -> tuple[tuple, float]:
     """Return where the membership of a continuous band is 0.01 and 0.99, and how strong its
     evidence is.

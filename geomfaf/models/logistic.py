@@ -121,7 +121,11 @@ def _products(matrices: np.ndarray, vectors: np.ndarray) -> np.ndarray:
 
 
 def _losses(
-    found: np.ndarray, x: np.ndarray, y: np.ndarray, weights: np.ndarray, ridge: np.ndarray
+    found: np.ndarray,
+    x: np.ndarray,
+    y: np.ndarray,
+    weights: np.ndarray,
+    ridge: np.ndarray,
 ) -> np.ndarray:
     """Return what each problem minimises, (problems,)."""
     odds = _products(x, found)
@@ -130,7 +134,10 @@ def _losses(
 
 
 def _descend(
-    found: np.ndarray, loss: np.ndarray, step: np.ndarray, problem: tuple[np.ndarray, ...]
+    found: np.ndarray,
+    loss: np.ndarray,
+    step: np.ndarray,
+    problem: tuple[np.ndarray, ...],
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Return coefficients and losses after a step, halved for problems that it would take too far,
     and the largest change of a coefficient.

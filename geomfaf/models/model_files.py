@@ -131,7 +131,13 @@ def load_model(folder: str | Path, *, device: str = "auto") -> Model:
         fold_models.append(FoldModel(entry["fold"] - 1, encoder, classifier, simple))
     bands = [band_from(band) for band in content["bands"]]
     return Model(
-        fold_models, bands, content["window"], folds, options, content["seed"], content["start"]
+        fold_models,
+        bands,
+        content["window"],
+        folds,
+        options,
+        content["seed"],
+        content["start"],
     )
 
 
@@ -152,7 +158,11 @@ def _describe(folds: Folds) -> dict[str, Any]:
     """
     # The hash is over place and split: the same table elsewhere would be another split.
     at = {"transform": list(folds.grid.transform)[:6], "shape": list(folds.grid.shape)}
-    split = {"block": folds.block, "margin": folds.margin, "linkage": float(folds.linkage)}
+    split = {
+        "block": folds.block,
+        "margin": folds.margin,
+        "linkage": float(folds.linkage),
+    }
     split["table"] = folds.table.tolist()
     return {**split, "sha256": hashlib.sha256(json.dumps([at, split]).encode()).hexdigest()}
 

@@ -16,7 +16,11 @@ from ..errors import ModelMismatchError
 CELLS = 2**31
 """Most cells of a grid that a model may name: memory is asked for by these numbers."""
 
-_COUNT = {"type": "integer", "minimum": 0, "maximum": CELLS}
+_COUNT = {
+    "type": "integer",
+    "minimum": 0,
+    "maximum": CELLS,
+}
 _TEXT = {"type": "string", "maxLength": 100_000}
 _NAME = {"type": "string", "maxLength": 1000}
 _HASH = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
@@ -49,7 +53,11 @@ _GRID = {
         },
         "shape": {
             "type": "array",
-            "items": {"type": "integer", "minimum": 1, "maximum": 1_000_000},
+            "items": {
+                "type": "integer",
+                "minimum": 1,
+                "maximum": 1_000_000,
+            },
             "minItems": 2,
             "maxItems": 2,
         },
@@ -65,7 +73,11 @@ _FOLDS = {
         "table": {
             "type": "array",
             "minItems": 1,
-            "items": {"type": "array", "minItems": 1, "items": {**_COUNT, "maximum": 1000}},
+            "items": {
+                "type": "array",
+                "minItems": 1,
+                "items": {**_COUNT, "maximum": 1000},
+            },
         },
         "sha256": _HASH,
     },
@@ -88,8 +100,17 @@ _MEMBER = {
     "type": "object",
     "required": ["fold", "channels", "history"],
     "properties": {
-        "fold": {"type": "integer", "minimum": 1, "maximum": 1001},
-        "channels": {"type": "array", "minItems": 1, "maxItems": 100_000, "items": _CHANNEL},
+        "fold": {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": 1001,
+        },
+        "channels": {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": 100_000,
+            "items": _CHANNEL,
+        },
         "simple_models": {"type": ["object", "null"]},
         "history": {"type": "array", "items": {"type": "object"}},
     },
@@ -107,14 +128,28 @@ SCHEMA = {
         "weights_sha256",
     ],
     "properties": {
-        "bands": {"type": "array", "minItems": 1, "maxItems": 100_000, "items": _BAND},
-        "window": {"type": "integer", "minimum": 2, "maximum": 1024},
+        "bands": {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": 100_000,
+            "items": _BAND,
+        },
+        "window": {
+            "type": "integer",
+            "minimum": 2,
+            "maximum": 1024,
+        },
         "grid": _GRID,
         "folds": _FOLDS,
         "training": {"type": "object", "propertyNames": {"maxLength": 100}},
         "seed": {"type": "integer", "minimum": 0},
         "start": {"type": "object"},
-        "fold_models": {"type": "array", "minItems": 1, "maxItems": 1000, "items": _MEMBER},
+        "fold_models": {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": 1000,
+            "items": _MEMBER,
+        },
         "weights_sha256": _HASH,
         "simple_models_sha256": {"oneOf": [_HASH, {"type": "null"}]},
     },

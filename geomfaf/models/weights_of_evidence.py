@@ -129,7 +129,10 @@ class WeightsOfEvidence:
 
 
 def weights_of_counts(
-    points_in: object, points: float, area_in: object, area: float
+    points_in: object,
+    points: float,
+    area_in: object,
+    area: float,
 ) -> pd.DataFrame:
     """Return the weights of patterns from counts.
 
@@ -199,7 +202,14 @@ def weights_of_counts(
     table = {
         name: np.where(trivial, 0.0, column) for name, column in zip(names, columns, strict=True)
     }
-    return pd.DataFrame({"area": size, "points": hit, **table, "corrected": corrected})
+    return pd.DataFrame(
+        {
+            "area": size,
+            "points": hit,
+            **table,
+            "corrected": corrected,
+        }
+    )
 
 
 def weights_table(
@@ -277,7 +287,11 @@ def weights_table(
 
 
 def best_pattern(
-    band: str, method: str, table: pd.DataFrame, *, confidence: float = CONFIDENCE
+    band: str,
+    method: str,
+    table: pd.DataFrame,
+    *,
+    confidence: float = CONFIDENCE,
 ) -> Pattern:
     """Cut a band where it says most.
 
@@ -356,7 +370,14 @@ def weigh_evidence(
         tables[name] = weights_table(layer[valid], layer[rows, cols], method, unit=unit)
         if favourable is not None and name in favourable:
             patterns.append(
-                _given(name, method, favourable[name], layer[valid], layer[rows, cols], unit)
+                _given(
+                    name,
+                    method,
+                    favourable[name],
+                    layer[valid],
+                    layer[rows, cols],
+                    unit,
+                )
             )
         else:
             patterns.append(best_pattern(name, method, tables[name], confidence=confidence))
@@ -377,7 +398,11 @@ def weigh_evidence(
 
 
 def posterior_of_states(
-    states: np.ndarray, patterns: list[Pattern], prior: float, points: float, area: float
+    states: np.ndarray,
+    patterns: list[Pattern],
+    prior: float,
+    points: float,
+    area: float,
 ) -> np.ndarray:
     r"""Return posterior, its standard deviation and that of missing bands, (3, conditions).
 
@@ -409,7 +434,10 @@ def posterior_of_states(
 
 
 def independence_test(
-    posterior: np.ndarray, spread: np.ndarray, area: np.ndarray, points: float
+    posterior: np.ndarray,
+    spread: np.ndarray,
+    area: np.ndarray,
+    points: float,
 ) -> dict[str, float]:
     r"""Test whether the bands are independent given the deposits.
 
@@ -455,7 +483,12 @@ def _default_method(kind: str) -> str:
 
 
 def _given(
-    band: str, method: str, favourable: Any, cells: np.ndarray, points: np.ndarray, unit: float
+    band: str,
+    method: str,
+    favourable: Any,
+    cells: np.ndarray,
+    points: np.ndarray,
+    unit: float,
 ) -> Pattern:
     if method == "categorical":
         favourable = frozenset(

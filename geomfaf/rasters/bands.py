@@ -87,7 +87,10 @@ def legends_of(bands: Sequence[Band]) -> dict[str, dict[int, str]]:
 
 
 def describe_band(
-    target: Any, index: int, band: Band, making: Mapping[str, str] | None = None
+    target: Any,
+    index: int,
+    band: Band,
+    making: Mapping[str, str] | None = None,
 ) -> None:
     """Write a band's description, unit, name, kind, legend and making into an open
     rasterio dataset.
@@ -95,7 +98,11 @@ def describe_band(
     target.set_band_description(index, band.label)
     if band.unit:
         target.set_band_unit(index, band.unit)
-    tags = {"name": band.name, "kind": band.kind, **(making or {})}
+    tags = {
+        "name": band.name,
+        "kind": band.kind,
+        **(making or {}),
+    }
     if band.legend:
         tags["legend"] = json.dumps(
             {str(key): value for key, value in band.legend.items()}, ensure_ascii=False

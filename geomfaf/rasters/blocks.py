@@ -93,7 +93,12 @@ def _client(scheduler: str) -> Any:
         ) from error
 
 
-def fill_blocks(compute: Compute, grid: Grid, bands: int, label: str) -> np.ndarray:
+def fill_blocks(
+    compute: Compute,
+    grid: Grid,
+    bands: int,
+    label: str,
+) -> np.ndarray:
     """Return float32 (bands, y, x) of all blocks of a grid, computed on one thread a core."""
     out = np.empty((bands, *grid.shape), np.float32)
     windows = block_windows(grid)

@@ -103,7 +103,14 @@ class Grid:
         # The tolerance keeps 0.1 + 0.2 style rounding from adding a row of cells.
         left, bottom = (math.floor(value / cell + 1e-9) for value in (west, south))
         right, top = (math.ceil(value / cell - 1e-9) for value in (east, north))
-        transform = Affine(cell, 0.0, left * cell, 0.0, -cell, top * cell)
+        transform = Affine(
+            cell,
+            0.0,
+            left * cell,
+            0.0,
+            -cell,
+            top * cell,
+        )
         return cls(crs, transform, (max(top - bottom, 1), max(right - left, 1)))
 
     @property
@@ -178,7 +185,13 @@ class Grid:
         rows = np.clip(np.floor(np.where(inside, row, 0.0)).astype(np.int64), 0, self.height - 1)
         return np.where(inside, rows, -1), np.where(inside, cols, -1)
 
-    def window_bounds(self, row: int, col: int, height: int, width: int) -> Bounds:
+    def window_bounds(
+        self,
+        row: int,
+        col: int,
+        height: int,
+        width: int,
+    ) -> Bounds:
         """Return west, south, east, north of a rectangle of cells, which may overhang the grid."""
         t = self.transform
         west = t.c + col * t.a
@@ -187,16 +200,36 @@ class Grid:
         south = t.f + (row + height) * t.e
         return float(west), float(south), float(east), float(north)
 
-    def window(self, row: int, col: int, height: int, width: int) -> Grid:
+    def window(
+        self,
+        row: int,
+        col: int,
+        height: int,
+        width: int,
+    ) -> Grid:
         """Return the grid of a rectangle of cells; it may overhang this grid."""
         t = self.transform
-        corner = Affine(t.a, 0.0, t.c + col * t.a, 0.0, t.e, t.f + row * t.e)
+        corner = Affine(
+            t.a,
+            0.0,
+            t.c + col * t.a,
+            0.0,
+            t.e,
+            t.f + row * t.e,
+        )
         return Grid(self.crs, corner, (int(height), int(width)))
 
     def refined(self, factor: int) -> Grid:
         """Return the grid over the same ground with cells ``factor`` times smaller."""
         t = self.transform
-        finer = Affine(t.a / factor, 0.0, t.c, 0.0, t.e / factor, t.f)
+        finer = Affine(
+            t.a / factor,
+            0.0,
+            t.c,
+            0.0,
+            t.e / factor,
+            t.f,
+        )
         return Grid(self.crs, finer, (self.height * factor, self.width * factor))
 
     def blocks(self, size: int = 512) -> Iterator[tuple[int, int, Grid]]:
@@ -233,7 +266,13 @@ class Grid:
             bands, copies, shutil.disk_usage(folder).free, f"are free on the disk of {folder}"
         )
 
-    def _require_room(self, bands: int, copies: float, free: int, where: str) -> None:
+    def _require_room(
+        self,
+        bands: int,
+        copies: float,
+        free: int,
+        where: str,
+    ) -> None:
         needed = self.size * bands * 4 * copies
         if needed > free:
             raise UsageError(

@@ -110,7 +110,12 @@ def _with_overviews(plain: Path, rules: Sequence[Resampling], made: list[Path]) 
     return joined
 
 
-def _virtual(plain: Path, path: Path, bands: Sequence[int], made: list[Path]) -> Path:
+def _virtual(
+    plain: Path,
+    path: Path,
+    bands: Sequence[int],
+    made: list[Path],
+) -> Path:
     """Write a virtual raster of some bands (from 0) of a file; return its path."""
     rasterio.shutil.copy(plain, path, driver="VRT")
     made.append(path)

@@ -41,7 +41,11 @@ class TiffFile:
     encode = staticmethod(compressed_tiles)
 
     def __init__(
-        self, path: Path, grid: Grid, bands: Sequence[Band], tags: Sequence[Mapping[str, str]] = ()
+        self,
+        path: Path,
+        grid: Grid,
+        bands: Sequence[Band],
+        tags: Sequence[Mapping[str, str]] = (),
     ):
         self.path = path
         self.grid = grid
@@ -137,7 +141,11 @@ class ZarrStore:
     encode = staticmethod(np.asarray)
 
     def __init__(
-        self, path: Path, grid: Grid, bands: Sequence[Band], tags: Sequence[Mapping[str, str]] = ()
+        self,
+        path: Path,
+        grid: Grid,
+        bands: Sequence[Band],
+        tags: Sequence[Mapping[str, str]] = (),
     ):
         require_zarr()
         self.path = path
@@ -161,13 +169,22 @@ class ZarrStore:
         array = xr.DataArray(
             da.full(shape, np.nan, np.float32, chunks=chunks),
             dims=("band", "y", "x"),
-            coords={**small.drop_vars(["x", "y"]).coords, "y": self.grid.y, "x": self.grid.x},
+            coords={
+                **small.drop_vars(["x", "y"]).coords,
+                "y": self.grid.y,
+                "x": self.grid.x,
+            },
             attrs={**small.attrs, "legends": json.dumps(legends_of(self.bands))},
             name="bands",
         )
         encoding = {"bands": {"chunks": chunks, "compressors": (numcodecs.Zstd(level=1),)}}
         array.to_dataset().to_zarr(
-            self.part, mode="w", compute=False, encoding=encoding, zarr_format=2, consolidated=True
+            self.part,
+            mode="w",
+            compute=False,
+            encoding=encoding,
+            zarr_format=2,
+            consolidated=True,
         )
         self._open()
 

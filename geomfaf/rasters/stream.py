@@ -111,7 +111,10 @@ def encoded_block(
 
 
 def _write_blocks(
-    store: TiffFile | ZarrStore, journal: Journal, windows: list[Window], runner: BlockRunner
+    store: TiffFile | ZarrStore,
+    journal: Journal,
+    windows: list[Window],
+    runner: BlockRunner,
 ) -> None:
     saved = time.monotonic()
     results = runner.ordered(windows)

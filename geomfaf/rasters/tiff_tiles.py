@@ -24,7 +24,11 @@ TILE = 512
 TILE_OFFSETS = 324
 TILE_BYTE_COUNTS = 325
 LONG8 = 16
-TYPES = {3: "<u2", 4: "<u4", LONG8: "<u8"}
+TYPES = {
+    3: "<u2",
+    4: "<u4",
+    LONG8: "<u8",
+}
 
 # Level 6 or deflate cost several times the computation and save 3 %; predictor 2 costs nothing and
 # saves 10 %.
@@ -51,7 +55,11 @@ def compressed_tiles(values: np.ndarray) -> list[bytes]:
     with MemoryFile() as memory:
         # No georeference is needed in memory; a transform keeps rasterio from warning about it.
         with memory.open(
-            **LAYOUT, count=bands, height=height, width=width, transform=Affine.scale(2, -2)
+            **LAYOUT,
+            count=bands,
+            height=height,
+            width=width,
+            transform=Affine.scale(2, -2),
         ) as file:
             file.write(values)
         entries = read_directory(memory)

@@ -108,7 +108,11 @@ def locked_folder(path: Path) -> Iterator[Path]:
     try:
         remove_leftovers(path)
         began = time.strftime("%Y-%m-%d %H:%M:%S")
-        content = {"process": os.getpid(), "began": began, "command": sys.argv}
+        content = {
+            "process": os.getpid(),
+            "began": began,
+            "command": sys.argv,
+        }
         running.write_text(json.dumps(content), encoding="utf-8")
         yield kept
     finally:

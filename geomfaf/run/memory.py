@@ -149,13 +149,24 @@ class Memory:
         """Return the files of the stages that are done."""
         return {name for note in self.notes.values() for name in note["files"]}
 
-    def _note(self, stage: Stage, key: str, watch: WatchedFolder, cost: dict[str, float]) -> None:
+    def _note(
+        self,
+        stage: Stage,
+        key: str,
+        watch: WatchedFolder,
+        cost: dict[str, float],
+    ) -> None:
         out = self.project.out
         # What is unfinished is watched too, and is gone when the stage is done.
         names = [name for name in sorted(set(watch.made)) if (out / name).is_file()]
         scratch = f"{KEPT}/{UNFINISHED}/"
         files = {name: file_hash(out / name) for name in names if not name.startswith(scratch)}
-        note = {"stage": stage.name, "key": key, "files": files, **cost}
+        note = {
+            "stage": stage.name,
+            "key": key,
+            "files": files,
+            **cost,
+        }
         self._note_path(stage).parent.mkdir(exist_ok=True)
         write_json(note, self._note_path(stage), overwrite=True)
         self.notes[stage.name] = note

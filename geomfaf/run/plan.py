@@ -88,12 +88,22 @@ def plan_run(project: Project) -> dict[str, Any]:
             memory.notes[stage.name] = note or {}
             seconds = 0.0
         minutes += seconds / 60
-        stages.append({"stage": stage.name, "why": why, "seconds": round(seconds, 1)})
+        stages.append(
+            {
+                "stage": stage.name,
+                "why": why,
+                "seconds": round(seconds, 1),
+            }
+        )
     bands = len(results.survey.elements) + 2
     kept = project.out / KEPT
     return {
         "settings": [
-            {"setting": name, "value": value, "from": origin}
+            {
+                "setting": name,
+                "value": value,
+                "from": origin,
+            }
             for name, value, origin in resolved_settings(project)
         ],
         "grid": {

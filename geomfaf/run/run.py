@@ -106,7 +106,11 @@ def run_record(results: Results, memory: Memory) -> dict[str, Any]:
     notes = memory.notes
     return {
         **project_record(results),
-        "folds": {"count": folds.count, "block_cells": folds.block, "margin_cells": folds.margin},
+        "folds": {
+            "count": folds.count,
+            "block_cells": folds.block,
+            "margin_cells": folds.margin,
+        },
         "variogram_range_m": results.reach,
         "seconds": {name: note["seconds"] for name, note in notes.items()},
         "peak_mb": {name: note["peak_mb"] for name, note in notes.items()},

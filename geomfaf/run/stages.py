@@ -150,7 +150,11 @@ def evaluate(run: Results, unfinished: Path) -> None:
     verdict = [*assessed.verdict, *block_lines(run.folds, run.reach), line, *filter(None, [said])]
     assessed = replace(assessed, verdict=verdict)
     agreement = _influence(run, chosen)
-    record = {**assessment_record(assessed), "chosen_model": chosen, "factor_agreement": agreement}
+    record = {
+        **assessment_record(assessed),
+        "chosen_model": chosen,
+        "factor_agreement": agreement,
+    }
     write_json(record, run.out / "evaluation.json", overwrite=True)
     write_table(assessed.table, run.out / "evaluation.csv", overwrite=True)
     curves = assessed.evaluation.curves.reset_index()
@@ -219,7 +223,11 @@ def targets(run: Results, _: Path) -> None:
     """Outline the targets and the numbered cells; place the deposits on the map."""
     survey = run.survey
     size = int(run.tables[0]["size"].iloc[0])
-    evidence: dict[str, Any] = {"stack": run.stack, "samples": survey.samples, "size": size}
+    evidence: dict[str, Any] = {
+        "stack": run.stack,
+        "samples": survey.samples,
+        "size": size,
+    }
     settings = run.project.stage("targets")
     found = make_targets(run.scores, survey.deposits, faults=survey.faults, **evidence, **settings)
     labels = cells_inside(found.geometry, run.grid)
@@ -289,7 +297,11 @@ def project_record(run: Results) -> dict[str, Any]:
         "elements": run.survey.elements,
         "geology_column": run.survey.geology_column,
         "chosen_model": run.evaluation["chosen_model"],
-        "grid": {**bounds, "shape": grid.shape, "bounds": grid.bounds},
+        "grid": {
+            **bounds,
+            "shape": grid.shape,
+            "bounds": grid.bounds,
+        },
         "versions": library_versions(),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
@@ -318,7 +330,11 @@ def inputs_of(project: Project) -> dict[str, dict[str, Any]]:
         if is_database(source.path):
             found[role] = {**said, "path": hidden_password(str(source.path))}
         else:
-            found[role] = {**said, "path": str(source.path), "sha256": content_hash(source.path)}
+            found[role] = {
+                **said,
+                "path": str(source.path),
+                "sha256": content_hash(source.path),
+            }
     return found
 
 

@@ -70,7 +70,10 @@ def coarse_stack(project: Project, survey: Survey, grid: Grid) -> xr.DataArray:
 
 
 def cut_windows(
-    project: Project, survey: Survey, grid: Grid, autocorrelation: float = np.nan
+    project: Project,
+    survey: Survey,
+    grid: Grid,
+    autocorrelation: float = np.nan,
 ) -> tuple[gpd.GeoDataFrame, Folds]:
     """Return the deposits' windows (or all tiles) and the folds."""
     paper = project.preset == "paper"
@@ -114,7 +117,10 @@ def draw_tables(
 
 
 def screen_in_folds(
-    project: Project, survey: Survey, folds: Folds, evidence: xr.DataArray | None = None
+    project: Project,
+    survey: Survey,
+    folds: Folds,
+    evidence: xr.DataArray | None = None,
 ) -> tuple[pd.DataFrame, list[list[str]]]:
     """Screen with all deposits for the table, and without each fold's ground for the models.
 
@@ -151,7 +157,10 @@ def screen_in_folds(
 
 
 def _screen_own_bands(
-    project: Project, survey: Survey, folds: Folds, evidence: xr.DataArray | None
+    project: Project,
+    survey: Survey,
+    folds: Folds,
+    evidence: xr.DataArray | None,
 ) -> tuple[pd.DataFrame, list[list[str]]]:
     """Return the table of the screened bands and those that each fold may use."""
     names = [] if evidence is None else screened_bands(evidence)
@@ -170,7 +179,14 @@ def _screen_own_bands(
         deposits = survey.deposits[_away(folds, survey.deposits, fold, radius)]
         kept: set[str] = set()
         if len(deposits):
-            part = screen_bands(evidence, deposits, names, radius=radius, where=away, **settings)
+            part = screen_bands(
+                evidence,
+                deposits,
+                names,
+                radius=radius,
+                where=away,
+                **settings,
+            )
             kept = set(part.loc[part["kept"], "element"])
         chosen.append([name for name in names if name in kept])
     counts = [sum(name in part for part in chosen) for name in table["element"]]
@@ -184,7 +200,12 @@ def _elements_alone(survey: Survey) -> bool:
     return survey.geology is None and survey.faults is None
 
 
-def _kept_without(fold: int, survey: Survey, folds: Folds, options: dict[str, Any]) -> set[str]:
+def _kept_without(
+    fold: int,
+    survey: Survey,
+    folds: Folds,
+    options: dict[str, Any],
+) -> set[str]:
     """Return the elements that pass the screening without a fold's ground."""
     samples = survey.samples[_away(folds, survey.samples, fold, options["radius"])]
     deposits = survey.deposits[_away(folds, survey.deposits, fold, options["radius"])]
@@ -199,7 +220,10 @@ def _kept_without(fold: int, survey: Survey, folds: Folds, options: dict[str, An
 
 
 def _say_screening(
-    table: pd.DataFrame, chosen: list[list[str]], radius: float, elements_alone: bool
+    table: pd.DataFrame,
+    chosen: list[list[str]],
+    radius: float,
+    elements_alone: bool,
 ) -> None:
     passed = int(table["kept"].sum())
     say(f"{passed} of {len(table)} elements tell ore from barren ground (ore: within {radius:g} m)")
@@ -211,7 +235,12 @@ def _say_screening(
     say(f"no element passes the screening: {rest}")
 
 
-def _away(folds: Folds, points: gpd.GeoDataFrame, fold: int, radius: float) -> np.ndarray:
+def _away(
+    folds: Folds,
+    points: gpd.GeoDataFrame,
+    fold: int,
+    radius: float,
+) -> np.ndarray:
     """Return which points lie farther than the radius from a fold's blocks (and are on no test
     ground).
     """

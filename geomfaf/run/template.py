@@ -110,7 +110,10 @@ def _raster_tables(rasters: Sequence[str | Path], folder: Path) -> tuple[str, li
 
 
 def _toml(
-    roles: dict[str, LayerInfo], sources: dict[str, Source], survey: Survey, folder: Path
+    roles: dict[str, LayerInfo],
+    sources: dict[str, Source],
+    survey: Survey,
+    folder: Path,
 ) -> str:
     """Return the project file; every value is written by a TOML library, never pasted."""
     document = tomlkit.document()
@@ -137,7 +140,11 @@ def _toml(
 
 
 def _layer_table(
-    role: str, info: LayerInfo, source: Source, survey: Survey, folder: Path
+    role: str,
+    info: LayerInfo,
+    source: Source,
+    survey: Survey,
+    folder: Path,
 ) -> TomlTable:
     """Return where a layer lies and how it is read, and its other settings as comments."""
     table = tomlkit.table()
@@ -169,7 +176,12 @@ def _layer_table(
     return table
 
 
-def _add(table: Container | TomlTable, key: str, value: Any, comment: str = "") -> None:
+def _add(
+    table: Container | TomlTable,
+    key: str,
+    value: Any,
+    comment: str = "",
+) -> None:
     """Add a setting with its comment; what a comment holds stays on its line."""
     item = tomlkit.item(value)
     if comment:

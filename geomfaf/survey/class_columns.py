@@ -127,7 +127,17 @@ def _choice(ranked: list[tuple[str, int]], count: int) -> list[Finding]:
         return []
     done += f"; others that could be: {', '.join(others)}" if others else ""
     advice = "if not: column = under [geology]"
-    return [Finding("noticed", "geology", column, "column of the classes", count, done, advice)]
+    return [
+        Finding(
+            "noticed",
+            "geology",
+            column,
+            "column of the classes",
+            count,
+            done,
+            advice,
+        )
+    ]
 
 
 def _rank(column: str) -> int:

@@ -112,7 +112,14 @@ def check_coordinates(role: str, frame: gpd.GeoDataFrame) -> Finding | None:
 
     def refuse(rule: str, what: str, advice: str) -> Finding:
         return Finding(
-            "refused", role, "", rule, len(frame), f"the coordinates ({said}) {what}", advice, (0,)
+            "refused",
+            role,
+            "",
+            rule,
+            len(frame),
+            f"the coordinates ({said}) {what}",
+            advice,
+            (0,),
         )
 
     if crs.is_geographic:
@@ -245,7 +252,13 @@ def check_extents(read: dict[str, gpd.GeoDataFrame], target: CRS) -> list[Findin
         advice = advice or f"check the CRS and the coordinates of the {role}"
         found.append(
             Finding(
-                "refused", role, "", "away from the other layers", len(read[role]), done, advice
+                "refused",
+                role,
+                "",
+                "away from the other layers",
+                len(read[role]),
+                done,
+                advice,
             )
         )
     return found
@@ -268,7 +281,12 @@ def _largest_group(boxes: dict[str, Box]) -> list[str]:
     return max(groups, key=len)
 
 
-def _remedy(role: str, frame: gpd.GeoDataFrame, target: CRS, ground: Box) -> str:
+def _remedy(
+    role: str,
+    frame: gpd.GeoDataFrame,
+    target: CRS,
+    ground: Box,
+) -> str:
     """Return the setting that puts the middle of a layer on a ground in the target CRS, or ""."""
     crs = CRS(frame.crs)
     box = extent_of(frame)

@@ -176,7 +176,12 @@ def _mass_fraction(column: str) -> tuple[str, str] | None:
     )
     if match is None or match[1].casefold() not in _NAMES:
         return None
-    return _NAMES[match[1].casefold()], {"2": "%", "6": "ppm", "9": "ppb", "12": "ppt"}[match[2]]
+    return _NAMES[match[1].casefold()], {
+        "2": "%",
+        "6": "ppm",
+        "9": "ppb",
+        "12": "ppt",
+    }[match[2]]
 
 
 # What stands beside a symbol and is no method: statistics, limits, qualifiers, other columns.

@@ -56,7 +56,14 @@ def survey_crs(
         if target == own:
             return target, None
         done = f"reprojected from {own.name} to {target.name}, as asked"
-        return target, Finding("noticed", "samples", "", "another CRS", count, done)
+        return target, Finding(
+            "noticed",
+            "samples",
+            "",
+            "another CRS",
+            count,
+            done,
+        )
     if lost:
         return own, None
     if not is_metric(own):
@@ -65,11 +72,24 @@ def survey_crs(
         done = f"coordinates in {unit} ({own.name}) were reprojected to {_said(target)}"
         rule = "CRS is not metric"
         return target, Finding(
-            "fixed", "samples", "", rule, count, done, "set crs to choose another"
+            "fixed",
+            "samples",
+            "",
+            rule,
+            count,
+            done,
+            "set crs to choose another",
         )
     if is_local(own):
         done = f"{own.name} is a local grid: its metres are taken as they are"
-        return own, Finding("noticed", "samples", "", "local grid", count, done)
+        return own, Finding(
+            "noticed",
+            "samples",
+            "",
+            "local grid",
+            count,
+            done,
+        )
     scale = scale_at(samples)
     if abs(scale - 1) <= TRUE_SCALE:
         return own, None
@@ -79,7 +99,15 @@ def survey_crs(
         f" {_said(target)}"
     )
     rule = "CRS distorts lengths"
-    return target, Finding("fixed", "samples", "", rule, count, done, "set crs to choose another")
+    return target, Finding(
+        "fixed",
+        "samples",
+        "",
+        rule,
+        count,
+        done,
+        "set crs to choose another",
+    )
 
 
 def scale_at(frame: gpd.GeoDataFrame) -> float:
@@ -124,7 +152,10 @@ def local_crs(frame: gpd.GeoDataFrame) -> CRS:
 
 
 def brought_to(
-    frame: gpd.GeoDataFrame, target: CRS, role: str, found: list[Finding]
+    frame: gpd.GeoDataFrame,
+    target: CRS,
+    role: str,
+    found: list[Finding],
 ) -> gpd.GeoDataFrame:
     """Return a layer in another CRS, its long edges divided first; a coarse transformation is said."""
     own = CRS(frame.crs)
@@ -140,7 +171,17 @@ def brought_to(
     if accuracy is not None and accuracy >= COARSE:
         done = f"{own.name} to {target.name}: places are right to about {accuracy:.0f} m"
         advice = "use coordinates in one datum where that matters"
-        found.append(Finding("noticed", role, "", "coarse datum", len(frame), done, advice))
+        found.append(
+            Finding(
+                "noticed",
+                role,
+                "",
+                "coarse datum",
+                len(frame),
+                done,
+                advice,
+            )
+        )
     try:
         return frame.to_crs(target)
     except ProjError as error:

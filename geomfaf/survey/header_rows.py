@@ -163,7 +163,10 @@ def _headings_among(rows: Sequence[Cells], names: Sequence[int], start: int) -> 
 
 
 def _composed(
-    rows: Sequence[Cells], block: Sequence[int], units: int | None, data: int
+    rows: Sequence[Cells],
+    block: Sequence[int],
+    units: int | None,
+    data: int,
 ) -> HeaderRows:
     """Return the heading of each column from the cells that stand above it."""
     width = max((len(rows[number]) for number in block), default=0)

@@ -143,7 +143,14 @@ def _taken_apart(column: str) -> _Heading | None:
                 continue
             unit = next((_UNITS[other] for other in others if other in _UNITS), "")
             kept = [other for other in others if other not in {"x", "y", *_UNITS, ""}]
-            return _Heading(column, word, style, word in seconds, " ".join(kept), unit)
+            return _Heading(
+                column,
+                word,
+                style,
+                word in seconds,
+                " ".join(kept),
+                unit,
+            )
     return None
 
 

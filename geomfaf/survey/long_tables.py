@@ -67,7 +67,16 @@ def from_long(table: pd.DataFrame, role: str, found: list[Finding]) -> pd.DataFr
         f"a row an analysis ({len(table):,}, elements in column {element}): turned into"
         f" {len(wide):,} samples with {len(columns)} elements"
     )
-    found.append(Finding("noticed", role, "", "long table", len(table), done))
+    found.append(
+        Finding(
+            "noticed",
+            role,
+            "",
+            "long table",
+            len(table),
+            done,
+        )
+    )
     return wide
 
 
@@ -94,7 +103,16 @@ def _with_qualifier(table: pd.DataFrame, value: str, qualifier: str | None) -> p
     if qualifier is None:
         return values
     signs = table[qualifier].astype("string").str.strip().str.upper()
-    mark = signs.map({"<": "<", "L": "<", "N": "<", "U": "<", ">": ">", "G": ">"})
+    mark = signs.map(
+        {
+            "<": "<",
+            "L": "<",
+            "N": "<",
+            "U": "<",
+            ">": ">",
+            "G": ">",
+        }
+    )
     return values.where(mark.isna(), mark.astype(object) + values.astype(str))
 
 
@@ -111,7 +129,12 @@ def _keys(table: pd.DataFrame, used: set[str]) -> list[str]:
     return place or [str(column) for column in table.columns if column not in used]
 
 
-def _best_method(name: str, group: pd.DataFrame, found: list[Finding], role: str) -> pd.DataFrame:
+def _best_method(
+    name: str,
+    group: pd.DataFrame,
+    found: list[Finding],
+    role: str,
+) -> pd.DataFrame:
     """Return the rows of one method: the one with the lowest limit, else with the most values."""
     methods = group["method"].unique()
     if len(methods) < 2:
@@ -128,7 +151,16 @@ def _best_method(name: str, group: pd.DataFrame, found: list[Finding], role: str
     best = scored[0][2]
     others = ", ".join(method or "no method" for _, _, method in scored[1:])
     done = f"{name} by {best or 'no method'} is kept (lower limit, or more values); not {others}"
-    found.append(Finding("noticed", role, name, "several methods", len(group), done))
+    found.append(
+        Finding(
+            "noticed",
+            role,
+            name,
+            "several methods",
+            len(group),
+            done,
+        )
+    )
     return group[group["method"] == best]
 
 

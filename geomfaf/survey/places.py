@@ -33,7 +33,11 @@ _ZONE_NAMES = re.compile(
 
 
 def points_of_table(
-    table: pd.DataFrame, source: Source, role: str, found: list[Finding], first_row: int = 2
+    table: pd.DataFrame,
+    source: Source,
+    role: str,
+    found: list[Finding],
+    first_row: int = 2,
 ) -> gpd.GeoDataFrame:
     """Return the rows of a table with their places.
 
@@ -68,16 +72,40 @@ def points_of_table(
         pair = _best_pair(table, pairs, source, role, found)
     # 1. what the numbers are
     unit = source.xy_unit or ("km" if pair.unit == "km" else "m")
-    crs = _crs_of(pair, unit, source, table, role, found)
+    crs = _crs_of(
+        pair,
+        unit,
+        source,
+        table,
+        role,
+        found,
+    )
     degrees = crs.is_geographic
     if unit == "km" and not source.xy_unit:
         done = f"the headings {pair.x}, {pair.y} say kilometres: taken as such"
-        found.append(Finding("noticed", role, "", "kilometres", len(table), done))
+        found.append(
+            Finding(
+                "noticed",
+                role,
+                "",
+                "kilometres",
+                len(table),
+                done,
+            )
+        )
     # 2. numbers, in metres or degrees
     xy = _numbers(table, pair, degrees, unit, crs)
     if degrees:
         _blank_few_off_earth(xy)
-    xy = _without_bad_rows(table, pair, xy, role, found, first_row, file)
+    xy = _without_bad_rows(
+        table,
+        pair,
+        xy,
+        role,
+        found,
+        first_row,
+        file,
+    )
     if source.swap_xy:
         xy = xy[:, ::-1]
     # 3. one CRS for all rows
@@ -149,7 +177,11 @@ def _no_pair(columns: Iterable[object], file: str) -> str:
 
 
 def _best_pair(
-    table: pd.DataFrame, pairs: Sequence[Pair], source: Source, role: str, found: list[Finding]
+    table: pd.DataFrame,
+    pairs: Sequence[Pair],
+    source: Source,
+    role: str,
+    found: list[Finding],
 ) -> Pair:
     """Return the pair whose headings and values suit the CRS best; the others are named."""
     if len(pairs) == 1:
@@ -161,12 +193,25 @@ def _best_pair(
     others = ", ".join(f"{pair.x} with {pair.y}" for pair in ranked[1:])
     done = f"{best.x} and {best.y} are taken for the coordinates; there are also {others}"
     advice = f"if not: x = and y = under [{role}]"
-    found.append(Finding("noticed", role, "", "several coordinates", len(table), done, advice))
+    found.append(
+        Finding(
+            "noticed",
+            role,
+            "",
+            "several coordinates",
+            len(table),
+            done,
+            advice,
+        )
+    )
     return best
 
 
 def _unsuited(
-    table: pd.DataFrame, pair: Pair, crs: CRS | None, geographic: bool
+    table: pd.DataFrame,
+    pair: Pair,
+    crs: CRS | None,
+    geographic: bool,
 ) -> tuple[float, bool]:
     """Return how badly a pair suits: the share of rows off the CRS's area, then the headings."""
     words = pair.style == "lengths" if geographic else pair.style == "degrees" and crs is not None
@@ -209,7 +254,17 @@ def _crs_of(
         f" latitude in {own.name}"
     )
     advice = f'to be clear: crs = "EPSG:{own.to_epsg()}" under [{role}]' if own.to_epsg() else ""
-    found.append(Finding("noticed", role, "", "degrees by name", len(table), done, advice))
+    found.append(
+        Finding(
+            "noticed",
+            role,
+            "",
+            "degrees by name",
+            len(table),
+            done,
+            advice,
+        )
+    )
     return own
 
 
@@ -235,7 +290,11 @@ def no_crs(what: str, degrees: bool = False) -> str:
 
 
 def _numbers(
-    table: pd.DataFrame, pair: Pair, degrees: bool, unit: str, crs: CRS | None
+    table: pd.DataFrame,
+    pair: Pair,
+    degrees: bool,
+    unit: str,
+    crs: CRS | None,
 ) -> np.ndarray:
     """Return the coordinates, (rows, 2), in metres or degrees.
 
@@ -252,7 +311,12 @@ def _numbers(
     return otherwise if _mostly_inside(otherwise, home) else read
 
 
-def _read_as(table: pd.DataFrame, pair: Pair, degrees: bool, decimal: str) -> np.ndarray:
+def _read_as(
+    table: pd.DataFrame,
+    pair: Pair,
+    degrees: bool,
+    decimal: str,
+) -> np.ndarray:
     columns = [parse_coordinates(table[name], degrees, decimal) for name in (pair.x, pair.y)]
     return np.column_stack(columns)
 
@@ -311,7 +375,11 @@ def _without_bad_rows(
 
 
 def _in_one_zone(
-    table: pd.DataFrame, xy: np.ndarray, crs: CRS, role: str, found: list[Finding]
+    table: pd.DataFrame,
+    xy: np.ndarray,
+    crs: CRS,
+    role: str,
+    found: list[Finding],
 ) -> np.ndarray:
     """Bring rows that a column says to lie in another zone of the CRS into its own."""
     column = next((c for c in table.columns if _ZONE_NAMES.fullmatch(_folded(c))), None)
@@ -386,7 +454,10 @@ def _shape(text: str) -> tuple[shapely.Geometry | None, int | None]:
 
 
 def _shapes_of_column(
-    table: pd.DataFrame, column: str, source: Source, file: str
+    table: pd.DataFrame,
+    column: str,
+    source: Source,
+    file: str,
 ) -> gpd.GeoDataFrame:
     """Return the rows of a table with the shapes that a column holds as text."""
     parsed = [_shape(str(text)) if pd.notna(text) else (None, None) for text in table[column]]

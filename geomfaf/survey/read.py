@@ -72,7 +72,10 @@ def _read(source: Source, role: str, found: list[Finding]) -> gpd.GeoDataFrame:
 
 
 def _rows_with_places(
-    path: Path, source: Source, role: str, found: list[Finding]
+    path: Path,
+    source: Source,
+    role: str,
+    found: list[Finding],
 ) -> gpd.GeoDataFrame:
     """Read a table and find the places of its rows."""
     layout = Layout(
@@ -82,9 +85,28 @@ def _rows_with_places(
     if table.encoding and not source.encoding and not table.encoding.startswith("utf-8"):
         done = f"the text is not UTF-8: read as {table.encoding}"
         advice = "encoding = where letters are wrong"
-        found.append(Finding("noticed", role, "", "encoding", len(table.frame), done, advice))
+        found.append(
+            Finding(
+                "noticed",
+                role,
+                "",
+                "encoding",
+                len(table.frame),
+                done,
+                advice,
+            )
+        )
     for line in table.notes:
-        found.append(Finding("noticed", role, "", "rows of the table", len(table.frame), line))
+        found.append(
+            Finding(
+                "noticed",
+                role,
+                "",
+                "rows of the table",
+                len(table.frame),
+                line,
+            )
+        )
     frame = table.frame
     if source.where:
         frame = _meeting(frame, source)
@@ -111,7 +133,10 @@ def _meeting(frame: pd.DataFrame, source: Source) -> pd.DataFrame:
 
 
 def _with_crs(
-    frame: gpd.GeoDataFrame, source: Source, role: str, found: list[Finding]
+    frame: gpd.GeoDataFrame,
+    source: Source,
+    role: str,
+    found: list[Finding],
 ) -> gpd.GeoDataFrame:
     """Return the layer with its CRS: the file's own, unless the settings say another."""
     own = None if frame.crs is None else CRS(frame.crs)
@@ -125,7 +150,16 @@ def _with_crs(
     wanted = parse_crs(source.crs)
     if own is not None and own != wanted:
         done = f"the file says {own.name}, the settings {wanted.name}: the settings count"
-        found.append(Finding("noticed", role, "", "CRS overruled", len(frame), done))
+        found.append(
+            Finding(
+                "noticed",
+                role,
+                "",
+                "CRS overruled",
+                len(frame),
+                done,
+            )
+        )
     return frame.set_crs(wanted, allow_override=True)
 
 
@@ -139,7 +173,12 @@ def _in_metres(frame: gpd.GeoDataFrame, source: Source) -> gpd.GeoDataFrame:
     return frame.set_geometry(moved, crs=frame.crs)
 
 
-def _features(path: Path, source: Source, role: str, found: list[Finding]) -> gpd.GeoDataFrame:
+def _features(
+    path: Path,
+    source: Source,
+    role: str,
+    found: list[Finding],
+) -> gpd.GeoDataFrame:
     """Read a layer of a vector file."""
     if path.suffix.lower() == ".parquet":
         frame = read_parquet(path)
@@ -158,24 +197,54 @@ def _features(path: Path, source: Source, role: str, found: list[Finding]) -> gp
     if encoding and not source.encoding:
         done = f"the file does not say its encoding: read as {encoding}"
         advice = "encoding = where letters are wrong"
-        found.append(Finding("noticed", role, "", "encoding", len(frame), done, advice))
+        found.append(
+            Finding(
+                "noticed",
+                role,
+                "",
+                "encoding",
+                len(frame),
+                done,
+                advice,
+            )
+        )
     if re.search("Curve|Surface|Circular", declared):
         done = f"{declared}: arcs were made of short straight pieces"
-        found.append(Finding("noticed", role, "", "curved geometry", len(frame), done))
+        found.append(
+            Finding(
+                "noticed",
+                role,
+                "",
+                "curved geometry",
+                len(frame),
+                done,
+            )
+        )
     return frame
 
 
 def _rows_of_layer(
-    path: Path, layer: str, where: str | None, encoding: str | None
+    path: Path,
+    layer: str,
+    where: str | None,
+    encoding: str | None,
 ) -> gpd.GeoDataFrame:
     """Read the features that meet a condition; the index holds their rows in the whole layer."""
     try:
         frame = gpd.read_file(
-            path, layer=layer, where=where, encoding=encoding, fid_as_index=bool(where)
+            path,
+            layer=layer,
+            where=where,
+            encoding=encoding,
+            fid_as_index=bool(where),
         )
         if where:  # findings name the rows of the whole layer
             whole = pyogrio.read_dataframe(
-                path, layer=layer, columns=[], read_geometry=False, fid_as_index=True
+                path,
+                layer=layer,
+                columns=[],
+                read_geometry=False,
+                fid_as_index=True,
             )
             frame.index = whole.index.get_indexer(frame.index)
     except (
@@ -264,7 +333,12 @@ def read_survey(
         column = class_column(frames["geology"], geology_column, found)
         classes = as_class_names(frames["geology"][column])
         frames["geology"] = frames["geology"].assign(**{column: classes})
-    return Survey(**frames, elements=chosen, geology_column=column, findings=tuple(found))
+    return Survey(
+        **frames,
+        elements=chosen,
+        geology_column=column,
+        findings=tuple(found),
+    )
 
 
 def _unused_columns(samples: gpd.GeoDataFrame, chosen: dict[str, str]) -> list[Finding]:
@@ -280,7 +354,17 @@ def _unused_columns(samples: gpd.GeoDataFrame, chosen: dict[str, str]) -> list[F
     shown = ", ".join(unused[:8]) + (", ..." if len(unused) > 8 else "")
     done = f"begin with an element's symbol and are not used, as the rest says no unit: {shown}"
     advice = "name what to use: elements = [...] and units = { ... } under [samples]"
-    return [Finding("noticed", "samples", "", "columns not used", len(unused), done, advice)]
+    return [
+        Finding(
+            "noticed",
+            "samples",
+            "",
+            "columns not used",
+            len(unused),
+            done,
+            advice,
+        )
+    ]
 
 
 def _require_features(read: dict[str, gpd.GeoDataFrame], sources: dict[str, Source]) -> None:
@@ -296,7 +380,10 @@ def _require_features(read: dict[str, gpd.GeoDataFrame], sources: dict[str, Sour
 
 
 def _in_one_crs(
-    read: dict[str, gpd.GeoDataFrame], wanted: str | None, lost: bool, found: list[Finding]
+    read: dict[str, gpd.GeoDataFrame],
+    wanted: str | None,
+    lost: bool,
+    found: list[Finding],
 ) -> dict[str, gpd.GeoDataFrame]:
     """Return the layers in one metric CRS; ``lost`` says that coordinates are wrong already."""
     target, finding = survey_crs(read["samples"], wanted, lost)
@@ -307,7 +394,16 @@ def _in_one_crs(
             continue
         done = f"reprojected from {CRS(frame.crs).name} to {target.name}"
         if role != "samples" or finding is None:
-            found.append(Finding("noticed", role, "", "another CRS", len(frame), done))
+            found.append(
+                Finding(
+                    "noticed",
+                    role,
+                    "",
+                    "another CRS",
+                    len(frame),
+                    done,
+                )
+            )
         frames[role] = brought_to(frame, target, role, found)
     found += [] if lost else check_extents(read, target)
     return frames

@@ -143,7 +143,15 @@ def _table_info(path: Path, name: str, table: pd.DataFrame) -> LayerInfo:
         column for column in table.columns if not pd.api.types.is_numeric_dtype(table[column])
     )
     kind = has_places(table)
-    return LayerInfo(path, name, kind, len(table), None, tuple(map(str, table.columns)), text)
+    return LayerInfo(
+        path,
+        name,
+        kind,
+        len(table),
+        None,
+        tuple(map(str, table.columns)),
+        text,
+    )
 
 
 def recognise_layers(layers: Sequence[LayerInfo]) -> dict[str, LayerInfo]:
@@ -303,7 +311,14 @@ def recognise_survey(
     sources = {}
     for role, info in roles.items():
         first = layout if info.path == Path(paths[0]) else None
-        sources[role] = _source(info, crs, xy_unit, x, y, first)
+        sources[role] = _source(
+            info,
+            crs,
+            xy_unit,
+            x,
+            y,
+            first,
+        )
     return Recognised(layers, roles, sources, tuple(_choices(layers, roles)))
 
 
@@ -362,10 +377,29 @@ def _choices(layers: Sequence[LayerInfo], roles: dict[str, LayerInfo]) -> list[F
                 f" others that could be: {', '.join(others)}"
             )
             advice = f"if not: layer = under [{role}]"
-            found.append(Finding("noticed", role, "", "several layers", info.count, done, advice))
+            found.append(
+                Finding(
+                    "noticed",
+                    role,
+                    "",
+                    "several layers",
+                    info.count,
+                    done,
+                    advice,
+                )
+            )
     for line in taken_by_shape(roles):
         role = next(name for name, info in roles.items() if f": {info.name} is" in line)
-        found.append(Finding("noticed", role, "", "known by its shapes", roles[role].count, line))
+        found.append(
+            Finding(
+                "noticed",
+                role,
+                "",
+                "known by its shapes",
+                roles[role].count,
+                line,
+            )
+        )
     return found
 
 

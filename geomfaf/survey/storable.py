@@ -38,7 +38,16 @@ def storable(frame: gpd.GeoDataFrame, role: str, found: list[Finding]) -> gpd.Ge
     if changed:
         frame = frame.set_axis(new, axis=1).set_geometry(frame.geometry.name)
         done = f"renamed, as results cannot hold such names side by side: {', '.join(changed)}"
-        found.append(Finding("noticed", role, "", "column names", len(changed), done))
+        found.append(
+            Finding(
+                "noticed",
+                role,
+                "",
+                "column names",
+                len(changed),
+                done,
+            )
+        )
     if role == "samples":
         return frame
     texts = {}
@@ -48,7 +57,16 @@ def storable(frame: gpd.GeoDataFrame, role: str, found: list[Finding]) -> gpd.Ge
     if not texts:
         return frame
     done = f"lists and values of several kinds were made text: {', '.join(texts)}"
-    found.append(Finding("noticed", role, "", "values of several kinds", len(frame), done))
+    found.append(
+        Finding(
+            "noticed",
+            role,
+            "",
+            "values of several kinds",
+            len(frame),
+            done,
+        )
+    )
     return frame.assign(**texts)
 
 

@@ -15,7 +15,11 @@ from .formats import hidden_password, is_database
 
 ROLES = ("samples", "deposits", "geology", "faults", "study_area")
 
-XY_UNITS = {"m": 1.0, "km": 1000.0, "deg": 1.0}
+XY_UNITS = {
+    "m": 1.0,
+    "km": 1000.0,
+    "deg": 1.0,
+}
 
 
 @dataclass(frozen=True)

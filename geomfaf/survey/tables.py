@@ -126,7 +126,14 @@ def _read_text(path: Path, layout: Layout) -> Table:
         file=path.name,
     )
     names, notes = _column_names(path, header, rows, lines)
-    frame = _parsed(path, raw, encoding, delimiter, names, skip=_lines_above(header, lines))
+    frame = _parsed(
+        path,
+        raw,
+        encoding,
+        delimiter,
+        names,
+        skip=_lines_above(header, lines),
+    )
     notes += _said_of_rows(header)
     return Table(_without_blank_columns(frame), encoding, tuple(notes), header.data + 1)
 
@@ -178,7 +185,10 @@ def _lines_above(header: HeaderRows, lines: Sequence[int]) -> int:
 
 
 def _column_names(
-    path: Path, header: HeaderRows, rows: Sequence[Sequence[str]], lines: Sequence[int]
+    path: Path,
+    header: HeaderRows,
+    rows: Sequence[Sequence[str]],
+    lines: Sequence[int],
 ) -> tuple[list[str], list[str]]:
     """Return a name for each cell of a row of data, and what was repaired; a table whose rows and
     headings disagree in more than one way is refused.
@@ -248,7 +258,12 @@ def _with_unit(name: str, unit: str) -> str:
 
 
 def _parsed(
-    path: Path, raw: bytes, encoding: str, delimiter: str, names: list[str], skip: int
+    path: Path,
+    raw: bytes,
+    encoding: str,
+    delimiter: str,
+    names: list[str],
+    skip: int,
 ) -> pd.DataFrame:
     """Return the rows below the headings, as pandas sees them."""
     try:
@@ -323,7 +338,11 @@ def _read_sheet(path: Path, layout: Layout) -> Table:
     cells = sheets[by_case[wanted.casefold()]]
     first = [[_text(cell) for cell in row] for row in cells.head(LOOKED_AT).to_numpy().tolist()]
     header = find_header(
-        first, header=layout.header, units_row=layout.units_row, skip=layout.skip, file=path.name
+        first,
+        header=layout.header,
+        units_row=layout.units_row,
+        skip=layout.skip,
+        file=path.name,
     )
     names = [
         _with_unit(name, unit) for name, unit in zip(header.headings, header.units, strict=True)
@@ -369,7 +388,11 @@ def _sheets(path: Path) -> dict[str, pd.DataFrame]:
 def _ods_sheet(path: Path, name: str) -> pd.DataFrame:
     """Return a sheet of an OpenDocument table; cells that are numbers become numbers."""
     rows = pyogrio.read_dataframe(
-        path, layer=name, read_geometry=False, HEADERS="DISABLE", FIELD_TYPES="STRING"
+        path,
+        layer=name,
+        read_geometry=False,
+        HEADERS="DISABLE",
+        FIELD_TYPES="STRING",
     )
     cells = rows.astype(object).where(rows.notna(), None)
     return cells.map(_number_or_text, na_action="ignore")

@@ -9,7 +9,12 @@ import numpy as np
 from ..errors import UsageError
 from .element_names import UNITS, parse_element
 
-PPM_IN = {"%": 1e4, "ppm": 1.0, "ppb": 1e-3, "ppt": 1e-6}
+PPM_IN = {
+    "%": 1e4,
+    "ppm": 1.0,
+    "ppb": 1e-3,
+    "ppt": 1e-6,
+}
 """How many ppm (mg/kg) one of each unit is."""
 
 IMPLAUSIBLE = 100.0

@@ -109,12 +109,19 @@ class Features:
     def frame(self) -> pd.DataFrame:
         """Return the table as a data frame with x and y first."""
         return pd.DataFrame(
-            {"x": self.x, "y": self.y, **dict(zip(self.names, self.values.T, strict=True))}
+            {
+                "x": self.x,
+                "y": self.y,
+                **dict(zip(self.names, self.values.T, strict=True)),
+            }
         )
 
 
 def window_features(
-    stack: xr.DataArray, rows: object, cols: object, size: int | None = None
+    stack: xr.DataArray,
+    rows: object,
+    cols: object,
+    size: int | None = None,
 ) -> Features:
     """Take the pixel and the window statistics of places.
 
@@ -195,7 +202,11 @@ def _straighten(layer: np.ndarray, kind: str, cell: float) -> np.ndarray:
 
 
 def _statistics(
-    layer: np.ndarray, rows: np.ndarray, cols: np.ndarray, size: int | None, columns: list[Column]
+    layer: np.ndarray,
+    rows: np.ndarray,
+    cols: np.ndarray,
+    size: int | None,
+    columns: list[Column],
 ) -> np.ndarray:
     """Return (places, columns) of one band; each window is summed on its own, so no other ground
     reaches its bits.

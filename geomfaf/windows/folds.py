@@ -254,7 +254,14 @@ def spatial_folds(
     # 2. As many folds as wanted first; fewer only where no size of blocks gives them.
     for least, linkage, side in product((count or DEFAULT_COUNT, 2), LINKS, sides):
         cut = Folds(grid, side, np.zeros((0, 0), int), size, linkage * size)
-        folds = _deal(windows, valid, cut, count, kind, seed)
+        folds = _deal(
+            windows,
+            valid,
+            cut,
+            count,
+            kind,
+            seed,
+        )
         if folds is None or folds.count < least:
             continue
         if all(_usable(windows, folds, fold) for fold in range(folds.count)):

@@ -97,7 +97,15 @@ def draw_windows(
         own = stack.sel(band=list(bands[fold])) if bands is not None else stack
         pool = round(POOL * negatives * known.sum())
         # 3. Barren windows that train it, by the rule.
-        draw_weight = _draw_weights(rule, own, ground, at, reach, pool, chance)
+        draw_weight = _draw_weights(
+            rule,
+            own,
+            ground,
+            at,
+            reach,
+            pool,
+            chance,
+        )
         chosen = _draw(draw_weight, chance, round(negatives * known.sum()))
         if len(chosen) < 2:
             raise DataError(
@@ -116,7 +124,14 @@ def draw_windows(
     # 5. All windows in one table, deposits first.
     at_row, at_col = np.divmod(np.concatenate(drawn), grid.width)
     none = np.zeros(len(at_row), int)
-    barren = window_frame(grid, at_row - size // 2, at_col - size // 2, size, valid, none)
+    barren = window_frame(
+        grid,
+        at_row - size // 2,
+        at_col - size // 2,
+        size,
+        valid,
+        none,
+    )
     barren["trains"] = np.concatenate(trains)
     table = pd.concat([ore.assign(trains=0), barren], ignore_index=True)
     table["number"] = np.arange(1, len(table) + 1)

@@ -117,7 +117,16 @@ def screen_elements(
     rows = []
     for element in select_elements(samples, list(elements)):
         values = samples[element].to_numpy(float)
-        rows.append(_screened(element, values, ore, method=method, critical=critical, seed=seed))
+        rows.append(
+            _screened(
+                element,
+                values,
+                ore,
+                method=method,
+                critical=critical,
+                seed=seed,
+            )
+        )
     return _best_first(rows, radius)
 
 
@@ -192,7 +201,12 @@ def _screened(
     row: dict[str, Any] = {"element": name}
     if min(n1, n0) < MIN_GROUP:
         row |= dict.fromkeys(("auc", "auc_low", "auc_high", "zauc", "p"), np.nan)
-        return {**row, "n_ore": n1, "n_barren": n0, "kept": False}
+        return {
+            **row,
+            "n_ore": n1,
+            "n_barren": n0,
+            "kept": False,
+        }
     scores = values[known] if method == "rank" else _svm_scores(values[known], ore[known], seed)
     auc = rank_auc(scores, ore[known])
     z = zauc(auc, n1, n0)

@@ -77,7 +77,12 @@ def variogram_range(xy: np.ndarray, values: np.ndarray, *, reach: float | None =
 
 
 def _fit_spherical(
-    lags: np.ndarray, gamma: np.ndarray, pairs: np.ndarray, *, sill: float, reach: float
+    lags: np.ndarray,
+    gamma: np.ndarray,
+    pairs: np.ndarray,
+    *,
+    sill: float,
+    reach: float,
 ) -> np.ndarray | None:
     """Return nugget, rise and range of the spherical model that fits best, None when none does.
 
@@ -134,7 +139,12 @@ def empirical_variogram(
     return total[used] / pairs[used], squares[used] / pairs[used] / 2, pairs[used]
 
 
-def spherical(lag: np.ndarray, nugget: float, sill: float, reach: float) -> np.ndarray:
+def spherical(
+    lag: np.ndarray,
+    nugget: float,
+    sill: float,
+    reach: float,
+) -> np.ndarray:
     """Return the spherical variogram: rises as 1.5 h/a - 0.5 (h/a)^3 up to the range a, level
     beyond.
 

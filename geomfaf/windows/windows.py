@@ -81,7 +81,14 @@ def tiled_windows(
         inside &= (at_col >= cols[:, None]) & (at_col < cols[:, None] + size)
         count = inside.sum(axis=1)
     # 3. Windows without ground are left out.
-    table = window_frame(grid, rows, cols, size, valid, count)
+    table = window_frame(
+        grid,
+        rows,
+        cols,
+        size,
+        valid,
+        count,
+    )
     return table[table["valid_share"] > 0].reset_index(drop=True)
 
 
@@ -136,7 +143,14 @@ def centred_windows(
     cells, count = np.unique((rows * grid.width + cols)[known], return_counts=True)
     if negatives == 0:
         at_row, at_col = np.divmod(cells, grid.width)
-        return window_frame(grid, at_row - size // 2, at_col - size // 2, size, valid, count)
+        return window_frame(
+            grid,
+            at_row - size // 2,
+            at_col - size // 2,
+            size,
+            valid,
+            count,
+        )
     # 3. Barren windows at random, far enough from every deposit.
     reach = size if min_distance is None else min_distance
     free = np.flatnonzero(valid & (distance_transform_edt(~occupied) >= reach))
@@ -149,7 +163,14 @@ def centred_windows(
     barren = np.sort(np.random.default_rng(seed).choice(free, wanted, replace=False))
     centre_rows, centre_cols = np.divmod(np.concatenate([cells, barren]), grid.width)
     count = np.concatenate([count, np.zeros(wanted, int)])
-    return window_frame(grid, centre_rows - size // 2, centre_cols - size // 2, size, valid, count)
+    return window_frame(
+        grid,
+        centre_rows - size // 2,
+        centre_cols - size // 2,
+        size,
+        valid,
+        count,
+    )
 
 
 def deposit_cells(deposits: gpd.GeoDataFrame, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
@@ -169,7 +190,11 @@ def window_centres(windows: gpd.GeoDataFrame, grid: Grid) -> tuple[np.ndarray, n
 
 
 def read_windows(
-    array: np.ndarray, rows: np.ndarray, cols: np.ndarray, size: int, fill: float = np.nan
+    array: np.ndarray,
+    rows: np.ndarray,
+    cols: np.ndarray,
+    size: int,
+    fill: float = np.nan,
 ) -> np.ndarray:
     """Return the windows of a (channel, y, x) array as (windows, channel, size, size).
 
@@ -192,7 +217,11 @@ def read_windows(
 
 
 def _overhanging(
-    array: np.ndarray, rows: np.ndarray, cols: np.ndarray, size: int, fill: float
+    array: np.ndarray,
+    rows: np.ndarray,
+    cols: np.ndarray,
+    size: int,
+    fill: float,
 ) -> np.ndarray:
     """Return windows of which some cells lie off the array, see :func:`read_windows`."""
     # 1. The cells of each window, moved onto the array.

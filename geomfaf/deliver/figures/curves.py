@@ -105,9 +105,21 @@ def draw_one_curve(curves: pd.DataFrame, evaluation: pd.DataFrame, chosen: str) 
     return figure
 
 
-def _frame(axes: Axes, most: float, highest: float, deposits: int) -> None:
+def _frame(
+    axes: Axes,
+    most: float,
+    highest: float,
+    deposits: int,
+) -> None:
     chance = np.array([0, 100])
-    axes.plot(chance, chance, ":", color="#808080", linewidth=1, label="chance, 0.500")
+    axes.plot(
+        chance,
+        chance,
+        ":",
+        color="#808080",
+        linewidth=1,
+        label="chance, 0.500",
+    )
     axes.set(xlim=(0, most), ylim=(0, highest))
     axes.set_xlabel("Share of the valid area, best ground first (%)")
     axes.set_ylabel(f"Share of the {deposits} held-out deposits (%)")

@@ -93,7 +93,12 @@ def draw_deposits(axes: Axes, deposits: gpd.GeoDataFrame | None, *, size: float 
     )
 
 
-def draw_band(axes: Axes, band: Band, layer: np.ndarray, extent: Extent) -> None:
+def draw_band(
+    axes: Axes,
+    band: Band,
+    layer: np.ndarray,
+    extent: Extent,
+) -> None:
     """Draw one band: classes with a legend, elements on a log scale, everything with its unit."""
     if band.kind == "class":
         draw_classes(axes, band, layer, extent)
@@ -134,7 +139,12 @@ def draw_band(axes: Axes, band: Band, layer: np.ndarray, extent: Extent) -> None
         bar.minorticks_off()
 
 
-def draw_classes(axes: Axes, band: Band, layer: np.ndarray, extent: Extent) -> None:
+def draw_classes(
+    axes: Axes,
+    band: Band,
+    layer: np.ndarray,
+    extent: Extent,
+) -> None:
     """Draw a class band in the colours of its legend."""
     numbers = sorted(band.legend)
     axes.imshow(

@@ -73,12 +73,23 @@ def map_sheet(grid: Grid, title: str, note: str = "") -> MapSheet:
     _draw_north(panel)
     draw_scale_bar(axes, panel)
     said = f"{grid.crs.name}\n{note}".strip()
-    panel.text(0, 0, said, fontsize=6.5, va="bottom", wrap=True)
+    panel.text(
+        0,
+        0,
+        said,
+        fontsize=6.5,
+        va="bottom",
+        wrap=True,
+    )
     return MapSheet(figure, axes, panel)
 
 
 def on_page(
-    page: tuple[float, float], left: float, low: float, width: float, height: float
+    page: tuple[float, float],
+    left: float,
+    low: float,
+    width: float,
+    height: float,
 ) -> Extent:
     """Return a rectangle in shares of a page; all are inches.
 
@@ -95,7 +106,12 @@ def draw_coordinates(axes: Axes, *, size: float = 7) -> None:
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
         axis.set_major_formatter(in_km)
-    axes.tick_params(labelsize=size, direction="out", top=True, right=True)
+    axes.tick_params(
+        labelsize=size,
+        direction="out",
+        top=True,
+        right=True,
+    )
     axes.tick_params(axis="y", labelrotation=90)
     axes.grid(color="#404040", linewidth=0.3, alpha=0.35)
     axes.set_xlabel("Easting (km)", fontsize=size)
@@ -171,7 +187,11 @@ def grid_extent(grid: Grid) -> Extent:
 
 
 def save_figure(
-    figure: Figure, path: str | Path, *, overwrite: bool = False, dpi: int = 200
+    figure: Figure,
+    path: str | Path,
+    *,
+    overwrite: bool = False,
+    dpi: int = 200,
 ) -> Path:
     """Write a figure under a name that says its format; the same figure gives the same bytes."""
     path = Path(path)
@@ -201,7 +221,12 @@ def small_png(source: Path | BytesIO, *, width: int | None = None) -> bytes:
     return small.getvalue()
 
 
-def _write(figure: Figure, path: Path, kind: str, dpi: int) -> None:
+def _write(
+    figure: Figure,
+    path: Path,
+    kind: str,
+    dpi: int,
+) -> None:
     from matplotlib import rc_context
 
     # Text stays text, so that it can be searched and edited; no date and no random names.
@@ -212,7 +237,11 @@ def _write(figure: Figure, path: Path, kind: str, dpi: int) -> None:
 
 def _draw_north(panel: Axes) -> None:
     """Draw an arrow to grid north in the panel's upper left corner."""
-    arrow = {"arrowstyle": "-|>", "linewidth": 1.2, "color": "black"}
+    arrow = {
+        "arrowstyle": "-|>",
+        "linewidth": 1.2,
+        "color": "black",
+    }
     panel.annotate(
         "",
         xy=(0.04, 1.0),
@@ -220,4 +249,11 @@ def _draw_north(panel: Axes) -> None:
         xycoords="axes fraction",
         arrowprops=arrow,
     )
-    panel.text(0.075, 0.975, "N", fontsize=9, weight="bold", va="center")
+    panel.text(
+        0.075,
+        0.975,
+        "N",
+        fontsize=9,
+        weight="bold",
+        va="center",
+    )

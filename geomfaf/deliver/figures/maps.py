@@ -47,7 +47,14 @@ def draw_targets(run: RunFolder, *, supported: bool = True) -> Figure:
     known = run.targets["list"] == KNOWN_GROUND
     draw_lines(axes, run.targets[~known], colors=TARGET, linewidths=1.3, zorder=4)
     around = run.targets[known]
-    draw_lines(axes, around, colors=KNOWN, linewidths=1.0, linestyles=DASHES, zorder=4)
+    draw_lines(
+        axes,
+        around,
+        colors=KNOWN,
+        linewidths=1.0,
+        linestyles=DASHES,
+        zorder=4,
+    )
     draw_deposits(axes, run.deposits)
     # Targets are named before deposits: they are what the map is for.
     taken: list[np.ndarray] = []
@@ -110,7 +117,14 @@ def draw_cells(run: RunFolder) -> Figure:
     new = cells[cells["status"] == "new"]
     draw_lines(axes, new, colors=TARGET, linewidths=0.9, zorder=4)
     draw_lines(axes, known, colors="white", linewidths=2.0, zorder=5)
-    draw_lines(axes, known, colors=KNOWN, linewidths=1.4, linestyles=DASHES, zorder=5)
+    draw_lines(
+        axes,
+        known,
+        colors=KNOWN,
+        linewidths=1.4,
+        linestyles=DASHES,
+        zorder=5,
+    )
     draw_deposits(axes, run.deposits, size=14)
     # The best cells are numbered; all numbers are in the layer.
     best = new.nlargest(NUMBERED_CELLS, "score") if len(new) else new
@@ -230,10 +244,23 @@ def _deposit_mark(deposits: gpd.GeoDataFrame, unnamed: int | None) -> Line2D:
 
 
 def _line(colour: str, width: float, label: str, **style: Any) -> Line2D:
-    return Line2D([], [], color=colour, linewidth=width, label=label, **style)
+    return Line2D(
+        [],
+        [],
+        color=colour,
+        linewidth=width,
+        label=label,
+        **style,
+    )
 
 
-def _mark(marker: str, colour: str, label: str, *, size: float = 5.5) -> Line2D:
+def _mark(
+    marker: str,
+    colour: str,
+    label: str,
+    *,
+    size: float = 5.5,
+) -> Line2D:
     return Line2D(
         [],
         [],

@@ -84,6 +84,10 @@ def draw_figures(
 
 def draw_overview(run: RunFolder) -> None:
     """Draw ``scores.png``, ``stack.png`` and ``curves.png`` into a run's folder."""
-    files = {"scores.png": "targets", "stack.png": "evidence", "curves.png": "curves"}
+    files = {
+        "scores.png": "targets",
+        "stack.png": "evidence",
+        "curves.png": "curves",
+    }
     for file, name in files.items():
         save_figure(FIGURES[name](run), run.path / file, overwrite=True, dpi=150)

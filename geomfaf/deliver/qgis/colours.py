@@ -6,12 +6,22 @@ from __future__ import annotations
 
 from colorsys import hls_to_rgb
 
-SHARES = {1: "#67000d", 2: "#b30000", 5: "#e34a33", 10: "#fc8d59", 20: "#fdcc8a"}
+SHARES = {
+    1: "#67000d",
+    2: "#b30000",
+    5: "#e34a33",
+    10: "#fc8d59",
+    20: "#fdcc8a",
+}
 """The best 1, 2, 5, 10, 20 % of the area: one hue, darker with rank."""
 
 OTHER_GROUND = "#fef4dc"
 UNMAPPED_GROUND = "#f4f4f4"
-STATUS = {"new": "#0046c8", "extension": "#7a1fa2", "known": "#3c3c3c"}
+STATUS = {
+    "new": "#0046c8",
+    "extension": "#7a1fa2",
+    "known": "#3c3c3c",
+}
 COMMODITIES = (
     *("#ffc800", "#d9d9d9", "#c8641e", "#28a03c", "#3c78c8", "#c83c3c", "#783ca0", "#141414"),
 )

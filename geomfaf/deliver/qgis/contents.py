@@ -149,7 +149,11 @@ def _band(source: Any, index: int) -> Band:
 
 
 # What QGIS calls the geometries that GDAL tells apart.
-_GEOMETRIES = {"Point": "Point", "LineString": "Line", "Polygon": "Polygon"}
+_GEOMETRIES = {
+    "Point": "Point",
+    "LineString": "Line",
+    "Polygon": "Polygon",
+}
 
 
 def _layer(path: Path, name: str) -> StoredLayer:

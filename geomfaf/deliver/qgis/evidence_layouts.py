@@ -110,7 +110,12 @@ def _map_room(cell: Box) -> Box:
     return Box(cell.x, cell.y + 6, cell.width - LEGEND_WIDTH, cell.height - 7)
 
 
-def _panel(sheet: Sheet, layer: Layer, cell: Box, heading: str) -> list[Element]:
+def _panel(
+    sheet: Sheet,
+    layer: Layer,
+    cell: Box,
+    heading: str,
+) -> list[Element]:
     frame = fit_map(sheet.extent, _map_room(cell), round_scale=False)
     name = f"map of {layer.name}"
     theme = sheet.themes[f"Evidence: {layer.name}"]
@@ -128,7 +133,13 @@ def _panel(sheet: Sheet, layer: Layer, cell: Box, heading: str) -> list[Element]
     return [title, drawn, legend]
 
 
-def _shared_legend(sheet: Sheet, band: Layer, first: Box, cell: Box, number: int) -> list[Element]:
+def _shared_legend(
+    sheet: Sheet,
+    band: Layer,
+    first: Box,
+    cell: Box,
+    number: int,
+) -> list[Element]:
     """Return scale bar and legend of deposits, targets and faults; they read the first panel."""
     frame = fit_map(sheet.extent, _map_room(first), round_scale=False)
     linked = map_uuid(frame, f"map of {band.name}")

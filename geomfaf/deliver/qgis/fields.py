@@ -80,11 +80,29 @@ def field_nodes(columns: Sequence[str]) -> list[Element]:
     for number, column in enumerate(columns):
         alias, decimals = FIELDS.get(column, ("", None))
         if alias:
-            aliases.append(node("alias", {"field": column, "index": number, "name": alias}))
+            aliases.append(
+                node(
+                    "alias",
+                    {
+                        "field": column,
+                        "index": number,
+                        "name": alias,
+                    },
+                )
+            )
         if decimals is not None:
             widgets.append(node("field", {"name": column}, _decimals(decimals)))
         hidden = column in HIDDEN
-        shown.append(node("column", {"type": "field", "name": column, "hidden": hidden}))
+        shown.append(
+            node(
+                "column",
+                {
+                    "type": "field",
+                    "name": column,
+                    "hidden": hidden,
+                },
+            )
+        )
     table = node("attributetableconfig", {"actionWidgetStyle": "dropDown"}, shown)
     return [widgets, aliases, table]
 
@@ -92,7 +110,14 @@ def field_nodes(columns: Sequence[str]) -> list[Element]:
 def _decimals(count: int) -> Element:
     """Return the widget that shows a number with so many decimals."""
     # A range widget shows decimals, although nothing is edited here.
-    precision = node("Option", {"type": "int", "name": "Precision", "value": count})
+    precision = node(
+        "Option",
+        {
+            "type": "int",
+            "name": "Precision",
+            "value": count,
+        },
+    )
     config = node("config", None, node("Option", {"type": "Map"}, precision))
     return node("editWidget", {"type": "Range"}, config)
 

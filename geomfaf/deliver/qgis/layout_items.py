@@ -112,19 +112,47 @@ def item_node(
 
 
 def _colour_node(tag: str, grey: int) -> Element:
-    return node(tag, {"red": grey, "green": grey, "blue": grey, "alpha": 255})
+    return node(
+        tag,
+        {
+            "red": grey,
+            "green": grey,
+            "blue": grey,
+            "alpha": 255,
+        },
+    )
 
 
 def map_item(
-    frame: MapFrame, theme: Theme, name: str, *, follows_atlas: bool = False, with_grid: bool = True
+    frame: MapFrame,
+    theme: Theme,
+    name: str,
+    *,
+    follows_atlas: bool = False,
+    with_grid: bool = True,
 ) -> Element:
     """Return a map that shows a theme; with an atlas, it follows the feature of the page at a round
     scale.
     """
     # 1. The ground, or the rule by which the atlas sets it.
     west, south, east, north = frame.extent
-    extent = node("Extent", {"xmin": west, "ymin": south, "xmax": east, "ymax": north})
-    atlas = node("AtlasMap", {"atlasDriven": follows_atlas, "scalingMode": 2, "margin": 0.3})
+    extent = node(
+        "Extent",
+        {
+            "xmin": west,
+            "ymin": south,
+            "xmax": east,
+            "ymax": north,
+        },
+    )
+    atlas = node(
+        "AtlasMap",
+        {
+            "atlasDriven": follows_atlas,
+            "scalingMode": 2,
+            "margin": 0.3,
+        },
+    )
     # 2. The layers of a theme, whatever the project shows at the time.
     shown = {
         "frame": "true",
@@ -142,7 +170,14 @@ def map_item(
         parts.append(node("LayoutObject", None, node("dataDefinedProperties", None, scale)))
     if with_grid:
         parts.append(_coordinate_grid(name))
-    return item_node(MAP, frame.box, name, shown, *parts, atlas)
+    return item_node(
+        MAP,
+        frame.box,
+        name,
+        shown,
+        *parts,
+        atlas,
+    )
 
 
 def feature_scale(width: float) -> str:
@@ -197,14 +232,27 @@ def map_uuid(frame: MapFrame, name: str) -> str:
 
 
 def label_item(
-    box: Box, text: str, size: float = 8, *, bold: bool = False, name: str = ""
+    box: Box,
+    text: str,
+    size: float = 8,
+    *,
+    bold: bool = False,
+    name: str = "",
 ) -> Element:
     """Return a text; what stands between ``[%`` and ``%]`` is evaluated, markup is not."""
     weight = 75 if bold else 50
     font = node(
         "LabelFont", {"description": f"Sans Serif,{size},-1,5,{weight},0,0,0,0,0", "style": ""}
     )
-    colour = node("FontColor", {"red": 30, "green": 30, "blue": 30, "alpha": 255})
+    colour = node(
+        "FontColor",
+        {
+            "red": 30,
+            "green": 30,
+            "blue": 30,
+            "alpha": 255,
+        },
+    )
     shown = {
         "labelText": text,
         "htmlState": 0,
@@ -213,7 +261,14 @@ def label_item(
         "marginX": 0,
         "marginY": 0,
     }
-    return item_node(LABEL, box, name or text[:40], shown, font, colour)
+    return item_node(
+        LABEL,
+        box,
+        name or text[:40],
+        shown,
+        font,
+        colour,
+    )
 
 
 def legend_item(
@@ -238,7 +293,13 @@ def legend_item(
         ("symbolLabel", size, 50, 0.6, 1.2),
     ):
         font = node("styleFont", {"description": f"Sans Serif,{points},-1,5,{weight},0,0,0,0,0"})
-        space = {"name": style, "marginTop": top, "marginLeft": left, "indent": 0, "alignment": 1}
+        space = {
+            "name": style,
+            "marginTop": top,
+            "marginLeft": left,
+            "indent": 0,
+            "alignment": 1,
+        }
         styles.append(node("style", space, font))
     # 2. One column that grows with what it holds.
     shown = {
@@ -256,10 +317,23 @@ def legend_item(
         "wrapChar": "",
     }
     tree = node("layer-tree-group", None, *references)
-    return item_node(LEGEND, box, name, shown, styles, tree)
+    return item_node(
+        LEGEND,
+        box,
+        name,
+        shown,
+        styles,
+        tree,
+    )
 
 
-def scale_bar_item(box: Box, linked: str, scale: float = 0, *, name: str = "scale bar") -> Element:
+def scale_bar_item(
+    box: Box,
+    linked: str,
+    scale: float = 0,
+    *,
+    name: str = "scale bar",
+) -> Element:
     """Return a scale bar of two parts: as many round metres or kilometres as the box is wide at a
     scale, or 40 mm where the scale changes from page to page.
     """
@@ -319,7 +393,12 @@ class TableColumn(NamedTuple):
 
 
 def table_items(
-    box: Box, layer: Layer, columns: Sequence[TableColumn], *, rows: int, only: str = ""
+    box: Box,
+    layer: Layer,
+    columns: Sequence[TableColumn],
+    *,
+    rows: int,
+    only: str = "",
 ) -> list[Element]:
     """Return a table of a layer's rows: its frame on the page and its content.
 
@@ -332,7 +411,12 @@ def table_items(
     """
     # 1. The frame: where the table stands.
     own = fixed_uuid("table", layer.name, box)
-    size = {"sectionX": 0, "sectionY": 0, "sectionWidth": box.width, "sectionHeight": box.height}
+    size = {
+        "sectionX": 0,
+        "sectionY": 0,
+        "sectionWidth": box.width,
+        "sectionHeight": box.height,
+    }
     links = {"multiFrame": own, "multiFrameTemplateUuid": own}
     frame = item_node(TABLE_FRAME, box, f"{layer.name} frame", {**links, **size})
     # 2. The table: whose rows, which of them.
@@ -390,7 +474,15 @@ def _column_node(column: TableColumn) -> Element:
         "sortByRank": 0,
         "sortOrder": 0,
     }
-    clear = node("backgroundColor", {"red": 0, "green": 0, "blue": 0, "alpha": 0})
+    clear = node(
+        "backgroundColor",
+        {
+            "red": 0,
+            "green": 0,
+            "blue": 0,
+            "alpha": 0,
+        },
+    )
     return node("column", look, clear)
 
 
@@ -407,7 +499,14 @@ def layout_node(
     collection = node("PageCollection", None, _page_symbol())
     for number in range(pages):
         collection.append(_page_node(name, page, number))
-    found = node("Layout", {"name": name, "units": "mm", "printResolution": 300})
+    found = node(
+        "Layout",
+        {
+            "name": name,
+            "units": "mm",
+            "printResolution": 300,
+        },
+    )
     found.append(collection)
     found.extend(items)
     found.append(node("customproperties"))
@@ -429,9 +528,29 @@ def _page_node(name: str, page: tuple[float, float], number: int) -> Element:
 
 
 def _page_symbol() -> Element:
-    look = {"color": "255,255,255,255", "style": "solid", "outline_style": "no"}
-    drawn = node("layer", {"class": "SimpleFill", "enabled": 1, "locked": 0}, options(look))
-    return node("symbol", {"name": "", "type": "fill", "alpha": 1}, drawn)
+    look = {
+        "color": "255,255,255,255",
+        "style": "solid",
+        "outline_style": "no",
+    }
+    drawn = node(
+        "layer",
+        {
+            "class": "SimpleFill",
+            "enabled": 1,
+            "locked": 0,
+        },
+        options(look),
+    )
+    return node(
+        "symbol",
+        {
+            "name": "",
+            "type": "fill",
+            "alpha": 1,
+        },
+        drawn,
+    )
 
 
 def atlas_node(layer: Layer, page_name: str, order: str) -> Element:

@@ -56,7 +56,14 @@ def plain_text(value: Any) -> str:
 def options(values: Mapping[str, Any]) -> Element:
     """Return the map of named options with which QGIS stores symbols and properties."""
     named = [
-        node("Option", {"type": "QString", "name": name, "value": value})
+        node(
+            "Option",
+            {
+                "type": "QString",
+                "name": name,
+                "value": value,
+            },
+        )
         for name, value in values.items()
     ]
     return node("Option", {"type": "Map"}, *named)
@@ -64,14 +71,49 @@ def options(values: Mapping[str, Any]) -> Element:
 
 def computed(setting: str, expression: str) -> Element:
     """Return the options that make QGIS compute a setting from an expression."""
-    active = node("Option", {"name": "active", "type": "bool", "value": "true"})
-    formula = node("Option", {"name": "expression", "type": "QString", "value": expression})
-    kind = node("Option", {"name": "type", "type": "int", "value": 3})
+    active = node(
+        "Option",
+        {
+            "name": "active",
+            "type": "bool",
+            "value": "true",
+        },
+    )
+    formula = node(
+        "Option",
+        {
+            "name": "expression",
+            "type": "QString",
+            "value": expression,
+        },
+    )
+    kind = node(
+        "Option",
+        {
+            "name": "type",
+            "type": "int",
+            "value": 3,
+        },
+    )
     one = node("Option", {"name": setting, "type": "Map"}, active, formula, kind)
     # A collection of such settings, of which this is the only one.
     listed = node("Option", {"name": "properties", "type": "Map"}, one)
-    name = node("Option", {"name": "name", "type": "QString", "value": ""})
-    what = node("Option", {"name": "type", "type": "QString", "value": "collection"})
+    name = node(
+        "Option",
+        {
+            "name": "name",
+            "type": "QString",
+            "value": "",
+        },
+    )
+    what = node(
+        "Option",
+        {
+            "name": "type",
+            "type": "QString",
+            "value": "collection",
+        },
+    )
     return node("Option", {"type": "Map"}, name, listed, what)
 
 

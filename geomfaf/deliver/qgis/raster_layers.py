@@ -32,7 +32,11 @@ NOTES = {
     "return": "Mean held-out score over repeated draws of barren windows.",
     "risk": "Standard deviation of the held-out score over repeated draws of barren windows.",
 }
-COLOURS = {"spread": "magma_r", "risk": "magma_r", "dissimilarity": "magma_r"}
+COLOURS = {
+    "spread": "magma_r",
+    "risk": "magma_r",
+    "dissimilarity": "magma_r",
+}
 RANKED = ("score", "heldout_score", "return")
 """Bands whose values mean nothing by themselves, only which ground has more."""
 

@@ -91,7 +91,10 @@ def classes_between(breaks: Sequence[float], colours: str, unit: str = "") -> li
 
 
 def value_classes(
-    values: np.ndarray, kind: str, unit: str, colours: str = "viridis"
+    values: np.ndarray,
+    kind: str,
+    unit: str,
+    colours: str = "viridis",
 ) -> list[RasterClass]:
     """Return the classes of a band: logarithmic for an element or a distance, linear for all else.
 
@@ -149,12 +152,25 @@ def legend_classes(legend: Mapping[int, str]) -> list[RasterClass]:
 def discrete(band: int, classes: Sequence[RasterClass], opacity: float = 1) -> Element:
     """Return the renderer that draws a band in classes by their upper bounds."""
     items = [
-        node("item", {"value": c.upper, "label": c.label, "color": c.colour, "alpha": c.alpha})
+        node(
+            "item",
+            {
+                "value": c.upper,
+                "label": c.label,
+                "color": c.colour,
+                "alpha": c.alpha,
+            },
+        )
         for c in classes
     ]
     bounds = [item.upper for item in classes if math.isfinite(item.upper)] or [0.0]
     span = {"minimumValue": bounds[0], "maximumValue": bounds[-1]}
-    kind = {"colorRampType": "DISCRETE", "classificationMode": 1, "clip": 0, **span}
+    kind = {
+        "colorRampType": "DISCRETE",
+        "classificationMode": 1,
+        "clip": 0,
+        **span,
+    }
     # The legend names every class, instead of a ramp with the numbers of its ends.
     listed = node("rampLegendSettings", {"useContinuousLegend": 0})
     shader = node("rastershader", None, node("colorrampshader", kind, listed, *items))
@@ -173,11 +189,21 @@ def paletted(band: int, classes: Sequence[RasterClass]) -> Element:
     entries = [
         node(
             "paletteEntry",
-            {"value": c.upper, "label": c.label, "color": c.colour, "alpha": c.alpha},
+            {
+                "value": c.upper,
+                "label": c.label,
+                "color": c.colour,
+                "alpha": c.alpha,
+            },
         )
         for c in classes
     ]
-    named = {"type": "paletted", "band": band, "opacity": 1, **_PLAIN}
+    named = {
+        "type": "paletted",
+        "band": band,
+        "opacity": 1,
+        **_PLAIN,
+    }
     palette = node("colorPalette", None, *entries)
     return _pipe(node("rasterrenderer", named, node("rasterTransparency"), palette))
 

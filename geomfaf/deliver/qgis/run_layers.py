@@ -129,14 +129,26 @@ def run_layers(contents: RunContents, record: Mapping[str, Any]) -> RunLayers:
 
 
 def _plain_layer(
-    contents: RunContents, file: str, name: str, title: str, *, visible: bool = True
+    contents: RunContents,
+    file: str,
+    name: str,
+    title: str,
+    *,
+    visible: bool = True,
 ) -> Layer | None:
     """Return a layer with the style of its kind; None where it is not there or empty."""
     stored = contents.layer(file, name)
     if stored is None or not stored.count:
         return None
     style = stored_style(stored, contents.frame(stored), "")
-    return Layer(title, stored.source, style, stored.geometry, visible, NOTES.get(name, ""))
+    return Layer(
+        title,
+        stored.source,
+        style,
+        stored.geometry,
+        visible,
+        NOTES.get(name, ""),
+    )
 
 
 def _target_layer(stored: StoredLayer | None) -> Layer | None:
@@ -145,7 +157,15 @@ def _target_layer(stored: StoredLayer | None) -> Layer | None:
         return None
     plain = {PLAIN: target_style(stored.columns, named=False)}
     style = target_style(stored.columns)
-    return Layer("Targets", stored.source, style, "Polygon", True, NOTES["targets"], plain)
+    return Layer(
+        "Targets",
+        stored.source,
+        style,
+        "Polygon",
+        True,
+        NOTES["targets"],
+        plain,
+    )
 
 
 def _deposit_layer(contents: RunContents) -> Layer | None:
@@ -155,7 +175,15 @@ def _deposit_layer(contents: RunContents) -> Layer | None:
     frame = contents.frame(stored)
     plain = {PLAIN: deposit_style(frame, named=False)}
     style = deposit_style(frame)
-    return Layer("Known deposits", stored.source, style, "Point", True, NOTES["deposits"], plain)
+    return Layer(
+        "Known deposits",
+        stored.source,
+        style,
+        "Point",
+        True,
+        NOTES["deposits"],
+        plain,
+    )
 
 
 def _fault_layer(contents: RunContents) -> Layer | None:

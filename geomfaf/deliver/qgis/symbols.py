@@ -13,7 +13,13 @@ from .markup import column_expression, computed, node, options
 TEXT = "#222222"
 
 
-def marker_symbol(shape: str, colour: str, size: float, *, outline: str = "#000000") -> Element:
+def marker_symbol(
+    shape: str,
+    colour: str,
+    size: float,
+    *,
+    outline: str = "#000000",
+) -> Element:
     """Return a point symbol: ``circle``, ``triangle``, ``cross2``, ...; size in millimetres."""
     look = {
         "name": shape,
@@ -77,8 +83,26 @@ def fill_symbol(
 
 
 def _symbol(kind: str, layer: str, look: dict[str, Any]) -> Element:
-    drawn = node("layer", {"class": layer, "enabled": 1, "locked": 0, "pass": 0}, options(look))
-    return node("symbol", {"name": "0", "type": kind, "alpha": 1, "clip_to_extent": 1}, drawn)
+    drawn = node(
+        "layer",
+        {
+            "class": layer,
+            "enabled": 1,
+            "locked": 0,
+            "pass": 0,
+        },
+        options(look),
+    )
+    return node(
+        "symbol",
+        {
+            "name": "0",
+            "type": kind,
+            "alpha": 1,
+            "clip_to_extent": 1,
+        },
+        drawn,
+    )
 
 
 @dataclass(frozen=True)
@@ -101,19 +125,33 @@ def by_class(column: str, classes: Sequence[SymbolClass]) -> Element:
     categories = node("categories")
     symbols = node("symbols")
     for number, item in enumerate(classes):
-        shown = {"type": "string", "value": item.value, "label": item.label, "symbol": number}
+        shown = {
+            "type": "string",
+            "value": item.value,
+            "label": item.label,
+            "symbol": number,
+        }
         categories.append(node("category", {**shown, "render": "true"}))
         item.symbol.set("name", str(number))
         symbols.append(item.symbol)
     # QGIS takes the text for a column's name or for an expression: quoted, a name with quotes inside
     # is the latter.
     shown_by = column_expression(column) if '"' in column else column
-    kind = {"type": "categorizedSymbol", "attr": shown_by, "symbollevels": 0}
+    kind = {
+        "type": "categorizedSymbol",
+        "attr": shown_by,
+        "symbollevels": 0,
+    }
     return node("renderer-v2", kind, categories, symbols)
 
 
 def text_style(
-    size: float, *, field: str = "", bold: bool = False, colour: str = TEXT, halo: bool = True
+    size: float,
+    *,
+    field: str = "",
+    bold: bool = False,
+    colour: str = TEXT,
+    halo: bool = True,
 ) -> Element:
     """Return how text looks; no family is named, so that every system takes its own.
 
@@ -171,19 +209,43 @@ def labels(
         "centroidInside": 1,
         "priority": priority,
     }
-    style = text_style(size, field=field, bold=bold, colour=colour, halo=not inside)
-    drawn = node("rendering", {"drawLabels": 1, "obstacle": 1, "obstacleFactor": 1})
+    style = text_style(
+        size,
+        field=field,
+        bold=bold,
+        colour=colour,
+        halo=not inside,
+    )
+    drawn = node(
+        "rendering",
+        {
+            "drawLabels": 1,
+            "obstacle": 1,
+            "obstacleFactor": 1,
+        },
+    )
     settings = node(
         "settings", {"calloutType": "simple"}, style, node("placement", placement), drawn
     )
     return node("labeling", {"type": "simple"}, settings)
 
 
-def labels_around(field: str, size: float, *, bold: bool = False, colour: str = TEXT) -> Element:
+def labels_around(
+    field: str,
+    size: float,
+    *,
+    bold: bool = False,
+    colour: str = TEXT,
+) -> Element:
     """Return labels anywhere around the middle of polygons."""
     # Placement 0: around the middle; targets go before deposits, and hide none of them.
     style = text_style(size, field=field, bold=bold, colour=colour)
-    placement = {"placement": 0, "dist": 1, "distUnits": "MM", "priority": 9}
+    placement = {
+        "placement": 0,
+        "dist": 1,
+        "distUnits": "MM",
+        "priority": 9,
+    }
     drawn = node("rendering", {"drawLabels": 1, "obstacle": 0})
     settings = node(
         "settings", {"calloutType": "simple"}, style, node("placement", placement), drawn

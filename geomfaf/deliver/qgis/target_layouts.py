@@ -204,7 +204,16 @@ def _sheet_legends(sheet: Sheet) -> list[Element]:
         place = Box(112 + 48 * number, top, 44, 40)
         references = legend_references(shown)
         name = f"legend {number + 1}"
-        items.append(legend_item(place, linked, references, size=5.5, name=name, only_on_map=True))
+        items.append(
+            legend_item(
+                place,
+                linked,
+                references,
+                size=5.5,
+                name=name,
+                only_on_map=True,
+            )
+        )
     return items
 
 

@@ -80,7 +80,11 @@ class Group:
 def tree_node(member: Layer | Group) -> Element:
     """Return a layer or group as the layer tree holds it."""
     if isinstance(member, Group):
-        look = {"name": member.name, "checked": "Qt::Checked", "expanded": member.expanded}
+        look = {
+            "name": member.name,
+            "checked": "Qt::Checked",
+            "expanded": member.expanded,
+        }
         return node("layer-tree-group", look, *[tree_node(inner) for inner in member.members])
     return layer_reference(member)
 
@@ -183,7 +187,14 @@ class Theme:
     def to_node(self) -> Element:
         """Return the theme as the project holds it."""
         shown = [
-            node("layer", {"id": layer.id, "style": style, "visible": 1})
+            node(
+                "layer",
+                {
+                    "id": layer.id,
+                    "style": style,
+                    "visible": 1,
+                },
+            )
             for layer, style in self.layers
         ]
         return node("visibility-preset", {"name": self.name, "has-expanded-info": 0}, *shown)

@@ -76,7 +76,12 @@ def target_style(columns: Sequence[str], *, named: bool = True) -> list[Element]
     for status, colour in STATUS.items():
         dashes = "dash" if status == "extension" else "solid"
         symbol = fill_symbol(
-            colour, colour, 0.6, alpha=0, dashes=dashes, computed_width=OUTLINE if named else ""
+            colour,
+            colour,
+            0.6,
+            alpha=0,
+            dashes=dashes,
+            computed_width=OUTLINE if named else "",
         )
         classes.append(SymbolClass(status, STATUS_MEANING[status], symbol))
     found = [by_class("status", classes)]
@@ -197,7 +202,11 @@ def window_style(columns: Sequence[str]) -> list[Element]:
 
 def finding_style(columns: Sequence[str], geometry: str) -> list[Element]:
     """Return the style of data findings, by how grave they are."""
-    colours = {"refused": "#c80000", "fixed": "#e69f00", "noticed": "#0072b2"}
+    colours = {
+        "refused": "#c80000",
+        "fixed": "#e69f00",
+        "noticed": "#0072b2",
+    }
     classes = []
     for severity, colour in colours.items():
         symbol = marker_symbol("cross2", colour, 2.2, outline=colour)
@@ -225,7 +234,16 @@ def isoline_layers(contents: RunContents) -> list[Layer]:
         source = stored.source + _only(element=element)
         style = isoline_style(frame[frame["element"] == element], stored.columns)
         note = NOTES["isolines"]
-        found.append(Layer(f"{element} isolines", source, style, "Line", False, note))
+        found.append(
+            Layer(
+                f"{element} isolines",
+                source,
+                style,
+                "Line",
+                False,
+                note,
+            )
+        )
     return found
 
 
@@ -239,7 +257,14 @@ def anomaly_layers(contents: RunContents) -> dict[str, list[Layer]]:
     for (method, element), rows in frame.groupby(["method", "element"], sort=False):
         source = stored.source + _only(element=element, method=method)
         style = anomaly_style(rows, stored.columns)
-        layer = Layer(f"{element} anomalies", source, style, "Polygon", False, NOTES["anomalies"])
+        layer = Layer(
+            f"{element} anomalies",
+            source,
+            style,
+            "Polygon",
+            False,
+            NOTES["anomalies"],
+        )
         found.setdefault(str(method), []).append(layer)
     return found
 

@@ -53,7 +53,12 @@ def index_image(index: np.ndarray, colours: list[Colour]) -> str:
     return data_address(target.getvalue())
 
 
-def ramp_image(values: np.ndarray, ramp: str, low: float, high: float) -> str:
+def ramp_image(
+    values: np.ndarray,
+    ramp: str,
+    low: float,
+    high: float,
+) -> str:
     """Return an array in 64 colours of one of matplotlib's ramps, from a low to a high value."""
     from matplotlib import colormaps
 

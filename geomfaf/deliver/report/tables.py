@@ -150,7 +150,12 @@ def figure(value: float, form: str) -> str:
     return form.format(value) if np.isfinite(value) else "-"
 
 
-def with_interval(row: dict, name: str, form: str, times: float = 1.0) -> str:
+def with_interval(
+    row: dict,
+    name: str,
+    form: str,
+    times: float = 1.0,
+) -> str:
     """Return a figure with its 95 % interval.
 
     >>> with_interval({"nd": 3.0, "nd_low": 1.0, "nd_high": 5.0}, "nd", "{:.1f}")

@@ -142,7 +142,15 @@ def draw_surroundings(run: RunFolder, row: dict[str, Any], classes: np.ndarray) 
     colour = KNOWN if row["list"] == KNOWN_GROUND else TARGET
     draw_lines(axes, target, colors=colour, linewidths=1.8, zorder=5)
     draw_deposits(axes, run.deposits, size=40)
-    axes.plot(row["x"], row["y"], "+", color=colour, markersize=11, markeredgewidth=1.6, zorder=7)
+    axes.plot(
+        row["x"],
+        row["y"],
+        "+",
+        color=colour,
+        markersize=11,
+        markeredgewidth=1.6,
+        zorder=7,
+    )
     _name_in_sight(axes, run)
     _draw_bar(axes, half)
     return figure

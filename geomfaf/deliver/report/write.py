@@ -51,7 +51,7 @@ def write_report(out: str | Path, record: dict[str, Any] | None = None) -> Path:
         "map": map_content(run),
         "pictures": _pictures(run),
         "leaflet_style": Markup(style),  # noqa: S704  (of the package)
-        "leaflet_script": Markup(script),  # noqa: S704  (of the package)
+        "leaflet_script": Markup(script),  # noqa: S704  (of the package),
     }
     return _write(run.path / "report.html", "report.html", content)
 
@@ -127,7 +127,14 @@ def input_rows(run: RunFolder) -> pd.DataFrame:
         named = path if "://" in path else Path(path).name
         layer = source.get("layer", "")
         digest = source.get("sha256", "")
-        rows.append({"layer": role, "file": named, "of it": layer, "sha256": digest[:16]})
+        rows.append(
+            {
+                "layer": role,
+                "file": named,
+                "of it": layer,
+                "sha256": digest[:16],
+            }
+        )
     return pd.DataFrame(rows)
 
 
@@ -185,7 +192,11 @@ def _line(cells: Iterable[object]) -> str:
 def _target_list(title: str, targets: pd.DataFrame) -> dict[str, Any]:
     """Return a list of targets: its title, its table, and the sheet of each row."""
     sheets = [sheet_id(row) for row in targets.to_dict("records")]
-    return {"title": title, "table": target_rows(targets), "sheets": sheets}
+    return {
+        "title": title,
+        "table": target_rows(targets),
+        "sheets": sheets,
+    }
 
 
 def _pictures(run: RunFolder) -> dict[str, str]:

@@ -48,12 +48,22 @@ class BarrierSearch(TreeSearch):
     them.
     """
 
-    def __init__(self, places: np.ndarray, known: np.ndarray, rule: Rule, segments: np.ndarray):
+    def __init__(
+        self,
+        places: np.ndarray,
+        known: np.ndarray,
+        rule: Rule,
+        segments: np.ndarray,
+    ):
         super().__init__(places, known, rule)
         self.segments = np.ascontiguousarray(segments, dtype=np.float64)
 
     def leave_out(
-        self, targets: np.ndarray, distance: np.ndarray, index: np.ndarray, own: np.ndarray | None
+        self,
+        targets: np.ndarray,
+        distance: np.ndarray,
+        index: np.ndarray,
+        own: np.ndarray | None,
     ) -> None:
         """Set the distances of hidden samples to infinity."""
         super().leave_out(targets, distance, index, own)
@@ -76,5 +86,10 @@ class BarrierSearch(TreeSearch):
 
             samples = np.ascontiguousarray(self.tree.data)
             hide(
-                targets, reach, samples, np.ascontiguousarray(index), self.segments[close], distance
+                targets,
+                reach,
+                samples,
+                np.ascontiguousarray(index),
+                self.segments[close],
+                distance,
             )

@@ -121,7 +121,11 @@ def choose_rule(
 
 
 def _choice_errors(
-    places: np.ndarray, known: np.ndarray, rule: Rule, options: IdwOptions, powers: Sequence[float]
+    places: np.ndarray,
+    known: np.ndarray,
+    rule: Rule,
+    options: IdwOptions,
+    powers: Sequence[float],
 ) -> np.ndarray:
     """Return the sum over bands of the relative leave-one-out error, for each power."""
     # 1. Places drawn to decide, always the same ones.

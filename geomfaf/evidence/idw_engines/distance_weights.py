@@ -32,7 +32,13 @@ FAST = {"contract", "arcp", "nsz", "reassoc"}
 
 
 @njit(**INNER, fastmath=FAST)
-def squared_distances(px, py, x, y, out):
+def squared_distances(
+    px,
+    py,
+    x,
+    y,
+    out,
+):
     """Fill ``out`` with the squared distances of points to one sample."""
     for p in range(px.size):
         dx = px[p] - x

@@ -99,7 +99,12 @@ class FarField:
     """
 
     def __init__(
-        self, xy: np.ndarray, values: np.ndarray, grid: Grid, power: float, tolerance: float = 1e-6
+        self,
+        xy: np.ndarray,
+        values: np.ndarray,
+        grid: Grid,
+        power: float,
+        tolerance: float = 1e-6,
     ):
         # 1. Columns to sum: values above their minimum, then the weights of each missing pattern.
         # A column that is all zero keeps a band without any value apart: 0 / 0 becomes NaN.
@@ -140,14 +145,27 @@ class FarField:
                 column, row = cell
                 parent = above[column >> 1, row >> 1]
                 fields = np.stack([parent, np.empty(shape)])
-                far_cell(self.tree, self.target, (level, column, row), fields, (0, 0), none)
+                far_cell(
+                    self.tree,
+                    self.target,
+                    (level, column, row),
+                    fields,
+                    (0, 0),
+                    none,
+                )
                 return fields[1]
 
             above = dict(zip(cells, run(field, cells), strict=True))
         self.fields = above
         return self
 
-    def block(self, row: int, column: int, height: int, width: int) -> np.ndarray:
+    def block(
+        self,
+        row: int,
+        column: int,
+        height: int,
+        width: int,
+    ) -> np.ndarray:
         """Return float32 (bands, height, width) of a window of the grid."""
         out = np.empty((len(self.target.shift), height, width), np.float32)
         # Room for the fields of a cell, its parent and those below it, one a level.
@@ -156,7 +174,14 @@ class FarField:
         end = (row + height, column + width)
         for cell in self._cells(self.level, (row, column), end):
             fields[1] = self.fields[cell]
-            far_cell(self.tree, self.target, (self.level, *cell), fields, (row, column), out)
+            far_cell(
+                self.tree,
+                self.target,
+                (self.level, *cell),
+                fields,
+                (row, column),
+                out,
+            )
         return out
 
     def _cells(
@@ -178,7 +203,13 @@ class FarField:
                 yield int(column), int(row)
 
 
-def _make_tree(xy, columns, square, nodes, power) -> Tree:
+def _make_tree(
+    xy,
+    columns,
+    square,
+    nodes,
+    power,
+) -> Tree:
     west, south, size = square
     # 1. Sums go four samples at a time: fewer are filled up with samples outside the square that have
     # no weight.

@@ -9,29 +9,83 @@ from .distance_weights import INNER
 
 
 @njit(**INNER)
-def _side(ax, ay, bx, by, x, y):
+def _side(
+    ax,
+    ay,
+    bx,
+    by,
+    x,
+    y,
+):
     """Return twice the signed area of a triangle: which side of the line a-b a point lies on."""
     return (bx - ax) * (y - ay) - (by - ay) * (x - ax)
 
 
 @njit(**INNER)
-def _crosses(x, y, sx, sy, segment):
+def _crosses(
+    x,
+    y,
+    sx,
+    sy,
+    segment,
+):
     """Say whether a line of sight crosses a segment from one side to the other."""
     ax = segment[0]
     ay = segment[1]
     bx = segment[2]
     by = segment[3]
     # The two ends of the line of sight lie on different sides of the segment's line.
-    here = _side(ax, ay, bx, by, x, y)
-    there = _side(ax, ay, bx, by, sx, sy)
+    here = _side(
+        ax,
+        ay,
+        bx,
+        by,
+        x,
+        y,
+    )
+    there = _side(
+        ax,
+        ay,
+        bx,
+        by,
+        sx,
+        sy,
+    )
     if not (here < 0.0 < there or there < 0.0 < here):
         return False
     # Half-open, so that a sight line through the vertex of two segments meets one of them.
-    return (_side(x, y, sx, sy, ax, ay) > 0.0) != (_side(x, y, sx, sy, bx, by) > 0.0)
+    return (
+        _side(
+            x,
+            y,
+            sx,
+            sy,
+            ax,
+            ay,
+        )
+        > 0.0
+    ) != (
+        _side(
+            x,
+            y,
+            sx,
+            sy,
+            bx,
+            by,
+        )
+        > 0.0
+    )
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def hide(targets, reach, samples, index, segments, distance):
+def hide(
+    targets,
+    reach,
+    samples,
+    index,
+    segments,
+    distance,
+):
     """Set distance (targets, samples) to infinity where a segment stands in the line of sight.
 
     ``reach`` (targets) is the farthest sample of each target: segments beyond it are not looked at.

@@ -80,7 +80,10 @@ class IdwOptions:
 
 
 def make_rule(
-    power: float | str, neighbours: int | str | None, radius: float | None, options: IdwOptions
+    power: float | str,
+    neighbours: int | str | None,
+    radius: float | None,
+    options: IdwOptions,
 ) -> Rule:
     """Check the numbers and return the rule of which samples count; "auto" stands as the usual
     number.

@@ -101,7 +101,13 @@ class IdwPlan:
             self.extra_search = self._extra_search(anywhere)
         return self
 
-    def block(self, row: int, column: int, height: int, width: int) -> np.ndarray:
+    def block(
+        self,
+        row: int,
+        column: int,
+        height: int,
+        width: int,
+    ) -> np.ndarray:
         """Return float32 (bands, height, width) of a window of the grid."""
         window = (row, column, height, width)
         # 1. One search for all bands needs no copying.
@@ -154,7 +160,14 @@ class IdwPlan:
         if self.engine == "scipy":
             search = point_search(places, known, rule, self.metric, self.options.barriers)
             return partial(_search_points, search, self.grid, self.metric)
-        return _compiled_search(self.metric, places, known, rule, self.grid, extras)
+        return _compiled_search(
+            self.metric,
+            places,
+            known,
+            rule,
+            self.grid,
+            extras,
+        )
 
     def _extra_search(self, anywhere: np.ndarray) -> BlockSearch:
         """Return the search for distance and count when bands differ in their samples, or all
@@ -165,7 +178,12 @@ class IdwPlan:
         nearest = self.rule._replace(neighbours=1, farthest=FAR)
         places = self.places[anywhere]
         search = _compiled_search(
-            self.metric, places, self.values[:0, anywhere], nearest, self.grid, True
+            self.metric,
+            places,
+            self.values[:0, anywhere],
+            nearest,
+            self.grid,
+            True,
         )
         return partial(_search_nearest, search, len(places))
 
@@ -188,7 +206,14 @@ class IdwPlan:
         for bands, mask in bands_by_missing(self.values):
             places = self.places[mask]
             none = self.values[:0, mask]
-            search = _compiled_search(self.metric, places, none, nearest, self.grid, True)
+            search = _compiled_search(
+                self.metric,
+                places,
+                none,
+                nearest,
+                self.grid,
+                True,
+            )
             enough = mask.sum() >= self.rule.minimum
             farthest = self.rule.farthest * (1 + TIE) if enough else -1.0
             masks.append((bands, search, farthest))
@@ -223,7 +248,12 @@ class IdwPlan:
 
 
 def _compiled_search(
-    metric: Transform, places: np.ndarray, known: np.ndarray, rule: Rule, grid: Grid, extras: bool
+    metric: Transform,
+    places: np.ndarray,
+    known: np.ndarray,
+    rule: Rule,
+    grid: Grid,
+    extras: bool,
 ) -> BlockSearch:
     from . import kernels
 
@@ -233,7 +263,14 @@ def _compiled_search(
     steps = _cell_steps(metric, grid)
     buckets = kernels.make_buckets(metric(places), known)
     side = kernels.tile_size(buckets, rule, steps)
-    return partial(_search_steps, steps, buckets, rule, side, extras)
+    return partial(
+        _search_steps,
+        steps,
+        buckets,
+        rule,
+        side,
+        extras,
+    )
 
 
 def _cell_steps(metric: Transform, grid: Grid) -> CellSteps:
@@ -259,17 +296,37 @@ def _cell_steps(metric: Transform, grid: Grid) -> CellSteps:
     )
 
 
-def _search_steps(steps, buckets, rule, side, extras, window: Window) -> Found:
+def _search_steps(
+    steps,
+    buckets,
+    rule,
+    side,
+    extras,
+    window: Window,
+) -> Found:
     from .kernels import knn_block
 
     row, column, height, width = window
     out = np.empty((buckets.values.shape[1], height, width), np.float32)
     extra = np.empty((2, height, width) if extras else (0, 0, 0), np.float32)
-    knn_block(steps, (row, column), buckets, rule, side, out, extra)
+    knn_block(
+        steps,
+        (row, column),
+        buckets,
+        rule,
+        side,
+        out,
+        extra,
+    )
     return out, extra
 
 
-def _search_points(search: TreeSearch, grid: Grid, transform: Transform, window: Window) -> Found:
+def _search_points(
+    search: TreeSearch,
+    grid: Grid,
+    transform: Transform,
+    window: Window,
+) -> Found:
     row, column, height, width = window
     rows, columns = np.divmod(np.arange(height * width), width)
     centres = np.column_stack(grid.xy(row + rows, column + columns))

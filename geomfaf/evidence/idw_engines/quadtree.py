@@ -74,7 +74,12 @@ def _first_at_least(ascending, value):
 
 
 @njit(**INNER)
-def _cell_samples(codes, level, column, row):
+def _cell_samples(
+    codes,
+    level,
+    column,
+    row,
+):
     """Return the first sample of a quadtree cell and the end of them: two binary searches."""
     # The cell's Morton code, then the range of codes below it at the finest level.
     code = 0
@@ -86,7 +91,12 @@ def _cell_samples(codes, level, column, row):
 
 
 @njit(**INNER, fastmath=FAST)
-def _add_four(weights, columns, first, sums):
+def _add_four(
+    weights,
+    columns,
+    first,
+    sums,
+):
     """Add four samples' weighted columns to the sums (columns, points) in one sweep."""
     for c in range(sums.shape[0]):
         z0 = columns[first, c]
@@ -100,7 +110,15 @@ def _add_four(weights, columns, first, sums):
 
 
 @njit(**INNER)
-def direct_sums(px, py, samples, begin, end, weights, sums):
+def direct_sums(
+    px,
+    py,
+    samples,
+    begin,
+    end,
+    weights,
+    sums,
+):
     """Add the weighted columns of samples begin..end to the sums (columns, points) at points px,
     py.
 
@@ -142,7 +160,15 @@ def _basis(place, nodes, row):
 
 
 @njit(**INNER, fastmath=FAST)
-def _add_interpolated(field, x, y, centre, half, nodes, sums):
+def _add_interpolated(
+    field,
+    x,
+    y,
+    centre,
+    half,
+    nodes,
+    sums,
+):
     """Add a square's field (columns, q * q) at the points of the axes y and x to the sums."""
     # 1. The polynomials of either axis.
     q = nodes.size
@@ -171,7 +197,12 @@ def _add_interpolated(field, x, y, centre, half, nodes, sums):
 
 
 @njit(**INNER)
-def _frame(tree, level, column, row):
+def _frame(
+    tree,
+    level,
+    column,
+    row,
+):
     """Return the centre and half the side of a quadtree cell."""
     side = tree.size / (1 << level)
     return (tree.west + (column + 0.5) * side, tree.south + (row + 0.5) * side), 0.5 * side
@@ -185,7 +216,12 @@ def _clear(table):
 
 
 @njit(**INNER)
-def _points(x, y, px, py):
+def _points(
+    x,
+    y,
+    px,
+    py,
+):
     """Fill the coordinates of the points of two axes, row by row."""
     for j in range(y.size):
         for i in range(x.size):
@@ -194,7 +230,14 @@ def _points(x, y, px, py):
 
 
 @njit(**INNER)
-def cell_field(tree, level, column, row, parent, field):
+def cell_field(
+    tree,
+    level,
+    column,
+    row,
+    parent,
+    field,
+):
     """Fill the node field of a quadtree cell: its parent's, and the samples that just
     became far.
     """
@@ -214,7 +257,15 @@ def cell_field(tree, level, column, row, parent, field):
     _clear(field)
     if level > TOP:
         above, half_above = _frame(tree, level - 1, column >> 1, row >> 1)
-        _add_interpolated(parent, x, y, above, half_above, nodes, field)
+        _add_interpolated(
+            parent,
+            x,
+            y,
+            above,
+            half_above,
+            nodes,
+            field,
+        )
     # 3. What was near to the parent and is far from the cell is summed at the nodes.
     samples = (tree.x, tree.y, tree.columns, tree.power)
     side = 1 << level
@@ -236,11 +287,25 @@ def cell_field(tree, level, column, row, parent, field):
         ):
             begin, end = _cell_samples(tree.codes, level, c, r)
         if end > begin:
-            direct_sums(px, py, samples, begin, end, weights, field)
+            direct_sums(
+                px,
+                py,
+                samples,
+                begin,
+                end,
+                weights,
+                field,
+            )
 
 
 @njit(**INNER)
-def _near_samples(tree, level, column, row, spans):
+def _near_samples(
+    tree,
+    level,
+    column,
+    row,
+    spans,
+):
     """Fill the sample ranges of a cell and its eight neighbours; return how many samples
     they hold.
     """
@@ -254,7 +319,13 @@ def _near_samples(tree, level, column, row, spans):
 
 
 @njit(**INNER)
-def _store(sums, target, corner, columns, out):
+def _store(
+    sums,
+    target,
+    corner,
+    columns,
+    out,
+):
     """Write the estimates of a tile of grid cells whose first cell is ``corner`` of ``out``."""
     for b in range(out.shape[0]):
         weights = sums[target.pattern[b]]
@@ -264,7 +335,16 @@ def _store(sums, target, corner, columns, out):
 
 
 @njit(**INNER)
-def _leaf(tree, target, frame, field, spans, box, corner, out):
+def _leaf(
+    tree,
+    target,
+    frame,
+    field,
+    spans,
+    box,
+    corner,
+    out,
+):
     """Estimate the grid cells of a box (first row, end row, first column, end column), tile by
     tile.
     """
@@ -286,15 +366,36 @@ def _leaf(tree, target, frame, field, spans, box, corner, out):
             _points(x, y[:rows], px, py)
             part = sums[: count * cells].reshape((count, cells))
             _clear(part)
-            _add_interpolated(field, x, y[:rows], frame[0], frame[1], tree.nodes, part)
+            _add_interpolated(
+                field,
+                x,
+                y[:rows],
+                frame[0],
+                frame[1],
+                tree.nodes,
+                part,
+            )
             four = weights[: 4 * cells].reshape((4, cells))
             for i in range(9):
-                direct_sums(px[:cells], py[:cells], samples, spans[i, 0], spans[i, 1], four, part)
+                direct_sums(
+                    px[:cells],
+                    py[:cells],
+                    samples,
+                    spans[i, 0],
+                    spans[i, 1],
+                    four,
+                    part,
+                )
             _store(part, target, (r - corner[0], c - corner[1]), x.size, out)
 
 
 @njit(**INNER)
-def _box(tree, target, cell, window):
+def _box(
+    tree,
+    target,
+    cell,
+    window,
+):
     """Return the grid cells whose centres lie in a quadtree cell, within the window."""
     level, column, row = cell
     side = tree.size / (1 << level)
@@ -312,7 +413,14 @@ def _box(tree, target, cell, window):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def far_cell(tree, target, start, fields, corner, out):
+def far_cell(
+    tree,
+    target,
+    start,
+    fields,
+    corner,
+    out,
+):
     """Estimate the part of a window that lies in the quadtree cell ``start`` (level, column, row),
     depth first.
 
@@ -326,7 +434,14 @@ def far_cell(tree, target, start, fields, corner, out):
     and two tensor interpolations.
     """
     if out.size == 0:
-        cell_field(tree, start[0], start[1], start[2], fields[0], fields[1])
+        cell_field(
+            tree,
+            start[0],
+            start[1],
+            start[2],
+            fields[0],
+            fields[1],
+        )
         return
     window = (corner[0], corner[0] + out.shape[1], corner[1], corner[1] + out.shape[2])
     q = tree.nodes.size
@@ -348,7 +463,14 @@ def far_cell(tree, target, start, fields, corner, out):
         # The field of the start cell is there already.
         if level > start[0]:
             below = level - start[0] + 1
-            cell_field(tree, level, column, row, fields[below - 1], fields[below])
+            cell_field(
+                tree,
+                level,
+                column,
+                row,
+                fields[below - 1],
+                fields[below],
+            )
         near = _near_samples(tree, level, column, row, spans)
         spared = 0.75 * cells * near
         cost = 3.0 * q * q * near + 8.0 * q * q * q

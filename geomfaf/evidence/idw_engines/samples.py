@@ -133,7 +133,11 @@ def metric(anisotropy: tuple[float, float] | None, places: np.ndarray) -> Transf
 
 
 def point_search(
-    places: np.ndarray, known: np.ndarray, rule: Rule, transform: Transform, barriers: object = None
+    places: np.ndarray,
+    known: np.ndarray,
+    rule: Rule,
+    transform: Transform,
+    barriers: object = None,
 ) -> TreeSearch:
     """Return the search for estimates at any points, which are asked for in transformed
     coordinates.

@@ -139,7 +139,11 @@ class TreeSearch:
                 todo.append((pending[again], wanted * 4))
 
     def leave_out(
-        self, targets: np.ndarray, distance: np.ndarray, index: np.ndarray, own: np.ndarray | None
+        self,
+        targets: np.ndarray,
+        distance: np.ndarray,
+        index: np.ndarray,
+        own: np.ndarray | None,
     ) -> None:
         """Set the distances (targets, samples) to infinity where a sample may not count at a
         target.
@@ -158,7 +162,11 @@ class TreeSearch:
         return distance, index
 
     def _weigh(
-        self, points: np.ndarray, distance: np.ndarray, index: np.ndarray, result: Estimate
+        self,
+        points: np.ndarray,
+        distance: np.ndarray,
+        index: np.ndarray,
+        result: Estimate,
     ) -> None:
         """Write the estimates of some points; a point without samples enough stays NaN."""
         # 1. How many count, and how near they are.

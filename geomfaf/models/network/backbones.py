@@ -104,7 +104,12 @@ def googlenet(channels: int, size: int) -> Published:
     """Return GoogLeNet (Szegedy et al. 2015) without its auxiliary classifiers."""
     from torchvision.models import googlenet as published
 
-    net = published(weights=None, aux_logits=False, transform_input=False, init_weights=True)
+    net = published(
+        weights=None,
+        aux_logits=False,
+        transform_input=False,
+        init_weights=True,
+    )
     net.conv1.conv = _first(net.conv1.conv, channels, size)
     if size < SMALL_WINDOW:
         net.maxpool1 = nn.Identity()
@@ -193,7 +198,14 @@ def _first(conv: nn.Conv2d, channels: int, size: int) -> nn.Conv2d:
     stride = 1 if size < SMALL_WINDOW else conv.stride
     kernel = conv.kernel_size[0]
     padding = conv.padding[0]
-    new = nn.Conv2d(channels, conv.out_channels, kernel, stride=stride, padding=padding, bias=False)  # type: ignore[arg-type]
+    new = nn.Conv2d(
+        channels,
+        conv.out_channels,
+        kernel,
+        stride=stride,
+        padding=padding,
+        bias=False,
+    )  # type: ignore[arg-type]
     # He et al. 2015, as the published networks with batch normalisation begin.
     nn.init.kaiming_normal_(new.weight, mode="fan_out", nonlinearity="relu")
     return new

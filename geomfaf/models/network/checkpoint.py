@@ -50,12 +50,24 @@ class TrainingState:
         """Return whether the validation loss has not fallen for ``patience`` epochs (0: never)."""
         return patience > 0 and self.since_best >= patience
 
-    def record(self, epoch: int, loss: float, held_loss: float | None, net: MFAF) -> None:
+    def record(
+        self,
+        epoch: int,
+        loss: float,
+        held_loss: float | None,
+        net: MFAF,
+    ) -> None:
         """Note the losses of an epoch, and keep its weights when its validation loss is the lowest
         so far.
         """
         self.epoch = epoch + 1
-        self.history.append({"epoch": epoch + 1, "loss": loss, "validation_loss": held_loss})
+        self.history.append(
+            {
+                "epoch": epoch + 1,
+                "loss": loss,
+                "validation_loss": held_loss,
+            }
+        )
         if held_loss is None:
             return
         # Early stopping counts the epochs since the best one.
@@ -65,7 +77,13 @@ class TrainingState:
             self.best_loss = held_loss
             self.since_best = 0
 
-    def save(self, path: Path, key: str, net: MFAF, optimiser: torch.optim.Optimizer) -> None:
+    def save(
+        self,
+        path: Path,
+        key: str,
+        net: MFAF,
+        optimiser: torch.optim.Optimizer,
+    ) -> None:
         """Write weights, optimiser state and losses into one safetensors file; no pickle."""
         from safetensors.torch import save_file
 
@@ -85,7 +103,11 @@ class TrainingState:
             "history": self.history,
         }
         progress = json.dumps(rest)
-        words = {"progress": progress, "fingerprint": key, "sha256": _hash_of(tensors, progress)}
+        words = {
+            "progress": progress,
+            "fingerprint": key,
+            "sha256": _hash_of(tensors, progress),
+        }
         # Beside, then renamed: a training that is cut off leaves the state before.
         beside = path.with_suffix(".partial")
         save_file(tensors, beside, metadata=words)
@@ -108,7 +130,11 @@ class TrainingState:
         if found is None:
             return cls(0, [], {})
         tensors, rest = found
-        parts: dict[str, dict[str, torch.Tensor]] = {"net": {}, "best": {}, "optimiser": {}}
+        parts: dict[str, dict[str, torch.Tensor]] = {
+            "net": {},
+            "best": {},
+            "optimiser": {},
+        }
         for full, tensor in tensors.items():
             part, name = full.split(".", 1)
             parts[part][name] = tensor

@@ -112,8 +112,22 @@ class MFAFClassifier:
         # 3. epoch after epoch
         key = ""
         if checkpoint is not None:
-            key = fingerprint(x, labels, held_back[0], options, self.seed, start)
-        self.history_ = self._epochs(net, (x, labels), held_back, checkpoint, key, label)
+            key = fingerprint(
+                x,
+                labels,
+                held_back[0],
+                options,
+                self.seed,
+                start,
+            )
+        self.history_ = self._epochs(
+            net,
+            (x, labels),
+            held_back,
+            checkpoint,
+            key,
+            label,
+        )
         self.net_ = net.eval()
         return self
 
@@ -137,7 +151,15 @@ class MFAFClassifier:
         for epoch in track(range(options.epochs), label, unit="epochs"):
             if epoch < state.epoch or state.stopped(options.patience):
                 continue
-            loss = _one_epoch(net, optimiser, inputs, targets, options, epoch, self.seed)
+            loss = _one_epoch(
+                net,
+                optimiser,
+                inputs,
+                targets,
+                options,
+                epoch,
+                self.seed,
+            )
             held_loss = _loss_of(net, *held_back, options) if len(held_back[0]) else None
             if not math.isfinite(loss):
                 raise DataError(
@@ -195,7 +217,12 @@ def restore_classifier(
     return classifier
 
 
-def learning_rate(step: int, steps: int, epoch: int, options: Training) -> float:
+def learning_rate(
+    step: int,
+    steps: int,
+    epoch: int,
+    options: Training,
+) -> float:
     """Return the rate at a step.
 
     ``onecycle`` rises for three tenths of the steps and falls along a cosine to nothing (Smith
@@ -238,7 +265,12 @@ def middle_part(x: np.ndarray, seen: int) -> np.ndarray:
 
 
 def make_network(
-    options: Training, channels: int, size: int, *, seed: int, device: torch.device
+    options: Training,
+    channels: int,
+    size: int,
+    *,
+    seed: int,
+    device: torch.device,
 ) -> MFAF:
     """Return a new network on a device; the seed decides its weights."""
     torch.manual_seed(seed)
@@ -358,7 +390,10 @@ def _cycle(members: np.ndarray, count: int, generator: torch.Generator) -> np.nd
 
 
 def _validation_part(
-    labels: np.ndarray, places: np.ndarray | None, options: Training, seed: int
+    labels: np.ndarray,
+    places: np.ndarray | None,
+    options: Training,
+    seed: int,
 ) -> np.ndarray:
     """Return which windows are held back: those farthest in a random direction, where places are
     known.
@@ -385,7 +420,12 @@ def _validation_part(
     return held
 
 
-def _loss_of(net: MFAF, x: np.ndarray, labels: np.ndarray, options: Training) -> float:
+def _loss_of(
+    net: MFAF,
+    x: np.ndarray,
+    labels: np.ndarray,
+    options: Training,
+) -> float:
     """Return the cross-entropy of windows that did not train, without distillation."""
     device = next(net.parameters()).device
     net.eval()

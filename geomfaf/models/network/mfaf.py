@@ -75,7 +75,12 @@ class Branch(nn.Module):
     def __init__(self, channels: int, dilation: int, *, attention: bool) -> None:
         super().__init__()
         self.conv = nn.Conv2d(
-            channels, channels, 3, padding=dilation, dilation=dilation, groups=channels
+            channels,
+            channels,
+            3,
+            padding=dilation,
+            dilation=dilation,
+            groups=channels,
         )
         # Starting at the identity, a branch begins with the factor itself and learns what to add at
         # its scale.
@@ -202,7 +207,11 @@ class MFAF(nn.Module):
 
 
 def distillation_loss(
-    logits: torch.Tensor, labels: torch.Tensor, *, beta: float = 0.4, temperature: float = 3.0
+    logits: torch.Tensor,
+    labels: torch.Tensor,
+    *,
+    beta: float = 0.4,
+    temperature: float = 3.0,
 ) -> torch.Tensor:
     """Return (1 - beta) * mean cross-entropy + beta * T^2 * mean KL(teacher || branch).
 

@@ -150,10 +150,26 @@ def pretrain_network(
     # 2. the network, which learns to fill in what is hidden
     net = make_network(options, len(encoder.channels), size, seed=seed, device=place)
     history = fill_in(
-        net, stack, encoder, places, options=options, steps=steps, seed=seed, label="pretraining"
+        net,
+        stack,
+        encoder,
+        places,
+        options=options,
+        steps=steps,
+        seed=seed,
+        label="pretraining",
     )
     say(told(history))
-    return Pretrained(net.eval(), encoder, bands, grid_of(stack), size, options, seed, history)
+    return Pretrained(
+        net.eval(),
+        encoder,
+        bands,
+        grid_of(stack),
+        size,
+        options,
+        seed,
+        history,
+    )
 
 
 def starting_point(
@@ -201,7 +217,11 @@ def starting_point(
 
 
 def unlabelled_windows(
-    valid: np.ndarray, size: int, *, folds: Folds | None = None, fold: int = 0
+    valid: np.ndarray,
+    size: int,
+    *,
+    folds: Folds | None = None,
+    fold: int = 0,
 ) -> pd.DataFrame:
     """Return row, col and size of windows that are mostly valid ground and keep clear of a fold's
     test ground.
@@ -223,7 +243,13 @@ def unlabelled_windows(
     bottom_right = total[np.ix_(rows + size, cols + size)]
     known = (bottom_right - bottom_left - top_right + top_left) >= LEAST_VALID * size**2
     row, col = np.nonzero(known)
-    places = pd.DataFrame({"row": rows[row], "col": cols[col], "size": size})
+    places = pd.DataFrame(
+        {
+            "row": rows[row],
+            "col": cols[col],
+            "size": size,
+        }
+    )
     if folds is not None:
         places = places[folds.training(places, fold)]
     if not len(places):
@@ -238,7 +264,10 @@ def unlabelled_windows(
 
 
 def hidden_cells(
-    count: int, groups: Sequence[int], size: int, generator: torch.Generator
+    count: int,
+    groups: Sequence[int],
+    size: int,
+    generator: torch.Generator,
 ) -> torch.Tensor:
     """Return which cells of so many windows are hidden, (windows, channels, size, size) bool.
 
@@ -261,7 +290,13 @@ def hidden_cells(
 class FillIn(nn.Module):
     """One linear layer that draws the square of cells behind each place of the feature map."""
 
-    def __init__(self, features: int, channels: int, size: int, places: int) -> None:
+    def __init__(
+        self,
+        features: int,
+        channels: int,
+        size: int,
+        places: int,
+    ) -> None:
         super().__init__()
         self.size = size
         factor = min(-(-size // places), LARGEST_PATCH)

@@ -234,7 +234,15 @@ def _own_folder(path: Path, description: Path, sha256: str) -> StartingWeights:
     seen = [] if pretrained else [content["grid"], *content.get("start", {}).get("labels_seen", [])]
     kind = "pretrained" if pretrained else "model"
     backbone = content["training"]["backbone"]
-    return StartingWeights(path.name, sha256, kind, backbone, networks, encoders, seen)
+    return StartingWeights(
+        path.name,
+        sha256,
+        kind,
+        backbone,
+        networks,
+        encoders,
+        seen,
+    )
 
 
 def _torchvision(path: Path, sha256: str, backbone: str) -> StartingWeights:
@@ -298,7 +306,10 @@ def _loaded(path: Path) -> Any:
 
 
 def _take_over(
-    net: MFAF, old: Mapping[str, torch.Tensor], before: Encoder | None, now: Encoder
+    net: MFAF,
+    old: Mapping[str, torch.Tensor],
+    before: Encoder | None,
+    now: Encoder,
 ) -> tuple[dict[str, torch.Tensor], set[str]]:
     """Return a network's weights with all that fits taken from the old ones, and the names of
     these.
@@ -337,7 +348,13 @@ def _take_over(
     return state, taken
 
 
-def _fits(other: torch.Tensor, fresh: torch.Tensor, axis: int, *, loose: bool) -> bool:
+def _fits(
+    other: torch.Tensor,
+    fresh: torch.Tensor,
+    axis: int,
+    *,
+    loose: bool,
+) -> bool:
     """Return whether all axes but that of the channels agree; the attention may have fewer or more
     hidden units.
     """
@@ -346,7 +363,10 @@ def _fits(other: torch.Tensor, fresh: torch.Tensor, axis: int, *, loose: bool) -
 
 
 def _copy(
-    other: torch.Tensor, fresh: torch.Tensor, axis: int, at: tuple[list[int], list[int]]
+    other: torch.Tensor,
+    fresh: torch.Tensor,
+    axis: int,
+    at: tuple[list[int], list[int]],
 ) -> None:
     """Copy the channels that both have, in place."""
     source = other.movedim(axis, 0)
@@ -393,7 +413,10 @@ def _first_convolutions(net: MFAF) -> list[str]:
 
 
 def _told(
-    state: Mapping[str, torch.Tensor], taken: set[str], before: Encoder | None, now: Encoder
+    state: Mapping[str, torch.Tensor],
+    taken: set[str],
+    before: Encoder | None,
+    now: Encoder,
 ) -> str:
     counted = {name for name in state if not name.endswith("num_batches_tracked")}
     parts = dict.fromkeys(name.split(".")[0] for name in state)

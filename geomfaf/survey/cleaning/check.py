@@ -100,7 +100,10 @@ def check_survey(
 
 
 def _checked_layers(
-    survey: Survey, found: list[Finding], duplicates: str, values: dict[str, Any]
+    survey: Survey,
+    found: list[Finding],
+    duplicates: str,
+    values: dict[str, Any],
 ) -> Survey:
     """Return clean layers; the index of each frame still holds its source rows."""
     # 1. shapes
@@ -137,7 +140,17 @@ def _with_study_area(survey: Survey, found: list[Finding]) -> Survey:
         f" ({area:,.0f} km2)"
     )
     advice = "give a study_area layer"
-    found.append(Finding("noticed", "study_area", "", "no study area", 0, done, advice))
+    found.append(
+        Finding(
+            "noticed",
+            "study_area",
+            "",
+            "no study area",
+            0,
+            done,
+            advice,
+        )
+    )
     return survey
 
 
@@ -195,7 +208,11 @@ def _keep_inside(survey: Survey, found: list[Finding]) -> Survey:
 
 
 def _set_elements_aside(
-    survey: Survey, found: list[Finding], max_censored: float, max_missing: float, min_sites: int
+    survey: Survey,
+    found: list[Finding],
+    max_censored: float,
+    max_missing: float,
+    min_sites: int,
 ) -> Survey:
     """Leave out the elements whose values cannot carry a map, each with its reason."""
     sites = len(survey.samples)
@@ -206,11 +223,31 @@ def _set_elements_aside(
             " do not carry a map: no element is gridded, geology and faults alone make the"
             " evidence"
         )
-        found.append(Finding("fixed", "samples", "", "too few samples", sites, done, "add samples"))
+        found.append(
+            Finding(
+                "fixed",
+                "samples",
+                "",
+                "too few samples",
+                sites,
+                done,
+                "add samples",
+            )
+        )
         if survey.geology is None and survey.faults is None:
             done = "neither elements nor geology nor faults are left as evidence"
             advice = "add evidence"
-            found.append(Finding("refused", "samples", "", "no evidence", sites, done, advice))
+            found.append(
+                Finding(
+                    "refused",
+                    "samples",
+                    "",
+                    "no evidence",
+                    sites,
+                    done,
+                    advice,
+                )
+            )
         return replace(survey, elements={})
     kept = usable_elements(
         survey.samples,
@@ -234,7 +271,15 @@ def _check_deposits(survey: Survey, found: list[Finding]) -> None:
         # The first thing to know of a map: it stands before all that was fixed.
         column = str(label_column(survey.deposits, "commodity"))
         advice = f"map one kind: where = under [deposits], such as {column} = '{next(iter(kinds))}'"
-        finding = Finding("noticed", "deposits", column, MIXED, len(kinds), mixed, advice)
+        finding = Finding(
+            "noticed",
+            "deposits",
+            column,
+            MIXED,
+            len(kinds),
+            mixed,
+            advice,
+        )
         found.insert(0, finding)
     if count < 2:
         done = f"{'no' if not count else 'only one'} deposit lies inside the study area"
@@ -242,11 +287,31 @@ def _check_deposits(survey: Survey, found: list[Finding]) -> None:
             "at least two are needed to learn from one and test on the other; ten or more to trust"
             " the figures"
         )
-        found.append(Finding("refused", "deposits", "", "too few deposits", count, done, advice))
+        found.append(
+            Finding(
+                "refused",
+                "deposits",
+                "",
+                "too few deposits",
+                count,
+                done,
+                advice,
+            )
+        )
     elif count < 20:
         done = f"{count} deposits: every share and every AUC of the evaluation has a wide interval"
         advice = "read the intervals"
-        found.append(Finding("noticed", "deposits", "", "few deposits", count, done, advice))
+        found.append(
+            Finding(
+                "noticed",
+                "deposits",
+                "",
+                "few deposits",
+                count,
+                done,
+                advice,
+            )
+        )
 
 
 def _check_cover(survey: Survey, found: list[Finding]) -> None:
@@ -256,14 +321,34 @@ def _check_cover(survey: Survey, found: list[Finding]) -> None:
         frame = getattr(survey, role)
         if frame is None:
             done = f"no {role} layer: the stack has no {role} band"
-            found.append(Finding("noticed", role, "", "no layer", 0, done))
+            found.append(
+                Finding(
+                    "noticed",
+                    role,
+                    "",
+                    "no layer",
+                    0,
+                    done,
+                )
+            )
             continue
         touching = shapely.intersects(area, frame.geometry.to_numpy())
         if not touching.any():
             done = f"the {role} do not touch the study area"
             rows = tuple(int(row) for row in frame.index[:ROWS_KEPT])
             advice = "check the CRS of this layer"
-            found.append(Finding("refused", role, "", "elsewhere", len(frame), done, advice, rows))
+            found.append(
+                Finding(
+                    "refused",
+                    role,
+                    "",
+                    "elsewhere",
+                    len(frame),
+                    done,
+                    advice,
+                    rows,
+                )
+            )
         elif role == "geology":
             check_coverage(frame, survey.geology_column, found)
             _check_gaps(area, frame.geometry.to_numpy()[touching], found)
@@ -281,4 +366,14 @@ def _check_gaps(area: shapely.Geometry, shapes: np.ndarray, found: list[Finding]
         f'"unmapped": {in_km2(size.sum())} in {len(gaps):,} parts, the largest {in_km2(size[0])}'
     )
     shown = tuple(gaps[:ROWS_KEPT])
-    found.append(Finding("noticed", "geology", "", "gaps", len(gaps), done, shapes=shown))
+    found.append(
+        Finding(
+            "noticed",
+            "geology",
+            "",
+            "gaps",
+            len(gaps),
+            done,
+            shapes=shown,
+        )
+    )

@@ -53,12 +53,32 @@ def _useless_classes(names: pd.Series, column: str) -> list[Finding]:
     advice = "name the column with the classes: column = under [geology]"
     if classes == 1:
         done = f'every polygon is "{names.dropna().iloc[0]}": the map tells no classes apart'
-        return [Finding("noticed", "geology", column, "one class", polygons, done, advice)]
+        return [
+            Finding(
+                "noticed",
+                "geology",
+                column,
+                "one class",
+                polygons,
+                done,
+                advice,
+            )
+        ]
     if polygons > 20 and classes > 0.9 * polygons:
         rule = "a class for each polygon"
         done = (
             f"{classes:,} classes for {polygons:,} polygons: is this a column of"
             " numbers of polygons?"
         )
-        return [Finding("noticed", "geology", column, rule, polygons, done, advice)]
+        return [
+            Finding(
+                "noticed",
+                "geology",
+                column,
+                rule,
+                polygons,
+                done,
+                advice,
+            )
+        ]
     return []

@@ -237,7 +237,11 @@ def find_replaced(assay: Assay, notes: Notes) -> None:
 
 
 def _find_negatives(
-    assay: Assay, negative: np.ndarray, notes: Notes, instead: str, said_limits: bool
+    assay: Assay,
+    negative: np.ndarray,
+    notes: Notes,
+    instead: str,
+    said_limits: bool,
 ) -> None:
     """Decide what negative numbers are: minus a limit, logarithms, or noise around zero."""
     if not negative.any():

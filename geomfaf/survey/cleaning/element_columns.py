@@ -105,7 +105,16 @@ def clean_values(
     for column, parsed in _parse_columns(samples, list(elements), decimal):
         notes = Notes(found, "samples", samples.index, column)
         beside = samples[qualified[column]] if column in qualified else None
-        assays.append(_assay(column, elements[column], parsed, notes, rules, beside))
+        assays.append(
+            _assay(
+                column,
+                elements[column],
+                parsed,
+                notes,
+                rules,
+                beside,
+            )
+        )
         if (parsed.words["how"] == "comma").any():
             commas.add(column)
     # 2. what only the columns together tell
@@ -145,7 +154,14 @@ def _assay(
     limit = limit_for(column, assay.unit, rules.limits) if rules.limits else None
     if qualifiers is not None:
         apply_qualifiers(assay, qualifiers, notes)
-    find_censored(assay, parsed, notes, rules.replacement, limit, rules.negative_limits)
+    find_censored(
+        assay,
+        parsed,
+        notes,
+        rules.replacement,
+        limit,
+        rules.negative_limits,
+    )
     find_replaced(assay, notes)
     find_missing(assay, parsed, notes)
     check_unit(assay, notes)
@@ -222,11 +238,28 @@ def usable_elements(
             kept[column] = known.unit
             continue
         done = f"{label(column)} is set aside: {reason[1]}"
-        found.append(Finding("fixed", "samples", column, reason[0], missing, done))
+        found.append(
+            Finding(
+                "fixed",
+                "samples",
+                column,
+                reason[0],
+                missing,
+                done,
+            )
+        )
     if not kept:
         done = "no element column has enough usable values"
         found.append(
-            Finding("refused", "samples", "", "no usable element", count, done, "see above")
+            Finding(
+                "refused",
+                "samples",
+                "",
+                "no usable element",
+                count,
+                done,
+                "see above",
+            )
         )
     return kept
 
@@ -249,7 +282,10 @@ def _parse_columns(
 
 
 def _notice_points(
-    assays: list[Assay], commas: set[str], found: list[Finding], index: pd.Index
+    assays: list[Assay],
+    commas: set[str],
+    found: list[Finding],
+    index: pd.Index,
 ) -> None:
     """Notice columns whose decimals may be thousands, where other columns of the table have decimal
     commas.
@@ -290,11 +326,31 @@ def _say_guessed_units(assays: list[Assay], found: list[Finding]) -> None:
                 f"no unit is said; {unit} is guessed, as the medians suit the upper crust: {names}"
             )
             advice = f'say them: units = {{ "{columns[0]}" = "{unit}", ... }}'
-            found.append(Finding("noticed", "samples", "", "unit guessed", count, done, advice))
+            found.append(
+                Finding(
+                    "noticed",
+                    "samples",
+                    "",
+                    "unit guessed",
+                    count,
+                    done,
+                    advice,
+                )
+            )
         else:
             done = f"no unit is said, and none can be guessed: {names}"
             advice = f'say it: units = {{ "{columns[0]}" = "ppm" }}'
-            found.append(Finding("noticed", "samples", "", "unit unknown", count, done, advice))
+            found.append(
+                Finding(
+                    "noticed",
+                    "samples",
+                    "",
+                    "unit unknown",
+                    count,
+                    done,
+                    advice,
+                )
+            )
 
 
 def _set_copies_aside(assays: list[Assay], found: list[Finding]) -> None:
@@ -345,7 +401,16 @@ def _replaced(assays: list[Assay], replacement: str, found: list[Finding]) -> li
             method = "half"
             count = int(below.sum())
             done = "too few measured values for a regression on order statistics: half the limit"
-            found.append(Finding("noticed", "samples", assay.column, "no regression", count, done))
+            found.append(
+                Finding(
+                    "noticed",
+                    "samples",
+                    assay.column,
+                    "no regression",
+                    count,
+                    done,
+                )
+            )
         values.append(replace_censored(numbers, np.where(below, BELOW, OK), method))
     if replacement == "multiplicative" and assays:
         # An unknown unit is taken as ppm here: what replaced values add up to is tiny against a

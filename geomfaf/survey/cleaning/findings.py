@@ -90,31 +90,71 @@ class Notes:
         ``""`` for findings about whole rows.
     """
 
-    def __init__(self, found: list[Finding], layer: str, index: pd.Index, column: str = "") -> None:
+    def __init__(
+        self,
+        found: list[Finding],
+        layer: str,
+        index: pd.Index,
+        column: str = "",
+    ) -> None:
         self.found = found
         self.layer = layer
         self.index = index
         self.column = column
 
-    def fixed(self, rule: str, mask: np.ndarray, done: str, advice: str = "") -> None:
+    def fixed(
+        self,
+        rule: str,
+        mask: np.ndarray,
+        done: str,
+        advice: str = "",
+    ) -> None:
         """Say what was changed in the rows of a mask, if there are any."""
         self._add("fixed", rule, mask, done, advice)
 
-    def noticed(self, rule: str, mask: np.ndarray, done: str, advice: str = "") -> None:
+    def noticed(
+        self,
+        rule: str,
+        mask: np.ndarray,
+        done: str,
+        advice: str = "",
+    ) -> None:
         """Say what is odd in the rows of a mask, if there are any."""
         self._add("noticed", rule, mask, done, advice)
 
-    def refused(self, rule: str, mask: np.ndarray, done: str, advice: str = "") -> None:
+    def refused(
+        self,
+        rule: str,
+        mask: np.ndarray,
+        done: str,
+        advice: str = "",
+    ) -> None:
         """Say what cannot be worked on in the rows of a mask, if there are any."""
         self._add("refused", rule, mask, done, advice)
 
-    def _add(self, severity: str, rule: str, mask: np.ndarray, done: str, advice: str) -> None:
+    def _add(
+        self,
+        severity: str,
+        rule: str,
+        mask: np.ndarray,
+        done: str,
+        advice: str,
+    ) -> None:
         mask = np.asarray(mask, bool)
         count = int(mask.sum())
         if count:
             rows = rows_of(self.index, mask)
             self.found.append(
-                Finding(severity, self.layer, self.column, rule, count, done, advice, rows)
+                Finding(
+                    severity,
+                    self.layer,
+                    self.column,
+                    rule,
+                    count,
+                    done,
+                    advice,
+                    rows,
+                )
             )
 
 
@@ -210,13 +250,25 @@ def findings_layer(
             shapes = frame.geometry.reindex(rows).to_numpy()
             fids = [row + 1 for row in rows]
             parts.append(
-                pd.DataFrame({**facts, "row": rows, "fid_of_row": fids, "geometry": shapes})
+                pd.DataFrame(
+                    {
+                        **facts,
+                        "row": rows,
+                        "fid_of_row": fids,
+                        "geometry": shapes,
+                    }
+                )
             )
         # 2. places that are no feature, such as gaps
         if finding.shapes:
             parts.append(
                 pd.DataFrame(
-                    {**facts, "row": -1, "fid_of_row": -1, "geometry": list(finding.shapes)}
+                    {
+                        **facts,
+                        "row": -1,
+                        "fid_of_row": -1,
+                        "geometry": list(finding.shapes),
+                    }
                 )
             )
     empty = pd.DataFrame(columns=[*facts_shown, "row", "fid_of_row", "geometry"])

@@ -80,7 +80,16 @@ def clean_geometry(role: str, frame: gpd.GeoDataFrame, found: list[Finding]) -> 
         cleaned = _single_points(role, cleaned, found)
         if not len(cleaned):
             done = f"the {role} have no usable geometry"
-            found.append(Finding("refused", role, "", "empty layer", len(frame), done))
+            found.append(
+                Finding(
+                    "refused",
+                    role,
+                    "",
+                    "empty layer",
+                    len(frame),
+                    done,
+                )
+            )
     return cleaned
 
 
@@ -120,7 +129,11 @@ def _stand_for(shapes: np.ndarray, left_out: np.ndarray, notes: Notes) -> None:
 
 
 def _of_one_kind(
-    role: str, given: np.ndarray, shapes: np.ndarray, left_out: np.ndarray, notes: Notes
+    role: str,
+    given: np.ndarray,
+    shapes: np.ndarray,
+    left_out: np.ndarray,
+    notes: Notes,
 ) -> np.ndarray:
     """Keep the parts of the wanted dimension and take the outline of fault zones, in place; return
     what has neither.
@@ -234,7 +247,13 @@ def check_coverage(geology: gpd.GeoDataFrame, column: str | None, found: list[Fi
         f"{in_km2(area.max())} the largest; the later polygon of the file counts there"
     )
     finding = Finding(
-        "noticed", "geology", column or "", "overlapping polygons", len(area), done, "edit the map"
+        "noticed",
+        "geology",
+        column or "",
+        "overlapping polygons",
+        len(area),
+        done,
+        "edit the map",
     )
     # 3. the polygons, and the largest overlaps as shapes for the map
     involved = np.zeros(len(shapes), bool)

@@ -51,7 +51,14 @@ _MARK_WORDS = {
     "gt": ">",
 }
 
-_LETTERS = {"l": BELOW, "n": BELOW, "u": BELOW, "g": ABOVE, "b": MISSING, "h": MISSING}
+_LETTERS = {
+    "l": BELOW,
+    "n": BELOW,
+    "u": BELOW,
+    "g": ABOVE,
+    "b": MISSING,
+    "h": MISSING,
+}
 """Letters that the USGS and others write behind a number or beside it: less than, not detected,
 greater than, blank, interference.
 """
@@ -185,7 +192,10 @@ def parse_column(column: pd.Series, decimal: str | None = None) -> Parsed:
 
 
 def _odd_texts(
-    texts: np.ndarray, counts: np.ndarray, plain: np.ndarray, decimal: str | None
+    texts: np.ndarray,
+    counts: np.ndarray,
+    plain: np.ndarray,
+    decimal: str | None,
 ) -> tuple[pd.DataFrame, np.ndarray]:
     """Return what the texts that are no plain numbers mean, and which these are.
 
@@ -255,7 +265,14 @@ def _form(text: str) -> _Form | int | None:
         if text.startswith(word):
             text = mark + text.removeprefix(word)
     if re.fullmatch(r"[-+]?inf(inity)?", text):
-        return _Form("", text, "", "", "", "")
+        return _Form(
+            "",
+            text,
+            "",
+            "",
+            "",
+            "",
+        )
     return _form_of_number(text)
 
 
@@ -294,12 +311,22 @@ def _form_of_number(text: str) -> _Form | None:
                 group = ""
             if exponent and group:
                 return None
-            return _Form(mark[:1], sign + digits, exponent or "", unit, decimal, group)
+            return _Form(
+                mark[:1],
+                sign + digits,
+                exponent or "",
+                unit,
+                decimal,
+                group,
+            )
     return None
 
 
 def _evidence(
-    forms: list[_Form | int | None], counts: np.ndarray, plain: np.ndarray, plain_counts: np.ndarray
+    forms: list[_Form | int | None],
+    counts: np.ndarray,
+    plain: np.ndarray,
+    plain_counts: np.ndarray,
 ) -> tuple[int, int]:
     """Return in how many rows the decimal sign is surely a comma, and surely a point."""
     sure = {",": 0, ".": 0}
@@ -343,7 +370,15 @@ def _words(
         lost = (number == 0 and re.search("[1-9]", digits)) or (
             np.isinf(number) and "inf" not in digits
         )
-        flag = UNREADABLE if lost else {"": OK, "<": BELOW, ">": ABOVE}[form.mark]
+        flag = (
+            UNREADABLE
+            if lost
+            else {
+                "": OK,
+                "<": BELOW,
+                ">": ABOVE,
+            }[form.mark]
+        )
         # "<0" is a limit that nobody knows.
         unknown = flag == UNREADABLE or (flag == BELOW and number == 0)
         rows.append((text, np.nan if unknown else number, flag, form.unit, how))
@@ -351,7 +386,12 @@ def _words(
     return pd.DataFrame(rows, columns=columns).astype({"number": float, "flag": np.uint8})
 
 
-def _decided(sign: str, decimal: str | None, commas: int, points: int) -> tuple[str, str]:
+def _decided(
+    sign: str,
+    decimal: str | None,
+    commas: int,
+    points: int,
+) -> tuple[str, str]:
     """Return (decimal sign, grouping sign) for ``1,234`` or ``1.234``; "?" where the column does
     not tell.
     """

@@ -38,7 +38,10 @@ def place_numbers(points: gpd.GeoDataFrame) -> np.ndarray:
 
 
 def merge_rows_of_places(
-    samples: gpd.GeoDataFrame, columns: Sequence[str], found: list[Finding], rule: str = "mean"
+    samples: gpd.GeoDataFrame,
+    columns: Sequence[str],
+    found: list[Finding],
+    rule: str = "mean",
 ) -> gpd.GeoDataFrame:
     """Return one row a place, its values by a rule.
 
@@ -102,7 +105,10 @@ def _each_once(changes: pd.Series) -> str:
 
 
 def _note_disagreement(
-    samples: gpd.GeoDataFrame, values: pd.DataFrame, place: np.ndarray, found: list[Finding]
+    samples: gpd.GeoDataFrame,
+    values: pd.DataFrame,
+    place: np.ndarray,
+    found: list[Finding],
 ) -> None:
     """List the rows of places where an element's values differ by more than :data:`DISAGREE`."""
     # 1. places and elements whose largest value is far above the smallest
