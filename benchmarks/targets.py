@@ -72,8 +72,8 @@ def score_map(seed: int, folder: Path, survey: gm.Survey) -> Path:
     predicted = folder / "out" / KEPT / "prediction.tif"
     if not finished.exists() and not predicted.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        data = gm.write_survey(survey, folder / "survey.gpkg")
-        init_project([data], folder / "geomfaf.toml")
+        data = gm.write_survey(survey, folder / "survey.gpkg", overwrite=True)
+        init_project([data], folder / "geomfaf.toml", overwrite=True)
         project = load_project(folder / "geomfaf.toml", {"seed": seed})
         gm.run_project(project, until="predict")
     return finished if finished.exists() else predicted
