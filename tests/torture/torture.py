@@ -191,8 +191,10 @@ def _disturb(
     return code, text
 
 
-def torture(kills: int, report: Callable[[str], None] = print) -> pd.DataFrame:
-    """Disturb so many runs; return a row each."""
+def torture(
+    kills: int, report: Callable[[str], None] = print, rows_file: Path | None = None
+) -> pd.DataFrame:
+    """Disturb so many runs; return a row each, and write them down one by one."""
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
         toml = write_project(place / "project")
@@ -205,6 +207,9 @@ def torture(kills: int, report: Callable[[str], None] = print) -> pd.DataFrame:
         rows = []
         for number in range(kills):
             rows.append(one_trial(number, place, toml, whole, seconds))
+            if rows_file is not None:
+                kept = pd.DataFrame(rows).drop(columns="said")
+                kept.to_csv(rows_file, index=False, float_format="%.1f")
             if rows[-1]["said"]:
                 report(json.dumps(rows[-1], indent=1))
         return pd.DataFrame(rows)
@@ -214,8 +219,9 @@ def main() -> None:
     """Print what became of the runs, a row a fault."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--rows", type=Path, help="CSV that gets a row a run")
     given = parser.parse_args()
-    table = torture(given.kills)
+    table = torture(given.kills, rows_file=given.rows)
     columns = ["half files", "other bytes", "crashes"]
     shown = table.groupby("fault")[columns].sum()
     shown.insert(0, "runs", table.groupby("fault").size())

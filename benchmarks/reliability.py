@@ -1,0 +1,123 @@
+"""Write docs/reliability.md from what the harnesses of tests/fuzz and tests/torture found.
+
+``python benchmarks/reliability.py --count 300 --kills 20`` runs both (an hour on two cores);
+without numbers it writes the page again from the rows that were kept.
+"""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+ROOT = Path(__file__).parents[1]
+ROWS = ROOT / "docs" / "benchmarks"
+PAGE = ROOT / "docs" / "reliability.md"
+
+
+def run_harnesses(count: int, kills: int) -> None:
+    """Run both; each keeps a row of what it tried."""
+    fuzz = [ROOT / "tests/fuzz/fuzz.py", "--count", count, "--rows", ROWS / "fuzz.csv"]
+    torture = [ROOT / "tests/torture/torture.py", "--kills", kills, "--rows", ROWS / "torture.csv"]
+    for words in (fuzz, torture):
+        subprocess.run([sys.executable, *map(str, words)], check=False)
+
+
+def markdown(table: pd.DataFrame) -> list[str]:
+    """Return a table as lines of Markdown."""
+    rows = [table.columns.tolist(), ["---"] * len(table.columns), *table.to_numpy().tolist()]
+    return [f"| {' | '.join(map(str, row))} |" for row in rows]
+
+
+def kills_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return one row a fault: runs, and what went wrong in them."""
+    wrong = ["half files", "other bytes", "crashes"]
+    table = rows.groupby("fault")[wrong].sum()
+    table.insert(0, "runs", rows.groupby("fault").size())
+    return table.reset_index()
+
+
+def inputs_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return one row a kind of file: inputs, exit codes, failures, slowest, most memory."""
+    table = rows.groupby("kind").agg(
+        inputs=("code", "size"),
+        done=("code", lambda codes: int((codes == 0).sum())),
+        refused=("code", lambda codes: int(codes.isin([1, 2, 3]).sum())),
+        failed=("failed", "sum"),
+        slowest_s=("seconds", "max"),
+        most_GB=("gigabytes", "max"),
+    )
+    return table.round(1).reset_index()
+
+
+def write_page() -> None:
+    """Write the page from the kept rows."""
+    inputs = pd.read_csv(ROWS / "fuzz.csv")
+    kills = pd.read_csv(ROWS / "torture.csv")
+    lines = [
+        "# Reliability",
+        "",
+        "Made by `python benchmarks/reliability.py`; the rows are in `docs/benchmarks`.",
+        "",
+        "## Runs that were disturbed",
+        "",
+        f"{len(kills)} runs of a small survey, each a process: killed or interrupted at a random",
+        "moment, with files that cannot grow (a full disk), with a result or a checkpoint damaged",
+        "after the kill, with the survey cut short between two runs. Then the run was repeated.",
+        "*half files*: results that were there after the fault and are not those of the undisturbed",
+        "run. *other bytes*: results of the resumed run that differ from it or are missing.",
+        "`make torture` does it again, 200 times.",
+        "",
+        *markdown(kills_table(kills)),
+        "",
+        "## Files that were damaged",
+        "",
+        f"{len(inputs)} files of {inputs['kind'].nunique()} kinds, with bytes, numbers, words, lines",
+        "or JSON values changed, went into the command that reads them. A failure is a crash, an exit",
+        "code other than 0, 1, 2, 3 and 130, more than a minute, or more than 4 GB.",
+        "`make fuzz` does it again, 10,000 times.",
+        "",
+        *markdown(inputs_table(inputs)),
+        "",
+        "## What holds, and which test says so",
+        "",
+        "| promise | test |",
+        "| --- | --- |",
+        "| a stage whose inputs and settings did not change is not made again |"
+        " `tests/run/test_memory.py` |",
+        "| only files that geomfaf made are replaced or removed | `tests/run/test_folder.py` |",
+        "| a result is never one of the inputs, through links too | `tests/cli/test_cli.py`,"
+        " `tests/run/test_folder.py` |",
+        "| a second run in one folder is refused; the lock of a killed one is no lock |"
+        " `tests/run/test_folder.py` |",
+        "| hostile names stay names in `geomfaf.toml` and in SQL | `tests/run/test_template.py` |",
+        "| virtual files are refused under any name | `tests/survey/test_read.py`,"
+        " `tests/rasters/test_geotiff.py` |",
+        "| a damaged checkpoint counts for nothing | `tests/models/test_classifier.py` |",
+        "| with `--progress json` everything on stderr is JSON | `tests/cli/test_cli.py` |",
+        "",
+        "## Not covered",
+        "",
+        "- A prediction that is interrupted begins again: it is remembered as a whole.",
+        "- The search for the power cut is a SIGKILL: that the disk itself keeps what was",
+        "  flushed to it is taken on trust.",
+        "- A read-only folder is not tried where the tests run as root.",
+        "- The bytes of two different processors are not compared; the libraries promise none.",
+    ]
+    PAGE.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    """Run the harnesses where numbers are given, and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=0)
+    parser.add_argument("--kills", type=int, default=0)
+    given = parser.parse_args()
+    if given.count or given.kills:
+        run_harnesses(given.count, given.kills)
+    write_page()
+
+
+if __name__ == "__main__":
+    main()
