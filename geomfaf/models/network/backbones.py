@@ -202,10 +202,10 @@ def _first(conv: nn.Conv2d, channels: int, size: int) -> nn.Conv2d:
         channels,
         conv.out_channels,
         kernel,
-        stride=stride,
+        stride=stride,  # type: ignore[arg-type]
         padding=padding,
         bias=False,
-    )  # type: ignore[arg-type]
+    )
     # He et al. 2015, as the published networks with batch normalisation begin.
     nn.init.kaiming_normal_(new.weight, mode="fan_out", nonlinearity="relu")
     return new
