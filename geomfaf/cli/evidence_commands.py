@@ -174,7 +174,7 @@ def rasterize(
 @click.option("--crs", help="CRS of the files that have none.")
 @scheduler_option
 @overwrite_option
-def stack(
+def stack(  # noqa: PLR0913  (click: an argument an option)
     survey: tuple[Path, ...],
     out: Path,
     elements: list[str] | None,

@@ -48,7 +48,7 @@ CELL_SHARE = 0.25
 """A target that covers less of a window cell does not give it its status."""
 
 
-def make_targets(
+def make_targets(  # noqa: PLR0913  (layers, and one keyword a setting)
     scores: xr.DataArray,
     deposits: gpd.GeoDataFrame,
     *,

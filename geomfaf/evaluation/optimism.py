@@ -26,7 +26,7 @@ MOST = 600
 """Most windows judged; beyond that the figure hardly moves and a network takes minutes."""
 
 
-def measure_optimism(
+def measure_optimism(  # noqa: PLR0913  (what a training needs, and what it is judged on)
     stack: xr.DataArray,
     folds: Folds,
     deposits: gpd.GeoDataFrame,

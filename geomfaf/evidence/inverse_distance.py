@@ -57,7 +57,7 @@ __all__ = [
 ]
 
 
-def idw_grid(
+def idw_grid(  # noqa: PLR0913  (one keyword a choice of the gridding)
     samples: gpd.GeoDataFrame,
     elements: Sequence[str],
     grid: Grid,
@@ -184,7 +184,7 @@ def _error_lines(table: pd.DataFrame) -> str:
     return f"cross-validated errors\n{lines}"
 
 
-def idw_to_file(
+def idw_to_file(  # noqa: PLR0913  (choices of the gridding and of the file)
     samples: gpd.GeoDataFrame,
     elements: Sequence[str],
     grid: Grid,
@@ -242,7 +242,7 @@ def idw_to_file(
     )
 
 
-def plan_grid(
+def plan_grid(  # noqa: PLR0913  (one keyword a choice of the gridding)
     samples: gpd.GeoDataFrame,
     elements: Sequence[str],
     grid: Grid,

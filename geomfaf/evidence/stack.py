@@ -63,7 +63,7 @@ class StackPlan:
         What each band remembers of its making.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (one keyword a kind of evidence)
         self,
         survey: Survey,
         grid: Grid,
@@ -165,7 +165,7 @@ class StackPlan:
         return digest.hexdigest()
 
 
-def build_stack(
+def build_stack(  # noqa: PLR0913  (one keyword a kind of evidence)
     survey: Survey,
     grid: Grid,
     *,
@@ -267,7 +267,7 @@ def build_stack(
     return array
 
 
-def stack_to_file(
+def stack_to_file(  # noqa: PLR0913  (kinds of evidence and choices of the file)
     survey: Survey,
     grid: Grid,
     path: str | Path,
@@ -398,7 +398,7 @@ def vector_band(
     return as_dataarray(fill_blocks(plan.block, grid, 1, f"rasterizing {kind}"), grid, [plan.band])
 
 
-def vector_to_file(
+def vector_to_file(  # noqa: PLR0913  (choices of the file)
     layer: gpd.GeoDataFrame,
     grid: Grid,
     kind: str,

@@ -35,7 +35,7 @@ Compute = Callable[[int, int, int, int], np.ndarray]
 Window = tuple[int, int, int, int]
 
 
-def stream_raster(
+def stream_raster(  # noqa: PLR0913  (what is written, how, and how it goes on)
     path: str | Path,
     grid: Grid,
     bands: Sequence[Band],

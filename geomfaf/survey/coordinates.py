@@ -97,7 +97,7 @@ def _inside(xy: XY, box: Box, margin: float = 0.0) -> bool:
 # ----------------------------------------------------------------------------------------
 
 
-def check_coordinates(role: str, frame: gpd.GeoDataFrame) -> Finding | None:
+def check_coordinates(role: str, frame: gpd.GeoDataFrame) -> Finding | None:  # noqa: C901  (a case a fault of coordinates)
     """Return what is wrong with the coordinates of a layer, judged by the area of use of its CRS
     alone.
     """

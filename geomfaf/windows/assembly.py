@@ -21,7 +21,7 @@ from .windows import DEFAULT_SIZE, NEGATIVES, centred_windows, tiled_windows, wi
 WINDOW_KINDS = ("centred", "tiled")
 
 
-def make_windows(
+def make_windows(  # noqa: PLR0913  (one keyword a setting of [windows] and [folds])
     stack: xr.DataArray,
     deposits: gpd.GeoDataFrame,
     *,
@@ -87,7 +87,7 @@ def make_windows(
     return draws[0], folds
 
 
-def cut_windows(
+def cut_windows(  # noqa: PLR0913  (one keyword a setting of [windows] and [folds])
     deposits: gpd.GeoDataFrame,
     grid: Grid,
     valid: np.ndarray,
@@ -144,7 +144,7 @@ def cut_windows(
     return windows, folds
 
 
-def label_windows(
+def label_windows(  # noqa: PLR0913  (one keyword a setting of [windows])
     windows: gpd.GeoDataFrame,
     folds: Folds,
     stack: xr.DataArray,

@@ -188,7 +188,7 @@ class Folds:
         return gpd.GeoDataFrame(columns, geometry=shapes, crs=self.grid.crs)
 
 
-def spatial_folds(
+def spatial_folds(  # noqa: PLR0913  (one keyword a setting of [folds])
     windows: gpd.GeoDataFrame,
     grid: Grid,
     valid: np.ndarray,

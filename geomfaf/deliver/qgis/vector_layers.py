@@ -310,7 +310,7 @@ def _step(place: int, count: int) -> int:
     return round(place * (len(LEVELS) - 1) / max(1, count - 1))
 
 
-def stored_style(layer: StoredLayer, frame: gpd.GeoDataFrame, geology_column: str) -> list[Element]:
+def stored_style(layer: StoredLayer, frame: gpd.GeoDataFrame, geology_column: str) -> list[Element]:  # noqa: C901  (a case a layer)
     """Return the style of any layer of a GeoPackage, by its name and its features."""
     columns = layer.columns
     if layer.name == "targets":

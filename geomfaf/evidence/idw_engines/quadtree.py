@@ -160,7 +160,7 @@ def _basis(place, nodes, row):
 
 
 @njit(**INNER, fastmath=FAST)
-def _add_interpolated(
+def _add_interpolated(  # noqa: C901  (compiled: a call would cost more than it tells)
     field,
     x,
     y,

@@ -26,7 +26,7 @@ MIN_SITES = 30
 """Fewer places than this do not carry an interpolated map of a survey area."""
 
 
-def check_survey(
+def check_survey(  # noqa: PLR0913  (one keyword a setting of [check])
     survey: Survey,
     *,
     max_censored: float = 0.5,
