@@ -320,6 +320,7 @@ def test_balanced_weights_share_the_ground_in_two():
 
 def test_users_register_their_own(monkeypatch):
     monkeypatch.setattr("geomfaf.models.baselines.BASELINES", dict(BASELINES))
+    monkeypatch.setattr("geomfaf.models.baselines.KNOWN_TO_SETTINGS", [])
     register_baseline("mine", partial(FuzzyOverlay, gamma=0.5))
     assert make_baseline("mine", seed=1).gamma == 0.5
     with pytest.raises(UsageError, match="already"):

@@ -139,9 +139,9 @@ def test_a_killed_process_leaves_no_broken_file(tmp_path):
     script.write_text(
         "import sys, time, numpy as np\n"
         "from affine import Affine\n"
-        "from geomfaf.blockwise import stream\n"
-        "from geomfaf.bands import Band\n"
-        "from geomfaf.grid import Grid\n"
+        "from geomfaf.rasters import stream\n"
+        "from geomfaf.rasters.bands import Band\n"
+        "from geomfaf.rasters.grid import Grid\n"
         "stream.CHECKPOINT = 0.0\n"
         "grid = Grid.from_bounds((0, 0, 4096, 4096), 1, 32633)\n"
         "def compute(row, column, height, width):\n"
