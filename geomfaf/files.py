@@ -155,13 +155,19 @@ def same_file(first: str | Path, second: str | Path) -> bool:
         return False
 
 
-def write_table(table: pd.DataFrame, path: str | Path, *, overwrite: bool = False) -> Path:
-    """Write a table as CSV (UTF-8, no index); numbers to six digits, coordinates to
-    the centimetre.
+def write_table(
+    table: pd.DataFrame, path: str | Path, *, digits: int = 6, overwrite: bool = False
+) -> Path:
+    """Write a table as CSV (UTF-8, no index); numbers to six digits unless more are asked for,
+    coordinates to the centimetre.
     """
+
+    def short(value: Any) -> str:
+        return f"{value:.{digits}g}" if abs(value) < 1e4 else f"{value:.2f}".removesuffix(".00")
+
     path = Path(path)
     with finished_file(path, overwrite=overwrite) as final:
-        table.to_csv(final, index=False, float_format=_short)
+        table.to_csv(final, index=False, float_format=short)
     return path
 
 
@@ -214,7 +220,3 @@ def plain_values(value: Any) -> Any:
     if isinstance(value, float) and not np.isfinite(value):
         return None
     return str(value) if isinstance(value, Path) else value
-
-
-def _short(value: Any) -> str:
-    return f"{value:.6g}" if abs(value) < 1e4 else f"{value:.2f}".removesuffix(".00")

@@ -76,7 +76,9 @@ def targets(
     found = make_targets(bands, points, faults=lines, **evidence, **chosen)
     layers = target_layers(found, bands, points, **evidence)
     write_layers(layers, out, overwrite=overwrite)
-    write_table(found.drop(columns="geometry"), table, overwrite=overwrite)
+    # Six digits would move longitude and latitude by ten metres.
+    rows = layers["targets"].drop(columns="geometry")
+    write_table(rows, table, digits=10, overwrite=overwrite)
     click.echo(str(out))
 
 

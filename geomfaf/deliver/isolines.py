@@ -21,6 +21,7 @@ from ..files import finished_file
 from ..rasters.bands import Band, bands_of, grid_of
 from ..rasters.geotiff import read_raster
 from .layers import write_layers
+from .rounding import rounded
 from .target_reasons import factor_label, short
 
 PERCENTILES = (75.0, 90.0, 97.5)
@@ -377,8 +378,8 @@ def write_isolines(
         return None
     least = sample_share(stack, run / "survey.gpkg")
     layers = {
-        "isolines": isolines(stack, levels=levels, least_km2=least),
-        "anomalies": anomaly_classes(stack, least_km2=least),
+        "isolines": rounded(isolines(stack, levels=levels, least_km2=least)),
+        "anomalies": rounded(anomaly_classes(stack, least_km2=least)),
     }
     path = run / "isolines.gpkg" if out is None else Path(out)
     write_layers(layers, path, overwrite=overwrite)

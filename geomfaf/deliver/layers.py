@@ -9,6 +9,7 @@ from typing import Any
 import geopandas as gpd
 import pandas as pd
 import pyogrio
+import shapely
 
 from ..errors import UsageError
 from ..files import finished_file, write_json, write_table
@@ -19,6 +20,12 @@ from .qgis.single_files import store_styles
 
 RESERVED = ("fid", "geom")
 """Columns that a GeoPackage keeps for itself."""
+
+FINDING_LAYERS = ("findings", "findings_lines", "findings_areas")
+"""Layers of ``check.gpkg``: flagged points, lines and polygons."""
+
+LABELLED = {"samples": "sample", "deposits": "deposit", "faults": "fault"}
+"""Role -> what its rows are called, see :func:`geomfaf.survey.label_columns.label_column`."""
 
 
 def write_layers(
@@ -142,8 +149,10 @@ def write_findings(
     *,
     overwrite: bool = False,
 ) -> None:
-    """Write findings as ``check.csv``, ``check.json`` and, for the map, layer ``findings`` of
-    ``check.gpkg``.
+    """Write findings as ``check.csv``, ``check.json`` and, for the map, ``check.gpkg``.
+
+    Its layers are ``findings`` (points), ``findings_lines`` and ``findings_areas``, those that
+    something was found in: one style cannot draw points and polygons.
 
     Parameters
     ----------
@@ -162,8 +171,28 @@ def write_findings(
         for line in table.to_dict("records")
     ]
     write_json({"findings": content}, folder / "check.json", overwrite=overwrite)
-    shown = findings_layer(
-        findings, {role: frame.reset_index(drop=True) for role, frame in layers.items()}
-    )
-    if len(shown):
-        write_layers({"findings": shown}, folder / "check.gpkg", overwrite=overwrite)
+    frames = {role: frame.reset_index(drop=True) for role, frame in layers.items()}
+    labels = {
+        role: labels_of(frames[role], what) for role, what in LABELLED.items() if role in frames
+    }
+    shown = by_geometry(findings_layer(findings, frames, labels))
+    if shown:
+        write_layers(shown, folder / "check.gpkg", overwrite=overwrite)
+    elif overwrite:
+        # What was found before is not what is found now.
+        (folder / "check.gpkg").unlink(missing_ok=True)
+
+
+def by_geometry(shown: gpd.GeoDataFrame) -> dict[str, gpd.GeoDataFrame]:
+    """Return findings as a layer for each kind of shape; those without a shape are on no map.
+
+    >>> from shapely import Point, box
+    >>> shapes = [Point(0, 0), box(0, 0, 1, 1), None]
+    >>> found = by_geometry(gpd.GeoDataFrame({"row": [4, 7, 9]}, geometry=shapes, crs=32633))
+    >>> {name: frame["row"].tolist() for name, frame in found.items()}
+    {'findings': [4], 'findings_areas': [7]}
+    """
+    dimension = shapely.get_dimensions(shown.geometry.to_numpy())
+    # A collection of several kinds counts as its largest.
+    layers = {name: shown[dimension == number] for number, name in enumerate(FINDING_LAYERS)}
+    return {name: frame.reset_index(drop=True) for name, frame in layers.items() if len(frame)}

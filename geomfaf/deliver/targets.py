@@ -14,6 +14,7 @@ from scipy import ndimage
 from ..rasters.bands import bands_of, grid_of, score_values
 from ..rasters.grid import Grid
 from ..windows.windows import DEFAULT_SIZE, tiled_windows
+from .rounding import rounded
 from .target_ground import (
     GroundRules,
     cells_inside,
@@ -282,7 +283,7 @@ def make_cells(
     inside = cells_inside(targets.geometry, grid)
     cells["target"] = _main_targets(inside, number, targets)[cells["number"]]
     status = targets.set_index("number")["status"].to_dict()
-    said = cells["target"].map(status).fillna("")
+    said = cells["target"].map(status).astype(object).fillna("")
     # 3. Deposits that no target holds.
     rows, cols = grid.rowcol(deposits.geometry.x, deposits.geometry.y)
     lost = (_targets_of(deposits, targets) == 0) & (rows >= 0)
@@ -335,11 +336,13 @@ def placed_deposits(
     found["best_percent"] = np.where(
         np.isfinite(found[ranked]), 100 * at_least / max(1, len(ground)), np.nan
     )
+    said = rounded(pd.DataFrame(found, index=deposits.index))
     placed = deposits.copy()
-    for name, column in {**found, "target": _targets_of(deposits, targets)}.items():
+    for column, values in said.assign(target=_targets_of(deposits, targets)).items():
+        name = str(column)
         while name in placed:
             name += "_"
-        placed[name] = column
+        placed[name] = values
     return placed
 
 
@@ -363,14 +366,14 @@ def target_layers(
     size: int = DEFAULT_SIZE,
 ) -> dict[str, gpd.GeoDataFrame | pd.DataFrame]:
     """Return the layers of ``targets.gpkg``: targets, the numbered cells, the deposits placed on
-    the map, and the table of elements by target.
+    the map, and the table of elements by target; their numbers rounded.
     """
     grid = grid_of(scores)
     samples = None if samples is None else in_crs(samples, grid.crs, "the samples")
     inside = cells_inside(targets.geometry, grid)
     return {
-        "targets": targets,
-        "cells": make_cells(scores, size, deposits, targets),
+        "targets": rounded(targets),
+        "cells": rounded(make_cells(scores, size, deposits, targets)),
         "deposits": placed_deposits(scores, deposits, targets),
-        "target_elements": target_elements(inside, targets, stack, samples),
+        "target_elements": rounded(target_elements(inside, targets, stack, samples)),
     }

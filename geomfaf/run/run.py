@@ -14,7 +14,7 @@ from ..models.baselines import ENSEMBLE, NETWORK
 from ..models.network.devices import choose_device
 from ..progress import log, log_to, say
 from ..survey.formats import is_database
-from .folder import known_files, locked_folder, note_files, require_run_folder
+from .folder import MARKER, known_files, locked_folder, note_files, require_run_folder
 from .memory import Memory
 from .project import Project
 from .results import Results
@@ -93,7 +93,7 @@ def _refuse_impossible(project: Project) -> None:
 
 def _remove_stale(out: Path, names: set[str]) -> None:
     """Remove files of an earlier run that this one did not make, such as a risk-return map."""
-    for name in sorted(names - {"run.json", "run.log"}):
+    for name in sorted(names - {MARKER, "run.json", "run.log"}):
         path = out / name
         if path.is_file():
             path.unlink()

@@ -18,6 +18,7 @@ from ..deliver.isolines import write_isolines
 from ..deliver.layers import write_findings, write_layers, write_survey_layers
 from ..deliver.qgis.project import write_project
 from ..deliver.report.write import write_report, write_summary
+from ..deliver.rounding import rounded
 from ..deliver.run_folder import read_run, titles
 from ..deliver.target_ground import cells_inside
 from ..deliver.targets import make_targets, target_layers, with_factors
@@ -234,9 +235,11 @@ def targets(run: Results, _: Path) -> None:
     contributions = target_contributions(_judges(run), run.stack, labels)
     found = with_factors(found, contributions)
     layers = target_layers(found, run.scores, survey.deposits, **evidence)
-    layers["target_factors"] = contributions
+    layers["target_factors"] = rounded(contributions)
     write_layers(layers, run.out / "targets.gpkg", overwrite=True)
-    write_table(found.drop(columns="geometry"), run.out / "targets.csv", overwrite=True)
+    # Six digits would move longitude and latitude by ten metres.
+    rows = layers["targets"].drop(columns="geometry")
+    write_table(rows, run.out / "targets.csv", digits=10, overwrite=True)
     new = int((found["list"] == "exploration").sum())
     say(
         f"{new} exploration targets on ground farther than"

@@ -44,10 +44,16 @@ from .finding import (
     require_version,
 )
 from .install import install_steps, uv_command
-from .layers import add_run, write_sources
+from .layers import add_run, layers_of, write_sources
 from .process import RunError, run_process
 
 SETTING = "GEOMFAF_COMMAND"
+# Layer of check.gpkg -> output and its title.
+FINDINGS = {
+    "findings": ("FINDINGS", "Findings, points"),
+    "findings_lines": ("FINDINGS_LINES", "Findings, lines"),
+    "findings_areas": ("FINDINGS_AREAS", "Findings, areas"),
+}
 PRESETS = ("compact", "mfaf", "paper")
 ROLES = (
     ("samples", "Samples with element columns", QgsProcessing.TypeVectorPoint, True),
@@ -161,14 +167,15 @@ class CheckSurvey(GeomfafAlgorithm):
     HELP = (
         "Says what is wrong with the data and what would be done about it: units, detection limits,"
         " repeated places, coordinates, broken geometries. Nothing is changed. The findings come as"
-        " a point layer and as check.csv. Refused data end with the reason."
+        " layers of points, lines and areas and as check.csv. Refused data end with the reason."
     )
 
     def initAlgorithm(self, config=None):  # noqa: N802
         """Declare inputs and outputs."""
         self.add_layers()
         self.addParameter(QgsProcessingParameterFolderDestination("FOLDER", "Folder of results"))
-        self.addOutput(QgsProcessingOutputVectorLayer("FINDINGS", "Findings"))
+        for name, title in FINDINGS.values():
+            self.addOutput(QgsProcessingOutputVectorLayer(name, title))
         self.addOutput(QgsProcessingOutputFile("TABLE", "Findings as a table"))
 
     def processAlgorithm(self, parameters, context, feedback):  # noqa: N802
@@ -177,9 +184,11 @@ class CheckSurvey(GeomfafAlgorithm):
         survey = self.survey_in(folder, parameters, context, feedback)
         self.call(feedback, folder, "check", survey, "--out", folder, "--overwrite")
         found = {"FOLDER": str(folder), "TABLE": str(folder / "check.csv")}
-        # A survey without a flaw has no layer of findings.
-        if (folder / "check.gpkg").exists():
-            found["FINDINGS"] = f"{folder / 'check.gpkg'}|layername=findings"
+        # A survey without a flaw has no layer of findings; points, lines and areas have one each.
+        file = folder / "check.gpkg"
+        for layer, (name, _) in FINDINGS.items():
+            if file.exists() and layer in layers_of(file):
+                found[name] = f"{file}|layername={layer}"
         return found
 
 

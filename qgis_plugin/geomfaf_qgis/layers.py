@@ -9,6 +9,7 @@ from qgis.core import (
     QgsLayerDefinition,
     QgsProcessingException,
     QgsProject,
+    QgsProviderRegistry,
     QgsReadWriteContext,
     QgsVectorFileWriter,
 )
@@ -43,6 +44,11 @@ def write_sources(sources, path, context, feedback):
             beside.unlink(missing_ok=True)
             raise QgsProcessingException(f"the layer {role} cannot be written: {written[1]}")
     beside.replace(path)
+
+
+def layers_of(file):
+    """Return the names of a file's layers."""
+    return {part.name() for part in QgsProviderRegistry.instance().querySublayers(str(file))}
 
 
 def add_run(project_file, target):

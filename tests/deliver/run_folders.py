@@ -11,7 +11,7 @@ from pyproj import CRS
 from scipy.ndimage import gaussian_filter
 
 from geomfaf.deliver.isolines import anomaly_classes, isolines
-from geomfaf.deliver.layers import write_layers
+from geomfaf.deliver.layers import by_geometry, write_layers
 from geomfaf.rasters.bands import Band, as_dataarray
 from geomfaf.rasters.geotiff import read_raster, write_raster
 from geomfaf.rasters.grid import Grid
@@ -154,10 +154,12 @@ def full_run(out: Path) -> Path:
         "rule": [HOSTILE[0], "far off"],
         "row": [3, 7],
     }
-    points = gpd.points_from_xy([502_000, 503_000], [5_997_000, 5_998_000])
-    write_layers(
-        {"findings": gpd.GeoDataFrame(finding, geometry=points, crs=UTM)}, out / "check.gpkg"
-    )
+    shapes = [
+        shapely.Point(502_000, 5_997_000),
+        shapely.box(501_000, 5_996_000, 503_000, 5_998_000),
+    ]
+    found = gpd.GeoDataFrame(finding, geometry=shapes, crs=UTM)
+    write_layers(by_geometry(found), out / "check.gpkg")
     return out
 
 

@@ -266,6 +266,10 @@ def test_qgis_opens_the_folder_wherever_it_is_moved(full, tmp_path, qgis):
     assert targets["note"]
     score = report["layers"]["Prospectivity: best ground, by share of the area"]
     assert {"Held-out map", "Spread"} <= set(score["styles"])
+    for kind in ("points", "areas"):
+        found = report["layers"][f"Data findings, {kind}"]
+        assert found["features"] == 1
+        assert found["renderer"] == "categorizedSymbol"
     # Scales are round, to the tenth of a per cent that QGIS loses on the way.
     (scale,) = report["layouts"]["Target map A3"]["scales"]
     assert abs(scale / next_scale(scale * 0.999) - 1) < 1e-3

@@ -226,7 +226,8 @@ def test_elements_are_ranked_within_the_area_and_name_their_best_sample():
     gold = stack.sel(band="Au").values
     inside = cells_in(targets.geometry[0])
     expected = percentileofscore(gold.ravel(), gold[inside], kind="mean").mean()
-    assert big.loc["Au", "percentile"] == pytest.approx(expected)
+    # Stored to a tenth.
+    assert big.loc["Au", "percentile"] == pytest.approx(expected, abs=0.051)
     assert big.loc["Au", ["value", "sample_id"]].tolist() == [7.5, "b"]
     assert targets["samples"].tolist() == [3, 0]
     assert targets["sample_distance_m"].iloc[0] == 0
@@ -375,13 +376,13 @@ def test_deposits_learn_their_score_rank_and_target():
     placed = placed_deposits(scores, deposits, targets)
     heldout = scores.sel(band="heldout_score").values
     rows, cols = GRID.rowcol(deposits.geometry.x, deposits.geometry.y)
-    np.testing.assert_allclose(placed["map_score"], score[rows, cols], rtol=1e-6)
-    np.testing.assert_allclose(placed["map_heldout"], heldout[rows, cols])
+    np.testing.assert_allclose(placed["map_score"], score[rows, cols], atol=5.1e-5)
+    np.testing.assert_allclose(placed["map_heldout"], heldout[rows, cols], atol=5.1e-5)
     ground = heldout[np.isfinite(heldout)]
     expected = [
         100 * (ground >= v).mean() if np.isfinite(v) else np.nan for v in heldout[rows, cols]
     ]
-    np.testing.assert_allclose(placed["best_percent"], expected)
+    np.testing.assert_allclose(placed["best_percent"], expected, atol=0.0051)
     inside = [targets.loc[targets.contains(point), "number"].sum() for point in deposits.geometry]
     assert placed["target_"].tolist() == inside
     assert (placed["target"] == "mine").all()

@@ -142,7 +142,7 @@ def test_targets_take_the_share_of_the_area_that_was_asked_for(small_run):
     exploration = targets[targets["list"] == "exploration"]
     assert exploration["area_km2"].sum() == pytest.approx(0.05 * area, rel=0.1)
     assert targets.geometry.is_valid.all()
-    np.testing.assert_allclose(targets.area / 1e6, targets["area_km2"])
+    np.testing.assert_allclose(targets.area / 1e6, targets["area_km2"], rtol=5e-4)
     assert exploration["mean_score"].is_monotonic_decreasing
 
 
@@ -219,6 +219,7 @@ def test_a_second_run_uses_the_trained_model_again(small_run, tmp_path):
     before = (copy.out / "model" / "model.json").stat().st_mtime_ns
     run_project(copy, overwrite=True)
     assert (copy.out / "model" / "model.json").stat().st_mtime_ns == before
+    assert "belongs to an earlier run" not in (copy.out / "run.log").read_text()
     with (
         rasterio.open(out / "scores.tif") as first,
         rasterio.open(copy.out / "scores.tif") as second,

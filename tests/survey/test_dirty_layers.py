@@ -559,6 +559,7 @@ def test_roads_are_no_faults_and_a_nameless_line_layer_is_said(tmp_path):
 
 def test_rows_of_the_source_survive_to_the_map_of_findings(tmp_path):
     layers = survey_layers()
+    layers["samples"]["id"] = [f"S{number}" for number in range(49)]
     layers["samples"].loc[[3, 40], "geometry"] = None
     layers["samples"] = pd.concat(
         [layers["samples"], layers["samples"].iloc[[10]]], ignore_index=True
@@ -577,9 +578,12 @@ def test_rows_of_the_source_survive_to_the_map_of_findings(tmp_path):
     shown = gpd.read_file(tmp_path / "report" / "check.gpkg", layer="findings")
     here = shown[shown["rule"] == "several rows at one place"]
     assert here["row"].tolist() == [10, 49]
+    assert here["fid_of_row"].tolist() == [11, 50]
+    assert here["name"].tolist() == ["S10", "S10"]
     assert here.geometry.tolist() == [read.geometry[10]] * 2
     names = pyogrio.list_layers(tmp_path / "report" / "check.gpkg")[:, 0].tolist()
-    assert set(names) - {"layer_styles"} == {"findings"}
+    # One style cannot draw the points and the gap of the map.
+    assert set(names) - {"layer_styles"} == {"findings", "findings_areas"}
 
 
 def test_strict_refuses_every_fix_and_nothing_else():

@@ -65,6 +65,9 @@ FIELDS: dict[str, tuple[str, int | None]] = {
     "factor": ("Factor", None),
     "element": ("Element", None),
     "unit": ("Unit", None),
+    "fid_of_row": ("Row as a GIS counts (fid)", None),
+    "done": ("What was done", None),
+    "advice": ("What you can do", None),
 }
 """Column -> what a person reads instead of it, and decimals (None: as stored)."""
 

@@ -12,6 +12,7 @@ from .contents import RunContents, StoredLayer
 from .raster_layers import evidence_layers, prospectivity_layers
 from .tree import DEFAULT, Group, Layer, Theme, shown_as_is
 from .vector_layers import (
+    FINDING_TITLES,
     NOTES,
     PLAIN,
     anomaly_layers,
@@ -98,7 +99,7 @@ def run_layers(contents: RunContents, record: Mapping[str, Any]) -> RunLayers:
     for file, name, title in (
         ("windows.gpkg", "folds", "Folds"),
         ("windows.gpkg", "windows", "Training windows"),
-        ("check.gpkg", "findings", "Data findings"),
+        *(("check.gpkg", name, title) for name, title in FINDING_TITLES.items()),
     ):
         layer = _plain_layer(contents, file, name, title, visible=False)
         trust += _there([layer])

@@ -28,6 +28,13 @@ from .tree import Layer
 PLAIN = "without names"
 """The style of targets and deposits for small maps."""
 
+FINDING_TITLES = {
+    "findings": "Data findings, points",
+    "findings_lines": "Data findings, lines",
+    "findings_areas": "Data findings, areas",
+}
+"""Layer of flagged features -> what it is called."""
+
 NOTES = {
     "targets": (
         "The best ground of the map, outlined and ranked. Conceptual: no work on the ground has"
@@ -41,7 +48,7 @@ NOTES = {
     "samples": "Cleaned values; flags says what was changed in a row.",
     "windows": "Where the network was trained: label 1 on deposits, 0 on barren ground.",
     "folds": "Ground that was held out together; the fold's model never saw it.",
-    "findings": "What is wrong with the data, and what was done about it.",
+    **dict.fromkeys(FINDING_TITLES, "What is wrong with the data, and what was done about it."),
     "isolines": "Equal values of an element; classes are percentiles of its map.",
     "anomalies": (
         "Ground of high values by three rules: percentiles, robust deviations above the median, and"
@@ -215,7 +222,7 @@ def finding_style(columns: Sequence[str], geometry: str) -> list[Element]:
         elif geometry == "Line":
             symbol = line_symbol(colour, 0.6)
         classes.append(SymbolClass(severity, severity, symbol))
-    lines = ("layer", "column", "done", "advice", "row", "fid", "sample_id")
+    lines = ("layer", "column", "name", "fid_of_row", "done", "advice")
     return [
         by_class("severity", classes),
         *field_nodes(columns),
@@ -327,7 +334,7 @@ def stored_style(layer: StoredLayer, frame: gpd.GeoDataFrame, geology_column: st
         return fold_style(columns)
     if layer.name == "windows":
         return window_style(columns)
-    if layer.name == "findings":
+    if layer.name in FINDING_TITLES:
         return finding_style(columns, layer.geometry)
     if layer.name == "isolines" and {"class", "value", "element", "unit"} <= set(columns):
         return isoline_style(frame, columns)

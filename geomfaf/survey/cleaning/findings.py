@@ -223,7 +223,9 @@ def require_accepted(findings: pd.DataFrame) -> None:
 
 
 def findings_layer(
-    findings: Iterable[Finding], layers: dict[str, gpd.GeoDataFrame]
+    findings: Iterable[Finding],
+    layers: dict[str, gpd.GeoDataFrame],
+    labels: Mapping[str, pd.Series] | None = None,
 ) -> gpd.GeoDataFrame:
     """Return the flagged features of a survey, one row each with what was found in it.
 
@@ -232,12 +234,15 @@ def findings_layer(
     findings : iterable of Finding
     layers : dict
         Role -> layer as read, its index the source rows.
+    labels : mapping, optional
+        Role -> what its rows are called.
 
     Returns
     -------
     GeoDataFrame
         The columns of the table, ``row`` (the source row, from 0), ``fid_of_row`` (the same as a
-        GIS counts, from 1) and the feature's own shape, in the CRS of the layers.
+        GIS counts, from 1), ``name`` (what the row is called, "" where nothing is said) and the
+        feature's own shape, in the CRS of the layers.
     """
     facts_shown = [name for name in COLUMNS if name != "rows"]
     parts = []
@@ -249,12 +254,15 @@ def findings_layer(
             rows = list(finding.rows)
             shapes = frame.geometry.reindex(rows).to_numpy()
             fids = [row + 1 for row in rows]
+            known = (labels or {}).get(finding.layer)
+            names = ["" if known is None else _plain(known.get(row)) for row in rows]
             parts.append(
                 pd.DataFrame(
                     {
                         **facts,
                         "row": rows,
                         "fid_of_row": fids,
+                        "name": names,
                         "geometry": shapes,
                     }
                 )
@@ -267,11 +275,12 @@ def findings_layer(
                         **facts,
                         "row": -1,
                         "fid_of_row": -1,
+                        "name": "",
                         "geometry": list(finding.shapes),
                     }
                 )
             )
-    empty = pd.DataFrame(columns=[*facts_shown, "row", "fid_of_row", "geometry"])
+    empty = pd.DataFrame(columns=[*facts_shown, "row", "fid_of_row", "name", "geometry"])
     table = pd.concat(parts, ignore_index=True) if parts else empty
     crs = next((frame.crs for frame in layers.values()), None)
     return gpd.GeoDataFrame(table, geometry="geometry", crs=crs)
