@@ -18,11 +18,9 @@ from geomfaf.cli.main import main
 from geomfaf.deliver.layers import write_layers
 from geomfaf.errors import UsageError
 from geomfaf.evaluation.metrics import window_metrics
+from geomfaf.evaluation.paper_methods import METRICS, TABLES, Method
 from geomfaf.evaluation.paper_tables import (
     LEAST_EPOCHS,
-    METRICS,
-    TABLES,
-    Method,
     alone,
     one_run,
     run_experiment,
