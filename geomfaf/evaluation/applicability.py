@@ -115,31 +115,15 @@ def fit_applicability(
             " the area of applicability needs a fold for each place, and two folds or more."
         )
     # 1. how much each column counts
-    weight = np.ones(len(features.columns))
-    for name, value in (importance or {}).items():
-        if name not in features.bands:
-            raise UsageError(
-                f'importance: there is no band "{name}".{nearest_name(name, features.bands)}'
-            )
-        if not (np.isfinite(value) and value >= 0):
-            raise UsageError(
-                f'importance of band "{name}" is {value}, it must be a number of 0 or more.'
-            )
-        weight[[column.band == name for column in features.columns]] = value
+    weight = _column_weights(features, importance or {})
     # 2. gaps take the median, as in the models; columns that do not vary take no part
     known = np.isfinite(features.values)
-    fill = np.array(
-        [
-            np.median(v[k]) if k.any() else 0.0
-            for v, k in zip(features.values.T, known.T, strict=True)
-        ]
-    )
+    fill = _medians(features.values, known)
     filled = np.where(known, features.values.astype(float), fill)
     centre = filled.mean(axis=0)
     spread = filled.std(axis=0, ddof=1)
-    varies = spread > 1e-6 * np.maximum(
-        1.0, np.abs(centre)
-    )  # less is the rounding of float32 bands
+    # A spread below a millionth is the rounding of float32 bands.
+    varies = spread > 1e-6 * np.maximum(1.0, np.abs(centre))
     weight = np.where(varies, weight, 0.0)
     spread = np.where(varies, spread, 1.0)
     if not weight.any():
@@ -168,6 +152,31 @@ def fit_applicability(
         training,
         threshold,
     )
+
+
+def _column_weights(features: Features, importance: Mapping[str, float]) -> np.ndarray:
+    """Return the weight of each column: that of its band, 1 where none is named."""
+    weight = np.ones(len(features.columns))
+    for name, value in importance.items():
+        if name not in features.bands:
+            raise UsageError(
+                f'importance: there is no band "{name}".{nearest_name(name, features.bands)}'
+            )
+        if not (np.isfinite(value) and value >= 0):
+            raise UsageError(
+                f'importance of band "{name}" is {value}, it must be a number of 0 or more.'
+            )
+        weight[[column.band == name for column in features.columns]] = value
+    return weight
+
+
+def _medians(values: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Return the median of the known values of each column, 0 for one that has none."""
+    medians = np.zeros(values.shape[1])
+    for number, (column, has_value) in enumerate(zip(values.T, known.T, strict=True)):
+        if has_value.any():
+            medians[number] = np.median(column[has_value])
+    return medians
 
 
 def area_of_applicability(
@@ -202,11 +211,11 @@ def area_of_applicability(
     # So many places at a time: their features would not fit on a large map.
     at_row, at_col = np.nonzero(valid)
     for first in track(range(0, len(at_row), BLOCK), "applicability", unit="blocks"):
-        r = at_row[first : first + BLOCK]
-        c = at_col[first : first + BLOCK]
-        index = fitted.dissimilarity(window_features(stack, r, c))
-        layers[0, r, c] = index
-        layers[1, r, c] = fitted.inside(index)
+        block_rows = at_row[first : first + BLOCK]
+        block_cols = at_col[first : first + BLOCK]
+        index = fitted.dissimilarity(window_features(stack, block_rows, block_cols))
+        layers[0, block_rows, block_cols] = index
+        layers[1, block_rows, block_cols] = fitted.inside(index)
     return as_dataarray(layers, grid, APPLICABILITY_BANDS), fitted
 
 
@@ -229,6 +238,7 @@ def _space(
 
 def _mean_distance(space: np.ndarray, block: int = 500) -> float:
     """Return the mean distance of all pairs of different places, a block of rows at a time."""
+    # All pairs, in blocks: the matrix of a survey's training places would not fit.
     total = sum(
         cdist(space[first : first + block], space).sum() for first in range(0, len(space), block)
     )

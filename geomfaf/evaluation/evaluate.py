@@ -157,6 +157,7 @@ def _require_size(windows: gpd.GeoDataFrame, size: int) -> None:
 def _held_out_band(model: Model, scores: xr.DataArray, valid: np.ndarray) -> np.ndarray:
     """Return the held-out scores of a map, refused when they are not this model's."""
     score_values(scores)  # refuses a raster that is no score map
+    # A score map names its model; another model's map would be judged under this one's name.
     said = next(band.description for band in bands_of(scores) if band.name == "score")
     if said != score_bands(model.name)[0].description:
         raise DataError(
@@ -196,6 +197,7 @@ def evaluate_baselines(
     folder: Path | None = None,
 ) -> Evaluation:
     """Evaluate the simple models alone, without any network; see :func:`evaluate_model`."""
+    # The same steps as for a network, with every band allowed in every fold where none is named.
     proofs = [prove_leak_free(draw.windows, folds) for draw in draws]
     size = int(draws[0].windows["size"].iloc[0])
     valid = valid_cells(stack)
@@ -219,6 +221,7 @@ def _deposits_on(
     valid: np.ndarray, deposits: gpd.GeoDataFrame, folds: Folds
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return rows and columns of the deposits on valid ground."""
+    # A deposit on nodata has no score and is counted nowhere.
     rows, cols = deposit_cells(deposits, folds.grid)
     on = valid[rows, cols]
     if not on.any():
@@ -233,6 +236,7 @@ def summarise(
     at: tuple[np.ndarray, np.ndarray],
 ) -> Evaluation:
     """Return the figures of all models over all draws, given the deposits' rows and columns."""
+    # Deposits within the folds' linkage are one witness: intervals are over clusters.
     clusters = simple.folds.clusters(*at)
     aucs = {}
     curves = {}
@@ -243,6 +247,7 @@ def summarise(
         placed = [place_deposits(draw.maps[name], simple.lattice.valid, *at) for draw in own]
         aucs[name] = np.mean([place.auc for place in placed], axis=0)
         curves[name] = np.mean([place.captured(CURVE) for place in placed], axis=0)
+        # Counts first, then figures with intervals, then how far draws and folds agree.
         row = {
             "model": name,
             "protocol": "spatial folds",
@@ -255,6 +260,7 @@ def summarise(
         row["map_auc_sd_draws"] = _spread([place.auc.mean() for place in placed])
         row["map_auc_sd_folds"] = _spread(_by_fold(aucs[name], simple.folds.raster()[at]))
         table.append({**row, **_window_figures(own, name)})
+    # The curve of the report: the mean over the deposits, which are equal.
     captured = pd.DataFrame(
         {name: curve.mean(axis=0) for name, curve in curves.items()}, index=CURVE
     )
@@ -287,6 +293,7 @@ def _window_figures(draws: list[Draw], name: str) -> dict[str, float]:
         rows.append(
             window_metrics(draw.windows["label"].to_numpy()[tested], draw.scores[name][tested])
         )
+    # Draws have different windows: counts are means too, rounded to whole ones.
     means = pd.DataFrame(rows).mean()
     return {
         str(key): round(value) if str(key).endswith("windows") else float(value)
@@ -326,6 +333,7 @@ def evaluate_paper_protocol(
     # 2. balanced and noisy before the split: this is what leaks
     x, labels, _ = training_data(stack, windows, names)
     x, labels = smote(x, labels, seed=seed)
+    # The paper gives a variance, numpy wants a standard deviation.
     noise = np.random.default_rng(seed).normal(0, options.noise**0.5, x.shape)
     x = x + noise.astype(np.float32)
     # 3. four fifths teach, one fifth tests

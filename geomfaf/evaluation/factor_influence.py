@@ -43,8 +43,16 @@ AT_ONCE = 4000
 MEASURES = ("permutation", "attention", "occlusion")
 
 FACTOR_COLUMNS = (
-    *("factor", "permutation", "permutation_sd", "attention", "attention_sd"),
-    *("occlusion", "occlusion_sd", "permutation_rank", "attention_rank", "occlusion_rank"),
+    "factor",
+    "permutation",
+    "permutation_sd",
+    "attention",
+    "attention_sd",
+    "occlusion",
+    "occlusion_sd",
+    "permutation_rank",
+    "attention_rank",
+    "occlusion_rank",
 )
 CONTRIBUTION_COLUMNS = ("number", "factor", "value", "percentile", "contribution")
 
@@ -81,10 +89,11 @@ class Ground:
         in another order.
         """
         stack = self.stack.copy()
-        at = [str(name) for name in stack["band"].values].index(factor)
+        layer = band_number(stack, factor)
         size = stack.sizes["y"]
-        cells = self.stack.values[at].reshape(size, len(order), size)
-        stack.values[at] = cells[:, order].reshape(size, -1)
+        # (rows, windows, columns): the strip cut into its windows, and put together again.
+        windows = self.stack.values[layer].reshape(size, len(order), size)
+        stack.values[layer] = windows[:, order].reshape(size, -1)
         own = self.features.select(bands=[factor]).values[order]
         return Ground(stack, self.windows, self._replaced(factor, own))
 
@@ -96,10 +105,18 @@ class Ground:
         return replace(self.features, values=changed)
 
 
+def band_number(stack: xr.DataArray, name: str) -> int:
+    """Return the place of a band in a stack, from 0."""
+    names = [str(band) for band in stack["band"].values]
+    return names.index(name)
+
+
 def _features(stack: xr.DataArray, windows: pd.DataFrame) -> Features:
     """Return the features of windows given by their top-left cells."""
     size = int(windows["size"].iloc[0])
-    return window_features(stack, windows["row"] + size // 2, windows["col"] + size // 2, size)
+    centre_rows = windows["row"] + size // 2
+    centre_cols = windows["col"] + size // 2
+    return window_features(stack, centre_rows, centre_cols, size)
 
 
 @dataclass(frozen=True)
@@ -150,35 +167,56 @@ def fold_judges(
     """
     size = model.size
     stride = default_stride(size) if stride is None else stride
-    if name not in BASELINES:
-        trained = model.network_alone() if name == NETWORK != model.name else model
+    count = len(model.fold_models)
+    if name in BASELINES:
+        judge = _simple_judge(name, model, stack, windows)
+        return FoldJudges(count, size, min(stride, MAP_STRIDE), judge)
+    trained = model.network_alone() if name == NETWORK != model.name else model
+    return FoldJudges(count, size, stride, _network_judge(trained))
 
-        def network(fold: int, ground: Ground) -> np.ndarray:
-            own = trained.fold_models[fold]
-            names = list(dict.fromkeys(channel.band for channel in own.encoder.channels))
-            parts = []
-            for first in range(0, len(ground.windows), AT_ONCE):
-                some = slice(first, first + AT_ONCE)
-                x = encode_windows(ground.stack, ground.windows[some], names, own.encoder)
-                parts.append(own.judge(x, own.odds(ground.features[some])).score)
-            return np.concatenate(parts)
 
-        return FoldJudges(len(trained.fold_models), size, stride, network)
+def _network_judge(model: Model) -> Callable[[int, Ground], np.ndarray]:
+    """Return what judges windows by a trained fold model, some thousand at a time."""
 
-    there = [str(band) for band in stack["band"].values]
-    bands = [[band for band in there if band in own.bands] for own in model.fold_models]
-    rows = _features(stack, windows)
+    def judge(fold: int, ground: Ground) -> np.ndarray:
+        own = model.fold_models[fold]
+        # A class band has a channel a class: each band once, in the order of the channels.
+        names = list(dict.fromkeys(channel.band for channel in own.encoder.channels))
+        parts = []
+        for first in range(0, len(ground.windows), AT_ONCE):
+            some = slice(first, first + AT_ONCE)
+            x = encode_windows(ground.stack, ground.windows[some], names, own.encoder)
+            parts.append(own.judge(x, own.odds(ground.features[some])).score)
+        return np.concatenate(parts)
+
+    return judge
+
+
+def _simple_judge(
+    name: str,
+    model: Model,
+    stack: xr.DataArray,
+    windows: pd.DataFrame,
+) -> Callable[[int, Ground], np.ndarray]:
+    """Return what judges windows by a simple model, fitted on the windows and bands of each fold of
+    a model.
+    """
+    in_stack = [str(band) for band in stack["band"].values]
+    table = _features(stack, windows)
     labels = windows["label"].to_numpy()
+    bands = []
     fitted = []
-    for fold, names in enumerate(bands):
+    for fold, fold_model in enumerate(model.fold_models):
+        own = [band for band in in_stack if band in fold_model.bands]
         train = model.folds.training(windows, fold)
         learner = make_baseline(name, seed=model.seed)
-        fitted.append(learner.fit(rows[train].select(bands=names), labels[train]))
+        fitted.append(learner.fit(table[train].select(bands=own), labels[train]))
+        bands.append(own)
 
-    def simple(fold: int, ground: Ground) -> np.ndarray:
+    def judge(fold: int, ground: Ground) -> np.ndarray:
         return fitted[fold].predict_proba(ground.features.select(bands=bands[fold]))[:, 1]
 
-    return FoldJudges(len(fitted), size, min(stride, MAP_STRIDE), simple)
+    return judge
 
 
 def occluded(stack: xr.DataArray, factor: str) -> xr.DataArray:
@@ -186,14 +224,18 @@ def occluded(stack: xr.DataArray, factor: str) -> xr.DataArray:
     commonest class.
     """
     changed = stack.copy()
-    at = [str(name) for name in stack["band"].values].index(factor)
-    layer = stack.values[at]
+    number = band_number(stack, factor)
+    layer = stack.values[number]
     known = np.isfinite(layer)
-    usual = float(np.median(layer[known])) if known.any() else np.nan
-    if bands_of(stack)[at].kind == "class" and known.any():
+    # A band without any value stays as it is. Class numbers have no middle: the commonest stands.
+    if not known.any():
+        usual = np.nan
+    elif bands_of(stack)[number].kind == "class":
         classes, counts = np.unique(layer[known], return_counts=True)
         usual = float(classes[np.argmax(counts)])
-    changed.values[at] = np.where(known, usual, np.nan)
+    else:
+        usual = float(np.median(layer[known]))
+    changed.values[number] = np.where(known, usual, np.nan)
     return changed
 
 
@@ -225,6 +267,7 @@ def target_contributions(
     # 1. The centres whose windows the score on the targets is blended from.
     lattice = Lattice(valid_cells(stack), judges.stride)
     wanted = lattice.near(labels > 0) & lattice.wanted
+    # On a large map every second or fourth of them, as long as windows still overlap.
     while wanted.sum() > CENTRES and lattice.stride < judges.size:
         lattice = Lattice(valid_cells(stack), 2 * lattice.stride)
         wanted = lattice.near(labels > 0) & lattice.wanted
@@ -236,8 +279,14 @@ def target_contributions(
         scores = judges.mean(ground.without(band.name))
         after = _mean_scores(scores, lattice, wanted, labels, numbers)
         value, percentile = _on_targets(stack, band, labels, numbers)
-        columns = (numbers, band.name, value, percentile, before - after)
-        parts.append(pd.DataFrame(dict(zip(CONTRIBUTION_COLUMNS, columns, strict=True))))
+        part = {
+            "number": numbers,
+            "factor": band.name,
+            "value": value,
+            "percentile": percentile,
+            "contribution": before - after,
+        }
+        parts.append(pd.DataFrame(part))
     # 3. The largest first.
     table = pd.concat(parts, ignore_index=True)
     table["size"] = -table["contribution"].abs()
@@ -284,11 +333,14 @@ def _on_targets(
         return missing, missing
     layer = stack.sel(band=band.name).values
     known = np.isfinite(layer)
-    ranks = np.zeros(layer.shape)
-    ranks[known] = 100 * (rankdata(layer[known]) - 0.5) / max(1, known.sum())
-    here = np.where(known, labels, 0)
-    value = np.asarray(ndimage.mean(np.nan_to_num(layer), here, numbers), float)
-    return value, np.asarray(ndimage.mean(ranks, here, numbers), float)
+    # The middle of a value's rank, so that percentiles of the area have a mean of 50.
+    percentiles = np.zeros(layer.shape)
+    percentiles[known] = 100 * (rankdata(layer[known]) - 0.5) / max(1, known.sum())
+    # Gaps belong to no target: means are over cells with a value.
+    labels_of_known = np.where(known, labels, 0)
+    value = ndimage.mean(np.nan_to_num(layer), labels_of_known, numbers)
+    percentile = ndimage.mean(percentiles, labels_of_known, numbers)
+    return np.asarray(value, float), np.asarray(percentile, float)
 
 
 def factor_influence(
@@ -357,22 +409,29 @@ def _permuted(
         # 1. The held-out windows side by side, and what the fold's model makes of them.
         strip = _side_by_side(stack, test, judges.size)
         whole = roc_auc_score(labels, judges.judge(fold, strip))
+        # 2. The same with one factor's windows dealt out anew; the same orders for every factor.
         rng = np.random.default_rng([model.seed, fold])
         orders = [rng.permutation(len(test)) for _ in range(REPEATS)]
-        # 2. The same with one factor's windows dealt out anew; the same orders for every factor.
-        for at, factor in enumerate(map(str, stack["band"].values)):
-            said = [judges.judge(fold, strip.dealt_out(factor, order)) for order in orders]
-            falls[fold, at] = whole - np.mean([roc_auc_score(labels, scores) for scores in said])
+        for column, factor in enumerate(map(str, stack["band"].values)):
+            aucs = []
+            for order in orders:
+                scores = judges.judge(fold, strip.dealt_out(factor, order))
+                aucs.append(roc_auc_score(labels, scores))
+            falls[fold, column] = whole - np.mean(aucs)
     return falls
 
 
 def _side_by_side(stack: xr.DataArray, windows: pd.DataFrame, size: int) -> Ground:
     """Return windows as one strip of ground, side by side."""
     rows = windows["row"].to_numpy()
-    cells = read_windows(stack.values, rows, windows["col"].to_numpy(), size)
+    cols = windows["col"].to_numpy()
+    # (windows, bands, rows, columns) -> (bands, rows, windows x columns)
+    cells = read_windows(stack.values, rows, cols, size)
     strip = cells.transpose(1, 2, 0, 3).reshape(len(stack), size, -1)
+    # Where the strip lies does not matter; its cells must be as large as the stack's.
     grid = grid_of(stack)
-    place = Grid(grid.crs, Affine(*tuple(grid.transform)[:6]), (size, strip.shape[2]))
+    transform = Affine(*tuple(grid.transform)[:6])
+    strip_grid = Grid(grid.crs, transform, (size, strip.shape[2]))
     table = pd.DataFrame(
         {
             "row": 0,
@@ -380,13 +439,14 @@ def _side_by_side(stack: xr.DataArray, windows: pd.DataFrame, size: int) -> Grou
             "size": size,
         }
     )
-    return Ground.of(as_dataarray(strip, place, bands_of(stack)), table)
+    return Ground.of(as_dataarray(strip, strip_grid, bands_of(stack)), table)
 
 
 def _attended(attention: pd.DataFrame | None, names: list[str], folds: int) -> np.ndarray:
     """Return the mean attention weight by fold and factor."""
     if attention is None or not len(attention):
         return np.full((folds, len(names)), np.nan)
+    # A row a fold, which tables count from 1; a factor that a fold did not use has no weight.
     weights = attention.pivot_table("weight", "fold", "factor", aggfunc="mean")
     return weights.reindex(index=range(1, folds + 1), columns=names).to_numpy(float)
 
@@ -398,15 +458,18 @@ def _occluded(judges: FoldJudges, stack: xr.DataArray) -> np.ndarray:
     # 1. Places evenly spread over the map, in the order of its rows.
     lattice = Lattice(valid_cells(stack), judges.stride)
     table = _windows_at(lattice, lattice.wanted, judges.size)
-    places = np.unique(np.linspace(0, len(table) - 1, min(PLACES, len(table))).astype(int))
+    count = min(PLACES, len(table))
+    places = np.unique(np.linspace(0, len(table) - 1, count).astype(int))
     ground = Ground.of(stack, table.iloc[places])
     before = [judges.judge(fold, ground) for fold in range(judges.folds)]
     # 2. One factor after the other at its median, judged by every fold model.
-    changes = np.full((judges.folds, stack.sizes["band"]), np.nan)
-    for at, name in enumerate(track(list(map(str, stack["band"].values)), "factors on the map")):
+    names = [str(name) for name in stack["band"].values]
+    changes = np.full((judges.folds, len(names)), np.nan)
+    for column, name in enumerate(track(names, "factors on the map")):
         without = ground.without(name)
         for fold in range(judges.folds):
-            changes[fold, at] = np.abs(judges.judge(fold, without) - before[fold]).mean()
+            change = judges.judge(fold, without) - before[fold]
+            changes[fold, column] = np.abs(change).mean()
     return changes
 
 
@@ -424,6 +487,7 @@ def factor_agreement(table: pd.DataFrame) -> list[dict[str, Any]]:
     found = []
     for one, other in combinations(MEASURES, 2):
         both = table[[one, other]].dropna()
+        # Two factors have an order by chance, and a measure that says the same of all has none.
         if len(both) < 3 or (both.nunique() < 2).any():
             continue
         pair = (both[one], both[other])

@@ -163,6 +163,7 @@ class Baselines:
             stack, lattice.rows[self.at[0]], lattice.cols[self.at[1]], size
         )
         # What was kept under another key was computed from something else.
+        # The cells, the split and the versions of the libraries: each can change a score.
         digest = hashlib.sha256(stack.values.tobytes())
         split = (
             folds.table.tolist(),
@@ -242,6 +243,7 @@ class Baselines:
     def table(self, draw: Draw) -> Features:
         """Return the features of a draw's windows."""
         half = self.size // 2
+        # Windows are given by their upper left cell, features by the centre.
         rows = draw.windows["row"] + half
         return window_features(self.stack, rows, draw.windows["col"] + half, self.size)
 

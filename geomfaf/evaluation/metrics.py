@@ -220,6 +220,7 @@ def map_metrics(
     """
     clusters = np.arange(len(placement.scores)) if clusters is None else np.asarray(clusters)
     corners, curve = rate_curve(placement)
+    # The bootstrap reads the curve at few enough corners, and at each share that is printed.
     kept = corners
     if len(corners) > MOST_BREAKS:
         kept = corners[np.linspace(0, len(corners) - 1, MOST_BREAKS).astype(int)]
@@ -279,6 +280,7 @@ def map_figures(
         ``map_auc``, ``capture_1`` ..., ``pa_area``, ``nd`` and ``boyce`` where wanted; each also
         with ``_low`` and ``_high``.
     """
+    # The corner that stands for each share of area.
     columns = [int(np.abs(corners - share).argmin()) for share in areas]
 
     def redraw(weights: np.ndarray) -> np.ndarray:

@@ -166,6 +166,7 @@ def _scored(
 ) -> tuple[float, np.ndarray]:
     """Return the held-out AUC of the first pattern, and those of all others."""
     # 1. what every model learns from; 2. the models, as they are needed; 3. their AUCs
+    # Lessons come first, all of them, so that a learner may solve many at once.
     lessons = [ground.lessons(pattern, seed + number) for number, pattern in enumerate(patterns)]
     scorers = learn(list(chain.from_iterable(lessons)))
     found = []
@@ -231,6 +232,7 @@ class _Ground:
             raise DataError(
                 "fewer than two deposits lie on valid ground: nothing can be tested against chance."
             )
+        # Cells were numbered row by row, as argwhere lists them.
         at = np.argwhere(self.number >= 0)[cells]
         rng = np.random.default_rng(seed)
         moved = [cells]
@@ -256,6 +258,7 @@ class _Ground:
 
         def learn(lessons: Sequence[Lesson]) -> Iterator[Scorer | None]:
             for lesson in lessons:
+                # A lesson whose columns do not vary teaches nothing: its ground ties.
                 unfitted = make_baseline(model, seed=lesson.seed)
                 try:
                     fitted = unfitted.fit(features[lesson.cells], lesson.labels)
@@ -295,6 +298,7 @@ class _Ground:
 
         def learn(lessons: Sequence[Lesson]) -> Iterator[Scorer | None]:
             for lesson in lessons:
+                # Scaling is learned from the lesson's own windows, like everything else.
                 raw = windows(lesson.cells).swapaxes(0, 1)
                 encoder = fit_encoder(raw.reshape(len(names), -1), bands)
                 classifier = MFAFClassifier(options.fresh(), seed=lesson.seed, device=device)

@@ -102,6 +102,7 @@ def _overlapping(
     size: int,
     seed: int,
 ) -> gpd.GeoDataFrame:
+    # Half a window apart: what a random split tests has neighbours that overlap it.
     table = tiled_windows(
         folds.grid, size, strides=[max(1, size // 2)], deposits=deposits, valid=valid_cells(stack)
     )
@@ -138,6 +139,7 @@ def _simple(
 ) -> Callable:
     half = int(windows["size"].iloc[0]) // 2
     labels = windows["label"].to_numpy()
+    # The features are those of all windows; a split takes its rows.
     table = window_features(
         stack, windows["row"] + half, windows["col"] + half, int(windows["size"].iloc[0])
     )

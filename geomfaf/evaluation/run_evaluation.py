@@ -103,6 +103,7 @@ def assess_map(
     stride = settings.get("stride")
     if networks > 1:
         lattice = model_lattice(model, valid_cells(stack), stride)
+        # The features of all centres, made once: every draw scores the same map.
         at, across = np.nonzero(lattice.wanted)
         ground = window_features(stack, lattice.rows[at], lattice.cols[across], model.size)
         for number in range(1, networks):
@@ -175,6 +176,7 @@ def _ensemble_lines(model: Model) -> list[str]:
     """Say what the ensemble's row stands for, where there is one."""
     if not model.options.ensemble:
         return []
+    # Which simple models they are is a setting.
     names = " and ".join(model.options.ensemble)
     return [f"{model.name} is the network {NETWORK} joined with {names} (mean of their log odds)."]
 
@@ -195,6 +197,7 @@ def _null_tests(
     if evidence is None:
         return None, None
     # The folds of the map, in the evidence's larger cells.
+    # At least two cells a block, a margin never shorter than the map's.
     factor = grid_of(evidence).cell / model.folds.grid.cell
     cut: dict[str, Any] = {
         "block": max(2, round(model.folds.block / factor)),
@@ -254,6 +257,7 @@ def affordable_draws(model: Model, windows: gpd.GeoDataFrame, most: int) -> int:
     options = model.options
     if options.backbone != "compact":
         return 1
+    # The longest fold decides how many steps a fold takes.
     folds = range(model.folds.count)
     longest = max(int(model.folds.training(windows, fold).sum()) for fold in folds)
     steps = options.epochs * steps_of(options, longest)
@@ -277,6 +281,7 @@ def baseline_scores(evaluation: Evaluation, name: str) -> xr.DataArray:
     heldout = np.full(lattice.valid.shape, np.nan, np.float32)
     raster = simple.folds.raster()
     for fold in track(range(simple.folds.count), f"mapping with {name}", unit="fold models"):
+        # A fold's model maps all ground, and is believed on its own.
         own = raster == fold
         fitted = simple.fitted(name, draw, fold)
         found[fold][at] = fitted.predict_proba(ground.select(bands=simple.bands[fold]))[:, 1]
@@ -285,6 +290,7 @@ def baseline_scores(evaluation: Evaluation, name: str) -> xr.DataArray:
         # The same map as the one that was judged: its bits are kept, whatever the order in which
         # this processor would sum now.
         heldout = draw.maps[name]
+    # The bands of the map: mean, spread and share of the fold models that call it ore.
     votes = np.where(np.isnan(found), np.nan, found > 0.5).mean(axis=0)
     mean, spread, share = lattice.blend(np.stack([found.mean(axis=0), found.std(axis=0), votes]))
     layers = np.stack([mean, heldout, spread, share])
@@ -353,6 +359,7 @@ def _network_on(
     """
     from ..models.fold_models import train_model
 
+    # The bands of the first draw's folds: elements were screened without the folds' ground.
     named = [band.name for band in bands_of(stack)]
     bands = []
     for fold_model in model.fold_models:
@@ -373,6 +380,7 @@ def _network_on(
         maps = {f"map {name}": values for name, values in found.maps.items()}
         return maps | {f"windows {name}": values for name, values in found.scores.items()}
 
+    # All that decides the scores: what was kept under another state is not taken.
     state = (
         hashlib.sha256(stack.values.tobytes()).hexdigest(),
         bands,

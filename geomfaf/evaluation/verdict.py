@@ -106,9 +106,10 @@ def block_lines(folds: Folds, autocorrelation: float) -> list[str]:
     metres or NaN.
     """
     block = folds.block * folds.grid.cell
-    if (
-        not block < autocorrelation or folds.block < folds.margin
-    ):  # zones have blocks of a quarter window
+    # Zones are dealt whole, in blocks of a quarter window: their blocks say nothing of distance.
+    of_zones = folds.block < folds.margin
+    # An autocorrelation that is not known (NaN) is not longer than anything.
+    if of_zones or not block < autocorrelation:
         return []
     return [
         f"The folds' blocks of {block:,.0f} m are shorter than the {autocorrelation:,.0f} m over"
@@ -179,6 +180,7 @@ def _against_rivals(aucs: Mapping[str, np.ndarray], clusters: np.ndarray, model:
     for name, values in aucs.items():
         if name == model:
             continue
+        # Paired by deposit: what is hard for both models does not widen the interval.
         difference = aucs[model] - values
         low, high = mean_interval(difference, clusters, bounds=DIFFERENCE)
         kind = "ahead" if low > 0 else "beaten" if high < 0 else "tie"

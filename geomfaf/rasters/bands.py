@@ -58,6 +58,7 @@ def as_dataarray(values: np.ndarray, grid: Grid, bands: Sequence[Band]) -> xr.Da
             f"an array of shape {values.shape} does not hold {len(bands)} bands of {grid.shape}"
             " cells."
         )
+    # Bands are chosen by name everywhere: two of one name could not be told apart.
     names = [band.name for band in bands]
     if len(set(names)) < len(names):
         raise DataError(f"two bands share a name: {', '.join(names)}. Every band needs its own.")
@@ -98,6 +99,7 @@ def describe_band(
     target.set_band_description(index, band.label)
     if band.unit:
         target.set_band_unit(index, band.unit)
+    # What GDAL has no field for goes into tags, a legend as JSON.
     tags = {
         "name": band.name,
         "kind": band.kind,
@@ -132,6 +134,7 @@ def grid_of(array: xr.DataArray) -> Grid:
 def bands_of(array: xr.DataArray) -> list[Band]:
     """Return the bands of a DataArray; what it does not say gets the defaults."""
     names = [str(name) for name in array["band"].values]
+    # A foreign raster says nothing of kinds: its bands read as elements.
     columns = {}
     for key, default in (("kind", "element"), ("unit", ""), ("description", "")):
         columns[key] = (

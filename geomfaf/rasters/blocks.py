@@ -48,6 +48,7 @@ class BlockRunner:
 
     def ordered(self, windows: Iterable[Window]) -> Iterator[Any]:
         """Yield the blocks of the windows one by one; memory holds ``most`` of them."""
+        # A few more windows than workers: none of them waits, and memory stays bounded.
         waiting: deque[Any] = deque()
         for window in windows:
             waiting.append(self.submit(window))
@@ -61,6 +62,7 @@ class BlockRunner:
 def block_runner(compute: Compute, scheduler: str | None = None) -> Iterator[BlockRunner]:
     """Give a runner on local threads or, with the address of a Dask scheduler, on its workers."""
     if scheduler is None:
+        # Threads, not processes: compiled engines and GDAL let go of the interpreter's lock.
         pool = ThreadPoolExecutor(cores())
         try:
             yield BlockRunner(lambda window: pool.submit(compute, *window), cores())
@@ -103,6 +105,7 @@ def fill_blocks(
     out = np.empty((bands, *grid.shape), np.float32)
     windows = block_windows(grid)
     with block_runner(compute) as runner:
+        # Blocks come back in the order of their windows, whichever thread was first.
         results = runner.ordered(windows)
         for window in track(
             windows, label, unit="cells", weights=[window[2] * window[3] for window in windows]
@@ -126,6 +129,7 @@ def dask_blocks(compute: Compute, grid: Grid, bands: int) -> Any:
     import dask.array as da
 
     shared = dask.delayed(compute, pure=False)
+    # Blocks come row by row: one that begins at column 0 begins a new row.
     rows: list[list[Any]] = []
     for row, column, part in grid.blocks(BLOCK):
         if column == 0:

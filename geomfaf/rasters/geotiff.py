@@ -41,6 +41,7 @@ def write_raster(array: xr.DataArray, path: str | Path, *, overwrite: bool = Fal
     grid = grid_of(array)
     bands = bands_of(array)
     making = array.attrs.get("making", {})
+    # A plain file first: the driver that makes cloud-optimised ones can only copy.
     values = np.asarray(array.values, np.float32)
     profile = {
         "driver": "GTiff",
@@ -56,10 +57,12 @@ def write_raster(array: xr.DataArray, path: str | Path, *, overwrite: bool = Fal
     }
     path = Path(path)
     with finished_file(path, overwrite=overwrite) as final:
+        # It lies beside the final one, on the same disk, and goes with the same folder.
         plain = final.with_name(final.name + ".plain.tif")
         with rasterio.open(plain, "w", **profile) as target:
             target.write(values)
             for index, band in enumerate(bands, start=1):
+                # Statistics are written here, for GIS programs would take theirs from an overview.
                 figures = band_statistics(values[index - 1])
                 tags = {**making.get(band.name, {}), **statistics_tags(figures)}
                 describe_band(target, index, band, tags)
@@ -104,9 +107,11 @@ def read_raster(path: str | Path) -> xr.DataArray:
     try:
         with _opened(path) as source:
             grid = _grid(source)
+            # Before a cell is read: a raster that does not fit is refused, not half read.
             grid.require_memory(source.count)
             values = source.read(masked=True).astype(np.float32).filled(np.nan)
             bands = [_band(source, index) for index in source.indexes]
+            # What each band remembers of its making travels beside the values.
             making = {}
             for index, band in enumerate(bands, start=1):
                 making[band.name] = _making(source, index)
@@ -133,6 +138,7 @@ def _making(source: rasterio.DatasetReader, index: int) -> dict[str, str]:
 def _band(source: rasterio.DatasetReader, index: int) -> Band:
     tags = source.tags(index)
     description = source.descriptions[index - 1] or ""
+    # A foreign raster has none of these tags: its bands read as elements without a unit.
     legend = {int(key): name for key, name in json.loads(tags.get("legend", "{}")).items()}
     name = tags.get("name") or description or f"band_{index}"
     return Band(

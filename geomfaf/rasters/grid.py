@@ -101,16 +101,12 @@ class Grid:
             )
         crs = require_metres(crs)
         # The tolerance keeps 0.1 + 0.2 style rounding from adding a row of cells.
-        left, bottom = (math.floor(value / cell + 1e-9) for value in (west, south))
-        right, top = (math.ceil(value / cell - 1e-9) for value in (east, north))
-        transform = Affine(
-            cell,
-            0.0,
-            left * cell,
-            0.0,
-            -cell,
-            top * cell,
-        )
+        # Edges on whole multiples of the cell: outwards, so that the bounds are covered.
+        left = math.floor(west / cell + 1e-9)
+        bottom = math.floor(south / cell + 1e-9)
+        right = math.ceil(east / cell - 1e-9)
+        top = math.ceil(north / cell - 1e-9)
+        transform = Affine(cell, 0.0, left * cell, 0.0, -cell, top * cell)
         return cls(crs, transform, (max(top - bottom, 1), max(right - left, 1)))
 
     @property
@@ -158,6 +154,7 @@ class Grid:
     def xy(self, row: object, col: object) -> tuple[np.ndarray, np.ndarray]:
         """Return x and y of the centres of cells, broadcast like ``row`` and ``col``."""
         rows, cols = np.broadcast_arrays(np.asarray(row, float), np.asarray(col, float))
+        # A cell's centre is half a cell from its corner: written here and nowhere else.
         x = self.transform.c + (cols + 0.5) * self.transform.a
         y = self.transform.f + (rows + 0.5) * self.transform.e
         return x, y
@@ -173,14 +170,17 @@ class Grid:
         [[0, 2, 2, -1], [0, 1, 3, -1]]
         """
         xs, ys = np.broadcast_arrays(np.asarray(x, float), np.asarray(y, float))
+        # Places in cells from the upper left corner, not yet cut to whole ones.
         col = (xs - self.transform.c) / self.transform.a
         row = (ys - self.transform.f) / self.transform.e
+        # The edge belongs to the grid, with room for what rounding does to it.
         inside = (
             (col >= -EDGE)
             & (col <= self.width + EDGE)
             & (row >= -EDGE)
             & (row <= self.height + EDGE)
         )
+        # Cut to whole cells; a point on the outermost edge would be one too far.
         cols = np.clip(np.floor(np.where(inside, col, 0.0)).astype(np.int64), 0, self.width - 1)
         rows = np.clip(np.floor(np.where(inside, row, 0.0)).astype(np.int64), 0, self.height - 1)
         return np.where(inside, rows, -1), np.where(inside, cols, -1)
@@ -209,27 +209,14 @@ class Grid:
     ) -> Grid:
         """Return the grid of a rectangle of cells; it may overhang this grid."""
         t = self.transform
-        corner = Affine(
-            t.a,
-            0.0,
-            t.c + col * t.a,
-            0.0,
-            t.e,
-            t.f + row * t.e,
-        )
+        corner = Affine(t.a, 0.0, t.c + col * t.a, 0.0, t.e, t.f + row * t.e)
         return Grid(self.crs, corner, (int(height), int(width)))
 
     def refined(self, factor: int) -> Grid:
         """Return the grid over the same ground with cells ``factor`` times smaller."""
+        # The upper left corner stays where it is.
         t = self.transform
-        finer = Affine(
-            t.a / factor,
-            0.0,
-            t.c,
-            0.0,
-            t.e / factor,
-            t.f,
-        )
+        finer = Affine(t.a / factor, 0.0, t.c, 0.0, t.e / factor, t.f)
         return Grid(self.crs, finer, (self.height * factor, self.width * factor))
 
     def blocks(self, size: int = 512) -> Iterator[tuple[int, int, Grid]]:
@@ -273,6 +260,7 @@ class Grid:
         free: int,
         where: str,
     ) -> None:
+        # float32: four bytes a value.
         needed = self.size * bands * 4 * copies
         if needed > free:
             raise UsageError(
@@ -299,6 +287,7 @@ class Grid:
                 f"{what} is in {other.crs.name}, not in {self.crs.name}: warp it to the same CRS"
                 " first."
             )
+        # A millionth of a cell is rounding in some file format, more is another place.
         same = np.allclose(
             tuple(self.transform)[:6], tuple(other.transform)[:6], rtol=0, atol=self.cell * 1e-6
         )
@@ -319,6 +308,7 @@ def require_metres(crs: object) -> CRS:
             " distances. Reproject to a metric CRS first, for instance"
             " layer.to_crs(layer.estimate_utm_crs()), or let `geomfaf init` choose the UTM zone."
         )
+    # A projection may count in feet.
     units = {axis.unit_name for axis in crs.axis_info}
     if units - {"metre", "meter", "m"}:
         raise DataError(
@@ -343,6 +333,7 @@ def default_cell_size(bounds: Bounds) -> float:
             f"bounds {bounds} cover no ground, so no cell size can be chosen: give bounds or a cell"
             " size."
         )
+    # The largest round step that still gives 500 cells.
     decade = 10.0 ** math.floor(math.log10(longest / 500))
     return max(
         step * decade

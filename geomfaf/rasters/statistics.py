@@ -36,6 +36,7 @@ def block_moments(block: np.ndarray) -> list[float]:
     valid = block.ravel() if finite.all() else block[finite]
     if not len(valid):
         return [0, 0.0, 0.0, 0.0, 0.0]
+    # Two passes, about the block's own mean: sums of squares of large values lose their digits.
     mean = float(valid.mean(dtype=np.float64))
     spread = 0.0
     for start in range(0, len(valid), PIECE):
@@ -51,6 +52,7 @@ def merge_moments(parts: Sequence[Sequence[float]], cells: int) -> dict[str, flo
     >>> merge_moments(parts, 4)["MEAN"]
     2.0
     """
+    # Empty blocks have no moments.
     known = np.array([part for part in parts if part[0]], float).reshape(-1, 5)
     count, low, high, total, spread = known.T
     if not len(count):

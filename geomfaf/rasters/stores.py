@@ -65,6 +65,7 @@ class TiffFile:
             "height": height,
             "width": width,
         }
+        # GDAL writes the metadata and no tiles; tiles are appended by `write`.
         with rasterio.open(
             self.part, "w", count=len(self.bands), sparse_ok=True, **profile
         ) as file:
@@ -82,6 +83,7 @@ class TiffFile:
     def write(self, place: Place, tiles: list[bytes]) -> Note:
         """Append the tiles of a block; returns where they are, and a checksum."""
         assert self._file is not None
+        # The file is always at its end: tiles lie in the order in which blocks were finished.
         start = self._file.tell()
         self._file.writelines(tiles)
         return {
@@ -93,6 +95,7 @@ class TiffFile:
     def holds(self, place: Place, note: Note) -> bool:
         """Say whether the tiles of a block are there, unharmed."""
         assert self._file is not None
+        # Read back from the disk, for what was written need not have arrived there.
         self._file.seek(note["start"])
         sound = zlib.crc32(self._file.read(sum(note["sizes"]))) == note["crc"]
         self._file.seek(0, os.SEEK_END)
@@ -117,17 +120,21 @@ class TiffFile:
         final name.
         """
         self.close()
+        # 1. the place of every tile, band by band; what no note names stays 0: a tile of nodata
         down, across = (-(-length // TILE) for length in self.grid.shape)
-        offsets, sizes = np.zeros((2, len(self.bands), down, across), np.uint64)
+        offsets = np.zeros((len(self.bands), down, across), np.uint64)
+        sizes = np.zeros_like(offsets)
         for (row, column, _, _), note in notes.items():
             ends = np.cumsum(note["sizes"])
             offsets[:, row // TILE, column // TILE] = note["start"] + ends - note["sizes"]
             sizes[:, row // TILE, column // TILE] = note["sizes"]
         write_directory(self.part, offsets.ravel(), sizes.ravel())
+        # 2. what is known only when all blocks are: statistics, and classes that occur
         with rasterio.open(self.part, "r+") as file:
             for index, figures in enumerate(statistics, start=1):
                 file.update_tags(index, **statistics_tags(figures))
                 describe_band(file, index, self.bands[index - 1])
+        # 3. overviews want a second file
         if cog:
             final = self.part.with_name(f".{self.path.stem}.cog{self.path.suffix}")
             write_cog(self.part, final, self.bands)
@@ -162,8 +169,10 @@ class ZarrStore:
 
         if self.part.exists():
             shutil.rmtree(self.part)
+        # The bands' coordinates, from a raster of one cell of the same bands.
         shape = (len(self.bands), *self.grid.shape)
         chunks = (1, TILE, TILE)
+        # xarray makes them as it does for a raster in memory, so that both read back alike.
         corner = self.grid.window(0, 0, 1, 1)
         small = as_dataarray(np.zeros((len(self.bands), 1, 1)), corner, self.bands)
         array = xr.DataArray(
@@ -178,6 +187,7 @@ class ZarrStore:
             name="bands",
         )
         encoding = {"bands": {"chunks": chunks, "compressors": (numcodecs.Zstd(level=1),)}}
+        # Metadata alone (compute=False): a chunk that is never written reads as nodata.
         array.to_dataset().to_zarr(
             self.part,
             mode="w",
@@ -223,6 +233,7 @@ class ZarrStore:
         """Store statistics and take the final name."""
         import zarr
 
+        # 1. what is known only when all blocks are
         group = zarr.open_group(self.part, mode="r+")
         group["bands"].attrs["statistics"] = {
             band.name: {key.lower(): float(value) for key, value in figures.items()}
@@ -232,6 +243,7 @@ class ZarrStore:
         group["bands"].attrs["tags"] = {
             band.name: dict(tags) for band, tags in zip(self.bands, self.tags, strict=True)
         }
+        # 2. the final name; a folder cannot be replaced in one step as a file can
         zarr.consolidate_metadata(group.store)
         if self.path.exists():
             old = self.path.with_name(f".{self.path.stem}.old{self.path.suffix}")
@@ -265,6 +277,7 @@ def read_zarr(path: Path) -> xr.DataArray:
             found = store["bands"].load()
     except (FileNotFoundError, KeyError, ValueError) as error:
         raise UsageError(f"{path} is not a Zarr store that geomfaf wrote: {error}") from error
+    # JSON has texts for keys, so the numbers of a legend are made anew.
     legends = json.loads(found.attrs.get("legends", "{}"))
     columns = zip(
         *(map(str, found[key].values) for key in ("band", "kind", "unit", "description")),

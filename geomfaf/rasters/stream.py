@@ -75,10 +75,12 @@ def stream_raster(  # noqa: PLR0913  (what is written, how, and how it goes on)
     check_target(path, overwrite=overwrite, cog=cog)
     # A COG is a second file with overviews, a third more, made twice before the first file goes.
     grid.require_disk(len(bands), path.parent, copies=1 + 1 / 3 + 4 / 3 if cog else 1.0)
+    # 1. the store, and the journal of what is in it; another job's journal is not continued
     store = (ZarrStore if path.suffix == ".zarr" else TiffFile)(path, grid, bands, tags)
     job = hashlib.sha256(f"{job}|{grid}|{list(bands)}|{TILE}".encode()).hexdigest()
     journal = Journal(path.with_name(f".{path.name}.journal"), job)
     windows = block_windows(grid, TILE)
+    # 2. what is not there yet is computed by the workers and written here, in order
     with block_runner(partial(encoded_block, compute, store.encode), scheduler) as runner:
         journal.open(store)
         left = [window for window in windows if window not in journal.done]
@@ -92,6 +94,7 @@ def stream_raster(  # noqa: PLR0913  (what is written, how, and how it goes on)
         finally:
             journal.save(store)
             store.close()
+    # 3. what needs all blocks: statistics, descriptions, the directory, the final name
     statistics = journal.statistics(len(bands), grid.size)
     if settle is not None:
         store.bands = settle(bands, statistics)
@@ -117,6 +120,7 @@ def _write_blocks(
     runner: BlockRunner,
 ) -> None:
     saved = time.monotonic()
+    # Workers compute and compress ahead; this thread alone writes, in the order of the blocks.
     results = runner.ordered(windows)
     for window in track(
         windows, "writing", unit="cells", weights=[window[2] * window[3] for window in windows]
@@ -164,6 +168,7 @@ class Journal:
         A block counts as done when it reads back with its checksum, whatever the machine went
         through.
         """
+        # A block is believed by its checksum: the journal may know more than reached the disk.
         known = self._read()
         if known and store.resume():
             self.done = {
@@ -171,6 +176,7 @@ class Journal:
             }
         if not self.done:
             store.create()
+        # The journal begins anew with what was found sound: the job first, then a line a block.
         with self.path.open("w", encoding="utf-8") as file:
             file.write(json.dumps({"job": self.job}) + "\n")
             file.writelines(json.dumps([window, note]) + "\n" for window, note in self.done.items())

@@ -62,6 +62,7 @@ def compressed_tiles(values: np.ndarray) -> list[bytes]:
             transform=Affine.scale(2, -2),
         ) as file:
             file.write(values)
+        # One band a tile: the directory says where GDAL put each.
         entries = read_directory(memory)
         places = zip(
             _numbers(memory, entries[TILE_OFFSETS]),
