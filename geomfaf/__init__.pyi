@@ -36,7 +36,7 @@ from .windows.assembly import make_windows as make_windows
 from .windows.windows import centred_windows as centred_windows
 from .windows.windows import tiled_windows as tiled_windows
 from .windows.folds import spatial_folds as spatial_folds
-from .windows.folds import prove_leak_free as prove_leak_free
+from .windows.leak_proof import prove_leak_free as prove_leak_free
 from .windows.negatives import draw_windows as draw_windows
 from .windows.features import window_features as window_features
 from .models.network.options import training_options as training_options

@@ -239,7 +239,7 @@ def windows(
     from ..survey.read import read_layer
     from ..survey.survey import Source
     from ..windows.assembly import make_windows
-    from ..windows.folds import prove_leak_free
+    from ..windows.leak_proof import prove_leak_free
 
     if deposits is None or out is None:
         run_until("stack", stack, overwrite)

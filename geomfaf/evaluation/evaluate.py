@@ -19,7 +19,8 @@ from ..models.baselines import BASELINES, ENSEMBLE, NETWORK
 from ..models.network.options import Training
 from ..models.predict import Lattice, default_stride, model_lattice, score_bands
 from ..rasters.bands import bands_of, grid_of, score_values, valid_cells
-from ..windows.folds import Folds, prove_leak_free, random_split
+from ..windows.folds import Folds, random_split
+from ..windows.leak_proof import prove_leak_free
 from ..windows.windows import deposit_cells
 from .held_out import Baselines, Draw, network_draw
 from .metrics import boyce_index, map_figures, place_deposits, window_metrics

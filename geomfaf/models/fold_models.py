@@ -22,7 +22,8 @@ from ..errors import DataError, InternalError, ModelMismatchError
 from ..progress import quiet, track
 from ..rasters.bands import Band, bands_of, grid_of
 from ..windows.features import Features, window_features
-from ..windows.folds import Folds, shared_cells
+from ..windows.folds import Folds
+from ..windows.leak_proof import shared_cells
 from ..windows.windows import read_windows
 from .baselines import ENSEMBLE, NETWORK
 from .ensemble import SimpleModels, fit_simple_models, join

@@ -187,7 +187,11 @@ def label_windows(  # noqa: PLR0913  (one keyword a setting of [windows])
     return tables
 
 
-def with_data(windows: gpd.GeoDataFrame, folds: Folds, stack: xr.DataArray) -> gpd.GeoDataFrame:
+def with_data(
+    windows: gpd.GeoDataFrame,
+    folds: Folds,
+    stack: xr.DataArray,
+) -> gpd.GeoDataFrame:
     """Return the deposits' windows whose centre has data.
 
     The folds are dealt before the bands are known.

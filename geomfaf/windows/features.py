@@ -75,7 +75,12 @@ class Features:
 
     def __getitem__(self, places: np.ndarray | slice) -> Features:
         """Return the rows of a mask, an index array or a slice."""
-        return Features(self.values[places], self.columns, self.x[places], self.y[places])
+        return Features(
+            self.values[places],
+            self.columns,
+            self.x[places],
+            self.y[places],
+        )
 
     @property
     def names(self) -> list[str]:
@@ -88,7 +93,10 @@ class Features:
         return list(dict.fromkeys(column.band for column in self.columns))
 
     def select(
-        self, *, bands: Sequence[str] | None = None, statistics: Sequence[str] | None = None
+        self,
+        *,
+        bands: Sequence[str] | None = None,
+        statistics: Sequence[str] | None = None,
     ) -> Features:
         """Return the columns of some bands (the fold's screened ones, say) or statistics."""
         for name in bands or ():
@@ -102,19 +110,13 @@ class Features:
             of_statistics = statistics is None or column.statistic in statistics
             if of_bands and of_statistics:
                 kept.append(number)
-        return Features(
-            self.values[:, kept], tuple(self.columns[number] for number in kept), self.x, self.y
-        )
+        columns = tuple(self.columns[number] for number in kept)
+        return Features(self.values[:, kept], columns, self.x, self.y)
 
     def frame(self) -> pd.DataFrame:
         """Return the table as a data frame with x and y first."""
-        return pd.DataFrame(
-            {
-                "x": self.x,
-                "y": self.y,
-                **dict(zip(self.names, self.values.T, strict=True)),
-            }
-        )
+        features = dict(zip(self.names, self.values.T, strict=True))
+        return pd.DataFrame({"x": self.x, "y": self.y, **features})
 
 
 def window_features(
@@ -174,7 +176,11 @@ def window_features(
     return Features(np.concatenate(parts, axis=1), tuple(columns), x, y)
 
 
-def _columns_of(band: Band, layer: np.ndarray, windows: bool) -> list[Column]:
+def _columns_of(
+    band: Band,
+    layer: np.ndarray,
+    windows: bool,
+) -> list[Column]:
     statistics = STATISTICS if windows else STATISTICS[:1]
     if band.kind != "class":
         return [Column(band.name, band.kind, statistic) for statistic in statistics]
@@ -189,14 +195,21 @@ def _columns_of(band: Band, layer: np.ndarray, windows: bool) -> list[Column]:
     return columns
 
 
-def _straighten(layer: np.ndarray, kind: str, cell: float) -> np.ndarray:
+def _straighten(
+    layer: np.ndarray,
+    kind: str,
+    cell: float,
+) -> np.ndarray:
     """Return the band on its scale: a fixed, rising function of the value, so that no other cell
     has a say in it.
     """
     if kind == "element":
-        size = np.maximum(np.log10(np.maximum(np.abs(layer), 10**LEAST)) - LEAST, 0.0)
-        return np.sign(layer) * size  # a raster of unknown kind may be negative: its order is kept
+        # A raster of unknown kind may be negative: its order is kept.
+        logs = np.log10(np.maximum(np.abs(layer), 10**LEAST))
+        size = np.maximum(logs - LEAST, 0.0)
+        return np.sign(layer) * size
     if kind == "distance":
+        # A cell more, so that the cells on the thing itself have a logarithm.
         return np.log10(np.maximum(layer, 0.0) + cell)
     return layer
 
@@ -212,7 +225,9 @@ def _statistics(
     reaches its bits.
     """
     half = 0 if size is None else size // 2
-    cells = read_windows(layer[None], rows - half, cols - half, size or 1)[:, 0]
+    top = rows - half
+    left = cols - half
+    cells = read_windows(layer[None], top, left, size or 1)[:, 0]
     centre = cells[:, half, half]
     cells = cells.reshape(len(cells), -1)
     if columns and columns[0].kind == "class":
@@ -223,16 +238,22 @@ def _statistics(
     known = np.isfinite(cells)
     count = known.sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        mean = np.where(known, cells, 0).sum(axis=1, dtype=np.float64) / count
-        off = np.where(known, (cells - mean[:, None]) ** 2, 0)
-        spread = np.sqrt(off.sum(axis=1, dtype=np.float64) / count)
+        total = np.where(known, cells, 0).sum(axis=1, dtype=np.float64)
+        mean = total / count
+        squares = np.where(known, (cells - mean[:, None]) ** 2, 0)
+        variance = squares.sum(axis=1, dtype=np.float64) / count
+        spread = np.sqrt(variance)
     # 2. The highest of them.
     highest = np.where(known, cells, -np.inf).max(axis=1)
     highest = np.where(count > 0, highest, np.nan)
     return np.stack([centre, mean, spread, highest], axis=1)
 
 
-def _class_statistics(centre: np.ndarray, cells: np.ndarray, columns: list[Column]) -> np.ndarray:
+def _class_statistics(
+    centre: np.ndarray,
+    cells: np.ndarray,
+    columns: list[Column],
+) -> np.ndarray:
     """Return (places, columns) of a class band: every class counts as 0 or 1.
 
     The mean is then the share p of the class, the standard deviation sqrt(p (1 - p)), the maximum
@@ -247,8 +268,10 @@ def _class_statistics(centre: np.ndarray, cells: np.ndarray, columns: list[Colum
             continue
         # The share of a class serves three columns.
         if column.value not in shares:
+            # A window without any class has no share of one.
             share = np.full(len(cells), np.nan)
-            np.divide((cells == column.value).sum(axis=1), count, out=share, where=count > 0)
+            of_class = (cells == column.value).sum(axis=1)
+            np.divide(of_class, count, out=share, where=count > 0)
             shares[column.value] = share
         share = shares[column.value]
         if column.statistic == "mean":

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
 import numpy as np
-import pandas as pd
 import shapely
-from scipy.ndimage import distance_transform_cdt
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from ..errors import DataError, InternalError, UsageError, require_known
+from ..errors import DataError, UsageError, require_known
 from ..progress import say
 from ..rasters.grid import Grid
 from ..survey.read import read_layer
@@ -125,8 +123,9 @@ class Folds:
         right = np.clip(col + size + self.margin, 0, self.grid.width)
         # 2. How many cells of the fold lie in it.
         total = summed_cells(self.raster() == fold)
-        own = total[bottom, right] - total[top, right] - total[bottom, left] + total[top, left]
-        away = own == 0
+        down_to_bottom = total[bottom, right] - total[bottom, left]
+        down_to_top = total[top, right] - total[top, left]
+        away = down_to_bottom == down_to_top
         # 3. Windows that were drawn for another fold train that one alone.
         if "trains" in windows:
             away &= windows["trains"].isin([EVERY_FOLD, fold_number(fold)]).to_numpy()
@@ -148,7 +147,10 @@ class Folds:
         Blocks are as long as the bands resemble themselves: deposits of one block are no
         independent witnesses.
         """
-        block_of = (rows // self.block) * self.table.shape[1] + cols // self.block
+        block_rows = rows // self.block
+        block_cols = cols // self.block
+        block_of = block_rows * self.table.shape[1] + block_cols
+        # Blocks shorter than two windows (those of zones) say nothing: a window's reach does.
         reach = 0 if self.block >= 2 * self.margin else self.margin
         near = deposit_clusters(rows, cols, max(self.linkage, reach))
         # Each deposit is linked with the first of its block and with the first of its neighbours.
@@ -173,10 +175,12 @@ class Folds:
         """
         rows, cols = np.indices(self.table.shape).reshape(2, -1)
         shapes = []
+        # The blocks at the lower and right edge end with the grid.
         for row, col in zip(rows * self.block, cols * self.block, strict=True):
             height = min(self.block, self.grid.height - row)
             width = min(self.block, self.grid.width - col)
-            shapes.append(shapely.box(*self.grid.window_bounds(row, col, height, width)))
+            bounds = self.grid.window_bounds(row, col, height, width)
+            shapes.append(shapely.box(*bounds))
         columns = {
             "fold": fold_number(self.table.ravel()),
             "row": rows,
@@ -248,25 +252,21 @@ def spatial_folds(  # noqa: PLR0913  (one keyword a setting of [folds])
         return _require_usable(_zoned(zones, grid, size), windows, "the zones")
     sides = [block] if block is not None else _block_sides(grid, size, autocorrelation)
     if kind == "checkerboard":
-        blocks = [-(-length // sides[0]) for length in grid.shape]
+        blocks = blocks_along(grid, sides[0])
         table = np.indices(blocks).sum(axis=0) % 2
-        return _require_usable(Folds(grid, sides[0], table, size), windows, "the checkerboard")
+        folds = Folds(grid, sides[0], table, size)
+        return _require_usable(folds, windows, "the checkerboard")
     # 2. As many folds as wanted first; fewer only where no size of blocks gives them.
-    for least, linkage, side in product((count or DEFAULT_COUNT, 2), LINKS, sides):
-        cut = Folds(grid, side, np.zeros((0, 0), int), size, linkage * size)
-        folds = _deal(
-            windows,
-            valid,
-            cut,
-            count,
-            kind,
-            seed,
-        )
-        if folds is None or folds.count < least:
+    wanted = count or DEFAULT_COUNT
+    for least, linkage, side in product((wanted, 2), LINKS, sides):
+        undealt = np.zeros((0, 0), int)
+        cut = Folds(grid, side, undealt, size, linkage * size)
+        dealt = _deal(windows, valid, cut, count, kind, seed)
+        if dealt is None or dealt.count < least:
             continue
-        if all(_usable(windows, folds, fold) for fold in range(folds.count)):
-            _say_choice(folds, autocorrelation, size)
-            return folds
+        if all(_usable(windows, dealt, fold) for fold in range(dealt.count)):
+            _say_choice(dealt, autocorrelation, size)
+            return dealt
     raise DataError(
         f"the deposits lie too close together: with blocks of {sides[-1]} cells"
         f" ({sides[-1] * grid.cell:g} m) there is no split in which every fold has deposits to test"
@@ -275,116 +275,61 @@ def spatial_folds(  # noqa: PLR0913  (one keyword a setting of [folds])
     )
 
 
-def deposit_clusters(rows: np.ndarray, cols: np.ndarray, linkage: float) -> np.ndarray:
+def blocks_along(grid: Grid, side: int) -> tuple[int, int]:
+    """Return how many blocks of so many cells lie down and across a grid; the last may overhang."""
+    return -(-grid.height // side), -(-grid.width // side)
+
+
+def deposit_clusters(
+    rows: np.ndarray,
+    cols: np.ndarray,
+    linkage: float,
+) -> np.ndarray:
     """Return the cluster of each deposit by single linkage: cells within ``linkage`` of each other
     are in one.
 
     >>> deposit_clusters(np.array([0, 0, 9, 0]), np.array([0, 3, 9, 6]), 3).tolist()
     [0, 0, 1, 0]
     """
-    pairs = cKDTree(np.column_stack([rows, cols])).query_pairs(linkage, output_type="ndarray")
+    tree = cKDTree(np.column_stack([rows, cols]))
+    pairs = tree.query_pairs(linkage, output_type="ndarray")
     return _components(pairs[:, 0], pairs[:, 1], len(rows))
-
-
-def prove_leak_free(windows: gpd.GeoDataFrame, folds: Folds) -> pd.DataFrame:
-    """Show, cell by cell, that no fold is tested on what trained it; return the figures of each
-    fold.
-
-    It shares no code with the choice of the training windows: the cells that training windows read
-    are drawn on the map, and so are the cells that any window centred on the fold's ground could
-    read.
-
-    Returns
-    -------
-    DataFrame
-        fold, train, train_ore, test, test_ore (numbers of windows), gap (cells between the fold's
-        blocks and the nearest training window, at least the margin).
-
-    Raises
-    ------
-    InternalError
-        When a cell trains and tests, a training window lies within the margin, or one cluster lies
-        in two folds.
-    """
-    raster = folds.raster()
-    rows = []
-    # 1. No cluster of deposits is tested by two folds.
-    if folds.linkage > 0:
-        at = window_centres(windows[windows["label"] == 1], folds.grid)
-        tested = pd.Series(raster[at]).groupby(deposit_clusters(*at, folds.linkage)).nunique()
-        if (tested > 1).any():
-            raise InternalError("the split leaks: a cluster of deposits lies in two folds")
-    size = int(windows["size"].max())
-    for fold in range(folds.count):
-        # 2. The cells that this fold's windows read, and those that any test window could read.
-        train = folds.training(windows, fold)
-        test = folds.testing(windows, fold)
-        learned = _cells_of(windows[train], folds.grid)
-        judged = _cells_of(windows[test], folds.grid)
-        # Chessboard distance: 1 for a neighbour, so that the free cells between are one fewer.
-        away = distance_transform_cdt(raster != fold, metric="chessboard")
-        gap = int(away[learned].min()) - 1 if learned.any() else max(folds.grid.shape)
-        reachable = away <= size // 2  # by a window centred on the fold's ground
-        number = fold_number(fold)
-        if (learned & (judged | reachable)).any():
-            raise InternalError(
-                f"the split leaks: training and test windows of fold {number} share cells"
-            )
-        if gap < folds.margin:
-            raise InternalError(
-                f"the split leaks: fold {number} trains {gap} cells from its test ground, not"
-                f" {folds.margin}"
-            )
-        # 3. What the proof found, for people.
-        ore = windows["label"].to_numpy() == 1
-        row = {
-            "fold": number,
-            "train": train.sum(),
-            "train_ore": (train & ore).sum(),
-            "test": test.sum(),
-            "test_ore": (test & ore).sum(),
-            "gap": gap,
-        }
-        rows.append(row)
-    return pd.DataFrame(rows)
 
 
 def read_folds(path: str | Path, grid: Grid) -> tuple[gpd.GeoDataFrame, Folds]:
     """Read the windows and the folds that ``geomfaf windows`` wrote for a grid."""
     windows = read_layer(Source(Path(path), "windows"))
-    blocks = read_layer(Source(Path(path), "folds")).sort_values(["row", "col"])
-    number = blocks["fold"].to_numpy().reshape(blocks["row"].max() + 1, blocks["col"].max() + 1)
+    blocks = read_layer(Source(Path(path), "folds"))
+    blocks = blocks.sort_values(["row", "col"])
+    down = blocks["row"].max() + 1
+    across = blocks["col"].max() + 1
+    number = blocks["fold"].to_numpy().reshape(down, across)
     table = fold_index(number)
+    # Every block knows how the map was cut.
     first = blocks.iloc[0]
     linkage = float(first["linkage"]) if "linkage" in blocks else 0.0
-    folds = Folds(grid, int(first["block"]), table, int(first["margin"]), linkage)
+    block = int(first["block"])
+    margin = int(first["margin"])
+    folds = Folds(grid, block, table, margin, linkage)
     # Block by block: a grid of finer cells over the same ground has the same outer bounds.
-    shape = tuple(-(-length // folds.block) for length in grid.shape)
-    same = windows.crs == grid.crs and table.shape == shape
-    if not same or not np.allclose(
-        blocks.bounds, folds.blocks().bounds, rtol=0, atol=grid.cell / 1e3
-    ):
+    same = windows.crs == grid.crs and table.shape == blocks_along(grid, folds.block)
+    if same:
+        tolerance = grid.cell / 1e3
+        expected = folds.blocks().bounds
+        same = np.allclose(blocks.bounds, expected, rtol=0, atol=tolerance)
+    if not same:
         raise DataError(
             f"{path} was cut from another grid than this stack: run `geomfaf windows` on it again."
         )
     return windows, folds
 
 
-def shared_cells(windows: gpd.GeoDataFrame, train: np.ndarray, test: np.ndarray) -> int:
-    """Return how many pairs of a training and a test window share a cell: 0 in a split that does
-    not leak.
-    """
-    row = windows["row"].to_numpy()
-    col = windows["col"].to_numpy()
-    size = windows["size"].to_numpy()
-    # Pairs (training, test): two squares meet when both their axes do.
-    reach = np.maximum(size[train][:, None], size[test])
-    near_rows = np.abs(row[train][:, None] - row[test]) < reach
-    near_cols = np.abs(col[train][:, None] - col[test]) < reach
-    return int((near_rows & near_cols).sum())
-
-
-def random_split(labels: np.ndarray, *, test_share: float = 0.2, seed: int = 0) -> np.ndarray:
+def random_split(
+    labels: np.ndarray,
+    *,
+    test_share: float = 0.2,
+    seed: int = 0,
+) -> np.ndarray:
     """Return a random, stratified test mask: the paper's split. **It leaks**: overlapping windows
     and the synthetic neighbours of a window stand on both sides. For comparison with published
     figures only.
@@ -393,11 +338,16 @@ def random_split(labels: np.ndarray, *, test_share: float = 0.2, seed: int = 0) 
     test = np.zeros(len(labels), bool)
     for value in np.unique(labels):
         members = rng.permutation(np.flatnonzero(labels == value))
-        test[members[: max(1, round(test_share * len(members)))]] = True
+        tested = max(1, round(test_share * len(members)))
+        test[members[:tested]] = True
     return test
 
 
-def _block_sides(grid: Grid, size: int, autocorrelation: float) -> list[int]:
+def _block_sides(
+    grid: Grid,
+    size: int,
+    autocorrelation: float,
+) -> list[int]:
     """Return the cells along a block that are tried, largest first."""
     if np.isfinite(autocorrelation):
         first = math.ceil(autocorrelation / grid.cell)
@@ -413,9 +363,14 @@ def _halved(value: int, least: int) -> list[int]:
     return values
 
 
-def _components(first: np.ndarray, second: np.ndarray, count: int) -> np.ndarray:
+def _components(
+    first: np.ndarray,
+    second: np.ndarray,
+    count: int,
+) -> np.ndarray:
     """Return the connected component of each of ``count`` things, from pairs that hold together."""
-    links = coo_array((np.ones(len(first), bool), (first, second)), (count, count))
+    held_together = np.ones(len(first), bool)
+    links = coo_array((held_together, (first, second)), (count, count))
     return connected_components(links, directed=False)[1]
 
 
@@ -433,37 +388,46 @@ def _deal(
     Blocks that hold deposits of one cluster are dealt as one.
     """
     # 1. Blocks that hold deposits of one cluster are one unit.
-    shape = tuple(-(-length // cut.block) for length in cut.grid.shape)
-    rows, cols = window_centres(windows[windows["label"] == 1], cut.grid)
+    shape = blocks_along(cut.grid, cut.block)
+    ore = windows[windows["label"] == 1]
+    rows, cols = window_centres(ore, cut.grid)
     block_of = (rows // cut.block) * shape[1] + cols // cut.block
     cluster = deposit_clusters(rows, cols, cut.linkage)
-    first_of = block_of[np.unique(cluster, return_index=True)[1]]
-    unit = _components(block_of, first_of[cluster], math.prod(shape))
+    # Each deposit's block is linked with that of the first deposit of its cluster.
+    _, first_in_cluster = np.unique(cluster, return_index=True)
+    first_block = block_of[first_in_cluster]
+    unit = _components(block_of, first_block[cluster], math.prod(shape))
     # 2. How many folds there can be, and whether they can be fair.
     deposits = np.bincount(unit[block_of], minlength=unit.max() + 1)
     groups = int((deposits > 0).sum())
-    if kind == "clusters" or (count is None and len(rows) < FEW and groups <= MOST):
+    few = count is None and len(rows) < FEW and groups <= MOST
+    if kind == "clusters" or few:
         count = groups
     count = min(count or DEFAULT_COUNT, groups)
-    most = FAIR * len(rows) / count
-    if count < 2 or (deposits.max() > most and groups > count):
+    fair_share = len(rows) / count
+    unfair = deposits.max() > FAIR * fair_share
+    if count < 2 or (unfair and groups > count):
         return None
     # 3. The units in the order in which they are dealt: richest first, else by chance.
-    at_row, at_col = np.nonzero(valid)
-    block_of_cell = (at_row // cut.block) * shape[1] + at_col // cut.block
+    cell_rows, cell_cols = np.nonzero(valid)
+    block_of_cell = (cell_rows // cut.block) * shape[1] + cell_cols // cut.block
     ground = np.bincount(unit[block_of_cell], minlength=len(deposits))
-    order = np.random.default_rng(seed).permutation(len(deposits))
-    order = order[np.argsort(-deposits[order], kind="stable")]
+    shuffled = np.random.default_rng(seed).permutation(len(deposits))
+    richest_first = np.argsort(-deposits[shuffled], kind="stable")
+    order = shuffled[richest_first]
     # 4. Each to the fold with fewest deposits, barren ones to the fold with least ground.
     fold_of = np.zeros(len(deposits), int)
     held = np.zeros(count, int)
     area = np.zeros(count, int)
     for number in order:
-        fold = np.lexsort((area, held))[0] if deposits[number] else np.argmin(area)
+        fold = np.argmin(area)
+        if deposits[number]:
+            fold = np.lexsort((area, held))[0]
         fold_of[number] = fold
         held[fold] += deposits[number]
         area[fold] += ground[number]
-    return Folds(cut.grid, cut.block, fold_of[unit].reshape(shape), cut.margin, cut.linkage)
+    table = fold_of[unit].reshape(shape)
+    return replace(cut, table=table)
 
 
 def _zoned(zones: gpd.GeoDataFrame, grid: Grid, size: int) -> Folds:
@@ -475,12 +439,14 @@ def _zoned(zones: gpd.GeoDataFrame, grid: Grid, size: int) -> Folds:
         )
     # 1. The middles of the blocks.
     block = max(1, size // 4)
-    rows = np.arange(0, grid.height, block) + (block - 1) / 2
-    cols = np.arange(0, grid.width, block) + (block - 1) / 2
+    middle = (block - 1) / 2
+    rows = np.arange(0, grid.height, block) + middle
+    cols = np.arange(0, grid.width, block) + middle
     x, y = grid.xy(*np.meshgrid(rows, cols, indexing="ij"))
     # 2. The zone each lies in, or the nearest one.
     tree = shapely.STRtree(zones.geometry.to_numpy())
-    _, nearest = tree.query_nearest(shapely.points(x, y).ravel(), all_matches=False)
+    middles = shapely.points(x, y).ravel()
+    _, nearest = tree.query_nearest(middles, all_matches=False)
     seen, table = np.unique(nearest, return_inverse=True)
     if len(seen) < 2:
         raise UsageError(
@@ -506,14 +472,6 @@ def _usable(windows: gpd.GeoDataFrame, folds: Folds, fold: int) -> bool:
     to_be_drawn = (labels == 1).all()
     barren = to_be_drawn or (labels[train] == 0).sum() >= 2
     return bool(barren and (labels[train] == 1).any())
-
-
-def _cells_of(windows: gpd.GeoDataFrame, grid: Grid) -> np.ndarray:
-    """Return which cells the windows read, (y, x) bool."""
-    cells = np.zeros(grid.shape, bool)
-    for row, col, size in windows[["row", "col", "size"]].to_numpy():
-        cells[max(row, 0) : row + size, max(col, 0) : col + size] = True
-    return cells
 
 
 def _say_choice(folds: Folds, autocorrelation: float, size: int) -> None:

@@ -16,10 +16,10 @@ from scipy.ndimage import distance_transform_cdt, distance_transform_edt
 from scipy.spatial import cKDTree
 
 from ..errors import DataError, UsageError, require_known
-from ..rasters.bands import bands_of, valid_cells
+from ..rasters.bands import bands_of, grid_of, valid_cells
 from .features import window_features
-from .folds import NO_FOLD, Folds, fold_number
-from .windows import NEGATIVES, window_centres, window_frame
+from .folds import EVERY_FOLD, NO_FOLD, Folds, fold_number
+from .windows import NEGATIVES, window_centres, windows_on
 
 RULES = ("distance", "random", "environment", "unlabelled", "geology")
 
@@ -77,65 +77,84 @@ def draw_windows(
     require_known(rule, RULES, "rule for barren windows")
     require_negatives(negatives)
     # 1. The deposits' windows, and one number a cell by which all folds draw.
-    grid = folds.grid
-    valid = valid_cells(stack)
     ore = windows[windows["label"] == 1]
-    rows, cols = window_centres(ore, grid)
     size = int(windows["size"].iloc[0])
     reach = size if min_distance is None else min_distance
-    chance = np.random.default_rng(seed).random(grid.shape)
-    raster = folds.raster()
+    chance = np.random.default_rng(seed).random(folds.grid.shape)
+    valid = valid_cells(stack)
+    tested_by = folds.raster()
     drawn = []
     trains = []
     for fold in range(folds.count):
-        # 2. The ground that may train the fold.
+        # 2. Barren windows that train the fold, by the rule.
         known = folds.training(ore, fold)
-        away = distance_transform_cdt(raster != fold, metric="chessboard")
+        away = distance_transform_cdt(tested_by != fold, metric="chessboard")
         # The window reaches half its size towards the fold's blocks, and keeps the margin free.
         ground = valid & (away > folds.margin + size // 2)
-        at = (rows[known], cols[known])
-        own = stack.sel(band=list(bands[fold])) if bands is not None else stack
-        pool = round(POOL * negatives * known.sum())
-        # 3. Barren windows that train it, by the rule.
-        draw_weight = _draw_weights(
-            rule,
-            own,
-            ground,
-            at,
-            reach,
-            pool,
-            chance,
-        )
-        chosen = _draw(draw_weight, chance, round(negatives * known.sum()))
-        if len(chosen) < 2:
+        own = stack
+        if bands is not None:
+            own = stack.sel(band=list(bands[fold]))
+        training = _draw_training(rule, own, ground, ore[known], reach, negatives, chance)
+        if len(training) < 2:
             raise DataError(
                 f'fold {fold_number(fold)} has no barren ground to learn from by the rule "{rule}", {reach}'
-                f" cells ({reach * grid.cell:g} m) from deposits: lower min_distance or use another"
+                f" cells ({reach * folds.grid.cell:g} m) from deposits: lower min_distance or use another"
                 " rule or smaller cells."
             )
-        drawn.append(chosen)
-        trains.append(np.full(len(chosen), fold_number(fold)))
-        # 4. Barren windows that test it, far from all deposits, whatever the rule.
-        tested = raster[rows, cols] == fold
-        free = valid & (raster == fold) & _far(grid.shape, (rows, cols), size)
-        testing = _draw(free.astype(float), chance, round(negatives * max(1, tested.sum())))
+        drawn.append(training)
+        trains.append(np.full(len(training), fold_number(fold)))
+        # 3. Barren windows that test it, far from all deposits, whatever the rule.
+        ground = valid & (tested_by == fold)
+        testing = _draw_testing(ground, folds, ore, fold, negatives, chance)
         drawn.append(testing)
         trains.append(np.full(len(testing), NO_FOLD))
-    # 5. All windows in one table, deposits first.
-    at_row, at_col = np.divmod(np.concatenate(drawn), grid.width)
-    none = np.zeros(len(at_row), int)
-    barren = window_frame(
-        grid,
-        at_row - size // 2,
-        at_col - size // 2,
-        size,
-        valid,
-        none,
-    )
+    # 4. All windows in one table, deposits first.
+    cells = np.concatenate(drawn)
+    without_deposits = np.zeros(len(cells), int)
+    barren = windows_on(folds.grid, cells, size, valid, without_deposits)
     barren["trains"] = np.concatenate(trains)
-    table = pd.concat([ore.assign(trains=0), barren], ignore_index=True)
+    table = pd.concat([ore.assign(trains=EVERY_FOLD), barren], ignore_index=True)
     table["number"] = np.arange(1, len(table) + 1)
-    return gpd.GeoDataFrame(table, geometry="geometry", crs=grid.crs)
+    return gpd.GeoDataFrame(table, geometry="geometry", crs=folds.grid.crs)
+
+
+def _draw_training(
+    rule: str,
+    stack: xr.DataArray,
+    ground: np.ndarray,
+    ore: gpd.GeoDataFrame,
+    reach: int,
+    negatives: float,
+    chance: np.ndarray,
+) -> np.ndarray:
+    """Return the flat numbers of the cells on which a fold's barren training windows are centred.
+
+    ``ground`` (y, x) bool and ``ore`` are what may train the fold.
+    """
+    at = window_centres(ore, grid_of(stack))
+    pool = round(POOL * negatives * len(ore))
+    draw_weight = _draw_weights(rule, stack, ground, at, reach, pool, chance)
+    return _draw(draw_weight, chance, round(negatives * len(ore)))
+
+
+def _draw_testing(
+    ground: np.ndarray,
+    folds: Folds,
+    ore: gpd.GeoDataFrame,
+    fold: int,
+    negatives: float,
+    chance: np.ndarray,
+) -> np.ndarray:
+    """Return the flat numbers of the cells on which a fold's barren test windows are centred: at
+    random, a window from every deposit.
+    """
+    at = window_centres(ore, folds.grid)
+    size = int(ore["size"].iloc[0])
+    free = ground & _far(ground.shape, at, size)
+    tested = (folds.of_windows(ore) == fold).sum()
+    # A fold that tests no deposit still tests some barren ground.
+    wanted = round(negatives * max(1, tested))
+    return _draw(free.astype(float), chance, wanted)
 
 
 def _draw_weights(
@@ -157,7 +176,8 @@ def _draw_weights(
         return free.astype(float)
     # 2. The other rules look at the bands of some places of it.
     draw_weight = np.zeros(ground.shape)
-    pooled = np.divmod(_draw(free.astype(float), chance, pool), ground.shape[1])
+    pooled_cells = _draw(free.astype(float), chance, pool)
+    pooled = np.divmod(pooled_cells, ground.shape[1])
     if rule == "geology":
         draw_weight[pooled] = _class_weights(stack, pooled, ore)
         return draw_weight
@@ -170,7 +190,11 @@ def _draw_weights(
     return draw_weight
 
 
-def _far(shape: tuple[int, ...], ore: tuple, reach: int) -> np.ndarray:
+def _far(
+    shape: tuple[int, ...],
+    ore: tuple,
+    reach: int,
+) -> np.ndarray:
     """Return which cells lie at least ``reach`` cells from the deposits."""
     if not len(ore[0]):
         return np.ones(shape, bool)
@@ -179,7 +203,11 @@ def _far(shape: tuple[int, ...], ore: tuple, reach: int) -> np.ndarray:
     return distance_transform_edt(free) >= reach
 
 
-def _draw(draw_weight: np.ndarray, chance: np.ndarray, count: int) -> np.ndarray:
+def _draw(
+    draw_weight: np.ndarray,
+    chance: np.ndarray,
+    count: int,
+) -> np.ndarray:
     """Return flat numbers of ``count`` cells drawn by weight without replacement, the ones of
     highest key.
 
@@ -189,19 +217,26 @@ def _draw(draw_weight: np.ndarray, chance: np.ndarray, count: int) -> np.ndarray
     """
     cells = np.flatnonzero(draw_weight > 0)
     # The logarithm of the key keeps its order.
-    keys = np.log(np.maximum(chance.flat[cells], 1e-300)) / draw_weight.flat[cells]
+    log_chance = np.log(np.maximum(chance.flat[cells], 1e-300))
+    keys = log_chance / draw_weight.flat[cells]
     highest = np.argsort(-keys, kind="stable")[:count]
     return np.sort(cells[highest])
 
 
-def _standardised(stack: xr.DataArray, pool: tuple, ore: tuple) -> tuple[np.ndarray, np.ndarray]:
+def _standardised(
+    stack: xr.DataArray,
+    pool: tuple,
+    ore: tuple,
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the bands at the pool and at the deposits in units of the pool's spread; gaps are the
     pool's median.
     """
     # 1. The bands that have a value at both.
     here = window_features(stack, *pool).values.astype(float)
     there = window_features(stack, *ore).values.astype(float)
-    seen = np.isfinite(here).any(axis=0) & np.isfinite(there).any(axis=0)
+    seen_here = np.isfinite(here).any(axis=0)
+    seen_there = np.isfinite(there).any(axis=0)
+    seen = seen_here & seen_there
     here = here[:, seen]
     there = there[:, seen]
     # 2. Gaps filled, then scaled.
@@ -223,18 +258,25 @@ def _barren_chance(pool: np.ndarray, ore: np.ndarray) -> np.ndarray:
     from sklearn.model_selection import cross_val_predict
 
     x = np.concatenate([pool, ore])
-    labels = np.r_[np.zeros(len(pool)), np.ones(len(ore))]
+    labels = np.zeros(len(x))
+    labels[len(pool) :] = 1
     model = LogisticRegression(max_iter=1000)
     # Too few deposits to leave a third of them out: every place is as likely as the next.
     if len(ore) < 3:
         return np.ones(len(pool))
-    g = cross_val_predict(model, x, labels, cv=3, method="predict_proba")[:, 1]
-    c = float(g[labels == 1].mean())
-    g = np.clip(g[labels == 0], 0, 1 - 1e-9)
-    return np.clip(1 - (1 - c) / max(c, 1e-9) * g / (1 - g), 1e-3, 1.0)
+    labelled = cross_val_predict(model, x, labels, cv=3, method="predict_proba")[:, 1]
+    c = float(labelled[labels == 1].mean())
+    g = np.clip(labelled[labels == 0], 0, 1 - 1e-9)
+    is_ore = (1 - c) / max(c, 1e-9) * g / (1 - g)
+    # No place is without a chance: a draw may need them all.
+    return np.clip(1 - is_ore, 1e-3, 1.0)
 
 
-def _class_weights(stack: xr.DataArray, pool: tuple, ore: tuple) -> np.ndarray:
+def _class_weights(
+    stack: xr.DataArray,
+    pool: tuple,
+    ore: tuple,
+) -> np.ndarray:
     """Return for each place of the pool the deposits' share of its class over the pool's share of
     it.
     """
@@ -260,11 +302,12 @@ def require_negatives(negatives: object) -> None:
     """Raise :class:`UsageError` unless there is a positive number of barren windows for each
     deposit.
     """
-    if (
-        isinstance(negatives, bool)
-        or not isinstance(negatives, (int, float))
-        or not 0 < negatives < np.inf
-    ):
+    # True is an int to Python, and no number of windows.
+    if isinstance(negatives, bool) or not isinstance(negatives, int | float):
+        positive = False
+    else:
+        positive = 0 < negatives < np.inf
+    if not positive:
         raise UsageError(
             f"negatives = {negatives!r} must be above 0: barren windows for each deposit, such"
             " as 4."

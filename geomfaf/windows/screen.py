@@ -38,7 +38,10 @@ def rank_auc(scores: np.ndarray, positive: np.ndarray) -> float:
     if not n1 or not n0:
         return float("nan")
     ranks = rankdata(np.asarray(scores, float))
-    return float((ranks[positive].sum() - n1 * (n1 + 1) / 2) / (n1 * n0))
+    # The rank sum of the positive ones less what they have among themselves: pairs that are won.
+    lowest = n1 * (n1 + 1) / 2
+    won = ranks[positive].sum() - lowest
+    return float(won / (n1 * n0))
 
 
 def auc_standard_error(auc: float, n1: int, n0: int) -> float:
@@ -57,7 +60,9 @@ def auc_standard_error(auc: float, n1: int, n0: int) -> float:
     """
     q1 = auc / (2 - auc)
     q2 = 2 * auc**2 / (1 + auc)
-    variance = auc * (1 - auc) + (n1 - 1) * (q1 - auc**2) + (n0 - 1) * (q2 - auc**2)
+    of_ore = (n1 - 1) * (q1 - auc**2)
+    of_barren = (n0 - 1) * (q2 - auc**2)
+    variance = auc * (1 - auc) + of_ore + of_barren
     return float(np.sqrt(max(variance, 0.0) / (n1 * n0)))
 
 
@@ -70,7 +75,10 @@ def zauc(auc: float, n1: int, n0: int) -> float:
     5.158
     """
     error = auc_standard_error(auc, n1, n0)
-    return float("inf") * np.sign(auc - 0.5) if error == 0 else (auc - 0.5) / error
+    # Groups that do not overlap have no spread.
+    if error == 0:
+        return float("inf") * np.sign(auc - 0.5)
+    return (auc - 0.5) / error
 
 
 def screen_elements(
@@ -117,16 +125,8 @@ def screen_elements(
     rows = []
     for element in select_elements(samples, list(elements)):
         values = samples[element].to_numpy(float)
-        rows.append(
-            _screened(
-                element,
-                values,
-                ore,
-                method=method,
-                critical=critical,
-                seed=seed,
-            )
-        )
+        row = _screened(element, values, ore, method=method, critical=critical, seed=seed)
+        rows.append(row)
     return _best_first(rows, radius)
 
 
@@ -173,13 +173,17 @@ def screen_bands(
         looked_at &= where
     rows, columns = np.nonzero(looked_at)
     # 2. Ore is what lies near a deposit.
-    points = gpd.GeoDataFrame(geometry=gpd.points_from_xy(*grid.xy(rows, columns)), crs=grid.crs)
+    x, y = grid.xy(rows, columns)
+    points = gpd.GeoDataFrame(geometry=gpd.points_from_xy(x, y), crs=grid.crs)
     deposits = deposits.to_crs(grid.crs)
-    ore = near_deposits(points, deposits, radius) if len(points) else np.zeros(0, bool)
+    ore = np.zeros(len(points), bool)
+    if len(points):
+        ore = near_deposits(points, deposits, radius)
     # 3. Each band by itself, in either direction.
     found = []
     for name in names:
-        values = stack.sel(band=name).values[rows, columns].astype(float)
+        layer = stack.sel(band=name).values
+        values = layer[rows, columns].astype(float)
         found.append(_screened(name, values, ore, critical=critical, both=True))
     return _best_first(found, radius)
 
@@ -199,6 +203,7 @@ def _screened(
     n1 = int((known & ore).sum())
     n0 = int((known & ~ore).sum())
     row: dict[str, Any] = {"element": name}
+    # Too few values say nothing: no figure, and not kept.
     if min(n1, n0) < MIN_GROUP:
         row |= dict.fromkeys(("auc", "auc_low", "auc_high", "zauc", "p"), np.nan)
         return {
@@ -207,9 +212,13 @@ def _screened(
             "n_barren": n0,
             "kept": False,
         }
-    scores = values[known] if method == "rank" else _svm_scores(values[known], ore[known], seed)
+    scores = values[known]
+    if method == "svm":
+        scores = _svm_scores(scores, ore[known], seed)
     auc = rank_auc(scores, ore[known])
     z = zauc(auc, n1, n0)
+    # An element points to ore by high values; a band may by low ones, so its sign does not count.
+    strength = abs(z) if both else z
     half = norm.ppf(0.975) * auc_standard_error(auc, n1, n0)
     return {
         **row,
@@ -220,7 +229,7 @@ def _screened(
         "p": float(2 * norm.sf(abs(z))),
         "n_ore": n1,
         "n_barren": n0,
-        "kept": bool((abs(z) if both else z) > critical),
+        "kept": bool(strength > critical),
     }
 
 
@@ -239,8 +248,10 @@ def near_deposits(
     """Return which samples lie within ``radius`` metres of a deposit, (samples,) bool."""
     if not (np.isfinite(radius) and radius > 0):
         raise UsageError(f"radius {radius} must be a positive number of metres.")
-    tree = cKDTree(np.column_stack([deposits.geometry.x, deposits.geometry.y]))
-    return tree.query(np.column_stack([samples.geometry.x, samples.geometry.y]))[0] <= radius
+    deposit_xy = np.column_stack([deposits.geometry.x, deposits.geometry.y])
+    sample_xy = np.column_stack([samples.geometry.x, samples.geometry.y])
+    distance, _ = cKDTree(deposit_xy).query(sample_xy)
+    return distance <= radius
 
 
 def default_radius(samples: gpd.GeoDataFrame) -> float:
@@ -254,7 +265,11 @@ def default_radius(samples: gpd.GeoDataFrame) -> float:
     return float(f"{spacing:.2g}") if spacing > 0 else 1000.0
 
 
-def _svm_scores(values: np.ndarray, ore: np.ndarray, seed: int) -> np.ndarray:
+def _svm_scores(
+    values: np.ndarray,
+    ore: np.ndarray,
+    seed: int,
+) -> np.ndarray:
     """Return out-of-fold decision values of a support-vector machine on one element."""
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
     from sklearn.pipeline import make_pipeline
@@ -262,11 +277,12 @@ def _svm_scores(values: np.ndarray, ore: np.ndarray, seed: int) -> np.ndarray:
     from sklearn.svm import SVC
 
     # Log-ratios, which may be negative, are logarithms already.
-    logs = (
-        values
-        if (values < 0).any()
-        else np.log10(np.maximum(values, np.min(values[values > 0], initial=1.0)))
-    )
+    if (values < 0).any():
+        logs = values
+    else:
+        # Zeros become the least positive value, which has a logarithm.
+        least = np.min(values[values > 0], initial=1.0)
+        logs = np.log10(np.maximum(values, least))
     model = make_pipeline(StandardScaler(), SVC(class_weight="balanced"))
     folds = StratifiedKFold(5, shuffle=True, random_state=seed)
     return cross_val_predict(model, logs[:, None], ore, cv=folds, method="decision_function")

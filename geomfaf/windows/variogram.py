@@ -11,7 +11,7 @@ import xarray as xr
 from scipy.optimize import curve_fit
 from scipy.stats import norm, rankdata
 
-from ..rasters.bands import bands_of, grid_of
+from ..rasters.bands import bands_of, grid_of, valid_cells
 
 POINTS = 1500
 """Places drawn for the pairs: a million pairs give a smooth curve in a tenth of a second."""
@@ -34,7 +34,12 @@ nothing.
 """
 
 
-def variogram_range(xy: np.ndarray, values: np.ndarray, *, reach: float | None = None) -> float:
+def variogram_range(
+    xy: np.ndarray,
+    values: np.ndarray,
+    *,
+    reach: float | None = None,
+) -> float:
     """Return the distance at which values at two places stop resembling each other.
 
     The values become normal scores first (one freak assay must not set the sill), then half their
@@ -62,11 +67,14 @@ def variogram_range(xy: np.ndarray, values: np.ndarray, *, reach: float | None =
     values = values[known]
     if len(values) < 30 or values.min() == values.max():
         return float("nan")
-    reach = REACH * float(np.ptp(xy, axis=0).min()) if reach is None else reach
+    if reach is None:
+        shorter_side = float(np.ptp(xy, axis=0).min())
+        reach = REACH * shorter_side
     if not reach > 0:
         return float("nan")
     # 2. The variogram of the normal scores.
-    scores = norm.ppf(rankdata(values) / (len(values) + 1))
+    shares = rankdata(values) / (len(values) + 1)
+    scores = norm.ppf(shares)
     lags, gamma, pairs = empirical_variogram(xy, scores, reach)
     # 3. The spherical model that fits it best; what hardly rises is noise.
     model = _fit_spherical(lags, gamma, pairs, sill=float(scores.var()), reach=reach)
@@ -104,7 +112,9 @@ def _fit_spherical(
             )
         except RuntimeError:
             continue
-        misfit = float((pairs * (spherical(lags, *found) - gamma) ** 2).sum())
+        # Weighted as the fit was: a class of many pairs counts more.
+        residual = spherical(lags, *found) - gamma
+        misfit = float((pairs * residual**2).sum())
         if misfit < least:
             least = misfit
             best = found
@@ -130,13 +140,16 @@ def empirical_variogram(
     first = first[near]
     second = second[near]
     # 2. Sums over each class of distance.
-    number = np.minimum((distance / reach * LAGS).astype(int), LAGS - 1)
+    share_of_reach = distance / reach
+    number = np.minimum((share_of_reach * LAGS).astype(int), LAGS - 1)
     pairs = np.bincount(number, minlength=LAGS)
     difference = values[first] - values[second]
     squares = np.bincount(number, weights=difference**2, minlength=LAGS)
     total = np.bincount(number, weights=distance, minlength=LAGS)
     used = pairs > 0
-    return total[used] / pairs[used], squares[used] / pairs[used] / 2, pairs[used]
+    lags = total[used] / pairs[used]
+    gamma = squares[used] / pairs[used] / 2
+    return lags, gamma, pairs[used]
 
 
 def spherical(
@@ -160,15 +173,17 @@ def band_ranges(stack: xr.DataArray, *, seed: int = 0) -> dict[str, float]:
     at random.
     """
     grid = grid_of(stack)
-    rows, cols = np.nonzero(np.isfinite(stack.values).any(axis=0))
-    drawn = np.random.default_rng(seed).permutation(len(rows))[:POINTS]
+    rows, cols = np.nonzero(valid_cells(stack))
+    shuffled = np.random.default_rng(seed).permutation(len(rows))
+    drawn = shuffled[:POINTS]
     rows = rows[drawn]
     cols = cols[drawn]
     xy = np.column_stack(grid.xy(rows, cols))
     ranges = {}
     for band, layer in zip(bands_of(stack), stack.values, strict=True):
         if band.kind != "class":
-            ranges[band.name] = variogram_range(xy, layer[rows, cols].astype(float))
+            values = layer[rows, cols].astype(float)
+            ranges[band.name] = variogram_range(xy, values)
     return ranges
 
 
@@ -178,5 +193,6 @@ def autocorrelation_range(stack: xr.DataArray, *, seed: int = 0) -> float:
     The median: a distance band rises all over the map and has no range, and one such band must not
     decide.
     """
-    ranges = [value for value in band_ranges(stack, seed=seed).values() if np.isfinite(value)]
-    return float(np.median(ranges)) if ranges else float("nan")
+    ranges = band_ranges(stack, seed=seed)
+    known = [value for value in ranges.values() if np.isfinite(value)]
+    return float(np.median(known)) if known else float("nan")

@@ -67,9 +67,9 @@ def tiled_windows(
             raise UsageError(
                 f"a stride of {stride} must be 1 to the window size {size}: no cell may be lost."
             )
-        corners.update(
-            product(_starts(grid.height, size, stride), _starts(grid.width, size, stride))
-        )
+        first_rows = _starts(grid.height, size, stride)
+        first_cols = _starts(grid.width, size, stride)
+        corners.update(product(first_rows, first_cols))
     ordered = np.array(sorted(corners))
     rows = ordered[:, 0]
     cols = ordered[:, 1]
@@ -77,8 +77,11 @@ def tiled_windows(
     count = np.zeros(len(ordered), int)
     if deposits is not None and len(deposits):
         at_row, at_col = deposit_cells(deposits, grid)
-        inside = (at_row >= rows[:, None]) & (at_row < rows[:, None] + size)
-        inside &= (at_col >= cols[:, None]) & (at_col < cols[:, None] + size)
+        # (windows, deposits): cells down and across from the window's corner.
+        down = at_row - rows[:, None]
+        across = at_col - cols[:, None]
+        inside = (down >= 0) & (down < size)
+        inside &= (across >= 0) & (across < size)
         count = inside.sum(axis=1)
     # 3. Windows without ground are left out.
     table = window_frame(
@@ -140,37 +143,39 @@ def centred_windows(
             " window"
         )
     # 2. One window a cell with deposits.
-    cells, count = np.unique((rows * grid.width + cols)[known], return_counts=True)
+    flat = rows * grid.width + cols
+    cells, count = np.unique(flat[known], return_counts=True)
     if negatives == 0:
-        at_row, at_col = np.divmod(cells, grid.width)
-        return window_frame(
-            grid,
-            at_row - size // 2,
-            at_col - size // 2,
-            size,
-            valid,
-            count,
-        )
+        return windows_on(grid, cells, size, valid, count)
     # 3. Barren windows at random, far enough from every deposit.
     reach = size if min_distance is None else min_distance
-    free = np.flatnonzero(valid & (distance_transform_edt(~occupied) >= reach))
+    far = distance_transform_edt(~occupied) >= reach
+    free = np.flatnonzero(valid & far)
     if not len(free):
         raise DataError(
             f"no ground is {reach} cells ({reach * grid.cell:g} m) away from every deposit: "
             "lower min_distance or use smaller cells."
         )
     wanted = min(round(negatives * len(cells)), len(free))
-    barren = np.sort(np.random.default_rng(seed).choice(free, wanted, replace=False))
-    centre_rows, centre_cols = np.divmod(np.concatenate([cells, barren]), grid.width)
+    rng = np.random.default_rng(seed)
+    barren = np.sort(rng.choice(free, wanted, replace=False))
+    centres = np.concatenate([cells, barren])
     count = np.concatenate([count, np.zeros(wanted, int)])
-    return window_frame(
-        grid,
-        centre_rows - size // 2,
-        centre_cols - size // 2,
-        size,
-        valid,
-        count,
-    )
+    return windows_on(grid, centres, size, valid, count)
+
+
+def windows_on(
+    grid: Grid,
+    cells: np.ndarray,
+    size: int,
+    valid: np.ndarray,
+    count: np.ndarray,
+) -> gpd.GeoDataFrame:
+    """Return the windows centred on cells given by their flat numbers, with so many deposits."""
+    centre_rows, centre_cols = np.divmod(cells, grid.width)
+    top = centre_rows - size // 2
+    left = centre_cols - size // 2
+    return window_frame(grid, top, left, size, valid, count)
 
 
 def deposit_cells(deposits: gpd.GeoDataFrame, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
@@ -186,7 +191,9 @@ def window_centres(windows: gpd.GeoDataFrame, grid: Grid) -> tuple[np.ndarray, n
     half = windows["size"].to_numpy() // 2
     rows = windows["row"].to_numpy() + half
     cols = windows["col"].to_numpy() + half
-    return np.clip(rows, 0, grid.height - 1), np.clip(cols, 0, grid.width - 1)
+    rows = np.clip(rows, 0, grid.height - 1)
+    cols = np.clip(cols, 0, grid.width - 1)
+    return rows, cols
 
 
 def read_windows(
@@ -208,7 +215,8 @@ def read_windows(
     taken = np.empty((len(rows), len(array), size, size), array.dtype)
     # 1. Windows on the array are copied as they lie in the memory, row of cells by row of cells.
     if inside.any():
-        every = sliding_window_view(array, (size, size), axis=(1, 2)).transpose(1, 2, 0, 3, 4)
+        every = sliding_window_view(array, (size, size), axis=(1, 2))
+        every = every.transpose(1, 2, 0, 3, 4)
         taken[inside] = every[rows[inside], cols[inside]]
     # 2. Those that overhang are gathered cell by cell.
     if not inside.all():
@@ -268,11 +276,15 @@ def window_frame(
     bottom = np.minimum(rows + size, grid.height)
     right = np.minimum(cols + size, grid.width)
     edges = []
-    for row, col, height, width in zip(top, left, bottom - top, right - left, strict=True):
+    heights = bottom - top
+    widths = right - left
+    for row, col, height, width in zip(top, left, heights, widths, strict=True):
         edges.append(grid.window_bounds(row, col, height, width))
     # 2. How many of its cells count.
     total = summed_cells(np.ones(grid.shape, bool) if valid is None else valid)
-    cells = total[bottom, right] - total[top, right] - total[bottom, left] + total[top, left]
+    down_to_bottom = total[bottom, right] - total[bottom, left]
+    down_to_top = total[top, right] - total[top, left]
+    cells = down_to_bottom - down_to_top
     columns = {
         "number": np.arange(1, len(rows) + 1),
         "row": rows,
@@ -282,7 +294,8 @@ def window_frame(
         "deposits": count,
         "valid_share": cells / size**2,
     }
-    return gpd.GeoDataFrame(columns, geometry=shapely.box(*np.array(edges).T), crs=grid.crs)
+    squares = shapely.box(*np.array(edges).T)
+    return gpd.GeoDataFrame(columns, geometry=squares, crs=grid.crs)
 
 
 def summed_cells(cells: np.ndarray) -> np.ndarray:
@@ -295,5 +308,6 @@ def summed_cells(cells: np.ndarray) -> np.ndarray:
     [[0, 0, 0], [0, 1, 1], [0, 2, 3]]
     """
     total = np.zeros((cells.shape[0] + 1, cells.shape[1] + 1), np.int64)
-    total[1:, 1:] = cells.cumsum(axis=0, dtype=np.int64).cumsum(axis=1)
+    down = cells.cumsum(axis=0, dtype=np.int64)
+    total[1:, 1:] = down.cumsum(axis=1)
     return total

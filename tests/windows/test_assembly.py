@@ -7,7 +7,8 @@ from builders import Case
 
 from geomfaf.errors import UsageError
 from geomfaf.windows.assembly import cut_windows, label_windows, make_windows
-from geomfaf.windows.folds import fold_index, fold_number, prove_leak_free, spatial_folds
+from geomfaf.windows.folds import fold_index, fold_number, spatial_folds
+from geomfaf.windows.leak_proof import prove_leak_free
 from geomfaf.windows.negatives import draw_windows
 from geomfaf.windows.variogram import autocorrelation_range
 from geomfaf.windows.windows import centred_windows, tiled_windows

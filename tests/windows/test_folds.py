@@ -15,12 +15,11 @@ from geomfaf.errors import DataError, InternalError, UsageError
 from geomfaf.windows.folds import (
     Folds,
     deposit_clusters,
-    prove_leak_free,
     random_split,
     read_folds,
-    shared_cells,
     spatial_folds,
 )
+from geomfaf.windows.leak_proof import prove_leak_free, shared_cells
 from geomfaf.windows.windows import centred_windows, tiled_windows
 
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from geomfaf.errors import DataError, UsageError
 from geomfaf.windows.features import window_features
-from geomfaf.windows.folds import EVERY_FOLD, NO_FOLD, prove_leak_free, spatial_folds
+from geomfaf.windows.folds import EVERY_FOLD, NO_FOLD, spatial_folds
+from geomfaf.windows.leak_proof import prove_leak_free
 from geomfaf.windows.negatives import RULES, _barren_chance, draw_windows
 from geomfaf.windows.windows import centred_windows, window_centres
 
