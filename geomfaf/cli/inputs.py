@@ -201,14 +201,15 @@ def idw_choices(
     """
     from dataclasses import replace
 
-    from ..evidence.inverse_distance import IdwOptions
-    from ..run.steps import IDW_OPTIONS, stack_choices
+    from ..evidence.inverse_distance import IDW_SETTINGS, IdwOptions
 
     choices: dict[str, Any] = {"options": IdwOptions(errors=True)}
     if project is not None:
+        from ..run.steps import stack_choices
+
         choices = stack_choices(project, survey)
     given = given_options(options)
-    own = {key: given[key] for key in IDW_OPTIONS if key in given}
+    own = {key: given[key] for key in IDW_SETTINGS if key in given}
     if "anisotropy" in own:
         own["anisotropy"] = tuple(own["anisotropy"])
     if "barriers" in given:

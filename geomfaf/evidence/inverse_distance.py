@@ -32,7 +32,7 @@ from ..rasters.grid import Grid
 from ..rasters.stream import stream_raster
 from ..survey.element_names import label
 from .idw_engines.cross_validation import cross_validate_idw
-from .idw_engines.options import IdwOptions, make_rule
+from .idw_engines.options import IDW_SETTINGS, IdwOptions, make_rule
 from .idw_engines.plan import IdwPlan
 from .idw_engines.samples import (
     bands_by_missing,
@@ -46,6 +46,7 @@ from .idw_engines.tree_engine import CHUNK, FAR, TIE
 
 __all__ = [
     "CHUNK",
+    "IDW_SETTINGS",
     "TIE",
     "IdwOptions",
     "cross_validate_idw",

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import rasterio.crs
-import rioxarray  # noqa: F401  (registers the .rio accessor)
 import xarray as xr
 from affine import Affine
 from pyproj import CRS
@@ -75,6 +74,10 @@ def as_dataarray(values: np.ndarray, grid: Grid, bands: Sequence[Band]) -> xr.Da
         },
         attrs={"legends": legends_of(bands)},
     )
+    # Registers the .rio accessor. It loads dask's arrays: a command that streams its raster to a
+    # file starts a second earlier without.
+    import rioxarray  # noqa: F401
+
     # The authority's code, where there is one, is the same text before and after a round trip; WKT
     # is not.
     code = grid.crs.to_authority(min_confidence=70)
@@ -122,6 +125,8 @@ def from_rasterio(crs: rasterio.crs.CRS) -> CRS:
 
 def grid_of(array: xr.DataArray) -> Grid:
     """Return the grid of a DataArray made here or by rioxarray."""
+    import rioxarray  # noqa: F401  (registers the .rio accessor)
+
     if array.rio.crs is None:
         raise DataError(
             "the raster has no CRS: assign one, for instance array.rio.write_crs(32633)."

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import rasterio
-import rasterio.crs
 import xarray as xr
 
 from ..errors import DataError, UsageError
 from ..files import finished_file, require_folder_of
-from .bands import Band, as_dataarray, bands_of, describe_band, from_rasterio, grid_of
+from .bands import Band, as_dataarray, bands_of, from_rasterio, grid_of
+from .blocks import block_runner, block_windows
 from .grid import Grid
-from .overviews import write_cog
-from .statistics import band_statistics, statistics_tags
-from .stores import read_zarr
+from .statistics import band_statistics
+from .stores import Note, Place, TiffFile, read_zarr
+from .tiff_tiles import TILE
 
 
 def require_geotiff(path: Path) -> None:
@@ -40,34 +40,33 @@ def write_raster(array: xr.DataArray, path: str | Path, *, overwrite: bool = Fal
     """
     grid = grid_of(array)
     bands = bands_of(array)
-    making = array.attrs.get("making", {})
-    # A plain file first: the driver that makes cloud-optimised ones can only copy.
     values = np.asarray(array.values, np.float32)
-    profile = {
-        "driver": "GTiff",
-        "dtype": "float32",
-        "count": len(bands),
-        "height": grid.height,
-        "width": grid.width,
-        "crs": rasterio.crs.CRS.from_wkt(grid.crs.to_wkt()),
-        "transform": grid.transform,
-        "nodata": np.nan,
-        "tiled": True,
-        "bigtiff": "if_safer",
-    }
+    making = array.attrs.get("making", {})
+    tags = [making.get(band.name, {}) for band in bands]
     path = Path(path)
     with finished_file(path, overwrite=overwrite) as final:
-        # It lies beside the final one, on the same disk, and goes with the same folder.
-        plain = final.with_name(final.name + ".plain.tif")
-        with rasterio.open(plain, "w", **profile) as target:
-            target.write(values)
-            for index, band in enumerate(bands, start=1):
-                # Statistics are written here, for GIS programs would take theirs from an overview.
-                figures = band_statistics(values[index - 1])
-                tags = {**making.get(band.name, {}), **statistics_tags(figures)}
-                describe_band(target, index, band, tags)
-        write_cog(plain, final, bands)
+        store = TiffFile(final, grid, bands, tags)
+        try:
+            store.create()
+            notes = _write_tiles(store, values)
+            # Statistics are written here, for GIS programs would take theirs from an overview.
+            statistics = [band_statistics(layer) for layer in values]
+            store.finish(notes, statistics, cog=True)
+        finally:
+            store.discard()
     return path
+
+
+def _write_tiles(store: TiffFile, values: np.ndarray) -> dict[Place, Note]:
+    """Write all blocks, compressed on one thread a core; return where they are."""
+
+    def compressed(row: int, column: int, height: int, width: int) -> list[bytes]:
+        return store.encode(values[:, row : row + height, column : column + width])
+
+    windows = block_windows(store.grid, TILE)
+    with block_runner(compressed) as runner:
+        blocks = zip(windows, runner.ordered(windows), strict=True)
+        return {window: store.write(window, tiles) for window, tiles in blocks}
 
 
 def raster_grid(path: str | Path) -> Grid:

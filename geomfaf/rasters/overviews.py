@@ -15,45 +15,58 @@ import rasterio.shutil
 from rasterio.enums import Resampling
 
 from .bands import Band
-from .tiff_tiles import TILE
+from .cog import assemble_cog
+from .tiff_tiles import LAYOUT, TILE
 
 GDAL_CACHE = 64 * 2**20
 """Bytes that GDAL may keep while it builds overviews; its own default is a twentieth of the
 machine.
 """
 
-COG = {
-    "driver": "COG",
-    "compress": "ZSTD",
-    "level": 1,
-    "predictor": "YES",
-    "bigtiff": "IF_SAFER",
+STORED = {
+    "COMPRESS_OVERVIEW": "ZSTD",
+    "ZSTD_LEVEL_OVERVIEW": LAYOUT["zstd_level"],
+    "PREDICTOR_OVERVIEW": LAYOUT["predictor"],
+    "INTERLEAVE_OVERVIEW": "BAND",
+    "BIGTIFF_OVERVIEW": "YES",
+    "GDAL_TIFF_OVR_BLOCKSIZE": TILE,
+    "GDAL_NUM_THREADS": "ALL_CPUS",
 }
+"""Overviews are stored as their raster is, so that their tiles can stand in its file."""
 
 
 def write_cog(plain: Path, final: Path, bands: Sequence[Band]) -> None:
-    """Copy a GeoTIFF into a cloud-optimised one with the overviews that its bands' kinds ask for.
+    """Join a GeoTIFF and the overviews that its bands' kinds ask for into a cloud-optimised one.
 
     Parameters
     ----------
     plain : Path
-        A finished GeoTIFF without overviews; its bands' descriptions and tags are kept.
+        A finished GeoTIFF without overviews, stored as
+        :data:`~geomfaf.rasters.tiff_tiles.LAYOUT` says; its descriptions, tags and tiles are kept.
     final : Path
         Beside it; temporary files are made in the same folder and removed.
     """
+    with rasterio.open(plain) as source:
+        factors = overview_factors(source.shape)
     rules = [overview_rule(band) for band in bands]
-    with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE, COMPRESS_OVERVIEW="ZSTD"):
-        if len(set(rules)) == 1:
-            rasterio.shutil.copy(plain, final, **COG, overview_resampling=rules[0].name.upper())
-            return
+    made: list[Path] = []
+    overviews = []
+    try:
         # GDAL has one rule for all bands of a file: each rule gets a file of its own bands.
-        made: list[Path] = []
-        try:
-            joined = _with_overviews(plain, rules, made)
-            rasterio.shutil.copy(joined, final, **COG)
-        finally:
-            for path in made:
-                path.unlink(missing_ok=True)
+        for rule in sorted(set(rules)) if factors else []:
+            own = [number for number, other in enumerate(rules) if other == rule]
+            part = _virtual(plain, plain.with_name(f"{plain.name}.{rule.name}.vrt"), own, made)
+            made.append(part.with_name(f"{part.name}.ovr"))
+            with (
+                rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE, **STORED),
+                rasterio.open(part, "r+") as file,
+            ):
+                file.build_overviews(factors, rule)
+            overviews.append((made[-1], own))
+        assemble_cog(plain, overviews, final)
+    finally:
+        for path in made:
+            path.unlink(missing_ok=True)
 
 
 def overview_rule(band: Band) -> Resampling:
@@ -78,36 +91,6 @@ def overview_factors(shape: tuple[int, int]) -> list[int]:
         width //= 2
         factors.append(2 ** (len(factors) + 1))
     return factors
-
-
-def _with_overviews(plain: Path, rules: Sequence[Resampling], made: list[Path]) -> Path:
-    """Return a virtual raster of all bands, each with the overviews of its rule.
-
-    ``made`` gets the temporary files.
-    """
-    joined = _virtual(plain, plain.with_name(f"{plain.name}.vrt"), range(len(rules)), made)
-    with rasterio.open(plain) as source:
-        factors = overview_factors(source.shape)
-    if not factors:
-        return joined
-    tree = ElementTree.parse(joined)  # noqa: S314  (written by GDAL just now)
-    elements = tree.getroot().findall("VRTRasterBand")
-    for rule in sorted(set(rules)):
-        # 1. The bands of one rule, and their overviews beside them.
-        own = [number for number, other in enumerate(rules) if other == rule]
-        part = _virtual(plain, plain.with_name(f"{plain.name}.{rule.name}.vrt"), own, made)
-        made.append(part.with_name(f"{part.name}.ovr"))
-        with rasterio.open(part, "r+") as file:
-            file.build_overviews(factors, rule)
-        # 2. Each of the bands is told where its overviews are: one directory a factor.
-        for place, number in enumerate(own, start=1):
-            for directory in range(1, len(factors) + 1):
-                overview = ElementTree.SubElement(elements[number], "Overview")
-                source_file = ElementTree.SubElement(overview, "SourceFilename", relativeToVRT="0")
-                source_file.text = f"GTIFF_DIR:{directory}:{made[-1].absolute()}"
-                ElementTree.SubElement(overview, "SourceBand").text = str(place)
-    tree.write(joined)
-    return joined
 
 
 def _virtual(

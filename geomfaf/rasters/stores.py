@@ -113,6 +113,11 @@ class TiffFile:
             self._file.close()
             self._file = None
 
+    def discard(self) -> None:
+        """Remove the unfinished file, where there is one."""
+        self.close()
+        self.part.unlink(missing_ok=True)
+
     def finish(
         self, notes: Mapping[Place, Note], statistics: Sequence[Mapping[str, float]], *, cog: bool
     ) -> None:

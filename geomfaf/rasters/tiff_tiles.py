@@ -30,8 +30,11 @@ TYPES = {
     LONG8: "<u8",
 }
 
-# Level 6 or deflate cost several times the computation and save 3 %; predictor 2 costs nothing and
-# saves 10 %.
+Directory = dict[int, bytes]
+"""The 20-byte entries of a BigTIFF's directory by their tags."""
+
+# Measured by benchmarks/compression.py: predictor 3 costs a little and saves a seventh; higher levels
+# and deflate cost several times as much for 2 to 4 %.
 LAYOUT = {
     "driver": "GTiff",
     "dtype": "float32",
@@ -42,7 +45,7 @@ LAYOUT = {
     "interleave": "band",
     "compress": "zstd",
     "zstd_level": 1,
-    "predictor": 2,
+    "predictor": 3,
     "bigtiff": "yes",
 }
 
@@ -63,30 +66,34 @@ def compressed_tiles(values: np.ndarray) -> list[bytes]:
         ) as file:
             file.write(values)
         # One band a tile: the directory says where GDAL put each.
-        entries = read_directory(memory)
+        (entries,) = read_directories(memory)
         places = zip(
-            _numbers(memory, entries[TILE_OFFSETS]),
-            _numbers(memory, entries[TILE_BYTE_COUNTS]),
+            read_numbers(memory, entries[TILE_OFFSETS]),
+            read_numbers(memory, entries[TILE_BYTE_COUNTS]),
             strict=True,
         )
         return [_read(memory, offset, size) for offset, size in places]
 
 
-def read_directory(file: BinaryIO) -> dict[int, bytes]:
-    """Return the 20-byte entries of a BigTIFF's first directory by tag."""
+def read_directories(file: BinaryIO) -> list[Directory]:
+    """Return every directory of a BigTIFF."""
     order, version, _, _, start = struct.unpack("<2sHHHQ", _read(file, 0, 16))
     if order != b"II" or version != 43:
         raise ValueError(f"not a little-endian BigTIFF: {order!r}, version {version}.")
-    (count,) = struct.unpack("<Q", _read(file, start, 8))
-    content = _read(file, start + 8, 20 * count)
-    entries = [content[20 * i : 20 * i + 20] for i in range(count)]
-    return {struct.unpack_from("<H", entry)[0]: entry for entry in entries}
+    found = []
+    while start:
+        (count,) = struct.unpack("<Q", _read(file, start, 8))
+        content = _read(file, start + 8, 20 * count + 8)
+        entries = [content[20 * i : 20 * i + 20] for i in range(count)]
+        found.append({struct.unpack_from("<H", entry)[0]: entry for entry in entries})
+        (start,) = struct.unpack_from("<Q", content, 20 * count)
+    return found
 
 
 def write_directory(path: Path, offsets: np.ndarray, sizes: np.ndarray) -> None:
     """End a file: append the places of its tiles and a directory that names them."""
     with path.open("r+b") as file:
-        entries = read_directory(file)
+        (entries,) = read_directories(file)
         for tag, numbers in ((TILE_OFFSETS, offsets), (TILE_BYTE_COUNTS, sizes)):
             data = np.asarray(numbers, "<u8").tobytes()
             # A single number stands in the entry itself.
@@ -107,7 +114,8 @@ def _append(file: BinaryIO, data: bytes) -> int:
     return place
 
 
-def _numbers(file: BinaryIO, entry: bytes) -> list[int]:
+def read_numbers(file: BinaryIO, entry: bytes) -> list[int]:
+    """Return the whole numbers of an entry."""
     _, kind, count = struct.unpack_from("<HHQ", entry)
     size = count * np.dtype(TYPES[kind]).itemsize
     data = (

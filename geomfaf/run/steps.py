@@ -14,7 +14,7 @@ import xarray as xr
 from ..errors import UsageError
 from ..evidence.catchments import CatchmentOptions
 from ..evidence.geology import study_area_mask
-from ..evidence.inverse_distance import IdwOptions
+from ..evidence.inverse_distance import IDW_SETTINGS, IdwOptions
 from ..evidence.own_rasters import RasterSource
 from ..evidence.proximity import ProximitySource
 from ..evidence.stack import build_stack, survey_grid
@@ -29,9 +29,6 @@ from ..windows import assembly
 from ..windows.folds import Folds
 from ..windows.screen import default_radius, screen_bands, screen_elements
 from .project import Project
-
-IDW_OPTIONS = ("minimum", "max_distance", "anisotropy", "errors")
-"""Settings of ``[grid]`` that are fields of :class:`geomfaf.IdwOptions`."""
 
 FALLBACK_ELEMENTS = 3
 """Elements used when none passes the screening and there is neither geology nor faults."""
@@ -258,7 +255,7 @@ def stack_choices(project: Project, survey: Survey) -> dict[str, Any]:
     if "neighbours" in choices:
         # 0 = all samples, as TOML has no null
         choices["neighbours"] = choices["neighbours"] or None
-    settings = {"errors": True, **project.stage("grid", *IDW_OPTIONS)}
+    settings = {"errors": True, **project.stage("grid", *IDW_SETTINGS)}
     if "anisotropy" in settings:
         settings["anisotropy"] = tuple(settings["anisotropy"])
     if project.stage("grid", "barriers").get("barriers"):

@@ -163,10 +163,11 @@ except KeyboardInterrupt:
     began = time.monotonic()
     with pytest.raises(RunError, match="cancelled"):
         run_process([str(fake(tmp_path / "geomfaf", body))], Feedback(1.0), tmp_path)
-    assert time.monotonic() - began < 15
+    # Long before the minute is over, however busy the machine is.
+    assert time.monotonic() - began < 55
     assert (tmp_path / "asked").exists()
     helper = Path("/proc") / (tmp_path / "pids").read_text()
-    until = time.monotonic() + 5
+    until = time.monotonic() + 30
     while helper.exists() and "Z" not in _state(helper) and time.monotonic() < until:
         time.sleep(0.05)
     assert not helper.exists() or "Z" in _state(helper)

@@ -13,6 +13,8 @@ from .tree_engine import FAR, Rule
 
 EXTRAS = ("distance", "count")
 ENGINES = ("auto", "scipy", "numba")
+IDW_SETTINGS = ("minimum", "max_distance", "anisotropy", "errors")
+"""Fields of :class:`IdwOptions` that ``[grid]`` of a project file sets."""
 
 
 @dataclass(frozen=True)
