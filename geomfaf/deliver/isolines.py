@@ -423,10 +423,10 @@ def draw_concentration_area(
             axes.axvline(value, color="#b2182b", linewidth=0.8)
             axes.annotate(
                 short(value),
-                (value, 0.98),
+                (value, 0.02),
                 xycoords=("data", "axes fraction"),
                 rotation=90,
-                va="top",
+                va="bottom",
                 ha="right",
                 fontsize=7,
                 color="#b2182b",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-import numpy as np
 import pandas as pd
 
 DECIMALS = {
@@ -43,16 +42,16 @@ def rounded(frame: Frame) -> Frame:
         if column in DECIMALS and pd.api.types.is_float_dtype(numbers):
             changed[column] = numbers.round(DECIMALS[column])
         elif column in DIGITS and pd.api.types.is_float_dtype(numbers):
-            changed[column] = significant(numbers.to_numpy(), DIGITS[column])
+            changed[column] = [significant(value, DIGITS[column]) for value in numbers]
     changed.attrs = dict(frame.attrs)
     return changed
 
 
-def significant(values: np.ndarray, digits: int) -> np.ndarray:
-    """Return numbers with so many digits, NaN and infinity as they are.
+def significant(value: float, digits: int) -> float:
+    """Return a number with so many digits, NaN and infinity as they are.
 
-    >>> significant(np.array([0.00123456, 98765.4, 0.0, np.nan]), 3).tolist()
+    >>> [significant(value, 3) for value in (0.00123456, 98765.4, 0.0, float("nan"))]
     [0.00123, 98800.0, 0.0, nan]
     """
     # By way of text: powers of ten as factors would leave 0.0012300000000000002.
-    return np.array([float(f"{value:.{digits - 1}e}") for value in values], float)
+    return float(f"{value:.{digits - 1}e}")

@@ -397,7 +397,7 @@ def _ground_text(target: Mapping[str, Any]) -> str:
         names = [part.rpartition(" ")[0] for part in elements.removesuffix(" %").split(" %, ")]
         parts.append(f"high in {_joined(names)}" + (f" (best: {best})" if best else ""))
     if target.get("rocks"):
-        parts.append(f"on {target['rocks']}")
+        parts.append(f"on {str(target['rocks']).removesuffix(' 100 %')}")
     distance = target.get("fault_distance_m", np.nan)
     if np.isfinite(distance):
         name = f"fault {target['fault']}" if target.get("fault") else "a fault"

@@ -145,6 +145,11 @@ class Results:
         return read_layer(Source(self.out / "targets.gpkg", "targets"))
 
     @cached_property
+    def target_rules(self) -> dict[str, Any]:
+        """How far known ground reaches, how small and how large a target may be."""
+        return self._json(self.kept / "targets.json")
+
+    @cached_property
     def placed(self) -> gpd.GeoDataFrame:
         """The deposits with what the map says of them."""
         return read_layer(Source(self.out / "targets.gpkg", "deposits"))

@@ -18,7 +18,7 @@ from ..deliver.isolines import write_isolines
 from ..deliver.layers import write_findings, write_layers, write_survey_layers
 from ..deliver.qgis.project import write_project
 from ..deliver.report.write import write_report, write_summary
-from ..deliver.rounding import rounded
+from ..deliver.rounding import rounded, significant
 from ..deliver.run_folder import read_run, titles
 from ..deliver.target_ground import cells_inside
 from ..deliver.targets import make_targets, target_layers, with_factors
@@ -237,6 +237,13 @@ def targets(run: Results, _: Path) -> None:
     layers = target_layers(found, run.scores, survey.deposits, **evidence)
     layers["target_factors"] = rounded(contributions)
     write_layers(layers, run.out / "targets.gpkg", overwrite=True)
+    rules = {
+        "known_distance_m": round(found.attrs["known_distance"], 1),
+        "min_km2": significant(found.attrs["min_km2"], 4),
+        "max_km2": significant(found.attrs["max_km2"], 4),
+        "threshold": round(found.attrs["threshold"], 4),
+    }
+    write_json(rules, run.kept / "targets.json", overwrite=True)
     # Six digits would move longitude and latitude by ten metres.
     rows = layers["targets"].drop(columns="geometry")
     write_table(rows, run.out / "targets.csv", digits=10, overwrite=True)
@@ -300,6 +307,7 @@ def project_record(run: Results) -> dict[str, Any]:
         "elements": run.survey.elements,
         "geology_column": run.survey.geology_column,
         "chosen_model": run.evaluation["chosen_model"],
+        "targets": run.target_rules,
         "grid": {
             **bounds,
             "shape": grid.shape,

@@ -17,7 +17,7 @@ from geomfaf.rasters.bands import Band, as_dataarray
 @given(st.floats(allow_nan=False, allow_infinity=False), st.integers(1, 8))
 def test_significant_digits_are_those_of_numpys_printer(value, digits):
     expected = float(np.format_float_scientific(value, precision=digits - 1, unique=False))
-    assert significant(np.array([value]), digits)[0] == expected
+    assert significant(value, digits) == expected
 
 
 def test_what_is_no_measured_number_stays_as_it_is():

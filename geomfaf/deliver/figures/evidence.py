@@ -43,7 +43,7 @@ def draw_evidence(
     """
     bands = bands_of(stack)
     grid = grid_of(stack)
-    columns = min(5 if len(bands) > 8 else 4, len(bands))
+    columns = min(4, len(bands))
     rows = -(-len(bands) // columns)
     # A place for everything, in inches: a layout engine would draw ten maps three times.
     wide = 2.5

@@ -23,7 +23,7 @@ DIRECTIONS = (
     (0, -1),
 )
 """Where a label may stand, as map makers prefer it: right of its symbol first."""
-DISTANCES = (4.0, 12.0, 24.0)
+DISTANCES = (5.5, 13.0, 25.0)
 """Points between symbol and label; from the second on a thin line leads back."""
 
 

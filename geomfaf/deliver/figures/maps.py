@@ -6,12 +6,14 @@ from typing import Any
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import shapely
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.patheffects import withStroke
 
 from ..run_folder import KNOWN_GROUND, RunFolder, name_column
 from .area_shares import REST_COLOUR, SHARE_COLOURS, area_classes, share_colormap, share_names
@@ -24,8 +26,9 @@ TARGET = "#08306b"
 KNOWN = "#000000"
 DASHES = (0, (3, 1.5))
 """Known ground is dashed: a line's colour alone does not tell it from new ground."""
-NUMBERED_CELLS = 40
-"""Cells whose numbers are written: more would cover the map."""
+MISSED = "#b5006a"
+DIGIT = 0.64
+"""Width of a digit as a share of the size of its letters."""
 
 
 def draw_targets(run: RunFolder, *, supported: bool = True) -> Figure:
@@ -113,38 +116,54 @@ def draw_cells(run: RunFolder) -> Figure:
     # All cells thin, the new and the known ones over them.
     draw_lines(axes, run.cells, colors="#9a9a9a", linewidths=0.2, zorder=2)
     cells = run.cells.assign(status=run.cells.get("status", ""))
-    known = cells[cells["status"] == "known"]
     new = cells[cells["status"] == "new"]
+    around = cells[cells["status"].isin(["known", "extension"])]
+    missed = cells[cells["status"] == "missed"]
     draw_lines(axes, new, colors=TARGET, linewidths=0.9, zorder=4)
-    draw_lines(axes, known, colors="white", linewidths=2.0, zorder=5)
-    draw_lines(
-        axes,
-        known,
-        colors=KNOWN,
-        linewidths=1.4,
-        linestyles=DASHES,
-        zorder=5,
-    )
+    draw_lines(axes, around, colors="white", linewidths=2.0, zorder=5)
+    draw_lines(axes, around, colors=KNOWN, linewidths=1.4, linestyles=DASHES, zorder=5)
+    draw_lines(axes, missed, colors=MISSED, linewidths=1.2, zorder=5)
     draw_deposits(axes, run.deposits, size=14)
-    # The best cells are numbered; all numbers are in the layer.
-    best = new.nlargest(NUMBERED_CELLS, "score") if len(new) else new
-    texts = best["number"].astype(str).tolist()
-    place_labels(
-        axes,
-        point_coordinates(best),
-        texts,
-        symbols=point_coordinates(run.deposits),
-        size=5.5,
-        colour=TARGET,
-    )
+    _number_cells(axes, pd.concat([new, around, missed]), run.deposits)
     handles = [
         *_share_patches(),
-        _line(TARGET, 1.1, f"new cell ({len(new):,})"),
-        _dashed(f"cell with a known deposit ({len(known):,})"),
-        _mark("^", "white", "known deposit"),
+        _line(TARGET, 1.1, f"cell on an exploration target ({len(new):,})"),
+        _dashed(f"cell on ground around known deposits ({len(around):,})"),
     ]
+    if len(missed):
+        handles.append(_line(MISSED, 1.2, f"cell with a deposit, on no target ({len(missed):,})"))
+    handles.append(_mark("^", "white", "known deposit"))
     add_legend(sheet, handles, title="Share of the area, best first")
     return sheet.figure
+
+
+def _number_cells(axes: Axes, cells: gpd.GeoDataFrame, deposits: gpd.GeoDataFrame) -> None:
+    """Write the numbers of cells inside them, as large as fits, beside the deposits' symbols."""
+    if not len(cells):
+        return
+    # 1. The size at which the longest number is as wide as a cell.
+    boxes = cells.geometry.bounds.to_numpy()
+    corners = axes.transData.transform(boxes.reshape(-1, 2)).reshape(-1, 4)
+    width = float((corners[:, 2] - corners[:, 0]).max()) * 72 / axes.figure.dpi
+    digits = len(str(cells["number"].max()))
+    size = min(6.0, 0.9 * width / (DIGIT * digits))
+    # 2. In the upper half of a cell; in the lower half where a deposit lies in the upper.
+    points = point_coordinates(deposits)
+    for number, (west, south, east, north) in zip(cells["number"], boxes, strict=True):
+        inside = (points[:, 0] >= west) & (points[:, 0] < east)
+        inside &= points[:, 1] > (south + north) / 2 - 0.1 * (north - south)
+        inside &= points[:, 1] <= north + 0.2 * (north - south)
+        share = 0.25 if inside.any() else 0.75
+        text = axes.text(
+            (west + east) / 2,
+            south + share * (north - south),
+            str(number),
+            fontsize=size,
+            ha="center",
+            va="center",
+            zorder=8,
+        )
+        text.set_path_effects([withStroke(linewidth=size / 4, foreground="white")])
 
 
 def point_coordinates(layer: gpd.GeoDataFrame) -> np.ndarray:

@@ -4,6 +4,8 @@ classes are ordered.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from colorsys import hls_to_rgb
 
 SHARES = {
@@ -23,8 +25,18 @@ STATUS = {
     "known": "#3c3c3c",
 }
 COMMODITIES = (
-    *("#ffc800", "#d9d9d9", "#c8641e", "#28a03c", "#3c78c8", "#c83c3c", "#783ca0", "#141414"),
+    *("#ffc800", "#a4adb6", "#b8621b", "#28a03c", "#3c78c8", "#e0507a", "#783ca0", "#141414"),
 )
+CUSTOMARY = {
+    "au": 0,
+    "gold": 0,
+    "ag": 1,
+    "silver": 1,
+    "cu": 2,
+    "copper": 2,
+}
+"""Commodity -> the colour that geologists expect: a gold deposit is never grey."""
+
 LEVELS = ("#e69f4d", "#d55e00", "#8c0000")
 
 
@@ -36,6 +48,28 @@ def rgba(colour: str, alpha: int = 255) -> str:
     """
     parts = [int(colour[start : start + 2], 16) for start in (1, 3, 5)]
     return ",".join(map(str, [*parts, alpha]))
+
+
+def commodity_colours(names: Sequence[str]) -> dict[str, str]:
+    """Return a colour for each of at most eight commodities; gold, silver and copper have theirs.
+
+    >>> commodity_colours(["Ag", "Au", "Ba"])
+    {'Ag': '#a4adb6', 'Au': '#ffc800', 'Ba': '#b8621b'}
+    """
+    # 1. The customary ones; of "Cu, Au" the first metal decides.
+    free = list(COMMODITIES)
+    found: dict[str, str] = {}
+    for name in names:
+        metal = re.split(r"[^\w]+", name.casefold().strip())[0]
+        colour = COMMODITIES[CUSTOMARY[metal]] if metal in CUSTOMARY else ""
+        if colour in free:
+            found[name] = colour
+            free.remove(colour)
+    # 2. What is left, in the order of the names.
+    for name in names:
+        if name not in found:
+            found[name] = free.pop(0)
+    return found
 
 
 def class_colours(count: int) -> list[str]:

@@ -100,8 +100,10 @@ def scale_text(name: str) -> str:
     return f"1 : [% format_number(100 * round({scale} / 100), 0) %]"
 
 
-def legend_references(layers: Sequence[Layer | None]) -> list[Element]:
-    """Return the legend's mentions of layers, of those that are there."""
+def legend_references(layers: Sequence[Layer | None], *, short: bool = False) -> list[Element]:
+    """Return the legend's mentions of layers, of those that are there; ``short``: of a name what
+    stands before its first comma, for a narrow legend.
+    """
     found = []
     for layer in layers:
         if layer is not None and layer.geometry:
@@ -109,7 +111,8 @@ def legend_references(layers: Sequence[Layer | None]) -> list[Element]:
         elif layer is not None:
             # A raster's first line names its band, which its title does already.
             lines = range(1, 1 + layer.legend_length)
-            found.append(layer_reference(layer, nodes=lines))
+            title = layer.name.partition(",")[0] if short else None
+            found.append(layer_reference(layer, title=title, nodes=lines))
     return found
 
 

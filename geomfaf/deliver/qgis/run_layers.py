@@ -115,7 +115,7 @@ def run_layers(contents: RunContents, record: Mapping[str, Any]) -> RunLayers:
         evidence=evidence_layers(contents),
         isolines=isoline_layers(contents),
         anomalies=anomaly_layers(contents),
-        targets=_target_layer(stored),
+        targets=_target_layer(contents, stored, record),
         target_columns=stored.columns if stored else (),
         target_count=stored.count if stored else 0,
         cells=_plain_layer(contents, "targets.gpkg", "cells", "Numbered cells", visible=False),
@@ -152,12 +152,16 @@ def _plain_layer(
     )
 
 
-def _target_layer(stored: StoredLayer | None) -> Layer | None:
+def _target_layer(
+    contents: RunContents, stored: StoredLayer | None, record: Mapping[str, Any]
+) -> Layer | None:
     """Return the targets, also where there are none: the table stays readable."""
     if stored is None:
         return None
-    plain = {PLAIN: target_style(stored.columns, named=False)}
-    style = target_style(stored.columns)
+    statuses = contents.frame(stored).get("status", ())
+    known = record.get("targets", {}).get("known_distance_m")
+    plain = {PLAIN: target_style(stored.columns, statuses, named=False, known_distance=known)}
+    style = target_style(stored.columns, statuses, known_distance=known)
     return Layer(
         "Targets",
         stored.source,

@@ -41,7 +41,7 @@ ROW = 3.5
 """Millimetres of a row of a table of six points."""
 
 FACTS_TOP = 153.0
-TABLE_HEIGHT = 35.0
+TABLE_HEIGHT = 31.0
 
 
 def target_map(sheet: Sheet) -> Element:
@@ -175,9 +175,11 @@ def _shown_number(column: str, decimals: int) -> str:
     return f"coalesce(to_string(round(\"{column}\", {decimals})), '')"
 
 
+# "Au_ppb" is a column's name: people say "Au (ppb)".
+FACTOR_NAME = "replace(regexp_replace(\"factor\", '_(ppm|ppb|pct)$', ' (\\\\1)'), '_', ' ')"
 SHEET_TABLES = {
     "Factors of each target": (
-        TableColumn('"factor"', "factor", 34),
+        TableColumn(FACTOR_NAME, "factor", 34),
         TableColumn(_shown_number("value", 3), "value", 16),
         TableColumn(_shown_number("percentile", 0), "percentile", 18),
         TableColumn(_shown_number("contribution", 3), "contribution", 20),
@@ -196,13 +198,13 @@ def _sheet_legends(sheet: Sheet) -> list[Element]:
     """Return the legends of a sheet's two maps: of what the page shows, and nothing else."""
     layers = sheet.layers
     top = FACTS_TOP + TABLE_HEIGHT * len(layers.tables)
-    scores = [layers.targets, layers.deposits, layers.mask, layers.score]
-    ground = [layers.faults, layers.samples, layers.geology]
+    scores = [layers.targets, layers.mask, layers.score]
+    ground = [layers.deposits, layers.faults, layers.samples, layers.geology]
     items = []
     for number, shown in enumerate((scores, ground)):
         linked = map_uuid(_sheet_frame(sheet, number), f"map {number + 1}")
-        place = Box(112 + 48 * number, top, 44, 40)
-        references = legend_references(shown)
+        place = Box(112 + 48 * number, top, 44, 56)
+        references = legend_references(shown, short=True)
         name = f"legend {number + 1}"
         items.append(
             legend_item(
@@ -218,7 +220,7 @@ def _sheet_legends(sheet: Sheet) -> list[Element]:
 
 
 def cell_map(sheet: Sheet, cells: Layer) -> Element:
-    """Return "Numbered cells A3": the cells that most branches vote ore, by number."""
+    """Return "Numbered cells A3": the cells by number, coloured by the target on them."""
     layers = sheet.layers
     frame, items = map_page(sheet, "Numbered cells", ": numbered cells")
     column = column_beside(frame)

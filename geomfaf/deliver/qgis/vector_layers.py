@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from xml.etree.ElementTree import Element
 
 import geopandas as gpd
 import pandas as pd
 
 from ...survey.label_columns import label_column
-from .colours import COMMODITIES, LEVELS, STATUS, class_colours
+from .colours import COMMODITIES, LEVELS, STATUS, class_colours, commodity_colours
 from .contents import RunContents, StoredLayer
 from .fields import field_nodes, tip_nodes
 from .markup import column_expression, text_expression
@@ -41,8 +41,9 @@ NOTES = {
         ' tested it. "new" says only that no known deposit lies inside or near.'
     ),
     "cells": (
-        "The map in numbered windows, as the published method counts it: a cell is ore where most"
-        " branches vote so. Targets are cut from the score and are the finer answer."
+        "The map in windows, numbered row by row from the top left as the published method numbers"
+        " its areas. The colour is that of the target on a cell, so that both layers tell one story;"
+        " column vote says where most branches vote ore, the published rule. The targets are finer."
     ),
     "deposits": "Known deposits of the survey, which the models learned from.",
     "samples": "Cleaned values; flags says what was changed in a row.",
@@ -72,15 +73,40 @@ STATUS_MEANING = {
     "extension": "extension: a known deposit near",
     "known": "known: a deposit inside",
 }
-# On a target's own sheet its outline is thicker than those of its neighbours; a legend's symbol has no
-# geometry.
-OUTLINE = "if($geometry is not null and $id = @atlas_featureid, 1, 0.6)"
+# On a target's own sheet its outline is thicker than those of its neighbours. A legend's symbol belongs to
+# no part of a geometry; without that it would take the page's target for its own.
+OUTLINE = (
+    "if(@geometry_part_num is null or @atlas_featureid is null, 0.6,"
+    " if($id = @atlas_featureid, 1.5, 0.4))"
+)
 
 
-def target_style(columns: Sequence[str], *, named: bool = True) -> list[Element]:
-    """Return the style of the targets, outlined by what is known of the ground."""
+def target_style(
+    columns: Sequence[str],
+    statuses: Iterable[str] = (),
+    *,
+    named: bool = True,
+    known_distance: float | None = None,
+) -> list[Element]:
+    """Return the style of the targets, outlined by what is known of the ground.
+
+    Parameters
+    ----------
+    statuses : iterable of str
+        Those that occur: a legend names no other; all when empty.
+    named : bool
+        Write the names of the targets.
+    known_distance : float, optional
+        Metres around known deposits that are no new ground, for the legend.
+    """
     classes = []
+    there = set(statuses) & set(STATUS) or set(STATUS)
+    meaning = dict(STATUS_MEANING)
+    if known_distance:
+        meaning["new"] = f"new: no known deposit within {known_distance:,.0f} m"
     for status, colour in STATUS.items():
+        if status not in there:
+            continue
         dashes = "dash" if status == "extension" else "solid"
         symbol = fill_symbol(
             colour,
@@ -90,7 +116,7 @@ def target_style(columns: Sequence[str], *, named: bool = True) -> list[Element]
             dashes=dashes,
             computed_width=OUTLINE if named else "",
         )
-        classes.append(SymbolClass(status, STATUS_MEANING[status], symbol))
+        classes.append(SymbolClass(status, meaning[status], symbol))
     found = [by_class("status", classes)]
     if named:
         found.append(labels_around(target_name(columns), 9, bold=True, colour="#00287a"))
@@ -99,12 +125,13 @@ def target_style(columns: Sequence[str], *, named: bool = True) -> list[Element]
 
 
 def cell_style(columns: Sequence[str]) -> list[Element]:
-    """Return the style of the numbered cells; those that are ore or hold a deposit show numbers."""
+    """Return the style of the numbered cells; those on a target or with a deposit show numbers."""
     fills = {
-        "known": ("#3c3c3c", "known: voted ore, with a deposit", 110),
-        "new": ("#0046c8", "new: voted ore, no deposit", 110),
-        "missed": ("#c83c3c", "missed: a deposit, not voted ore", 110),
-        "": ("#ffffff", "neither", 0),
+        "new": (STATUS["new"], "new: on an exploration target", 110),
+        "extension": (STATUS["extension"], "extension: on a target beside a known deposit", 110),
+        "known": (STATUS["known"], "known: on a target with a known deposit", 110),
+        "missed": ("#c83c3c", "missed: a known deposit, on no target", 110),
+        "": ("#ffffff", "on no target", 0),
     }
     classes = [
         SymbolClass(status, label, fill_symbol(colour, "#a0a0a0", 0.1, alpha=alpha))
@@ -129,10 +156,10 @@ def deposit_style(deposits: pd.DataFrame, *, named: bool = True) -> list[Element
     # 1. The commonest commodities; the rest would need colours that nobody tells apart.
     kind = label_column(deposits, "commodity")
     counts = deposits[kind].dropna().astype(str).value_counts() if kind else pd.Series(dtype=int)
-    chosen = sorted(counts.index[: len(COMMODITIES) - 1])
+    chosen = sorted(counts.index[: len(COMMODITIES)])
     if kind and len(chosen):
-        colours = dict(zip(chosen, COMMODITIES, strict=False))
-        classes = [SymbolClass(n, n, _deposit_symbol(c, size)) for n, c in colours.items()]
+        colours = commodity_colours(chosen)
+        classes = [SymbolClass(n, n, _deposit_symbol(colours[n], size)) for n in chosen]
         if len(counts) > len(chosen) or deposits[kind].isna().any():
             classes.append(SymbolClass("", "other or unknown", _deposit_symbol("#ffffff", size)))
         found = [by_class(str(kind), classes)]
@@ -295,6 +322,9 @@ def isoline_style(lines: pd.DataFrame, columns: Sequence[str]) -> list[Element]:
         symbol = line_symbol(LEVELS[step], 0.2 + 0.15 * step)
         classes.append(SymbolClass(str(name), label, symbol))
     value = 'to_string(round("value", if("value" < 10, 2, 0)))'
+    if not single:
+        # Lines of several elements: a number alone would say nothing.
+        value = f"\"element\" || ' ' || {value}"
     return [by_class("class", classes), labels(value, 5, priority=1), *field_nodes(columns)]
 
 
@@ -321,7 +351,7 @@ def stored_style(layer: StoredLayer, frame: gpd.GeoDataFrame, geology_column: st
     """Return the style of any layer of a GeoPackage, by its name and its features."""
     columns = layer.columns
     if layer.name == "targets":
-        return target_style(columns)
+        return target_style(columns, frame.get("status", ()))
     if layer.name == "cells":
         return cell_style(columns)
     if layer.name == "deposits":

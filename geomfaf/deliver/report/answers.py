@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ..run_folder import EXPLORATION, RunFolder
+from ..target_reasons import factor_label
 from .tables import low_elements
 
 UNSUPPORTED = (
@@ -88,7 +89,7 @@ def target_lines(run: RunFolder) -> list[str]:
     if len(explore):
         best = ", ".join(explore["name"].head(5))
         each = "the best is" if len(explore) == 1 else "the best are"
-        lines.append(f"{_count(explore, 'exploration target', run)}; {each} {best}.")
+        lines.append(f"{_count(explore, 'exploration target', run)}{_away(run)}; {each} {best}.")
     else:
         lines.append("No exploration target: all of the best ground lies around known deposits.")
     if len(known):
@@ -106,7 +107,7 @@ def reason_lines(run: RunFolder) -> list[str]:
         # A loss within its own spread over the folds is none.
         spread = pd.to_numeric(ranked.get("permutation_sd", 0.0))
         sure = ranked[ranked["permutation"] > spread].sort_values("permutation", ascending=False)
-        names = [str(name) for name in sure["factor"].head(3)]
+        names = [factor_label(str(name)) for name in sure["factor"].head(3)]
         if names:
             lines.append(
                 f"The map leans most on {_joined(names)}: shuffled among the held-out windows, each"
@@ -187,6 +188,12 @@ def _count(targets: pd.DataFrame, what: str, run: RunFolder) -> str:
     share = 100 * area / run.valid_km2
     ending = "" if len(targets) == 1 else "s"
     return f"{len(targets)} {what}{ending} on {area:,.1f} km² ({share:.1f} % of the area)"
+
+
+def _away(run: RunFolder) -> str:
+    """Say how far from known deposits exploration targets are; nothing where no run says."""
+    known = run.record.get("targets", {}).get("known_distance_m")
+    return f", farther than {known:,.0f} m from every known deposit" if known else ""
 
 
 def _names(targets: pd.DataFrame) -> str:

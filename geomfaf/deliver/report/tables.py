@@ -8,8 +8,11 @@ import pandas as pd
 
 from ...evaluation.metrics import AREAS
 from ..run_folder import name_column
+from ..target_reasons import factor_label
 
 DEPOSITS_LISTED = 30
+MINOR_COLUMNS = ("status", "score", "spread", "samples", "rocks", "to fault (m)", "extrapolated")
+"""Columns of the targets that a phone leaves to the sheets."""
 
 
 def map_rows(evaluation: pd.DataFrame) -> pd.DataFrame:
@@ -116,7 +119,7 @@ def factor_rows(factors: pd.DataFrame) -> pd.DataFrame:
     if not len(factors):
         return factors
     # Each way of measuring with its spread over the folds, those that the run has.
-    shown = pd.DataFrame({"factor": factors["factor"].astype(str)})
+    shown = pd.DataFrame({"factor": factors["factor"].astype(str).map(factor_label)})
     for name in ("permutation", "occlusion", "attention"):
         if name not in factors:
             continue

@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 from ..figures.area_shares import area_classes, share_colormap
 from ..figures.evidence import draw_deposits
@@ -198,9 +199,12 @@ def _draw_bar(axes: Axes, half: float) -> None:
     length = round_length(half / 2)
     left = axes.get_xlim()[0] + half * 0.06
     low = axes.get_ylim()[0] + half * 0.06
+    # Readable on dark red, too.
+    axes.plot([left, left + length], [low, low], color="white", linewidth=4.5, zorder=8)
     axes.plot([left, left + length], [low, low], color="black", linewidth=2.5, zorder=9)
     unit = f"{length / 1e3:g} km" if length >= 1e3 else f"{length:g} m"
-    axes.text(left, low + half * 0.03, unit, fontsize=7, zorder=9)
+    halo = [withStroke(linewidth=2, foreground="white")]
+    axes.text(left, low + half * 0.03, unit, fontsize=7, zorder=9, path_effects=halo)
 
 
 def _near(layer: gpd.GeoDataFrame | None, axes: Axes) -> gpd.GeoDataFrame | None:

@@ -20,6 +20,7 @@ from .answers import NOT_THIS, UNSUPPORTED, commodity_text, five_answers, map_ro
 from .map_layers import map_content, sheet_id
 from .pictures import data_address, leaflet_sources
 from .tables import (
+    MINOR_COLUMNS,
     deposit_rows,
     factor_rows,
     finding_rows,
@@ -49,6 +50,7 @@ def write_report(out: str | Path, record: dict[str, Any] | None = None) -> Path:
         "sheets": target_sheets(run),
         "left_out": sheets_left_out(run.targets),
         "map": map_content(run),
+        "minor": MINOR_COLUMNS,
         "pictures": _pictures(run),
         "leaflet_style": Markup(style),  # noqa: S704  (of the package)
         "leaflet_script": Markup(script),  # noqa: S704  (of the package),
