@@ -22,7 +22,7 @@ from rasterio.warp import reproject, transform_bounds
 
 from ..errors import UsageError, require_known
 from ..files import file_hash
-from ..rasters.bands import Band
+from ..rasters.bands import REACH, Band
 from ..rasters.blocks import Window
 from ..rasters.grid import Grid
 from ..survey.cleaning.findings import Finding
@@ -167,6 +167,9 @@ class RasterLayer:
         self.resampling = self._resampling()
         self.bands = self._bands()
         self.making = [self._making() for _ in self.bands]
+        if source.kind == "continuous":
+            for own, (name, argument) in zip(self.making[1:], self.derived, strict=True):
+                own[REACH] = f"{DERIVED[name].halo(argument) * grid.cell:g}"
         # Filters that need the whole map at once are computed once, on the run's grid.
         self.whole: dict[str, np.ndarray] = {}
         for name, argument in self.derived:

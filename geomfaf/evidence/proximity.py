@@ -16,7 +16,7 @@ import numpy as np
 import shapely
 
 from ..errors import DataError, UsageError, require_known
-from ..rasters.bands import Band
+from ..rasters.bands import REACH, Band
 from ..rasters.grid import Grid
 from ..survey.read import read_layer
 from ..survey.survey import Source
@@ -34,6 +34,9 @@ from .inverse_distance import plan_grid, prepare
 from .layers import SCREENED, EvidenceLayer
 
 PROXIMITY_KINDS = ("distance", "density", "presence", "value", "strike")
+
+RADIUS_CELLS = 10
+"""Cells of the radius of densities and mixtures, where it is not said."""
 
 TOUCHING = 1.0
 """Cells within which a point counts as a deposit's own place."""
@@ -124,7 +127,7 @@ def proximity_layer(
         return DistanceLayer(band, shapes, grid, most=source.max)
     if source.kind == "presence":
         return PresenceLayer(Band(source.name, "presence", "", f"{text} in cell"), shapes, grid)
-    radius = 10 * grid.cell if source.radius is None else source.radius
+    radius = density_radius(source.radius, grid)
     unit = _density_unit(shapes)
     label = f"Density of {text} within {radius:g} m" + (f" ({unit})" if unit else "")
     return DensityLayer(Band(source.name, "density", unit, label), shapes, grid, radius)
@@ -239,7 +242,7 @@ class DensityLayer:
         radius: float,
     ):
         self.bands = [band]
-        self.making = [{"density_radius": f"{radius:g}", **SCREENED}]
+        self.making = [density_making(radius, grid)]
         self.grid = grid
         self.radius = radius
         self.dimension = dimension_of(shapes)
@@ -342,6 +345,25 @@ def pieces_of(shapes: np.ndarray) -> np.ndarray:
     lines = np.concatenate([shapes[dimension == 1], shapely.boundary(shapes[dimension == 2])])
     pieces = segments_of(gpd.GeoDataFrame(geometry=lines)) if len(lines) else np.empty((0, 4))
     return np.concatenate([np.hstack([points, points]), pieces])
+
+
+def density_radius(radius: float | None, grid: Grid) -> float:
+    """Return the radius of a density in metres: ten cells where it is not said."""
+    return RADIUS_CELLS * grid.cell if radius is None else radius
+
+
+def density_reach(radius: float, grid: Grid) -> float:
+    """Return how many metres around a cell a density or mixture looks at.
+
+    A cell more than the radius: a line on the edge of some ground counts on either side of it.
+    """
+    return radius + grid.cell
+
+
+def density_making(radius: float, grid: Grid) -> dict[str, str]:
+    """Return what a band of what lies within a radius remembers of its making."""
+    reach = density_reach(radius, grid)
+    return {"density_radius": f"{radius:g}", REACH: f"{reach:g}", **SCREENED}
 
 
 def dimension_of(shapes: np.ndarray) -> int:

@@ -19,8 +19,8 @@ from ..rasters.grid import Grid
 from ..survey.survey import Survey
 from .faults import cell_sides, cells_on_grid, segments_of, sum_within
 from .geology import GeologyLayer
-from .layers import SCREENED, EvidenceLayer
-from .proximity import DensityLayer, DistanceLayer
+from .layers import EvidenceLayer
+from .proximity import DensityLayer, DistanceLayer, density_making, density_radius
 
 OF_GEOLOGY = (
     "contact_distance",
@@ -38,6 +38,14 @@ OF_FAULTS = (
     "fault_type_distance",
 )
 STRUCTURE = OF_GEOLOGY + OF_FAULTS
+WITH_RADIUS = (
+    "contact_density",
+    "class_count",
+    "class_entropy",
+    "fault_density",
+    "crossing_density",
+)
+"""Bands of what lies within a radius."""
 
 SLIVER = 1.0
 """Metres: gaps and overlaps of neighbouring polygons up to this width are no edge of the map."""
@@ -71,7 +79,7 @@ def structure_layers(
     """
     for name in names:
         require_known(name, STRUCTURE, "structural band")
-    radii = [10 * grid.cell] if not radii else list(radii)
+    radii = list(radii or [density_radius(None, grid)])
     layers: list[EvidenceLayer] = []
     if survey.geology is not None and survey.geology_column:
         wanted = [name for name in names if name in OF_GEOLOGY]
@@ -206,7 +214,7 @@ class ClassMixtureLayer:
         self.bands = []
         for name in names:
             self.bands.append(Band(f"{name}_{radius:g}", "continuous", "", texts[name]))
-        self.making = [{"density_radius": f"{radius:g}", **SCREENED} for _ in names]
+        self.making = [density_making(radius, grid) for _ in names]
 
     def block(
         self,

@@ -19,6 +19,14 @@ from .grid import Grid
 KINDS = ("element", "ratio", "continuous", "class", "distance", "density", "presence", "score")
 
 
+REACH = "reach"
+"""Making of a band that looks at other ground than its cell: so many metres around it.
+
+What has no such limit (interpolation by neighbours, distances, filters of potential fields) has
+none of these.
+"""
+
+
 @dataclass(frozen=True)
 class Band:
     """Name, kind, unit, description and, for a class band, the legend of one band.
@@ -150,6 +158,22 @@ def bands_of(array: xr.DataArray) -> list[Band]:
         Band(name, kind, unit, description, legends.get(name, {}))
         for name, kind, unit, description in zip(names, *columns.values(), strict=True)
     ]
+
+
+def reach_of(making: Mapping[str, Mapping[str, str]]) -> float:
+    """Return how many metres around a cell its bands look at, at most; 0 where none does.
+
+    Parameters
+    ----------
+    making : mapping
+        Band -> what it remembers of its making, ``attrs["making"]`` of a stack.
+
+    Examples
+    --------
+    >>> reach_of({"contacts": {"reach": "500"}, "Au": {}})
+    500.0
+    """
+    return max((float(own.get(REACH, 0)) for own in making.values()), default=0.0)
 
 
 def valid_cells(stack: xr.DataArray) -> np.ndarray:

@@ -13,11 +13,13 @@ import xarray as xr
 
 from ..errors import UsageError
 from ..evidence.catchments import CatchmentOptions
+from ..evidence.derivatives import DERIVED, parse_derived
 from ..evidence.geology import study_area_mask
 from ..evidence.inverse_distance import IDW_SETTINGS, IdwOptions
 from ..evidence.own_rasters import RasterSource
-from ..evidence.proximity import ProximitySource
+from ..evidence.proximity import ProximitySource, density_radius, density_reach
 from ..evidence.stack import build_stack, survey_grid
+from ..evidence.structure import WITH_RADIUS
 from ..models.network.options import Training, training_options
 from ..progress import say
 from ..rasters.bands import bands_of, grid_of
@@ -60,7 +62,9 @@ def coarse_stack(project: Project, survey: Survey, grid: Grid) -> xr.DataArray:
     coarse = Grid.from_bounds(grid.bounds, grid.cell * factor, grid.crs)
     choices = stack_choices(project, survey)
     # Bands have the names and the radii of the run's own cells.
-    choices["radii"] = choices["radii"] or [10 * grid.cell]
+    choices["radii"] = choices["radii"] or [density_radius(None, grid)]
+    near = choices["proximity"]
+    choices["proximity"] = [replace(own, radius=density_radius(own.radius, grid)) for own in near]
     return build_stack(
         survey, coarse, **{**choices, "options": replace(choices["options"], errors=False)}
     )
@@ -89,9 +93,29 @@ def cut_windows(
         grid,
         study_area_mask(survey.study_area, grid),
         autocorrelation=autocorrelation,
+        reach=evidence_reach(project, grid),
         seed=project.seed,
         **settings,
     )
+
+
+def evidence_reach(project: Project, grid: Grid) -> float:
+    """Return how many metres around a cell the bands of a project look at, see
+    :data:`geomfaf.rasters.bands.REACH`.
+    """
+    structure = project.stage("structure")
+    found = [0.0]
+    if set(structure.get("bands", ())) & set(WITH_RADIUS):
+        radii = structure.get("radii") or [density_radius(None, grid)]
+        found.append(density_reach(max(radii), grid))
+    for source in own_sources(project, "proximity", ProximitySource):
+        if source.kind == "density":
+            found.append(density_reach(density_radius(source.radius, grid), grid))
+    for source in own_sources(project, "rasters", RasterSource):
+        for text in source.derive:
+            name, argument = parse_derived(text, source.name)
+            found.append(DERIVED[name].halo(argument) * grid.cell)
+    return max(found)
 
 
 def draw_tables(

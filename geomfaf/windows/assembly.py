@@ -11,7 +11,7 @@ import xarray as xr
 
 from ..errors import DataError, UsageError
 from ..progress import say
-from ..rasters.bands import grid_of, valid_cells
+from ..rasters.bands import grid_of, reach_of, valid_cells
 from ..rasters.grid import Grid
 from .folds import Folds, fold_number, spatial_folds
 from .negatives import draw_seed, draw_windows
@@ -73,6 +73,7 @@ def make_windows(  # noqa: PLR0913  (one keyword a setting of [windows] and [fol
         fold_block=fold_block,
         zones=zones,
         autocorrelation=autocorrelation_range(stack, seed=seed),
+        reach=reach_of(stack.attrs.get("making", {})),
         seed=seed,
     )
     draws = label_windows(
@@ -100,6 +101,7 @@ def cut_windows(  # noqa: PLR0913  (one keyword a setting of [windows] and [fold
     fold_block: int | None = None,
     zones: gpd.GeoDataFrame | None = None,
     autocorrelation: float = math.nan,
+    reach: float = 0.0,
     seed: int = 0,
 ) -> tuple[gpd.GeoDataFrame, Folds]:
     """Return the deposits' windows (or all tiles) and the folds; no band is looked at.
@@ -116,8 +118,8 @@ def cut_windows(  # noqa: PLR0913  (one keyword a setting of [windows] and [fold
         Cells along a window.
     strides : sequence of int, optional
         Of tiles only, see :func:`geomfaf.tiled_windows`.
-    fold_kind, fold_count, fold_block, zones, autocorrelation
-        ``kind``, ``count``, ``block``, ``zones`` and ``autocorrelation`` of
+    fold_kind, fold_count, fold_block, zones, autocorrelation, reach
+        ``kind``, ``count``, ``block``, ``zones``, ``autocorrelation`` and ``reach`` of
         :func:`geomfaf.spatial_folds`.
     """
     if kind not in WINDOW_KINDS:
@@ -139,6 +141,7 @@ def cut_windows(  # noqa: PLR0913  (one keyword a setting of [windows] and [fold
         kind=fold_kind,
         zones=None if zones is None else zones.to_crs(grid.crs),
         autocorrelation=autocorrelation,
+        reach=reach,
         seed=seed,
     )
     return windows, folds

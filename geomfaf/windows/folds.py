@@ -202,6 +202,7 @@ def spatial_folds(  # noqa: PLR0913  (one keyword a setting of [folds])
     kind: str | None = None,
     zones: gpd.GeoDataFrame | None = None,
     autocorrelation: float = math.nan,
+    reach: float = 0.0,
     seed: int = 0,
 ) -> Folds:
     """Cut the map into blocks and deal them into folds with about equally many deposits.
@@ -230,6 +231,10 @@ def spatial_folds(  # noqa: PLR0913  (one keyword a setting of [folds])
         are followed to a quarter of a window.
     autocorrelation : float
         Metres, see :func:`geomfaf.autocorrelation_range`.
+    reach : float
+        Metres around a cell that its bands look at (the radius of a density, say). The margin that
+        no training window enters is a window, or the reach where that is farther: what lies on
+        test ground then has no say in any training window.
 
     Raises
     ------
@@ -237,6 +242,7 @@ def spatial_folds(  # noqa: PLR0913  (one keyword a setting of [folds])
         When the deposits are too close together to learn from some and test on others.
     """
     size = int(windows["size"].iloc[0])
+    margin = max(size, math.ceil(reach / grid.cell - 1e-9))
     if count is not None and count < 2:
         raise UsageError(
             f"folds = {count}: at least 2 are needed to test on ground that was not learned from."
@@ -249,18 +255,18 @@ def spatial_folds(  # noqa: PLR0913  (one keyword a setting of [folds])
         require_known(kind, KINDS, "kind of folds")
     # 1. Splits that need no dealing.
     if zones is not None:
-        return _require_usable(_zoned(zones, grid, size), windows, "the zones")
+        return _require_usable(_zoned(zones, grid, size, margin), windows, "the zones")
     sides = [block] if block is not None else _block_sides(grid, size, autocorrelation)
     if kind == "checkerboard":
         blocks = blocks_along(grid, sides[0])
         table = np.indices(blocks).sum(axis=0) % 2
-        folds = Folds(grid, sides[0], table, size)
+        folds = Folds(grid, sides[0], table, margin)
         return _require_usable(folds, windows, "the checkerboard")
     # 2. As many folds as wanted first; fewer only where no size of blocks gives them.
     wanted = count or DEFAULT_COUNT
     for least, linkage, side in product((wanted, 2), LINKS, sides):
         undealt = np.zeros((0, 0), int)
-        cut = Folds(grid, side, undealt, size, linkage * size)
+        cut = Folds(grid, side, undealt, margin, linkage * size)
         dealt = _deal(windows, valid, cut, count, kind, seed)
         if dealt is None or dealt.count < least:
             continue
@@ -430,7 +436,7 @@ def _deal(
     return replace(cut, table=table)
 
 
-def _zoned(zones: gpd.GeoDataFrame, grid: Grid, size: int) -> Folds:
+def _zoned(zones: gpd.GeoDataFrame, grid: Grid, size: int, margin: int) -> Folds:
     """Return folds that follow polygons, on blocks of a quarter window."""
     grid.require_crs(zones.crs, "zones of the folds")
     if len(zones) < 2:
@@ -452,7 +458,7 @@ def _zoned(zones: gpd.GeoDataFrame, grid: Grid, size: int) -> Folds:
         raise UsageError(
             "all ground lies in one of the zones for folds: give zones that divide the study area."
         )
-    return Folds(grid, block, table.reshape(x.shape), size)
+    return Folds(grid, block, table.reshape(x.shape), margin)
 
 
 def _require_usable(folds: Folds, windows: gpd.GeoDataFrame, what: str) -> Folds:

@@ -1,5 +1,7 @@
 """Bands of contacts, rock mixture and fault network against shapes whose answer is known."""
 
+from dataclasses import replace
+
 import geopandas as gpd
 import numpy as np
 import pytest
@@ -18,8 +20,13 @@ from geomfaf.evidence.structure import (
     pieces_by_strike,
     structure_layers,
 )
+from geomfaf.rasters.bands import reach_of
 from geomfaf.rasters.grid import Grid
 from geomfaf.survey.survey import Survey
+from geomfaf.windows.assembly import make_windows
+from geomfaf.windows.features import window_features
+from geomfaf.windows.folds import spatial_folds
+from geomfaf.windows.windows import centred_windows
 
 GRID = Grid.from_bounds((0, 0, 3000, 3000), 50, 32633)
 
@@ -167,3 +174,50 @@ def test_all_of_them_are_bands_of_a_stack_with_names_of_their_own():
     names = [str(name) for name in stack.band.values]
     assert len(set(names)) == len(names) == 2 + 4 + 3 + 4 + 2 + 2
     assert np.isfinite(stack.values).all()
+
+
+def squares_of_rock(changed=None):
+    """Squares of 250 m, each of one of three rocks by chance; others where ``changed`` says so."""
+    rng = np.random.default_rng(3)
+    rocks = rng.integers(0, 3, (2, 24, 24))
+    rows, columns = np.indices((24, 24))
+    shapes = [
+        box(250 * x, 5750 - 250 * y, 250 * x + 250, 6000 - 250 * y)
+        for y, x in zip(rows.ravel(), columns.ravel(), strict=True)
+    ]
+    own = rocks[0] if changed is None else np.where(changed, rocks[1], rocks[0])
+    return frame(shapes, rock=np.array(["basalt", "granite", "shale"])[own.ravel()])
+
+
+def test_noise_in_the_map_of_test_ground_changes_no_bit_of_what_trains():
+    """THE NOISE TEST of what looks around itself: the margin is as wide as the widest radius, and
+    one of a window alone would leak.
+    """
+    grid = Grid.from_bounds((0, 0, 6000, 6000), 50, 32633)
+    spots = np.random.default_rng(1).integers(5, 115, (2, 30))
+    deposits = gpd.GeoDataFrame(geometry=gpd.points_from_xy(*grid.xy(*spots)), crs=32633)
+    windows = centred_windows(grid, 8, deposits, np.ones(grid.shape, bool), negatives=8, seed=2)
+    strips = frame([box(0, 0, 2000, 6000), box(2000, 0, 4000, 6000), box(4000, 0, 6000, 6000)])
+    names = ["contact_density", "class_count", "class_entropy"]
+
+    def stacked(geology):
+        survey = replace(make_survey(), geology=geology, study_area=frame([box(0, 0, 6000, 6000)]))
+        return build_stack(survey, grid, elements=[], structure=names, radii=[300, 1000])
+
+    stack = stacked(squares_of_rock())
+    reach = reach_of(stack.attrs["making"])
+    assert reach == 1050
+    found = {}
+    for wide in (0.0, reach):
+        folds = spatial_folds(windows, grid, np.ones(grid.shape, bool), zones=strips, reach=wide)
+        assert folds.margin == (21 if wide else 8)
+        tested = folds.raster()[2::5, 2::5] == 0
+        other = stacked(squares_of_rock(tested))
+        train = folds.training(windows, 0)
+        at = (windows.loc[train, "row"] + 4, windows.loc[train, "col"] + 4)
+        tables = [window_features(bands, *at, 8).values for bands in (stack, other)]
+        assert not np.array_equal(stack.values, other.values)
+        found[wide] = np.array_equal(*tables, equal_nan=True)
+    assert found == {0.0: False, reach: True}
+    # The same in one call.
+    assert make_windows(stack, deposits, size=8, zones=strips)[1].margin == 21

@@ -36,7 +36,7 @@ STAGES = {
     "check": (check_survey, set()),
     "composition": (use_log_ratios, set()),
     "screen": (screen_elements, {"seed"}),
-    "folds": (spatial_folds, {"seed", "autocorrelation"}),
+    "folds": (spatial_folds, {"seed", "autocorrelation", "reach"}),
     "predict": (predict_scores, set()),
     "targets": (make_targets, {"stack", "samples", "faults", "size"}),
 }
