@@ -74,14 +74,15 @@ class BestBand(TableModel):
 class LogisticRegressionCentre(TableModel):
     """Logistic regression on the centre cell."""
 
-    statistics = ("centre",)
+    statistics: tuple[str, ...] | None = ("centre",)
+    strength = 1.0  # C of scikit-learn: the less, the nearer are the coefficients to zero
 
     def _learn(self, matrix: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> None:
         from sklearn.linear_model import LogisticRegression
         from sklearn.preprocessing import StandardScaler
 
         self.scaler_ = StandardScaler().fit(matrix)
-        self.model_ = LogisticRegression(C=1.0, max_iter=1000, random_state=self.seed)
+        self.model_ = LogisticRegression(C=self.strength, max_iter=1000, random_state=self.seed)
         self.model_.fit(self._scaled(matrix), labels, sample_weight=weights)
 
     def problem(self, features: Features, labels: np.ndarray) -> Problem:
@@ -99,6 +100,15 @@ class LogisticRegressionCentre(TableModel):
 
     def _ore(self, matrix: np.ndarray) -> np.ndarray:
         return self.model_.predict_proba(self._scaled(matrix))[:, 1]
+
+
+class RidgeRegressionWindow(LogisticRegressionCentre):
+    """Logistic regression on the centre cell and all window statistics, its coefficients held
+    small (C = 0.01): many columns that say nearly the same share what they say.
+    """
+
+    statistics = None
+    strength = 0.01
 
 
 def fit_logistic_models(
@@ -141,15 +151,24 @@ class RandomForestWindow(TableModel):
 
 
 class ExtraTreesWindow(RandomForestWindow):
-    """Extra trees on the centre cell and window statistics: the best simple model on
-    real surveys.
+    """Extra trees on the centre cell and window statistics, each grown on ``share`` of the rows
+    drawn with replacement (on all rows when None): the best simple model on real surveys.
     """
+
+    def __init__(self, *, seed: int = 0, trees: int = 400, share: float | None = 0.5) -> None:
+        super().__init__(seed=seed, trees=trees)
+        self.share = share
 
     def _estimator(self) -> Any:
         from sklearn.ensemble import ExtraTreesClassifier
 
         return ExtraTreesClassifier(
-            self.trees, min_samples_leaf=2, n_jobs=-1, random_state=self.seed
+            self.trees,
+            min_samples_leaf=2,
+            bootstrap=self.share is not None,
+            max_samples=self.share,
+            n_jobs=-1,
+            random_state=self.seed,
         )
 
 
@@ -261,6 +280,7 @@ BASELINES: dict[str, Callable[..., Baseline]] = {
     "best band": BestBand,
     "weights of evidence": WeightsOfEvidenceCentre,
     "logistic regression": LogisticRegressionCentre,
+    "ridge logistic regression": RidgeRegressionWindow,
     "fuzzy overlay": FuzzyOverlay,
     "random forest": RandomForestWindow,
     "extra trees": ExtraTreesWindow,

@@ -27,6 +27,7 @@ BASELINES = [
     "best band",
     "weights of evidence",
     "logistic regression",
+    "ridge logistic regression",
     "fuzzy overlay",
     "random forest",
     "extra trees",

@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 import pytest
 from builders import make_grid, make_stack, scattered_cells
+from scipy.optimize import minimize
 from scipy.special import expit
 from scipy.stats import logistic
 from sklearn.ensemble import (
@@ -235,6 +236,7 @@ def test_baselines_are_the_models_they_are_named_after():
     trees = make_baseline("extra trees").fit(features, labels)
     assert isinstance(trees.model_, ExtraTreesClassifier)
     assert (ExtraTreesWindow().trees, trees.model_.min_samples_leaf) == (400, 2)
+    assert (trees.model_.bootstrap, trees.model_.max_samples) == (True, 0.5)
     assert (
         type(make_baseline("random forest").fit(features, labels).model_) is RandomForestClassifier
     )
@@ -247,14 +249,41 @@ def test_baselines_are_the_models_they_are_named_after():
     )
 
 
-def test_balanced_weights_are_scikit_learns_class_weights():
+@pytest.mark.parametrize("share", [0.5, None])
+def test_balanced_weights_are_scikit_learns_class_weights(share):
     """Our weights without sample weights give the very trees of class_weight="balanced"."""
     features, labels = table_of()
     features.values[:] = np.nan_to_num(features.values)
-    ours = ExtraTreesWindow(trees=30).fit(features, labels).predict_proba(features)[:, 1]
-    theirs = ExtraTreesClassifier(30, min_samples_leaf=2, class_weight="balanced", random_state=0)
+    ours = ExtraTreesWindow(trees=30, share=share).fit(features, labels)
+    ours = ours.predict_proba(features)[:, 1]
+    half = {} if share is None else {"bootstrap": True, "max_samples": share}
+    theirs = ExtraTreesClassifier(
+        30, min_samples_leaf=2, class_weight="balanced", random_state=0, **half
+    )
     theirs.fit(features.values, labels)
     np.testing.assert_allclose(ours, theirs.predict_proba(features.values)[:, 1], atol=1e-6)
+
+
+def test_the_ridge_regression_reads_every_statistic_and_is_the_penalised_likelihood():
+    """Against the optimum that scipy finds of the penalised likelihood, written out."""
+    features, labels = table_of()
+    values = np.where(np.isnan(features.values), np.nanmedian(features.values, 0), features.values)
+    values[0, 1] = 1e4  # a freak, cut at five standard deviations
+    table = Features(values, features.columns, features.x, features.y)
+    found = make_baseline("ridge logistic regression").fit(table, labels)
+    assert list(found.kept_) == list(range(len(features.columns)))
+    scaled = ((values - values.mean(0)) / values.std(0)).clip(-5, 5)
+    weights = np.where(labels == 1, 1 / (labels == 1).sum(), 1 / (labels == 0).sum())
+    weights *= len(labels) / 2
+
+    def loss(line):
+        surprise = np.logaddexp(0, -(2 * labels - 1) * (scaled @ line[1:] + line[0]))
+        return (weights * surprise).sum() + (line[1:] ** 2).sum() / (2 * 0.01)
+
+    best = minimize(loss, np.zeros(scaled.shape[1] + 1)).x
+    np.testing.assert_allclose(
+        found.predict_proba(table)[:, 1], expit(scaled @ best[1:] + best[0]), atol=1e-3
+    )
 
 
 def test_centre_models_read_the_centre_alone():
