@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,6 +21,7 @@ from geomfaf.models.fold_models import window_rows
 from geomfaf.models.network.options import Training
 from geomfaf.progress import quiet, say, show_progress
 from geomfaf.rasters.bands import grid_of, valid_cells
+from geomfaf.rasters.grid import Grid
 from geomfaf.run.steps import (
     bands_in_folds,
     coarse_stack,
@@ -111,6 +112,17 @@ class Case:
 @cache
 def case_of(survey: str, areas: Path, folder: Path, draws: int) -> Case:
     """Build a survey's stack, folds and windows with a run's defaults."""
+    project = project_of(survey, areas, folder, draws)
+    stack, folds, tables, bands, checked = drawn(project)
+    size = int(tables[0]["size"].iloc[0])
+    places, deposit = placed_at(checked.deposits, grid_of(stack), valid_cells(stack), size)
+    return Case(stack, folds, tables, bands, places, deposit)
+
+
+def project_of(
+    survey: str, areas: Path, folder: Path, draws: int, structure: Sequence[str] | None = None
+) -> gm.Project:
+    """Return the project of a survey with a run's settings; named structural bands where given."""
     own = folder / survey.replace(" ", "_")
     own.mkdir(parents=True, exist_ok=True)
     source = areas / f"{survey}.gpkg"
@@ -120,21 +132,27 @@ def case_of(survey: str, areas: Path, folder: Path, draws: int) -> Case:
             gm.write_survey(gm.make_survey("small", seed=int(survey.split()[1]))[0], source)
     toml = own / "geomfaf.toml"
     init_project([source], toml, overwrite=True)
-    text = toml.read_text(encoding="utf-8").replace(
-        "[evaluate]\n", f"[evaluate]\ndraws = {draws}\n"
-    )
+    text = toml.read_text(encoding="utf-8")
+    settings = {"evaluate": f"draws = {draws}"}
+    if structure is not None:
+        settings["structure"] = f"bands = {json.dumps(list(structure))}"
+    for table, line in settings.items():
+        text = text.replace(f"[{table}]\n", f"[{table}]\n{line}\n")
     toml.write_text(text, encoding="utf-8")
-    stack, folds, tables, bands, checked = drawn(gm.load_project(toml))
-    grid = grid_of(stack)
-    valid = valid_cells(stack)
-    size = int(tables[0]["size"].iloc[0])
-    rows, cols = deposit_cells(checked.deposits, grid)
+    return gm.load_project(toml)
+
+
+def placed_at(
+    deposits: gpd.GeoDataFrame, grid: Grid, valid: np.ndarray, size: int
+) -> tuple[gpd.GeoDataFrame, np.ndarray]:
+    """Return the windows centred on deposits and on cells drawn once, and which are deposits."""
+    rows, cols = deposit_cells(deposits, grid)
     on = valid[rows, cols]
     ground = np.random.default_rng(0).choice(np.flatnonzero(valid), GROUND, replace=False)
     at_row = np.r_[rows[on], ground // grid.width] - size // 2
     at_col = np.r_[cols[on], ground % grid.width] - size // 2
     places = window_frame(grid, at_row, at_col, size, valid, np.zeros(len(at_row), int))
-    return Case(stack, folds, tables, bands, places, np.arange(len(places)) < on.sum())
+    return places, np.arange(len(places)) < on.sum()
 
 
 def drawn(
@@ -145,9 +163,10 @@ def drawn(
     """
     checked, _ = check_survey(project.read(), **project.stage("check"))
     grid = run_grid(project, checked)
-    reach = gm.autocorrelation_range(coarse_stack(project, checked, grid), seed=project.seed)
+    evidence = coarse_stack(project, checked, grid)
+    reach = gm.autocorrelation_range(evidence, seed=project.seed)
     ore, folds = cut_windows(project, checked, grid, reach)
-    _, chosen = screen_in_folds(project, checked, folds)
+    _, chosen = screen_in_folds(project, checked, folds, evidence)
     kept = sorted({e for part in chosen for e in part}, key=list(checked.elements).index)
     stack = gm.build_stack(checked, grid, elements=kept, **choices_of_stack(project, checked))
     return (
@@ -211,10 +230,10 @@ def in_folds(
     return scores
 
 
-def placed(case: Case, scores: np.ndarray) -> np.ndarray:
+def placed(deposit: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """Return the share of the ground that each deposit outranks, ties one half."""
-    ground = np.sort(scores[~case.deposit])
-    own = scores[case.deposit]
+    ground = np.sort(scores[~deposit])
+    own = scores[deposit]
     return (
         (np.searchsorted(ground, own, "left") + np.searchsorted(ground, own, "right"))
         / 2
@@ -226,7 +245,7 @@ def figures(case: Case, scores: np.ndarray) -> dict[str, float]:
     """Return the held-out map AUC and the shares of the deposits in the best 5, 10 and 20 % of the
     ground.
     """
-    rank = placed(case, scores)
+    rank = placed(case.deposit, scores)
     return {
         "auc": float(rank.mean()),
         **{f"capture_{n}": float((rank > 1 - n / 100).mean()) for n in (5, 10, 20)},
