@@ -55,6 +55,7 @@ from geomfaf.survey.cleaning.check import check_survey
 from geomfaf.windows.features import Features, window_features
 from geomfaf.windows.folds import Folds
 from geomfaf.windows.negatives import draw_seed
+from geomfaf.windows.screen import screen_bands
 from geomfaf.windows.windows import deposit_cells, window_centres
 
 STACK = "cloncurry_iocg"
@@ -219,7 +220,7 @@ def _kept_in_folds(
     used = []
     for fold in range(folds.count):
         away = raster != fold
-        table = gm.screen_bands(stack, deposits[at != fold], names, radius=radius, where=away)
+        table = screen_bands(stack, deposits[at != fold], names, radius=radius, where=away)
         kept = set(table.loc[table["kept"], "element"])
         used.append([*others, *(name for name in names if name in kept)])
     return used
