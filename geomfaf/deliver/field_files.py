@@ -32,6 +32,9 @@ DEGREES = 4326
 LONGEST_SIDE = 2048
 """Pixels of the score overlay; tablets refuse larger pictures."""
 
+FIXED_TIME = (1980, 1, 1, 0, 0, 0)
+"""Of the files inside an archive: equal runs give equal files."""
+
 DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
 OUTSIDE = ("number", "name", "why", "lon", "lat", "x", "y")
 """Columns that stand elsewhere in a description."""
@@ -66,11 +69,14 @@ def write_field_files(out: str | Path) -> list[Path]:
         final.write_text(text, encoding="utf-8")
     kmz = contents.folder / "targets.kmz"
     picture, bounds = score_overlay(contents)
+    text = DECLARATION + to_text(kml_node(targets, deposits, bounds))
+    inside = {
+        "doc.kml": text.encode("utf-8"),
+        "score.png": picture,
+    }
     with finished_file(kmz, overwrite=True) as final, zipfile.ZipFile(final, "w") as archive:
-        text = DECLARATION + to_text(kml_node(targets, deposits, bounds))
-        # A fixed time of day: equal runs give equal files.
-        for name, content in (("doc.kml", text.encode("utf-8")), ("score.png", picture)):
-            entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+        for name, content in inside.items():
+            entry = zipfile.ZipInfo(name, date_time=FIXED_TIME)
             entry.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(entry, content)
     return [gpx, kmz]
@@ -103,13 +109,21 @@ def target_text(target: Mapping[str, Any]) -> str:
     parts = []
     for column, value in target.items():
         alias, decimals = FIELDS.get(column, (None, None))
-        empty = value is None or value == "" or (isinstance(value, float) and math.isnan(value))
-        if alias is None or empty or column in OUTSIDE:
+        if alias is None or _is_empty(value) or column in OUTSIDE:
             continue
-        number = decimals is not None and isinstance(value, int | float | np.number)
-        parts.append(f"{alias}: {value:,.{decimals}f}" if number else f"{alias}: {value}")
+        if decimals is not None and isinstance(value, int | float | np.number):
+            parts.append(f"{alias}: {value:,.{decimals}f}")
+        else:
+            parts.append(f"{alias}: {value}")
     why = target.get("why")
     return f"{why} {'; '.join(parts)}" if why else "; ".join(parts)
+
+
+def _is_empty(value: object) -> bool:
+    """Return whether a field holds nothing that could be read out."""
+    if isinstance(value, float):
+        return math.isnan(value)
+    return value is None or value == ""
 
 
 def _rows(frame: gpd.GeoDataFrame) -> Iterator[dict[str, Any]]:
@@ -120,12 +134,14 @@ def _best_cells(targets: gpd.GeoDataFrame) -> gpd.GeoSeries:
     """Return the best cell of each target in degrees; a point inside where a run names none."""
     if {"x", "y"} <= set(targets.columns):
         points = gpd.points_from_xy(targets["x"], targets["y"])
-        return gpd.GeoSeries(points, index=targets.index, crs=targets.crs).to_crs(DEGREES)
+        places = gpd.GeoSeries(points, index=targets.index, crs=targets.crs)
+        return places.to_crs(DEGREES)
     return targets.representative_point().to_crs(DEGREES)
 
 
 def _polygons(shape: shapely.Geometry) -> list[shapely.Polygon]:
-    return [part for part in shapely.get_parts(shape) if isinstance(part, shapely.Polygon)]
+    parts = shapely.get_parts(shape)
+    return [part for part in parts if isinstance(part, shapely.Polygon)]
 
 
 def gpx_node(targets: gpd.GeoDataFrame, deposits: gpd.GeoDataFrame) -> Element:
@@ -134,11 +150,13 @@ def gpx_node(targets: gpd.GeoDataFrame, deposits: gpd.GeoDataFrame) -> Element:
     tracks = []
     outlines = targets.geometry.to_crs(DEGREES)
     # 1. The targets: where to walk first, and around what.
-    for row, place, outline in zip(_rows(targets), _best_cells(targets), outlines, strict=True):
+    places = _best_cells(targets)
+    for row, place, outline in zip(_rows(targets), places, outlines, strict=True):
         label = target_label(row)
         waypoints.append(_waypoint(place, label, target_text(row), "Flag, Blue"))
         segments = [_segment(polygon) for polygon in _polygons(outline)]
-        tracks.append(node("trk", None, node("name", text=f"Outline {label}"), *segments))
+        title = node("name", text=f"Outline {label}")
+        tracks.append(node("trk", None, title, *segments))
     # 2. The known deposits, by name.
     places = deposits.geometry.to_crs(DEGREES)
     for place, name in zip(places, _deposit_names(deposits), strict=True):
@@ -163,14 +181,22 @@ def _waypoint(
     text: str,
     symbol: str,
 ) -> Element:
-    parts = [node("name", text=name), node("desc", text=text), node("sym", text=symbol)]
-    return node("wpt", {"lat": f"{place.y:.6f}", "lon": f"{place.x:.6f}"}, *parts)
+    return node(
+        "wpt",
+        _lat_lon(place.x, place.y),
+        node("name", text=name),
+        node("desc", text=text),
+        node("sym", text=symbol),
+    )
+
+
+def _lat_lon(x: float, y: float) -> dict[str, str]:
+    """Return degrees as GPX writes them: six decimals are a decimetre."""
+    return {"lat": f"{y:.6f}", "lon": f"{x:.6f}"}
 
 
 def _segment(polygon: shapely.Polygon) -> Element:
-    points = [
-        node("trkpt", {"lat": f"{y:.6f}", "lon": f"{x:.6f}"}) for x, y in polygon.exterior.coords
-    ]
+    points = [node("trkpt", _lat_lon(x, y)) for x, y in polygon.exterior.coords]
     return node("trkseg", None, *points)
 
 
@@ -187,42 +213,54 @@ def kml_node(
         West, south, east, north of the overlay in degrees.
     """
     parts = [node("name", text="Targets and prospectivity")]
-    parts.extend(_polygon_look(status, colour) for status, colour in STATUS.items())
-    icon = node("IconStyle", None, node("color", text="ff1ec8ff"), node("scale", text=0.8))
+    for status, colour in STATUS.items():
+        parts.append(_polygon_look(status, colour))
+    yellow = node("color", text="ff1ec8ff")
+    smaller = node("scale", text=0.8)
+    icon = node("IconStyle", None, yellow, smaller)
     parts.append(node("Style", {"id": "deposit"}, icon))
     # 1. Targets.
     outlines = targets.geometry.to_crs(DEGREES)
-    marks = [
-        _target_mark(row, outline) for row, outline in zip(_rows(targets), outlines, strict=True)
-    ]
-    parts.append(node("Folder", None, node("name", text="Targets"), *marks))
+    marks = []
+    for row, outline in zip(_rows(targets), outlines, strict=True):
+        marks.append(_target_mark(row, outline))
+    heading = node("name", text="Targets")
+    parts.append(node("Folder", None, heading, *marks))
     # 2. Deposits.
     places = deposits.geometry.to_crs(DEGREES)
-    named = [
-        _deposit_mark(name, place)
-        for name, place in zip(_deposit_names(deposits), places, strict=True)
-    ]
-    parts.append(node("Folder", None, node("name", text="Known deposits"), *named))
+    named = []
+    for name, place in zip(_deposit_names(deposits), places, strict=True):
+        named.append(_deposit_mark(name, place))
+    heading = node("name", text="Known deposits")
+    parts.append(node("Folder", None, heading, *named))
     # 3. The score below them.
     box = node("LatLonBox")
-    for side, value in zip(("west", "south", "east", "north"), bounds, strict=True):
+    sides = ("west", "south", "east", "north")
+    for side, value in zip(sides, bounds, strict=True):
         box.append(node(side, text=f"{value:.8f}"))
-    name = node("name", text="Prospectivity: best 1, 2, 5, 10, 20 % of the area")
+    title = node("name", text="Prospectivity: best 1, 2, 5, 10, 20 % of the area")
     icon = node("Icon", None, node("href", text="score.png"))
-    parts.append(node("GroundOverlay", None, name, icon, box))
+    parts.append(node("GroundOverlay", None, title, icon, box))
     document = node("Document", None, *parts)
     return node("kml", {"xmlns": "http://www.opengis.net/kml/2.2"}, document)
 
 
 def _polygon_look(status: str, colour: str) -> Element:
     """Return the style of a status; KML writes colours as opacity, blue, green, red."""
-    turned = colour[5:7] + colour[3:5] + colour[1:3]
-    line = node("LineStyle", None, node("color", text=f"ff{turned}"), node("width", text=2.5))
-    fill = node("PolyStyle", None, node("color", text=f"30{turned}"))
+    red = colour[1:3]
+    green = colour[3:5]
+    blue = colour[5:7]
+    opaque = node("color", text=f"ff{blue}{green}{red}")
+    line = node("LineStyle", None, opaque, node("width", text=2.5))
+    faint = node("color", text=f"30{blue}{green}{red}")
+    fill = node("PolyStyle", None, faint)
     return node("Style", {"id": status}, line, fill)
 
 
-def _target_mark(row: Mapping[str, Any], outline: shapely.Geometry) -> Element:
+def _target_mark(
+    row: Mapping[str, Any],
+    outline: shapely.Geometry,
+) -> Element:
     # Globes read markup in a description: names from the data must not become any.
     text = escape(target_text(row))
     shapes = [_kml_polygon(polygon) for polygon in _polygons(outline)]
@@ -238,7 +276,9 @@ def _target_mark(row: Mapping[str, Any], outline: shapely.Geometry) -> Element:
 
 def _kml_polygon(polygon: shapely.Polygon) -> Element:
     outer = node("outerBoundaryIs", None, _ring(polygon.exterior.coords))
-    inner = [node("innerBoundaryIs", None, _ring(ring.coords)) for ring in polygon.interiors]
+    inner = []
+    for ring in polygon.interiors:
+        inner.append(node("innerBoundaryIs", None, _ring(ring.coords)))
     return node("Polygon", None, outer, *inner)
 
 
@@ -294,8 +334,10 @@ def score_overlay(contents: RunContents) -> tuple[bytes, tuple[float, float, flo
         )
     # 3. Colours.
     uppers = [item.upper for item in classes]
-    index = np.searchsorted(uppers, np.nan_to_num(degrees, nan=-np.inf), side="left")
-    palette = np.array([_rgba(item.colour) for item in classes], np.uint8)
+    score_or_least = np.nan_to_num(degrees, nan=-np.inf)
+    index = np.searchsorted(uppers, score_or_least, side="left")
+    colours = [_rgba(item.colour) for item in classes]
+    palette = np.array(colours, np.uint8)
     picture = palette[np.minimum(index, len(classes) - 1)]
     picture[~np.isfinite(degrees)] = 0
     buffer = io.BytesIO()
@@ -304,4 +346,10 @@ def score_overlay(contents: RunContents) -> tuple[bytes, tuple[float, float, flo
 
 
 def _rgba(colour: str) -> list[int]:
-    return [*[int(colour[start : start + 2], 16) for start in (1, 3, 5)], 180]
+    """Return red, green, blue of a colour written in hexadecimal, and an opacity that lets the
+    globe shine through.
+    """
+    red = int(colour[1:3], 16)
+    green = int(colour[3:5], 16)
+    blue = int(colour[5:7], 16)
+    return [red, green, blue, 180]

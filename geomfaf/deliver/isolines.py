@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import contourpy
 import geopandas as gpd
@@ -16,9 +17,9 @@ import shapely
 import xarray as xr
 from scipy.ndimage import gaussian_filter
 
-from ..errors import UsageError, nearest_name
+from ..errors import UsageError, nearest_name, require_known
 from ..files import finished_file
-from ..rasters.bands import Band, bands_of, grid_of
+from ..rasters.bands import Band, bands_of, grid_of, valid_cells
 from ..rasters.geotiff import read_raster
 from .layers import write_layers
 from .rounding import rounded
@@ -91,14 +92,18 @@ def surface_of(stack: xr.DataArray, band: Band) -> Surface:
     """
     grid = grid_of(stack)
     layer = stack.sel(band=band.name).values.astype(float)
-    log = band.kind == "element" and bool((layer[np.isfinite(layer)] > 0).all())
-    layer = np.log10(layer) if log else layer
+    values = layer[np.isfinite(layer)]
+    positive = bool((values > 0).all())
+    log = band.kind == "element" and positive
+    if log:
+        layer = np.log10(layer)
     # 1. Means of whole blocks; what is left over at the edges is padded with nodata.
     factor = max(1, -(-max(layer.shape) // SIDE))
     height = -(-layer.shape[0] // factor) * factor
     width = -(-layer.shape[1] // factor) * factor
     padded = np.full((height, width), np.nan)
-    padded[: layer.shape[0], : layer.shape[1]] = layer
+    down, across = layer.shape
+    padded[:down, :across] = layer
     blocks = padded.reshape(height // factor, factor, width // factor, factor)
     known = np.isfinite(blocks)
     count = known.sum(axis=(1, 3))
@@ -106,11 +111,13 @@ def surface_of(stack: xr.DataArray, band: Band) -> Surface:
     # 2. Smoothing that no nodata enters: weights are smoothed with the values.
     weight = gaussian_filter(count.astype(float), 1.0)
     smooth = gaussian_filter(total, 1.0) / np.maximum(weight, 1e-9)
+    smooth = np.where(count > 0, smooth, np.nan)
+    # 3. Where the blocks' middles lie, in cells of the stack and then in metres.
     rows = (np.arange(height // factor) + 0.5) * factor - 0.5
     cols = (np.arange(width // factor) + 0.5) * factor - 0.5
     x, _ = grid.xy(np.zeros(len(cols)), cols)
     _, y = grid.xy(rows, np.zeros(len(rows)))
-    return Surface(np.where(count > 0, smooth, np.nan), np.asarray(x), np.asarray(y), log)
+    return Surface(smooth, np.asarray(x), np.asarray(y), log)
 
 
 def element_bands(stack: xr.DataArray) -> list[Band]:
@@ -119,7 +126,10 @@ def element_bands(stack: xr.DataArray) -> list[Band]:
 
 
 def isolines(
-    stack: xr.DataArray, *, levels: str | Sequence[float] = "percentiles", least_km2: float = 0.0
+    stack: xr.DataArray,
+    *,
+    levels: str | Sequence[float] = "percentiles",
+    least_km2: float = 0.0,
 ) -> gpd.GeoDataFrame:
     """Return the isolines of every element band.
 
@@ -149,19 +159,34 @@ def isolines(
         drawn = surface.contours()
         for level in _levels(surface, levels):
             # 1. All lines of the level but the specks, as one feature.
-            lines = [line for line in drawn.lines(level) if len(line) > 1]
-            kept = [line for line in map(shapely.LineString, lines) if _large(line, least_km2)]
+            kept = _large_lines(drawn.lines(level), least_km2)
             if not kept:
                 continue
             # 2. What people read beside it.
-            below = 100 * float(np.searchsorted(known, level) / len(known))
+            cells_below = np.searchsorted(known, level)
+            below = 100 * float(cells_below / len(known))
             value = surface.shown(level)
             unit = band.unit.rstrip("?")
-            named = f"above {below:.3g} %" if levels == "percentiles" else f"above {short(value)}"
-            rows.append((factor_label(band.name), unit, value, below, named))
+            end = f"{below:.3g} %" if levels == "percentiles" else short(value)
+            rows.append((factor_label(band.name), unit, value, below, f"above {end}"))
             shapes.append(shapely.multilinestrings(kept))
     table = pd.DataFrame(rows, columns=list(LINE_COLUMNS))
     return gpd.GeoDataFrame(table, geometry=shapes, crs=grid_of(stack).crs)
+
+
+def _large_lines(
+    lines: Iterable[Any],
+    least_km2: float,
+) -> list[shapely.LineString]:
+    """Return the lines of a level but its specks; a line of one point is none."""
+    kept = []
+    for points in lines:
+        if len(points) < 2:
+            continue
+        line = shapely.LineString(points)
+        if _large(line, least_km2):
+            kept.append(line)
+    return kept
 
 
 def _large(line: shapely.LineString, least_km2: float) -> bool:
@@ -173,37 +198,55 @@ def _large(line: shapely.LineString, least_km2: float) -> bool:
     return line.length >= np.sqrt(least_km2 * 1e6)
 
 
-def _levels(surface: Surface, levels: str | Sequence[float]) -> list[float]:
+def _levels(
+    surface: Surface,
+    levels: str | Sequence[float],
+) -> list[float]:
     """Return the levels of one surface, on its scale, each once."""
     known = surface.known
-    if isinstance(levels, str):
-        if levels == "percentiles":
-            found = np.quantile(known, np.array(PERCENTILES) / 100)
-        elif levels == "round":
-            found = _round_levels(surface)
-        else:
-            raise UsageError(f'levels = "{levels}" is unknown: use percentiles, round, or values.')
+    if not isinstance(levels, str):
+        found = _levels_of_values(surface, np.asarray(levels, float))
+    elif levels == "percentiles":
+        found = np.quantile(known, np.array(PERCENTILES) / 100)
+    elif levels == "round":
+        found = _round_levels(surface)
     else:
-        values = np.asarray(levels, float)
-        if surface.log and not (values > 0).all():
-            raise UsageError("levels of an element must be above 0.")
-        found = np.log10(values) if surface.log else values
-    inside = (found > known[0]) & (found < known[-1])
-    return sorted(set(np.asarray(found)[inside].tolist()))
+        raise UsageError(f'levels = "{levels}" is unknown: use percentiles, round, or values.')
+    # A level that no cell crosses has no line.
+    found = np.asarray(found)
+    crossed = (found > known[0]) & (found < known[-1])
+    return sorted(set(found[crossed].tolist()))
+
+
+def _levels_of_values(surface: Surface, values: np.ndarray) -> np.ndarray:
+    """Return values in the band's own unit as levels of its surface."""
+    if not surface.log:
+        return values
+    if not (values > 0).all():
+        raise UsageError("levels of an element must be above 0.")
+    return np.log10(values)
 
 
 def _round_levels(surface: Surface) -> np.ndarray:
     """Return 1, 2 and 5 of every decade between the median and the highest value."""
     known = surface.known
+    middle = np.median(known)
+    # Log-ratios have no decades: their whole numbers are round.
     if not surface.log:
-        return np.arange(np.ceil(np.median(known)), known[-1])
-    decades = np.arange(np.floor(np.median(known)), np.ceil(known[-1]) + 1)
-    found = (decades[:, None] + np.log10([1.0, 2.0, 5.0])[None, :]).ravel()
-    return found[found > np.median(known)]
+        return np.arange(np.ceil(middle), known[-1])
+    first = np.floor(middle)
+    last = np.ceil(known[-1])
+    decades = np.arange(first, last + 1)
+    steps = np.log10([1.0, 2.0, 5.0])
+    found = (decades[:, None] + steps[None, :]).ravel()
+    return found[found > middle]
 
 
 def anomaly_classes(
-    stack: xr.DataArray, *, methods: Sequence[str] = METHODS, least_km2: float = 0.0
+    stack: xr.DataArray,
+    *,
+    methods: Sequence[str] = METHODS,
+    least_km2: float = 0.0,
 ) -> gpd.GeoDataFrame:
     """Return the ground of anomalous classes, by several rules side by side.
 
@@ -223,8 +266,7 @@ def anomaly_classes(
         highest has no upper one), area_km2.
     """
     for name in methods:
-        if name not in METHODS:
-            raise UsageError(f'method "{name}" is unknown: use {", ".join(METHODS)}.')
+        require_known(name, METHODS, "method")
     rows = []
     shapes = []
     for band in element_bands(stack):
@@ -233,19 +275,24 @@ def anomaly_classes(
         if not len(known) or known[0] == known[-1]:
             continue
         drawn = surface.contours()
+        symbol = factor_label(band.name)
+        unit = band.unit.rstrip("?")
         for method in methods:
-            # Ends that no cell reaches make no class.
-            ends = [end for end in _class_ends(surface, method) if known[0] < end < known[-1]]
+            # 1. Ends that no cell reaches make no class.
+            ends = _class_ends(surface, method)
+            ends = [end for end in ends if known[0] < end < known[-1]]
             for number, lower in enumerate(ends, start=1):
-                # The highest class is open at its top.
+                # 2. The ground of one class; the highest is open at its top.
                 last = number == len(ends)
                 upper = known[-1] + 1.0 if last else ends[number]
                 ground = _filled(drawn, lower, upper, least_km2)
                 if ground.is_empty:
                     continue
+                # 3. What people read beside it.
+                bottom = surface.shown(lower)
                 top = np.nan if last else surface.shown(upper)
-                what = (factor_label(band.name), band.unit.rstrip("?"), method, number)
-                rows.append((*what, surface.shown(lower), top, ground.area / 1e6))
+                area_km2 = ground.area / 1e6
+                rows.append((symbol, unit, method, number, bottom, top, area_km2))
                 shapes.append(ground)
     table = pd.DataFrame(rows, columns=list(CLASS_COLUMNS))
     return gpd.GeoDataFrame(table, geometry=shapes, crs=grid_of(stack).crs)
@@ -255,12 +302,18 @@ def _class_ends(surface: Surface, method: str) -> list[float]:
     """Return where the anomalous classes of one surface begin, ascending, on its scale."""
     known = surface.known
     if method == "quantile":
-        return np.unique(np.quantile(known, np.array(PERCENTILES) / 100)).tolist()
+        shares = np.array(PERCENTILES) / 100
+        return np.unique(np.quantile(known, shares)).tolist()
     if method == "mad":
+        # 1.4826 makes it the standard deviation of normal values.
         middle = float(np.median(known))
-        robust = 1.4826 * float(np.median(np.abs(known - middle)))
-        return [middle + times * robust for times in DEVIATIONS] if robust > 0 else []
-    return concentration_area(known)[2].tolist()
+        deviation = np.median(np.abs(known - middle))
+        robust = 1.4826 * float(deviation)
+        if not robust > 0:
+            return []
+        return [middle + times * robust for times in DEVIATIONS]
+    _, _, breaks = concentration_area(known)
+    return breaks.tolist()
 
 
 def _filled(
@@ -272,13 +325,18 @@ def _filled(
     """Return the ground between two levels as one geometry, without specks and pinholes."""
     least = least_km2 * 1e6
     kept = []
-    for points, offsets in zip(*drawn.filled(lower, upper), strict=True):
+    filled = drawn.filled(lower, upper)
+    for points, offsets in zip(*filled, strict=True):
         # The outer ring of a piece comes first, then its holes.
-        rings = [points[a:b] for a, b in pairwise(offsets)]
-        holes = [ring for ring in rings[1:] if shapely.Polygon(ring).area >= least]
-        piece = shapely.Polygon(rings[0], holes)
-        if piece.area >= max(least, 1e-6):
-            kept.append(piece if piece.is_valid else piece.buffer(0))
+        outer, *inner = [points[a:b] for a, b in pairwise(offsets)]
+        holes = [ring for ring in inner if shapely.Polygon(ring).area >= least]
+        piece = shapely.Polygon(outer, holes)
+        if piece.area < max(least, 1e-6):
+            continue
+        # Rings that touch themselves make a polygon that no program takes.
+        if not piece.is_valid:
+            piece = piece.buffer(0)
+        kept.append(piece)
     return shapely.union_all(kept)
 
 
@@ -310,20 +368,27 @@ def concentration_area(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.n
     at = np.unique(np.linspace(low, high, CURVE_POINTS))
     if len(at) < 2 * SEGMENT:
         return at, np.zeros(len(at)), np.array([])
-    area = np.log10(1 - np.searchsorted(ordered, at, side="left") / len(ordered))
+    below = np.searchsorted(ordered, at, side="left")
+    area = np.log10(1 - below / len(ordered))
     ends = _best_pieces(at, area)
     return at, area, at[ends]
 
 
-def _best_pieces(x: np.ndarray, y: np.ndarray) -> list[int]:
+def _best_pieces(
+    x: np.ndarray,
+    y: np.ndarray,
+) -> list[int]:
     """Return the points at which straight pieces meet, by dynamic programming and BIC."""
     count = len(x)
     cost = np.full((count, count + 1), np.inf)
     # 1. Squared error of one line through every run of points.
     for first in range(count):
         for end in range(first + SEGMENT, count + 1):
-            line = np.polyfit(x[first:end], y[first:end], 1)
-            cost[first, end] = float(((np.polyval(line, x[first:end]) - y[first:end]) ** 2).sum())
+            run_x = x[first:end]
+            run_y = y[first:end]
+            line = np.polyfit(run_x, run_y, 1)
+            residual = np.polyval(line, run_x) - run_y
+            cost[first, end] = float((residual**2).sum())
     # 2. The best runs up to each point, with one piece more at a time.
     best = [cost[0]]
     before: list[np.ndarray] = []
@@ -334,7 +399,8 @@ def _best_pieces(x: np.ndarray, y: np.ndarray) -> list[int]:
     # 3. How many pieces: each has a slope, a level and a place.
     errors = np.array([line[count] for line in best]) / count
     pieces = np.arange(1, len(best) + 1)
-    criterion = count * np.log(np.maximum(errors, FIT**2)) + 3 * pieces * np.log(count)
+    misfit = count * np.log(np.maximum(errors, FIT**2))
+    criterion = misfit + 3 * pieces * np.log(count)
     chosen = int(np.argmin(criterion))
     # 4. Back from the last point to where each piece began.
     ends = []
@@ -387,7 +453,10 @@ def write_isolines(
     return path
 
 
-def chosen_elements(stack: xr.DataArray, elements: Sequence[str]) -> xr.DataArray:
+def chosen_elements(
+    stack: xr.DataArray,
+    elements: Sequence[str],
+) -> xr.DataArray:
     """Return the bands of some elements, by band or by symbol; all bands when none is named."""
     names: dict[str, str] = {}
     for band in element_bands(stack):
@@ -396,7 +465,9 @@ def chosen_elements(stack: xr.DataArray, elements: Sequence[str]) -> xr.DataArra
     for name in elements:
         if name not in names:
             raise UsageError(f'no band maps "{name}".{nearest_name(name, names)}')
-    return stack.sel(band=[names[name] for name in elements]) if elements else stack
+    if not elements:
+        return stack
+    return stack.sel(band=[names[name] for name in elements])
 
 
 def draw_concentration_area(
@@ -417,7 +488,8 @@ def draw_concentration_area(
         # 1. The curve and its breaks, in the unit of the element.
         surface = surface_of(stack, band)
         at, area, breaks = concentration_area(surface.known)
-        axes.plot([surface.shown(value) for value in at], 100 * 10**area, ".", color="#08306b")
+        values = [surface.shown(value) for value in at]
+        axes.plot(values, 100 * 10**area, ".", color="#08306b")
         for level in breaks:
             value = surface.shown(level)
             axes.axvline(value, color="#b2182b", linewidth=0.8)
@@ -439,9 +511,8 @@ def draw_concentration_area(
             axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
             axes.xaxis.set_major_formatter("{x:g}")
             axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.set_title(
-            f"{factor_label(band.name)} ({band.unit.rstrip('?') or 'value'})", fontsize=9
-        )
+        unit = band.unit.rstrip("?") or "value"
+        axes.set_title(f"{factor_label(band.name)} ({unit})", fontsize=9)
         axes.tick_params(labelsize=7)
     for axes in panels[len(bands) :]:
         axes.set_axis_off()
@@ -453,6 +524,11 @@ def draw_concentration_area(
 
 def sample_share(stack: xr.DataArray, survey: Path) -> float:
     """Return the square kilometres of mapped ground for one sample; 0 where none is kept."""
-    samples = pyogrio.read_info(survey, layer="samples")["features"] if survey.exists() else 0
-    mapped = np.isfinite(stack.values).any(axis=0).sum() * grid_of(stack).cell_area / 1e6
-    return float(mapped / samples) if samples else 0.0
+    if not survey.exists():
+        return 0.0
+    samples = pyogrio.read_info(survey, layer="samples")["features"]
+    if not samples:
+        return 0.0
+    cells = valid_cells(stack).sum()
+    mapped = cells * grid_of(stack).cell_area / 1e6
+    return float(mapped / samples)

@@ -46,6 +46,7 @@ def write_layers(
         raise UsageError(f"there is no layer to write into {path.name}: give at least one.")
     with finished_file(path, overwrite=overwrite) as final:
         for name, frame in layers.items():
+            # The version is that of the file: said once, when its first layer is written.
             options: dict[str, Any] = {} if final.exists() else {"VERSION": "1.2"}
             ready = with_safe_names(frame)
             if isinstance(ready, gpd.GeoDataFrame):
@@ -92,7 +93,12 @@ def with_safe_names(frame: pd.DataFrame | gpd.GeoDataFrame) -> pd.DataFrame | gp
     return renamed
 
 
-def write_survey_layers(survey: Survey, folder: str | Path, *, overwrite: bool = False) -> Path:
+def write_survey_layers(
+    survey: Survey,
+    folder: str | Path,
+    *,
+    overwrite: bool = False,
+) -> Path:
     """Write ``survey.gpkg``: the layers of a checked survey, as every later step saw them.
 
     Parameters
@@ -121,15 +127,21 @@ def labelled_samples(samples: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
 
     A table without a column of numbers gets its rows', from 1: "no. 17".
     """
-    numbers = pd.Series([f"no. {row}" for row in range(1, len(samples) + 1)], index=samples.index)
+    # 1. What a sample is called: its own label, else its row.
+    numbers = [f"no. {row}" for row in range(1, len(samples) + 1)]
     ids = labels_of(samples, "sample")
-    ids = ids.where(ids != "", numbers)
-    said = samples[CHANGES] if CHANGES in samples else pd.Series("", index=samples.index)
+    ids = ids.where(ids != "", pd.Series(numbers, index=samples.index))
+    # 2. What was changed in its row, and how many rows it stands for.
+    said = pd.Series("", index=samples.index)
+    if CHANGES in samples:
+        said = samples[CHANGES]
     flags = said.astype("string").fillna("")
     if "rows_at_place" in samples:
-        several = samples["rows_at_place"] > 1
-        joined = samples["rows_at_place"].astype(int).astype(str) + " rows at this place"
-        flags = flags.mask(several, joined.where(flags == "", flags + "; " + joined))
+        count = samples["rows_at_place"].astype(int)
+        joined = count.astype(str) + " rows at this place"
+        both = joined.where(flags == "", flags + "; " + joined)
+        flags = flags.mask(count > 1, both)
+    # 3. Both come first, in the place of a column of the same name.
     kept = samples.drop(columns=CHANGES, errors="ignore")
     own = label_column(kept, "sample")
     if own is not None and str(own).casefold() == "sample_id":
@@ -166,15 +178,16 @@ def write_findings(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     write_table(table, folder / "check.csv", overwrite=overwrite)
-    content = [
-        {**line, "rows": [int(row) for row in line["rows"].split()]}
-        for line in table.to_dict("records")
-    ]
+    # A CSV has row numbers as text, JSON as numbers.
+    content = table.to_dict("records")
+    for line in content:
+        line["rows"] = [int(row) for row in line["rows"].split()]
     write_json({"findings": content}, folder / "check.json", overwrite=overwrite)
     frames = {role: frame.reset_index(drop=True) for role, frame in layers.items()}
-    labels = {
-        role: labels_of(frames[role], what) for role, what in LABELLED.items() if role in frames
-    }
+    labels = {}
+    for role, what in LABELLED.items():
+        if role in frames:
+            labels[role] = labels_of(frames[role], what)
     shown = by_geometry(findings_layer(findings, frames, labels))
     if shown:
         write_layers(shown, folder / "check.gpkg", overwrite=overwrite)
@@ -194,5 +207,9 @@ def by_geometry(shown: gpd.GeoDataFrame) -> dict[str, gpd.GeoDataFrame]:
     """
     dimension = shapely.get_dimensions(shown.geometry.to_numpy())
     # A collection of several kinds counts as its largest.
-    layers = {name: shown[dimension == number] for number, name in enumerate(FINDING_LAYERS)}
-    return {name: frame.reset_index(drop=True) for name, frame in layers.items() if len(frame)}
+    layers = {}
+    for number, name in enumerate(FINDING_LAYERS):
+        of_kind = shown[dimension == number]
+        if len(of_kind):
+            layers[name] = of_kind.reset_index(drop=True)
+    return layers

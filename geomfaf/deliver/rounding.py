@@ -8,18 +8,32 @@ import pandas as pd
 
 DECIMALS = {
     # Scores and shares lie between 0 and 1.
-    **dict.fromkeys(("score", "mean_score", "max_score", "heldout_score", "spread"), 4),
-    **dict.fromkeys(("vote_share", "extrapolated", "valid_share"), 3),
-    **dict.fromkeys(("map_score", "map_heldout", "contribution"), 4),
+    "score": 4,
+    "mean_score": 4,
+    "max_score": 4,
+    "heldout_score": 4,
+    "spread": 4,
+    "map_score": 4,
+    "map_heldout": 4,
+    "contribution": 4,
+    "vote_share": 3,
+    "extrapolated": 3,
+    "valid_share": 3,
     "best_percent": 2,
     "percentile": 1,
     # Metres: a tape measures decimetres, coordinates go to the centimetre.
-    **dict.fromkeys(("deposit_distance_m", "sample_distance_m", "fault_distance_m"), 1),
-    **dict.fromkeys(("length_m", "width_m"), 1),
-    **dict.fromkeys(("x", "y"), 2),
+    "deposit_distance_m": 1,
+    "sample_distance_m": 1,
+    "fault_distance_m": 1,
+    "length_m": 1,
+    "width_m": 1,
+    "x": 2,
+    "y": 2,
     # Degrees: azimuths, and places to a decimetre.
-    **dict.fromkeys(("fault_strike", "azimuth"), 1),
-    **dict.fromkeys(("lon", "lat"), 6),
+    "fault_strike": 1,
+    "azimuth": 1,
+    "lon": 6,
+    "lat": 6,
 }
 """Column -> decimals that are kept."""
 

@@ -124,11 +124,15 @@ class RunFolder:
     def table(self, name: str) -> pd.DataFrame:
         """Return a CSV table of the run; one without rows where the run did not write it."""
         path = self.path / name
-        if not path.exists() or not path.read_text(encoding="utf-8").strip():
+        if not path.exists():
+            return pd.DataFrame()
+        # A table of nothing is an empty file, which pandas refuses.
+        if not path.read_text(encoding="utf-8").strip():
             return pd.DataFrame()
         # "NA" may be a name; only an empty cell is none.
         table = pd.read_csv(path, keep_default_na=False, na_values=[""])
-        texts = [column for column in table if not pd.api.types.is_numeric_dtype(table[column])]
+        is_number = pd.api.types.is_numeric_dtype
+        texts = [column for column in table if not is_number(table[column])]
         return table.fillna(dict.fromkeys(texts, ""))
 
 
@@ -136,11 +140,15 @@ def is_supported(evaluation: pd.DataFrame, model: str) -> bool:
     """Return whether a model's map is better than chance beyond its 95 % interval."""
     if not len(evaluation):
         return False
-    rows = evaluation[(evaluation["model"] == model) & evaluation["map_auc"].notna()]
+    of_model = evaluation["model"] == model
+    rows = evaluation[of_model & evaluation["map_auc"].notna()]
     return bool((rows["map_auc_low"] > 0.5).any())
 
 
-def read_run(out: str | Path, record: dict[str, Any] | None = None) -> RunFolder:
+def read_run(
+    out: str | Path,
+    record: dict[str, Any] | None = None,
+) -> RunFolder:
     """Read a run's folder.
 
     Parameters
@@ -179,7 +187,9 @@ def read_run(out: str | Path, record: dict[str, Any] | None = None) -> RunFolder
 
 def read_record(path: Path) -> dict[str, Any]:
     """Return the content of a JSON file; nothing where it is not there."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if not path.exists():
+        return {}
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def record_crs(out: Path) -> Any:
@@ -215,11 +225,16 @@ def complete_targets(targets: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
     found = found.sort_values(["list", "rank"], ignore_index=True)
     # 4. Where a receiver for satellite positions finds them.
     to_degrees = Transformer.from_crs(found.crs, 4326, always_xy=True)
-    lon, lat = to_degrees.transform(found["x"].to_numpy(), found["y"].to_numpy())
+    x = found["x"].to_numpy()
+    y = found["y"].to_numpy()
+    lon, lat = to_degrees.transform(x, y)
     return found.assign(lon=lon, lat=lat)
 
 
-def titles(content: Mapping[str, Any], deposits: gpd.GeoDataFrame) -> dict[str, Any]:
+def titles(
+    content: Mapping[str, Any],
+    deposits: gpd.GeoDataFrame,
+) -> dict[str, Any]:
     """Return what results are headed with: title, area, author, and deposits of each commodity.
 
     Several kinds of deposits stand in the title: a map of everything must say so first.
@@ -229,8 +244,10 @@ def titles(content: Mapping[str, Any], deposits: gpd.GeoDataFrame) -> dict[str, 
     'Prospectivity of Central Lapland: Au and Cu'
     """
     column = label_column(deposits, "commodity")
-    counts = {} if column is None else deposits[column].dropna().astype(str).value_counts()
-    kinds = {str(name): int(count) for name, count in dict(counts).items()}
+    kinds: dict[str, int] = {}
+    if column is not None:
+        counts = deposits[column].dropna().astype(str).value_counts()
+        kinds = {str(name): int(count) for name, count in counts.items()}
     area = str(content.get("area") or "")
     title = f"Prospectivity of {area or 'the survey area'}"
     # A long list would be no title.

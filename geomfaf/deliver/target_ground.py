@@ -76,7 +76,8 @@ def metres_to(deposits: gpd.GeoDataFrame, grid: Grid) -> np.ndarray:
         return np.full(grid.shape, np.inf)
     tree = cKDTree(shapely.get_coordinates(deposits.geometry.to_numpy()))
     x, y = np.meshgrid(grid.x, grid.y)
-    distance, _ = tree.query(np.column_stack([x.ravel(), y.ravel()]))
+    centres = np.column_stack([x.ravel(), y.ravel()])
+    distance, _ = tree.query(centres)
     return distance.reshape(grid.shape)
 
 
@@ -113,21 +114,38 @@ def sized_rules(
     valid = np.isfinite(score)
     if not valid.any():
         raise DataError("no cell of the raster has a score: nothing can become a target.")
+    # 1. The largest target: the user's, or so that a list has enough of them.
     cells = int(valid.sum())
     wanted = area_share * cells
-    most = wanted / TARGETS if max_km2 is None else max_km2 * 1e6 / grid.cell_area
+    most = wanted / TARGETS
+    if max_km2 is not None:
+        most = max_km2 * 1e6 / grid.cell_area
     most = max(most, LEAST_CELLS)
+    # 2. The smallest target and the reach of known ground: what one sample stands for.
     least = float(LEAST_CELLS)
     reach = window / 2 * grid.cell
     if samples is not None and len(samples):
-        rows, cols = grid.rowcol(samples.geometry.x, samples.geometry.y)
-        count = int(valid[rows[rows >= 0], cols[rows >= 0]].sum())
-        share = cells / max(1, count)
-        least = max(least, min(share, most / SMALL, wanted / TARGETS / SMALL))
-        reach = max(reach, float(np.sqrt(share * grid.cell_area)))
+        share = cells / max(1, _samples_on(valid, samples, grid))
+        not_above = min(most, wanted / TARGETS) / SMALL
+        least = max(least, min(share, not_above))
+        spacing = float(np.sqrt(share * grid.cell_area))
+        reach = max(reach, spacing)
+    # 3. Known ground takes half of the area at most, unless the user says how far it reaches.
     reach = min(reach, float(np.median(away[valid])))
-    reach = reach if known_distance is None else float(known_distance)
+    if known_distance is not None:
+        reach = float(known_distance)
     return GroundRules(window, wanted, most, least, reach)
+
+
+def _samples_on(
+    valid: np.ndarray,
+    samples: gpd.GeoDataFrame,
+    grid: Grid,
+) -> int:
+    """Return how many samples lie on valid ground."""
+    rows, cols = grid.rowcol(samples.geometry.x, samples.geometry.y)
+    on_grid = rows >= 0
+    return int(valid[rows[on_grid], cols[on_grid]].sum())
 
 
 def known_and_new_ground(
@@ -162,7 +180,10 @@ def known_and_new_ground(
         if level < threshold:
             around = pieces_of(~new & (score >= threshold), rules.least)
         around = split_giants(score, around, rules)
-    return np.where(around > 0, around + labels.max(), labels), explored, threshold
+    # The ground around deposits is numbered after the exploration targets.
+    behind = around + labels.max()
+    labels = np.where(around > 0, behind, labels)
+    return labels, explored, threshold
 
 
 def best_ground(
@@ -219,11 +240,14 @@ def best_ground(
             high = middle
         else:
             low = middle + 1
-    ground = pieces_of(allowed & (score >= levels[low]), least) > 0
+    threshold = levels[low]
+    ground = pieces_of(allowed & (score >= threshold), least) > 0
+    # Holes of a few cells are filled: the map resolves nothing so small.
     holes, _ = ndimage.label(allowed & ~ground)
     small = np.bincount(holes.ravel()) < LEAST_CELLS
     small[0] = False
-    return pieces_of(ground | small[holes], least), float(levels[low])
+    filled = ground | small[holes]
+    return pieces_of(filled, least), float(threshold)
 
 
 def pieces_of(ground: np.ndarray, least: float) -> np.ndarray:
@@ -234,11 +258,16 @@ def pieces_of(ground: np.ndarray, least: float) -> np.ndarray:
     sizes = np.bincount(labels.ravel())
     kept = sizes >= least
     kept[0] = False
-    numbers = np.where(kept, np.cumsum(kept), 0).astype(np.int32)
+    numbers = np.where(kept, np.cumsum(kept), 0)
+    numbers = numbers.astype(np.int32)
     return numbers[labels]
 
 
-def split_giants(score: np.ndarray, labels: np.ndarray, rules: GroundRules) -> np.ndarray:
+def split_giants(
+    score: np.ndarray,
+    labels: np.ndarray,
+    rules: GroundRules,
+) -> np.ndarray:
     """Split every piece of more than ``rules.most`` cells at the saddles between its summits.
 
     Parameters
@@ -264,12 +293,17 @@ def split_giants(score: np.ndarray, labels: np.ndarray, rules: GroundRules) -> n
             continue
         parts = _parts(score[box], inside, rules)
         # The first part keeps the number of the piece, the others get new ones.
-        result[box][inside] = np.where(parts == 1, piece, number + parts - 1)[inside]
+        numbers = np.where(parts == 1, piece, number + parts - 1)
+        result[box][inside] = numbers[inside]
         number += int(parts.max()) - 1
     return result
 
 
-def _parts(score: np.ndarray, inside: np.ndarray, rules: GroundRules) -> np.ndarray:
+def _parts(
+    score: np.ndarray,
+    inside: np.ndarray,
+    rules: GroundRules,
+) -> np.ndarray:
     """Number the parts of one piece, from 1; 0 outside it."""
     # 1. Height above the lowest ground, smoothed: necks of the outline become saddles too, and
     #    ground that scores alike everywhere gets summits.
@@ -279,11 +313,16 @@ def _parts(score: np.ndarray, inside: np.ndarray, rules: GroundRules) -> np.ndar
     height = height + 0.1 * (relief or 1.0) * inside
     height = ndimage.gaussian_filter(height, rules.window / 4, mode="constant")
     # 2. Basins of the summits.
+    piece = inside.astype(np.int32)
     peaks = peak_local_max(
-        height, min_distance=rules.window, labels=inside.astype(np.int32), exclude_border=False
+        height,
+        min_distance=rules.window,
+        labels=piece,
+        exclude_border=False,
     )
     markers = np.zeros(inside.shape, np.int32)
-    markers[tuple(peaks.T)] = np.arange(1, len(peaks) + 1)
+    peak_rows, peak_cols = peaks.T
+    markers[peak_rows, peak_cols] = np.arange(1, len(peaks) + 1)
     basins = watershed(-height, markers, mask=inside)
     # 3. Join them over the highest saddles, as long as the parts stay small enough; what is still
     #    too large is one summit.
@@ -291,7 +330,11 @@ def _parts(score: np.ndarray, inside: np.ndarray, rules: GroundRules) -> np.ndar
     return _cut_evenly(parts, height, rules)
 
 
-def _cut_evenly(parts: np.ndarray, height: np.ndarray, rules: GroundRules) -> np.ndarray:
+def _cut_evenly(
+    parts: np.ndarray,
+    height: np.ndarray,
+    rules: GroundRules,
+) -> np.ndarray:
     """Cut the parts that are too large and have no saddle into ground of even size, by k-means of
     their cells.
     """
@@ -323,7 +366,8 @@ def _joined(
 ) -> np.ndarray:
     """Join basins over their highest saddles; see :func:`split_giants`."""
     sizes = np.bincount(basins.ravel()).astype(float)
-    summits = ndimage.maximum(height, basins, np.arange(len(sizes)))
+    every_basin = np.arange(len(sizes))
+    summits = ndimage.maximum(height, basins, every_basin)
     saddles = _saddles(basins, height)
     joined = DisjointSet(range(1, len(sizes)))
 
@@ -348,7 +392,8 @@ def _joined(
     for _, one, other in saddles:
         first = joined[one]
         second = joined[other]
-        if first != second and min(sizes[first], sizes[second]) < least:
+        smaller = min(sizes[first], sizes[second])
+        if first != second and smaller < least:
             join(first, second)
     numbers = np.zeros(len(sizes), np.int32)
     for number, basin in enumerate(joined.subsets(), start=1):
@@ -356,7 +401,10 @@ def _joined(
     return numbers[basins]
 
 
-def _saddles(basins: np.ndarray, height: np.ndarray) -> list[tuple[float, int, int]]:
+def _saddles(
+    basins: np.ndarray,
+    height: np.ndarray,
+) -> list[tuple[float, int, int]]:
     """Return (height, basin, basin) of the saddle between every two neighbours, highest first."""
     found: dict[tuple[int, int], float] = {}
     for axis in (0, 1):
@@ -367,14 +415,23 @@ def _saddles(basins: np.ndarray, height: np.ndarray) -> list[tuple[float, int, i
         one = basins[tuple(here)]
         other = basins[tuple(there)]
         border = (one != other) & (one > 0) & (other > 0)
-        passes = np.minimum(height[tuple(here)], height[tuple(there)])[border]
-        pairs = np.sort(np.stack([one[border], other[border]], axis=1), axis=1)
-        for (first, second), value in zip(pairs.tolist(), passes.tolist(), strict=True):
-            found[first, second] = max(value, found.get((first, second), -np.inf))
-    return sorted(((value, *pair) for pair, value in found.items()), key=lambda s: (-s[0], s[1:]))
+        # Two cells side by side of different basins: the lower one is the pass between them.
+        lower = np.minimum(height[tuple(here)], height[tuple(there)])
+        passes = lower[border].tolist()
+        pairs = np.stack([one[border], other[border]], axis=1)
+        pairs = np.sort(pairs, axis=1).tolist()
+        # The highest pass of two basins is their saddle.
+        for (first, second), value in zip(pairs, passes, strict=True):
+            highest = found.get((first, second), -np.inf)
+            found[first, second] = max(value, highest)
+    saddles = [(value, *pair) for pair, value in found.items()]
+    return sorted(saddles, key=lambda saddle: (-saddle[0], saddle[1:]))
 
 
-def outlines(labels: np.ndarray, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
+def outlines(
+    labels: np.ndarray,
+    grid: Grid,
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the numbers of the labels and their outlines, smooth enough to print.
 
     Neighbours keep their common edge, so that outlines never cross (Visvalingam and Whyatt's
@@ -388,22 +445,31 @@ def outlines(labels: np.ndarray, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
     """
     found: dict[int, list[shapely.Geometry]] = {}
     for shape, value in shapes(labels, mask=labels > 0):
-        found.setdefault(int(value), []).append(shapely.geometry.shape(shape))
+        polygon = shapely.geometry.shape(shape)
+        found.setdefault(int(value), []).append(polygon)
     numbers = np.array(sorted(found), int)
-    cornered = np.array([shapely.union_all(found[number]) for number in numbers], object)
+    joined = [shapely.union_all(found[number]) for number in numbers]
+    cornered = np.array(joined, object)
     if not len(numbers):
         return numbers, cornered
     # One vertex a cell's corner: neighbours then share every vertex of their common edge.
     cornered = shapely.segmentize(cornered, 1.0)
     smooth = shapely.coverage_simplify(cornered, OUTLINE)
-    a, b, c, d, e, f = tuple(grid.transform)[:6]
-    corners = np.array([[a, d], [b, e]])
-    return numbers, shapely.transform(smooth, lambda xy: xy @ corners + (c, f))
+    # From columns and rows to metres: the affine transform as a matrix and an origin.
+    affine = grid.transform
+    scale = np.array([[affine.a, affine.d], [affine.b, affine.e]])
+    origin = (affine.c, affine.f)
+    return numbers, shapely.transform(smooth, lambda xy: xy @ scale + origin)
 
 
-def cells_inside(polygons: Iterable[shapely.Geometry], grid: Grid) -> np.ndarray:
+def cells_inside(
+    polygons: Iterable[shapely.Geometry],
+    grid: Grid,
+) -> np.ndarray:
     """Return the number of the polygon (from 1) that holds each cell's centre, (y, x) int32."""
-    numbered = [(polygon, number) for number, polygon in enumerate(polygons, start=1)]
+    numbered = []
+    for number, polygon in enumerate(polygons, start=1):
+        numbered.append((polygon, number))
     if not numbered:
         return np.zeros(grid.shape, np.int32)
     return rasterize(numbered, grid.shape, transform=grid.transform, dtype="int32")

@@ -17,7 +17,7 @@ from scipy import ndimage
 from scipy.stats import rankdata
 
 from ..errors import DataError
-from ..rasters.bands import bands_of
+from ..rasters.bands import Band, bands_of
 from ..survey.element_names import parse_element
 from ..survey.label_columns import labels_of
 from .layers import labelled_samples
@@ -34,7 +34,11 @@ NONE_HIGH = f"none above {ANOMALOUS:g} %"
 ELEMENT_COLUMNS = ("number", "element", "unit", "percentile", "value", "sample_id")
 
 
-def in_crs(frame: gpd.GeoDataFrame, crs: CRS, what: str) -> gpd.GeoDataFrame:
+def in_crs(
+    frame: gpd.GeoDataFrame,
+    crs: CRS,
+    what: str,
+) -> gpd.GeoDataFrame:
     """Return a layer in the CRS of the raster; without a CRS nobody can tell where it lies."""
     if frame.crs is None:
         raise DataError(
@@ -81,19 +85,25 @@ def target_elements(
         # 1. The percentile of every cell in the whole area, and its mean on each target.
         layer = stack.sel(band=band.name).values
         known = np.isfinite(layer)
-        percentile = np.full(layer.shape, np.nan)
-        percentile[known] = 100 * (rankdata(layer[known]) - 0.5) / max(1, known.sum())
-        on_known = np.where(known, labels, 0)
-        means = ndimage.mean(np.nan_to_num(percentile), on_known, numbers)
+        percentile = np.zeros(layer.shape)
+        middle_rank = rankdata(layer[known]) - 0.5
+        percentile[known] = 100 * middle_rank / max(1, known.sum())
+        labels_of_known = np.where(known, labels, 0)
+        means = ndimage.mean(percentile, labels_of_known, numbers)
+        means = np.atleast_1d(means)
         # 2. The best sample on each, where one lies there and was analysed for it.
         best = _best_samples(inside, band.name)
-        for number, mean in zip(numbers.tolist(), np.atleast_1d(means).tolist(), strict=True):
+        parsed = parse_element(band.name)
+        symbol = parsed[0] if parsed else band.name
+        for number, mean in zip(numbers.tolist(), means.tolist(), strict=True):
             value, name = best.get(number, (np.nan, ""))
-            symbol = (parse_element(band.name) or (band.name, ""))[0]
             rows.append((number, symbol, band.unit, mean, value, name))
     table = pd.DataFrame(rows, columns=list(ELEMENT_COLUMNS))
     return table.sort_values(
-        ["number", "percentile"], ascending=[True, False], kind="stable", ignore_index=True
+        ["number", "percentile"],
+        ascending=[True, False],
+        kind="stable",
+        ignore_index=True,
     )
 
 
@@ -104,26 +114,31 @@ def _samples_inside(
     if samples is None or not len(samples) or not len(targets):
         return None
     tree = shapely.STRtree(targets.geometry.to_numpy())
-    at, target = tree.query(samples.geometry.to_numpy(), predicate="intersects")
+    points = samples.geometry.to_numpy()
+    sample, target = tree.query(points, predicate="intersects")
     named = samples if "sample_id" in samples else labelled_samples(samples)
-    inside = pd.DataFrame(named.drop(columns=named.geometry.name)).iloc[at]
-    return inside.assign(number=targets["number"].to_numpy(int)[target])
+    table = pd.DataFrame(named.drop(columns=named.geometry.name))
+    numbers = targets["number"].to_numpy(int)
+    return table.iloc[sample].assign(number=numbers[target])
 
 
-def _best_samples(inside: pd.DataFrame | None, column: str) -> dict[int, tuple[float, str]]:
+def _best_samples(
+    inside: pd.DataFrame | None,
+    column: str,
+) -> dict[int, tuple[float, str]]:
     """Return target -> (value, name) of the highest sample on it."""
     if inside is None or column not in inside:
         return {}
     values = pd.to_numeric(inside[column], errors="coerce")
     known = inside.assign(value=values).dropna(subset=["value"])
     # The first of equal values: the order of the file decides, as everywhere.
-    best = known.sort_values("value", ascending=False, kind="stable").drop_duplicates("number")
-    return {
-        int(number): (float(value), str(name))
-        for number, value, name in zip(
-            best["number"], best["value"], best["sample_id"], strict=True
-        )
-    }
+    highest_first = known.sort_values("value", ascending=False, kind="stable")
+    best = highest_first.drop_duplicates("number")
+    found = {}
+    for row in best[["number", "value", "sample_id"]].to_dict("records"):
+        number = int(row["number"])
+        found[number] = (float(row["value"]), str(row["sample_id"]))
+    return found
 
 
 def element_texts(table: pd.DataFrame) -> tuple[str, str]:
@@ -139,15 +154,15 @@ def element_texts(table: pd.DataFrame) -> tuple[str, str]:
         return NONE_HIGH, ""
     # Rounding 99.6 up to "100 %" would say that nothing in the area is higher.
     percents = np.minimum(high["percentile"].round(), 99)
-    elements = [
-        f"{name} {value:.0f} %" for name, value in zip(high["element"], percents, strict=True)
-    ]
-    known = high[high["value"].notna()].head(BEST)
-    columns = (known[name] for name in ("element", "value", "unit", "sample_id"))
-    samples = [
-        f"{element} {short(value)} {unit}".rstrip("? ") + f", {sample}"
-        for element, value, unit, sample in zip(*columns, strict=True)
-    ]
+    elements = []
+    for name, percent in zip(high["element"], percents, strict=True):
+        elements.append(f"{name} {percent:.0f} %")
+    # Of the best few, the sample that a person would go back to.
+    samples = []
+    sampled = high[high["value"].notna()]
+    for row in sampled.head(BEST).to_dict("records"):
+        assay = f"{row['element']} {short(row['value'])} {row['unit']}".rstrip("? ")
+        samples.append(f"{assay}, {row['sample_id']}")
     return ", ".join(elements), "; ".join(samples)
 
 
@@ -168,7 +183,9 @@ def sample_columns(
         missing = np.full(len(targets), np.nan)
         return {"samples": np.zeros(len(targets), int), "sample_distance_m": missing}
     inside = _samples_inside(targets, samples)
-    counts = {} if inside is None else inside["number"].value_counts().to_dict()
+    counts = {}
+    if inside is not None:
+        counts = inside["number"].value_counts().to_dict()
     number = [counts.get(target, 0) for target in targets["number"]]
     distance = nearest(samples, targets.geometry.to_numpy())[1]
     return {"samples": np.array(number, int), "sample_distance_m": distance}
@@ -178,34 +195,48 @@ def rock_columns(
     labels: np.ndarray, targets: gpd.GeoDataFrame, stack: xr.DataArray | None
 ) -> dict[str, list[str]]:
     """Return the commonest class on each target, and the shares of the commonest three."""
-    found = [b for b in bands_of(stack) if b.kind == "class"] if stack is not None else []
-    if stack is None or not found:
-        return {"geology": [""] * len(targets), "rocks": [""] * len(targets)}
-    classes = np.nan_to_num(stack.sel(band=found[0].name).values).astype(int)
+    band = None if stack is None else _class_band(stack)
+    if stack is None or band is None:
+        nothing = [""] * len(targets)
+        return {"geology": nothing, "rocks": list(nothing)}
+    layer = stack.sel(band=band.name).values
+    classes = np.nan_to_num(layer).astype(int)
     boxes = ndimage.find_objects(labels)
     names = []
     shares = []
     for number in targets["number"].tolist():
         # 1. Cells of each class on the target.
         box = boxes[number - 1]
-        counts = np.bincount(classes[box][labels[box] == number])
-        counts[0] = 0  # no class: not a rock
+        on_target = labels[box] == number
+        counts = np.bincount(classes[box][on_target])
+        # Ground without a class is no rock.
+        counts[0] = 0
         order = np.argsort(-counts, kind="stable")[:BEST]
         order = order[counts[order] > 0]
         # 2. Their names and shares; what rounds to nothing is not named.
-        said = [found[0].legend.get(int(value), f"class {value}") for value in order]
+        rocks = [band.legend.get(int(value), f"class {value}") for value in order]
         percent = 100 * counts[order] / max(1, counts.sum())
-        names.append(said[0] if said else "")
-        texts = [
-            f"{name} {share:.0f} %"
-            for name, share in zip(said, percent, strict=True)
-            if share >= 0.5
-        ]
+        names.append(rocks[0] if rocks else "")
+        texts = []
+        for name, share in zip(rocks, percent, strict=True):
+            if share >= 0.5:
+                texts.append(f"{name} {share:.0f} %")
         shares.append(", ".join(texts))
     return {"geology": names, "rocks": shares}
 
 
-def fault_columns(targets: gpd.GeoDataFrame, faults: gpd.GeoDataFrame | None) -> dict[str, Any]:
+def _class_band(stack: xr.DataArray) -> Band | None:
+    """Return the first class band of a stack, None where it has none."""
+    for band in bands_of(stack):
+        if band.kind == "class":
+            return band
+    return None
+
+
+def fault_columns(
+    targets: gpd.GeoDataFrame,
+    faults: gpd.GeoDataFrame | None,
+) -> dict[str, Any]:
     """Return name, distance (m, from the best cell) and strike (degrees) of each target's nearest
     fault.
 
@@ -220,12 +251,8 @@ def fault_columns(targets: gpd.GeoDataFrame, faults: gpd.GeoDataFrame | None) ->
         names = labels[index].tolist()
         lengths = targets["length_m"].to_numpy()
         lines = faults.geometry.to_numpy()[index]
-        strikes = np.array(
-            [
-                chord_azimuth(line, place, length)
-                for line, place, length in zip(lines, places, lengths, strict=True)
-            ]
-        )
+        for number, line in enumerate(lines):
+            strikes[number] = chord_azimuth(line, places[number], lengths[number])
     return {
         "fault": names,
         "fault_distance_m": distance,
@@ -233,7 +260,11 @@ def fault_columns(targets: gpd.GeoDataFrame, faults: gpd.GeoDataFrame | None) ->
     }
 
 
-def chord_azimuth(line: shapely.Geometry, place: shapely.Point, length: float) -> float:
+def chord_azimuth(
+    line: shapely.Geometry,
+    place: shapely.Point,
+    length: float,
+) -> float:
     """Return the azimuth (0 to 180 degrees from north) of the chord of a line beside a place.
 
     >>> chord_azimuth(shapely.LineString([(0, 0), (10, 10), (10, 90)]), shapely.Point(12, 60), 20)
@@ -241,12 +272,12 @@ def chord_azimuth(line: shapely.Geometry, place: shapely.Point, length: float) -
     """
     # 1. The part of the fault that is nearest, and the place on it.
     parts = shapely.get_parts(line)
-    part = parts[np.argmin(shapely.distance(parts, place))]
-    at = shapely.line_locate_point(part, place)
+    distances = shapely.distance(parts, place)
+    part = parts[np.argmin(distances)]
+    middle = shapely.line_locate_point(part, place)
     # 2. Two points on it, half a length to either side, as far as it goes.
-    ends = shapely.line_interpolate_point(
-        part, np.clip([at - length / 2, at + length / 2], 0, part.length)
-    )
+    along = [middle - length / 2, middle + length / 2]
+    ends = shapely.line_interpolate_point(part, np.clip(along, 0, part.length))
     first, second = shapely.get_coordinates(ends)
     return azimuth(second - first)
 
@@ -257,10 +288,15 @@ def azimuth(vector: np.ndarray) -> float:
     >>> [azimuth(np.array(v)) for v in ((0, 1), (1, 0), (-1, 1), (0, -2))]
     [0.0, 90.0, 135.0, 0.0]
     """
-    return float(np.degrees(np.arctan2(vector[0], vector[1])) % 180)
+    east, north = vector
+    # From north, clockwise; a line has no direction, so half a turn is enough.
+    return float(np.degrees(np.arctan2(east, north)) % 180)
 
 
-def deposit_columns(targets: gpd.GeoDataFrame, deposits: gpd.GeoDataFrame) -> dict[str, Any]:
+def deposit_columns(
+    targets: gpd.GeoDataFrame,
+    deposits: gpd.GeoDataFrame,
+) -> dict[str, Any]:
     """Return the deposits inside each target, and name, commodity and distance (m) of the
     nearest.
     """
@@ -270,10 +306,14 @@ def deposit_columns(targets: gpd.GeoDataFrame, deposits: gpd.GeoDataFrame) -> di
     commodities = [""] * len(targets)
     count = np.zeros(len(targets), int)
     if len(deposits) and len(targets):
-        names = labels_of(deposits, "deposit").to_numpy()[index].tolist()
-        commodities = labels_of(deposits, "commodity").to_numpy()[index].tolist()
+        labels = labels_of(deposits, "deposit").to_numpy()
+        names = labels[index].tolist()
+        mined = labels_of(deposits, "commodity").to_numpy()
+        commodities = mined[index].tolist()
+        # One that lies on a common edge counts for both targets.
         tree = shapely.STRtree(polygons)
-        _, inside = tree.query(deposits.geometry.to_numpy(), predicate="intersects")
+        points = deposits.geometry.to_numpy()
+        _, inside = tree.query(points, predicate="intersects")
         count = np.bincount(inside, minlength=len(targets))
     return {
         "deposits": count.astype(int),
@@ -305,18 +345,30 @@ def shape_columns(targets: gpd.GeoDataFrame) -> dict[str, np.ndarray]:
     }
 
 
-def degrees(x: np.ndarray, y: np.ndarray, crs: CRS) -> dict[str, np.ndarray]:
+def degrees(
+    x: np.ndarray,
+    y: np.ndarray,
+    crs: CRS,
+) -> dict[str, np.ndarray]:
     """Return longitude and latitude (WGS 84) of places."""
-    lon, lat = Transformer.from_crs(crs, 4326, always_xy=True).transform(x, y)
-    return {"lon": np.asarray(lon, float), "lat": np.asarray(lat, float)}
+    to_degrees = Transformer.from_crs(crs, 4326, always_xy=True)
+    lon, lat = to_degrees.transform(x, y)
+    return {
+        "lon": np.asarray(lon, float),
+        "lat": np.asarray(lat, float),
+    }
 
 
-def nearest(layer: gpd.GeoDataFrame | None, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def nearest(
+    layer: gpd.GeoDataFrame | None,
+    places: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
     """Return index of and distance (m) to the nearest feature of each place; NaN where there is
     none.
     """
     if layer is None or not len(layer) or not len(places):
-        return np.zeros(len(places), int), np.full(len(places), np.nan)
+        first = np.zeros(len(places), int)
+        return first, np.full(len(places), np.nan)
     tree = shapely.STRtree(layer.geometry.to_numpy())
     pairs, distance = tree.query_nearest(places, return_distance=True, all_matches=False)
     return pairs[1], distance
@@ -332,12 +384,12 @@ def factor_text(contributions: pd.DataFrame) -> str:
     """
     size = contributions["contribution"].abs()
     # What rounds to nothing moves nothing.
-    moved = contributions[size >= 0.005].sort_values("contribution", key=abs, ascending=False)
-    parts = [
-        f"{factor_label(str(name))} {value:+.2f}"
-        for name, value in zip(moved["factor"], moved["contribution"], strict=True)
-    ]
-    return "; ".join(parts[:BEST])
+    moved = contributions[size >= 0.005]
+    moved = moved.sort_values("contribution", key=abs, ascending=False)
+    parts = []
+    for row in moved.head(BEST).to_dict("records"):
+        parts.append(f"{factor_label(str(row['factor']))} {row['contribution']:+.2f}")
+    return "; ".join(parts)
 
 
 def factor_label(band: str) -> str:
@@ -369,7 +421,8 @@ def why_sentence(target: Mapping[str, Any]) -> str:
     # 1. What is there, and what lies near.
     parts = [_ground_text(target), _deposit_text(target)]
     # 2. What the model says.
-    lifted = [part for part in str(target.get("factors") or "").split("; ") if " +" in part]
+    factors = str(target.get("factors") or "")
+    lifted = [part for part in factors.split("; ") if " +" in part]
     if lifted:
         names = [part.rpartition(" +")[0] for part in lifted]
         parts.append(f"what raises the score most is {_joined(names)}")
@@ -390,12 +443,16 @@ def _ground_text(target: Mapping[str, Any]) -> str:
     """Say what is on the ground: elements, rocks, the fault."""
     parts = []
     elements = str(target.get("elements") or "")
-    best = str(target.get("best_samples") or "").partition(";")[0]
+    samples = str(target.get("best_samples") or "")
+    best, _, _ = samples.partition(";")
     if elements == NONE_HIGH:
         parts.append("no element is high here")
     elif elements:
-        names = [part.rpartition(" ")[0] for part in elements.removesuffix(" %").split(" %, ")]
-        parts.append(f"high in {_joined(names)}" + (f" (best: {best})" if best else ""))
+        # "Au 98 %, Cu 95 %": the names alone.
+        high = elements.removesuffix(" %").split(" %, ")
+        names = [part.rpartition(" ")[0] for part in high]
+        shown = f" (best: {best})" if best else ""
+        parts.append(f"high in {_joined(names)}{shown}")
     if target.get("rocks"):
         parts.append(f"on {str(target['rocks']).removesuffix(' 100 %')}")
     distance = target.get("fault_distance_m", np.nan)
@@ -441,4 +498,6 @@ def _joined(names: list[str]) -> str:
     >>> _joined(["Au", "Cu", "Mo"]), _joined(["Au"])
     ('Au, Cu and Mo', 'Au')
     """
-    return " and ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)
+    if len(names) < 2:
+        return "".join(names)
+    return f"{', '.join(names[:-1])} and {names[-1]}"

@@ -43,6 +43,18 @@ TARGET_COLUMNS = tuple(
     " sample_distance_m elements best_samples geology rocks fault fault_distance_m fault_strike"
     " length_m width_m azimuth x y lon lat factors why".split()
 )
+CELL_COLUMNS = (
+    "number",
+    "status",
+    "target",
+    "score",
+    "heldout_score",
+    "spread",
+    "vote_share",
+    "vote",
+    "deposits",
+    "valid_share",
+)
 LISTS = ("exploration", "known ground")
 
 CELL_SHARE = 0.25
@@ -110,7 +122,8 @@ def make_targets(  # noqa: PLR0913  (layers, and one keyword a setting)
     (score,) = score_values(scores, ["score"])
     away = metres_to(deposits, grid)
     # Where no element is mapped, the samples' spacing says nothing of what the map resolves.
-    mapped = stack is None or any(band.kind in ("element", "ratio") for band in bands_of(stack))
+    kinds = ["element"] if stack is None else [band.kind for band in bands_of(stack)]
+    mapped = "element" in kinds or "ratio" in kinds
     spaced = samples if mapped else None
     rules = sized_rules(
         score,
@@ -131,7 +144,8 @@ def make_targets(  # noqa: PLR0913  (layers, and one keyword a setting)
     # 4. What the map says of them, what lies nearest, and their order.
     targets = targets.assign(**_score_columns(scores, inside, len(targets)))
     targets = targets.assign(**deposit_columns(targets, deposits))
-    targets = _listed(targets, np.isin(numbers, explored) & (rules.known_distance > 0), rules)
+    exploration = np.isin(numbers, explored) & (rules.known_distance > 0)
+    targets = _listed(targets, exploration, rules)
     # 5. Why they are targets.
     targets = _with_reasons(targets, grid, stack, samples, faults)
     targets.attrs = {
@@ -143,7 +157,11 @@ def make_targets(  # noqa: PLR0913  (layers, and one keyword a setting)
     return targets
 
 
-def _score_columns(scores: xr.DataArray, inside: np.ndarray, count: int) -> dict[str, np.ndarray]:
+def _score_columns(
+    scores: xr.DataArray,
+    inside: np.ndarray,
+    count: int,
+) -> dict[str, np.ndarray]:
     """Return the figures of the score bands on targets 1 to ``count``, and their best cells."""
     numbers = np.arange(1, count + 1)
     names = ["score", "heldout_score", "spread", "vote_share"]
@@ -158,10 +176,15 @@ def _score_columns(scores: xr.DataArray, inside: np.ndarray, count: int) -> dict
         columns[name] = np.asarray(means, float).reshape(count)
     (score,) = score_values(scores, ["score"])
     height = np.nan_to_num(score, nan=-np.inf)
-    best = np.array(ndimage.maximum_position(height, inside, numbers), int).reshape(count, 2)
-    x, y = grid_of(scores).xy(best[:, 0], best[:, 1])
-    extrapolated = 1 - columns.pop("applicable", np.full(count, np.nan))
-    maxima = np.asarray(ndimage.maximum(height, inside, numbers), float).reshape(count)
+    # The best cell of each, where to walk first.
+    best = ndimage.maximum_position(height, inside, numbers)
+    best_row, best_col = np.array(best, int).reshape(count, 2).T
+    x, y = grid_of(scores).xy(best_row, best_col)
+    maxima = ndimage.maximum(height, inside, numbers)
+    maxima = np.asarray(maxima, float).reshape(count)
+    # Scores without an area of applicability say nothing of it.
+    unknown = np.full(count, np.nan)
+    extrapolated = 1 - columns.pop("applicable", unknown)
     columns["mean_score"] = columns.pop("score")
     return {
         **columns,
@@ -180,7 +203,9 @@ def _listed(
     if rules.known_distance == 0:
         exploration = ~known
     targets["list"] = np.where(exploration, *LISTS)
-    targets["status"] = np.select([known, exploration], ["known", "new"], default="extension")
+    # A known deposit on it decides before the list that it stands in.
+    conditions = [known, exploration]
+    targets["status"] = np.select(conditions, ["known", "new"], default="extension")
     # Equal scores keep the order of the map, row by row from the top left.
     targets = targets.assign(later=~exploration).sort_values(
         ["later", "mean_score", "max_score", "number"],
@@ -204,21 +229,29 @@ def _with_reasons(
     """Return the targets with all columns, in their order."""
     inside = cells_inside(targets.geometry, grid)
     targets = targets.assign(**shape_columns(targets))
+    x = targets["x"].to_numpy()
+    y = targets["y"].to_numpy()
     columns: dict[str, Any] = {
         **rock_columns(inside, targets, stack),
         **sample_columns(targets, samples),
         **fault_columns(targets, faults),
-        **degrees(targets["x"].to_numpy(), targets["y"].to_numpy(), grid.crs),
+        **degrees(x, y, grid.crs),
     }
     table = target_elements(inside, targets, stack, samples)
-    texts = [element_texts(table[table["number"] == number]) for number in targets["number"]]
-    columns["elements"] = [high for high, _ in texts]
-    columns["best_samples"] = [best for _, best in texts]
+    columns["elements"] = []
+    columns["best_samples"] = []
+    for number in targets["number"]:
+        high, best = element_texts(table[table["number"] == number])
+        columns["elements"].append(high)
+        columns["best_samples"].append(best)
     targets = targets.assign(**columns, factors="", why="")
     return with_sentences(targets)[[*TARGET_COLUMNS, "geometry"]]
 
 
-def with_factors(targets: gpd.GeoDataFrame, contributions: pd.DataFrame) -> gpd.GeoDataFrame:
+def with_factors(
+    targets: gpd.GeoDataFrame,
+    contributions: pd.DataFrame,
+) -> gpd.GeoDataFrame:
     """Return the targets with ``factors``, and ``why`` made again with them.
 
     Parameters
@@ -237,7 +270,8 @@ def with_factors(targets: gpd.GeoDataFrame, contributions: pd.DataFrame) -> gpd.
 def with_sentences(targets: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
     """Return the targets with the sentence ``why`` made again from their other columns."""
     rows = targets.drop(columns="geometry").to_dict("records")
-    sentences = pd.Series([why_sentence(row) for row in rows], index=targets.index, dtype=object)
+    texts = [why_sentence(row) for row in rows]
+    sentences = pd.Series(texts, index=targets.index, dtype=object)
     found = targets.assign(why=sentences)
     found.attrs = dict(targets.attrs)
     return found
@@ -273,11 +307,11 @@ def make_cells(
     at_row = np.arange(grid.height) // size
     at_col = np.arange(grid.width) // size
     columns = -(-grid.width // size)
-    number = (at_row[:, None] * columns + at_col[None, :] + 1).astype(np.int64)
+    number = at_row[:, None] * columns + at_col[None, :] + 1
+    number = number.astype(np.int64)
     for name, layer in zip(names, layers, strict=True):
-        cells[name] = ndimage.mean(
-            np.nan_to_num(layer), np.where(np.isfinite(layer), number, 0), cells["number"]
-        )
+        number_of_known = np.where(np.isfinite(layer), number, 0)
+        cells[name] = ndimage.mean(np.nan_to_num(layer), number_of_known, cells["number"])
     cells["vote"] = (cells["vote_share"] > 0.5).astype(int)
     # 2. The target on each cell.
     inside = cells_inside(targets.geometry, grid)
@@ -287,13 +321,17 @@ def make_cells(
     # 3. Deposits that no target holds.
     rows, cols = grid.rowcol(deposits.geometry.x, deposits.geometry.y)
     lost = (_targets_of(deposits, targets) == 0) & (rows >= 0)
-    missed = cells["number"].isin(number[rows[lost], cols[lost]])
+    cells_of_lost = number[rows[lost], cols[lost]]
+    missed = cells["number"].isin(cells_of_lost)
     cells["status"] = said.mask(missed & (said == ""), "missed")
-    order = "number status target score heldout_score spread vote_share vote deposits valid_share"
-    return cells[[*order.split(), "geometry"]]
+    return cells[[*CELL_COLUMNS, "geometry"]]
 
 
-def _main_targets(inside: np.ndarray, number: np.ndarray, targets: gpd.GeoDataFrame) -> np.ndarray:
+def _main_targets(
+    inside: np.ndarray,
+    number: np.ndarray,
+    targets: gpd.GeoDataFrame,
+) -> np.ndarray:
     """Return, by the number of a window cell, the target that covers most of it, 0 where none
     covers enough.
     """
@@ -301,7 +339,8 @@ def _main_targets(inside: np.ndarray, number: np.ndarray, targets: gpd.GeoDataFr
     covered = np.zeros(number.max() + 1)
     whole = np.bincount(number.ravel(), minlength=number.max() + 1)
     for place, target in enumerate(targets["number"], start=1):
-        share = np.bincount(number[inside == place], minlength=len(whole)) / np.maximum(whole, 1)
+        on_target = np.bincount(number[inside == place], minlength=len(whole))
+        share = on_target / np.maximum(whole, 1)
         more = (share > covered) & (share >= CELL_SHARE)
         found[more] = target
         covered[more] = share[more]
@@ -326,19 +365,23 @@ def placed_deposits(
     score, heldout = score_values(scores, ("score", "heldout_score"))
     layers = {"map_score": score, "map_heldout": heldout}
     rows, cols = grid.rowcol(deposits.geometry.x, deposits.geometry.y)
-    found = {
-        name: np.where(rows >= 0, layer[rows, cols], np.nan).astype(float)
-        for name, layer in layers.items()
-    }
+    on_grid = rows >= 0
+    found = {}
+    for name, layer in layers.items():
+        here = np.where(on_grid, layer[rows, cols], np.nan)
+        found[name] = here.astype(float)
     ranked = "map_heldout" if np.isfinite(layers["map_heldout"]).any() else "map_score"
-    ground = np.sort(layers[ranked][np.isfinite(layers[ranked])])
+    layer = layers[ranked]
+    ground = np.sort(layer[np.isfinite(layer)])
+    # Cells of the deposit's own score count with the better ones: the figure never flatters.
     at_least = len(ground) - np.searchsorted(ground, found[ranked], "left")
-    found["best_percent"] = np.where(
-        np.isfinite(found[ranked]), 100 * at_least / max(1, len(ground)), np.nan
-    )
+    percent = 100 * at_least / max(1, len(ground))
+    has_score = np.isfinite(found[ranked])
+    found["best_percent"] = np.where(has_score, percent, np.nan)
     said = rounded(pd.DataFrame(found, index=deposits.index))
     placed = deposits.copy()
-    for column, values in said.assign(target=_targets_of(deposits, targets)).items():
+    said = said.assign(target=_targets_of(deposits, targets))
+    for column, values in said.items():
         name = str(column)
         while name in placed:
             name += "_"
@@ -346,13 +389,17 @@ def placed_deposits(
     return placed
 
 
-def _targets_of(deposits: gpd.GeoDataFrame, targets: gpd.GeoDataFrame) -> np.ndarray:
+def _targets_of(
+    deposits: gpd.GeoDataFrame,
+    targets: gpd.GeoDataFrame,
+) -> np.ndarray:
     """Return the number of the target that each deposit lies in, 0 = none."""
     numbers = np.zeros(len(deposits), int)
     if len(targets) and len(deposits):
         tree = shapely.STRtree(targets.geometry.to_numpy())
-        at, polygon = tree.query(deposits.geometry.to_numpy(), predicate="intersects")
-        numbers[at] = targets["number"].to_numpy()[polygon]
+        points = deposits.geometry.to_numpy()
+        deposit, polygon = tree.query(points, predicate="intersects")
+        numbers[deposit] = targets["number"].to_numpy()[polygon]
     return numbers
 
 

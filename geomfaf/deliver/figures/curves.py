@@ -53,6 +53,7 @@ def draw_curves(curves: pd.DataFrame, evaluation: pd.DataFrame, chosen: str) -> 
                 zorder=3 if strong else 2,
                 label=f"{name}, {figures.loc[name, 'map_auc']:.3f}",
             )
+        # The upright axis ends a little above the highest curve in sight.
         shown = curves.index <= most / 100 + 1e-9
         highest = 108 * curves.loc[shown, order].to_numpy().max()
         _frame(axes, most, min(100, highest), deposits)
@@ -120,6 +121,7 @@ def _frame(
         linewidth=1,
         label="chance, 0.500",
     )
+    # Both in percent, of ground and of deposits: a map without skill lies on the diagonal.
     axes.set(xlim=(0, most), ylim=(0, highest))
     axes.set_xlabel("Share of the valid area, best ground first (%)")
     axes.set_ylabel(f"Share of the {deposits} held-out deposits (%)")

@@ -56,6 +56,7 @@ def draw_evidence(
     figure = Figure(figsize=page)
     FigureCanvasAgg(figure)
     for number, (band, layer) in enumerate(zip(bands, stack.values, strict=True)):
+        # From the top left, row by row, as one reads.
         row = number // columns
         left = 0.35 + (number % columns) * pitch_x
         top = page[1] - 0.25 - row * pitch_y
@@ -64,6 +65,7 @@ def draw_evidence(
         axes.set_title(f"({_letter(number + 1)}) {_plain(band.label, 40)}", fontsize=8, loc="left")
         draw_coordinates(axes, size=5.5)
         axes.set(xlabel="", ylabel="")
+        # White below black: an outline that shows on dark and on pale ground.
         draw_lines(axes, targets, colors="white", linewidths=0.9)
         draw_lines(axes, targets, colors="black", linewidths=0.45)
         draw_deposits(axes, deposits, size=9)

@@ -54,6 +54,7 @@ def map_sheet(grid: Grid, title: str, note: str = "") -> MapSheet:
         Stands at the foot of the panel.
     """
     west, south, east, north = grid.bounds
+    # One scale both ways: a kilometre is as long to the north as to the east.
     scale = LONGEST_SIDE / max(east - west, north - south)
     width = (east - west) * scale
     height = (north - south) * scale
@@ -112,6 +113,7 @@ def draw_coordinates(axes: Axes, *, size: float = 7) -> None:
         top=True,
         right=True,
     )
+    # Northings stand upright along their edge: they are long numbers.
     axes.tick_params(axis="y", labelrotation=90)
     axes.grid(color="#404040", linewidth=0.3, alpha=0.35)
     axes.set_xlabel("Easting (km)", fontsize=size)
@@ -123,6 +125,7 @@ def draw_scale_bar(axes: Axes, panel: Axes) -> None:
     west, east = axes.get_xlim()
     length = round_length((east - west) / 5)
     unit = f"{length / 1e3:g} km" if length >= 1e3 else f"{length:g} m"
+    # In the map's own metres, so that it stays right whatever the page.
     bar = AnchoredSizeBar(
         axes.transData,
         length,
@@ -212,6 +215,7 @@ def small_png(source: Path | BytesIO, *, width: int | None = None) -> bytes:
     from PIL import Image
 
     picture = Image.open(source).convert("RGB")
+    # Fewer pixels first, fewer colours then: the other way round blurs the palette.
     if width is not None and picture.width > width:
         height = round(picture.height * width / picture.width)
         picture = picture.resize((width, height), Image.Resampling.LANCZOS)
@@ -230,6 +234,7 @@ def _write(
     from matplotlib import rc_context
 
     # Text stays text, so that it can be searched and edited; no date and no random names.
+    # A date would make every file a different one.
     metadata = {"Date": None} if kind == "svg" else {}
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "geomfaf"}):
         figure.savefig(path, format=kind, dpi=dpi, metadata=metadata)

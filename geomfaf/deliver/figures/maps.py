@@ -97,6 +97,7 @@ def draw_geology(run: RunFolder) -> Figure:
         dots = axes.scatter(points.x, points.y, s=4, c="#202020", linewidths=0)
         dots.set_zorder(4)
         handles.append(_mark("o", "#202020", f"sample ({len(samples):,})", size=2.5))
+    # The edge of the ground that was looked at.
     area = run.survey.get("study_area")
     draw_lines(axes, area, colors="black", linewidths=1.2, zorder=5)
     # Deposits last: nothing may hide them.
@@ -115,6 +116,7 @@ def draw_cells(run: RunFolder) -> Figure:
     _draw_shares(axes, run)
     # All cells thin, the new and the known ones over them.
     draw_lines(axes, run.cells, colors="#9a9a9a", linewidths=0.2, zorder=2)
+    # A run without targets gave its cells no status.
     cells = run.cells.assign(status=run.cells.get("status", ""))
     new = cells[cells["status"] == "new"]
     around = cells[cells["status"].isin(["known", "extension"])]
@@ -230,7 +232,9 @@ def _label_places(targets: gpd.GeoDataFrame) -> np.ndarray:
 def _target_legend(run: RunFolder, omitted: list[str], unnamed: int | None) -> list[Artist]:
     known = int((run.targets["list"] == KNOWN_GROUND).sum())
     new = len(run.targets) - known
+    # A target without a label is named here, so that none is lost.
     room = f"\n(no room for {_listed(omitted)})" if omitted else ""
+    # What the map shows and nothing else: each sign is there when its layer is.
     handles: list[Artist] = [
         *_share_patches(),
         _line(TARGET, 1.3, f"exploration target ({new}){room}"),

@@ -129,8 +129,9 @@ def sample_features(run: RunFolder) -> list[dict[str, Any]]:
     shown = samples.iloc[::step]
     # The sample's own number, else its place in the table.
     names = shown.get("sample_id", shown.index)
-    pairs = zip(_coordinates(shown), names.astype(str).tolist(), strict=True)
-    return [{"at": point, "name": name} for point, name in pairs]
+    names = names.astype(str).tolist()
+    points = _coordinates(shown)
+    return [{"at": point, "name": name} for point, name in zip(points, names, strict=True)]
 
 
 def line_features(run: RunFolder, name: str) -> list[Line]:
@@ -166,8 +167,10 @@ def _geology_image(run: RunFolder) -> dict[str, Any]:
     picture = index_image(index, [_rgba(colour) for colour in colours])
     # The legend names the widest classes.
     names = [band.legend[number] for number in sorted(band.legend)]
-    places, areas = np.unique(index[np.isfinite(index)], return_counts=True)
-    widest = places[np.argsort(-areas, kind="stable")].astype(int)
+    known = index[np.isfinite(index)]
+    places, areas = np.unique(known, return_counts=True)
+    widest_first = np.argsort(-areas, kind="stable")
+    widest = places[widest_first].astype(int)
     legend = [(names[place], to_hex(colours[place])) for place in widest[:LEGEND_CLASSES]]
     unnamed = len(names) - len(legend)
     if unnamed:
@@ -179,7 +182,8 @@ def _spread_image(title: str, values: np.ndarray) -> dict[str, Any]:
     """Return the image of the spread, on a ramp of its own: it is no score."""
     low, high = _ends(values, 0.98)
     said = f"{title}: {low:.2f} (dark) to {high:.2f} (yellow)"
-    return _image(title, ramp_image(values, "cividis", low, high), [(said, "")])
+    picture = ramp_image(values, "cividis", low, high)
+    return _image(title, picture, [(said, "")])
 
 
 def _ends(values: np.ndarray, upper: float) -> list[float]:

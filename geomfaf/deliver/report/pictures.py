@@ -21,7 +21,8 @@ def data_address(content: bytes, kind: str = "image/png") -> str:
     >>> data_address(b"abc", "text/plain")
     'data:text/plain;base64,YWJj'
     """
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+    text = base64.b64encode(content).decode()
+    return f"data:{kind};base64,{text}"
 
 
 def index_image(index: np.ndarray, colours: list[Colour]) -> str:
@@ -89,10 +90,12 @@ def leaflet_sources() -> tuple[str, str]:
     folder = files(__package__) / "leaflet"
     style = (folder / "leaflet.css").read_text(encoding="utf-8")
     for name in ("layers.png", "layers-2x.png"):
-        picture = data_address((folder / "images" / name).read_bytes())
+        content = (folder / "images" / name).read_bytes()
+        picture = data_address(content)
         style = style.replace(f"images/{name}", picture)
     # Markers of the default kind and the lines for an old Internet Explorer are not used.
     style = style.replace("url(images/marker-icon.png)", "none")
     style = style.replace("behavior: url(#default#VML);", "")
     script = (folder / "leaflet.js").read_text(encoding="utf-8")
-    return style, script.rpartition("//# sourceMappingURL")[0]
+    script, _, _ = script.rpartition("//# sourceMappingURL")
+    return style, script

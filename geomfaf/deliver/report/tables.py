@@ -21,7 +21,8 @@ def map_rows(evaluation: pd.DataFrame) -> pd.DataFrame:
     # A leaking protocol has no map.
     judged = evaluation[evaluation["map_auc"].notna()]
     for row in judged.sort_values("map_auc", ascending=False).to_dict("records"):
-        shown = {"model": row["model"], "map AUC [95 %]": with_interval(row, "map_auc", "{:.3f}")}
+        shown = {"model": row["model"]}
+        shown["map AUC [95 %]"] = with_interval(row, "map_auc", "{:.3f}")
         for of in ("draws", "folds"):
             shown[f"sd {of}"] = figure(row[f"map_auc_sd_{of}"], "{:.3f}")
         for area in AREAS:
@@ -50,7 +51,8 @@ def window_rows(evaluation: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for row in evaluation.to_dict("records"):
         shown = {"model": row["model"], "protocol": row["protocol"]}
-        shown |= {title: figure(row[name], "{:.3f}") for name, title in names.items()}
+        for name, title in names.items():
+            shown[title] = figure(row[name], "{:.3f}")
         shown["windows (ore)"] = f"{row['windows']:.0f} ({row['ore_windows']:.0f})"
         rows.append(shown)
     return pd.DataFrame(rows)
@@ -86,7 +88,9 @@ def deposit_rows(deposits: gpd.GeoDataFrame, targets: gpd.GeoDataFrame) -> pd.Da
     column = name_column(deposits)
     names = dict(zip(targets["number"], targets["name"], strict=True))
     best = deposits.sort_values("best_percent", na_position="last").head(DEPOSITS_LISTED)
-    called = best.index.to_series() + 1 if column is None else best[column].fillna("")
+    called = best.index.to_series() + 1
+    if column is not None:
+        called = best[column].fillna("")
     # 2. Held out first: it is the honest one.
     return pd.DataFrame(
         {
@@ -104,13 +108,13 @@ def screening_rows(screening: pd.DataFrame) -> pd.DataFrame:
     if not len(screening):
         return screening
     shown = screening.copy()
-    shown["AUC [95 %]"] = [
-        with_interval(row, "auc", "{:.3f}") for row in screening.to_dict("records")
-    ]
+    rows = screening.to_dict("records")
+    shown["AUC [95 %]"] = [with_interval(row, "auc", "{:.3f}") for row in rows]
     shown["ZAUC"] = screening["zauc"].map(lambda value: figure(value, "{:.2f}"))
     shown["kept"] = np.where(screening["kept"].astype(str) == "True", "yes", "")
     columns = ["element", "AUC [95 %]", "ZAUC", "n_ore", "n_barren", "kept"]
-    columns += ["kept_in_folds"] if "kept_in_folds" in shown else []
+    if "kept_in_folds" in shown:
+        columns.append("kept_in_folds")
     return shown[columns]
 
 
@@ -141,7 +145,9 @@ def low_elements(screening: pd.DataFrame) -> list[str]:
     """Return elements that are lower near deposits than elsewhere (p below 0.01)."""
     if not len(screening):
         return []
-    return list(screening.loc[(screening["zauc"] < 0) & (screening["p"] < 0.01), "element"])
+    lower = screening["zauc"] < 0
+    beyond_chance = screening["p"] < 0.01
+    return list(screening.loc[lower & beyond_chance, "element"])
 
 
 def figure(value: float, form: str) -> str:

@@ -29,19 +29,21 @@ MOST_SHEETS = 60
 def target_sheets(run: RunFolder) -> list[dict[str, Any]]:
     """Return the sheets: id, name, list, status, why, a picture, facts as (label, text)."""
     classes = area_classes(run.scores.sel(band="score").values)
-    rows = run.targets.head(MOST_SHEETS).to_dict("records")
-    return [
-        {
+    sheets = []
+    for row in run.targets.head(MOST_SHEETS).to_dict("records"):
+        surroundings = draw_surroundings(run, row, classes)
+        picture = figure_bytes(surroundings, dpi=88)
+        sheet = {
             "id": sheet_id(row),
             "name": row["name"],
             "list": row["list"],
             "status": row["status"],
             "why": row["why"],
-            "picture": data_address(figure_bytes(draw_surroundings(run, row, classes), dpi=88)),
+            "picture": data_address(picture),
             "facts": target_facts(row),
         }
-        for row in rows
-    ]
+        sheets.append(sheet)
+    return sheets
 
 
 def target_facts(row: dict[str, Any]) -> list[tuple[str, str]]:
@@ -73,39 +75,48 @@ def size_text(row: dict[str, Any]) -> str:
     """
     text = f"{row['area_km2']:.2f} km²"
     if np.isfinite(row["length_m"]):
-        text += f", {row['length_m']:,.0f} m long, {row['width_m']:,.0f} m wide"
-    return text + (f", azimuth {row['azimuth']:.0f}°" if np.isfinite(row["azimuth"]) else "")
+        text += f", {row['length_m']:,.0f} m long"
+        text += f", {row['width_m']:,.0f} m wide"
+    if np.isfinite(row["azimuth"]):
+        text += f", azimuth {row['azimuth']:.0f}°"
+    return text
 
 
 def sample_text(row: dict[str, Any]) -> str:
     """Return how many samples lie inside; that there is none is a caution."""
     if not np.isfinite(row["samples"]):
         return ""
+    if row["samples"] > 0:
+        return f"{row['samples']:.0f}"
     nearest = row["sample_distance_m"]
-    away = f"; the nearest is {nearest:,.0f} m away" if np.isfinite(nearest) else ""
-    return f"{row['samples']:.0f}" if row["samples"] > 0 else f"none{away}"
+    if not np.isfinite(nearest):
+        return "none"
+    return f"none; the nearest is {nearest:,.0f} m away"
 
 
 def fault_text(row: dict[str, Any]) -> str:
     """Return the nearest fault: name, distance, strike."""
     if not np.isfinite(row["fault_distance_m"]):
         return ""
-    strike = f", strike {row['fault_strike']:.0f}°" if np.isfinite(row["fault_strike"]) else ""
-    return (
-        f"{row['fault'] or 'nearest'}, {row['fault_distance_m']:,.0f} m from the best cell{strike}"
-    )
+    name = row["fault"] or "nearest"
+    text = f"{name}, {row['fault_distance_m']:,.0f} m from the best cell"
+    if np.isfinite(row["fault_strike"]):
+        text += f", strike {row['fault_strike']:.0f}°"
+    return text
 
 
 def deposit_text(row: dict[str, Any]) -> str:
     """Return the nearest deposit: name, commodity, distance, and how many lie inside."""
     if not np.isfinite(row["deposit_distance_m"]):
         return ""
-    named = ", ".join(text for text in (row["nearest_deposit"], row["nearest_commodity"]) if text)
+    known = (row["nearest_deposit"], row["nearest_commodity"])
+    named = ", ".join(text for text in known if text)
     # Known ground: how many lie inside comes first.
     if row["deposits"] > 0:
         inside = f"{row['deposits']:.0f} inside"
         return f"{inside}: {named}" if named else inside
-    return f"{named + ', ' if named else ''}{row['deposit_distance_m']:,.0f} m away"
+    away = f"{row['deposit_distance_m']:,.0f} m away"
+    return f"{named}, {away}" if named else away
 
 
 def extrapolated_text(share: float) -> str:
@@ -170,7 +181,9 @@ def _draw_part(axes: Axes, run: RunFolder, classes: np.ndarray) -> None:
     last_row = int(rows[1]) + 1
     first_col = int(cols[0])
     last_col = int(cols[1]) + 1
-    part = run.grid.window(first_row, first_col, last_row - first_row, last_col - first_col)
+    height = last_row - first_row
+    width = last_col - first_col
+    part = run.grid.window(first_row, first_col, height, width)
     west, south, east, north = part.bounds
     axes.imshow(
         classes[first_row:last_row, first_col:last_col],
@@ -219,7 +232,9 @@ def _score(row: dict[str, Any]) -> str:
     if not np.isfinite(row["heldout_score"]):
         return ""
     text = f"{row['heldout_score']:.2f}; {row['mean_score']:.2f} by all models"
-    return text + (f", spread {row['spread']:.2f}" if np.isfinite(row["spread"]) else "")
+    if np.isfinite(row["spread"]):
+        text += f", spread {row['spread']:.2f}"
+    return text
 
 
 def sheets_left_out(targets: pd.DataFrame) -> int:
