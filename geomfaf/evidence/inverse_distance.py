@@ -26,7 +26,7 @@ import pandas as pd
 import xarray as xr
 
 from ..progress import say
-from ..rasters.bands import Band, as_dataarray
+from ..rasters.bands import Band, as_dataarray, with_making
 from ..rasters.blocks import cores, fill_blocks
 from ..rasters.grid import Grid
 from ..rasters.stream import stream_raster
@@ -119,8 +119,7 @@ def idw_grid(  # noqa: PLR0913  (one keyword a choice of the gridding)
     )
     array = as_dataarray(_fill(plan), grid, bands)
     making = making_of(samples, elements, plan, scale)
-    array.attrs["making"] = dict(zip([band.name for band in bands], making, strict=True))
-    return array
+    return with_making(array, dict(zip([band.name for band in bands], making, strict=True)))
 
 
 def _fill(plan: IdwPlan) -> np.ndarray:

@@ -18,7 +18,7 @@ import xarray as xr
 
 from ..errors import DataError, UsageError
 from ..progress import say
-from ..rasters.bands import Band, as_dataarray
+from ..rasters.bands import Band, as_dataarray, with_making
 from ..rasters.blocks import fill_blocks
 from ..rasters.grid import Grid, default_cell_size
 from ..rasters.stream import stream_raster
@@ -258,13 +258,8 @@ def build_stack(  # noqa: PLR0913  (one keyword a kind of evidence)
         )
     statistics = [{"MAXIMUM": float(np.nanmax(layer, initial=0))} for layer in values]
     array = as_dataarray(values, grid, plan.settle(plan.bands, statistics))
-    making = {}
-    for band, own in zip(plan.bands, plan.making, strict=True):
-        if own:
-            making[band.name] = own
-    if making:
-        array.attrs["making"] = making
-    return array
+    names = [band.name for band in plan.bands]
+    return with_making(array, dict(zip(names, plan.making, strict=True)))
 
 
 def stack_to_file(  # noqa: PLR0913  (kinds of evidence and choices of the file)

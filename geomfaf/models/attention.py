@@ -49,7 +49,7 @@ def factor_attention(model: Model, stack: xr.DataArray, windows: gpd.GeoDataFram
         names = list(dict.fromkeys(channel.band for channel in channels))
         net = fold_model.classifier.net_
         encoded = encode_windows(stack, own, names, fold_model.encoder)
-        encoded = seen_part(encoded, fold_model.classifier.options)
+        encoded = seen_part(encoded, fold_model.classifier.training)
         x = torch.from_numpy(np.ascontiguousarray(encoded)).to(next(net.parameters()).device)
         # 2. how much each channel counts in its band: a class by the ground that it covers
         cover = x.mean(dim=(0, 2, 3)).tolist()

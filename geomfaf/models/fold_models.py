@@ -308,7 +308,7 @@ def fit_fold_model(
         (encoder, label) -> weights that the training begins with.
     """
     # 1. scaling and classes are learned from exactly these windows
-    options = classifier.options
+    options = classifier.training
     x, labels, encoder = training_data(stack, windows, names)
     places = windows[["row", "col"]].to_numpy(float)
     start = None if begin is None else begin(encoder=encoder, label=f"{label}, pretraining")

@@ -5,6 +5,7 @@ bands.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,7 @@ from scipy.sparse import csr_array
 from ..errors import UsageError
 from ..progress import track
 from ..rasters.bands import Band, as_dataarray, grid_of, valid_cells
+from ..rasters.geotiff import read_raster
 from ..windows.features import Features, window_features
 from ..windows.windows import read_windows
 from .baselines import NETWORK
@@ -187,11 +189,17 @@ def ground_features(
     return window_features(used, lattice.rows[at], lattice.cols[across], model.size)
 
 
-def predict_scores(model: Model, stack: xr.DataArray, *, stride: int | None = None) -> xr.DataArray:
+def predict_scores(
+    model: Model | str | Path, stack: xr.DataArray | str | Path, *, stride: int | None = None
+) -> xr.DataArray:
     """Score every cell of a stack.
 
     Parameters
     ----------
+    model : Model or path
+        What :func:`geomfaf.train_model` returned, or the folder of a saved one.
+    stack : DataArray or path
+        (band, y, x) with the bands of the training, see :func:`geomfaf.build_stack`, or its file.
     stride : int, optional
         Cells between the centres of the windows, at most half a window; a quarter of the window
         when omitted.
@@ -202,7 +210,19 @@ def predict_scores(model: Model, stack: xr.DataArray, *, stride: int | None = No
         float32 (band, y, x) with ``score``, ``heldout_score`` (only on the grid the model was
         trained on, else NaN), ``spread`` (standard deviation over branches and fold models) and
         ``vote_share``; NaN outside the study area.
+
+    Raises
+    ------
+    ModelMismatchError
+        When the stack lacks a band of the training, or has it in another unit, kind, legend or
+        cell.
     """
+    if isinstance(model, str | Path):
+        from .model_files import load_model
+
+        model = load_model(model)
+    if isinstance(stack, str | Path):
+        stack = read_raster(stack)
     model.require_stack(stack)
     grid = grid_of(stack)
     lattice = model_lattice(model, valid_cells(stack), stride)

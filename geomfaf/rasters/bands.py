@@ -12,8 +12,10 @@ import rasterio.crs
 import xarray as xr
 from affine import Affine
 from pyproj import CRS
+from xarray.indexes import PandasIndex
 
 from ..errors import DataError, UsageError
+from .band_names import BandNames
 from .grid import Grid
 
 KINDS = ("element", "ratio", "continuous", "class", "distance", "density", "presence", "score")
@@ -55,9 +57,10 @@ def as_dataarray(values: np.ndarray, grid: Grid, bands: Sequence[Band]) -> xr.Da
     -------
     xarray.DataArray
         float32 (band, y, x), NaN = nodata, coordinates at the cell centres; ``kind``, ``unit`` and
-        ``description`` are coordinates along ``band``; ``attrs["legends"]`` maps class bands to
-        legends. ``attrs["making"]``, where there is any, maps bands to what else they remember of
-        their making.
+        ``description`` are coordinates along ``band``, which is found without its unit too
+        (``sel(band="Au")``). ``attrs["legends"]`` maps class bands to legends, and
+        ``attrs["making"]``, where there is any, bands to what else they remember of their making:
+        both are JSON texts, as netCDF keeps no others.
     """
     values = np.asarray(values, np.float32)
     if values.shape != (len(bands), *grid.shape):
@@ -73,15 +76,16 @@ def as_dataarray(values: np.ndarray, grid: Grid, bands: Sequence[Band]) -> xr.Da
         values,
         dims=("band", "y", "x"),
         coords={
-            "band": names,
             "y": grid.y,
             "x": grid.x,
             "kind": ("band", [band.kind for band in bands]),
             "unit": ("band", [band.unit for band in bands]),
             "description": ("band", [band.label for band in bands]),
         },
-        attrs={"legends": legends_of(bands)},
+        attrs={"legends": as_json(legends_of(bands))},
     )
+    index = PandasIndex(BandNames(names), "band", coord_dtype=np.array(names).dtype)
+    array = array.assign_coords(xr.Coordinates.from_xindex(index))
     # Registers the .rio accessor. It loads dask's arrays: a command that streams its raster to a
     # file starts a second earlier without.
     import rioxarray  # noqa: F401
@@ -90,12 +94,31 @@ def as_dataarray(values: np.ndarray, grid: Grid, bands: Sequence[Band]) -> xr.Da
     # is not.
     code = grid.crs.to_authority(min_confidence=70)
     crs = ":".join(code) if code and CRS.from_authority(*code) == grid.crs else grid.crs.to_wkt()
-    return array.rio.write_crs(crs).rio.write_transform(grid.transform).rio.write_nodata(np.nan)
+    array = array.rio.write_crs(crs).rio.write_transform(grid.transform).rio.write_nodata(np.nan)
+    # Among the attributes, so that the CRS is a coordinate again when a netCDF is opened.
+    array.attrs["grid_mapping"] = array.encoding.pop("grid_mapping")
+    return array
 
 
 def legends_of(bands: Sequence[Band]) -> dict[str, dict[int, str]]:
     """Return the legends of the class bands by band name."""
     return {band.name: dict(band.legend) for band in bands if band.legend}
+
+
+def as_json(content: Mapping[str, Any]) -> str:
+    """Return legends, or what bands remember of their making, as a DataArray keeps them."""
+    return json.dumps(content, ensure_ascii=False, sort_keys=True)
+
+
+def making_of_bands(array: xr.DataArray) -> dict[str, dict[str, str]]:
+    """Return what each band of a DataArray remembers of its making."""
+    return json.loads(array.attrs.get("making", "{}"))
+
+
+def with_making(array: xr.DataArray, making: Mapping[str, Mapping[str, str]]) -> xr.DataArray:
+    """Return the array with what its bands remember of their making, those that remember any."""
+    known = {name: dict(tags) for name, tags in making.items() if tags}
+    return array.assign_attrs(making=as_json(known)) if known else array
 
 
 def describe_band(
@@ -153,11 +176,12 @@ def bands_of(array: xr.DataArray) -> list[Band]:
         columns[key] = (
             [str(v) for v in array[key].values] if key in array.coords else [default] * len(names)
         )
-    legends = array.attrs.get("legends", {})
-    return [
-        Band(name, kind, unit, description, legends.get(name, {}))
-        for name, kind, unit, description in zip(names, *columns.values(), strict=True)
-    ]
+    legends = json.loads(array.attrs.get("legends", "{}"))
+    found = []
+    for name, kind, unit, description in zip(names, *columns.values(), strict=True):
+        legend = {int(key): text for key, text in legends.get(name, {}).items()}
+        found.append(Band(name, kind, unit, description, legend))
+    return found
 
 
 def reach_of(making: Mapping[str, Mapping[str, str]]) -> float:

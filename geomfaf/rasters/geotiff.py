@@ -11,7 +11,15 @@ import xarray as xr
 
 from ..errors import DataError, UsageError
 from ..files import finished_file, require_folder_of
-from .bands import Band, as_dataarray, bands_of, from_rasterio, grid_of
+from .bands import (
+    Band,
+    as_dataarray,
+    bands_of,
+    from_rasterio,
+    grid_of,
+    making_of_bands,
+    with_making,
+)
 from .blocks import block_runner, block_windows
 from .grid import Grid
 from .statistics import band_statistics
@@ -41,7 +49,7 @@ def write_raster(array: xr.DataArray, path: str | Path, *, overwrite: bool = Fal
     grid = grid_of(array)
     bands = bands_of(array)
     values = np.asarray(array.values, np.float32)
-    making = array.attrs.get("making", {})
+    making = making_of_bands(array)
     tags = [making.get(band.name, {}) for band in bands]
     path = Path(path)
     with finished_file(path, overwrite=overwrite) as final:
@@ -116,10 +124,7 @@ def read_raster(path: str | Path) -> xr.DataArray:
                 making[band.name] = _making(source, index)
     except rasterio.errors.RasterioIOError as error:
         raise UsageError(f"{path} is not a raster that can be read: {error}") from error
-    array = as_dataarray(values, grid, bands)
-    if any(making.values()):
-        array.attrs["making"] = {name: tags for name, tags in making.items() if tags}
-    return array
+    return with_making(as_dataarray(values, grid, bands), making)
 
 
 def _making(source: rasterio.DatasetReader, index: int) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import zlib
@@ -16,7 +15,16 @@ import rasterio.crs
 import xarray as xr
 
 from ..errors import UsageError
-from .bands import Band, as_dataarray, describe_band, grid_of, legends_of
+from .bands import (
+    Band,
+    as_dataarray,
+    as_json,
+    bands_of,
+    describe_band,
+    grid_of,
+    legends_of,
+    with_making,
+)
 from .grid import Grid
 from .overviews import write_cog
 from .statistics import statistics_tags
@@ -188,7 +196,7 @@ class ZarrStore:
                 "y": self.grid.y,
                 "x": self.grid.x,
             },
-            attrs={**small.attrs, "legends": json.dumps(legends_of(self.bands))},
+            attrs={**small.attrs, "legends": as_json(legends_of(self.bands))},
             name="bands",
         )
         encoding = {"bands": {"chunks": chunks, "compressors": (numcodecs.Zstd(level=1),)}}
@@ -244,7 +252,7 @@ class ZarrStore:
             band.name: {key.lower(): float(value) for key, value in figures.items()}
             for band, figures in zip(self.bands, statistics, strict=True)
         }
-        group["bands"].attrs["legends"] = json.dumps(legends_of(self.bands))
+        group["bands"].attrs["legends"] = as_json(legends_of(self.bands))
         group["bands"].attrs["tags"] = {
             band.name: dict(tags) for band, tags in zip(self.bands, self.tags, strict=True)
         }
@@ -282,27 +290,8 @@ def read_zarr(path: Path) -> xr.DataArray:
             found = store["bands"].load()
     except (FileNotFoundError, KeyError, ValueError) as error:
         raise UsageError(f"{path} is not a Zarr store that geomfaf wrote: {error}") from error
-    # JSON has texts for keys, so the numbers of a legend are made anew.
-    legends = json.loads(found.attrs.get("legends", "{}"))
-    columns = zip(
-        *(map(str, found[key].values) for key in ("band", "kind", "unit", "description")),
-        strict=True,
-    )
-    bands = [
-        Band(
-            name,
-            kind,
-            unit,
-            description,
-            {int(key): text for key, text in legends.get(name, {}).items()},
-        )
-        for name, kind, unit, description in columns
-    ]
-    array = as_dataarray(found.values, grid_of(found), bands)
-    making = {name: tags for name, tags in found.attrs.get("tags", {}).items() if tags}
-    if making:
-        array.attrs["making"] = making
-    return array
+    array = as_dataarray(found.values, grid_of(found), bands_of(found))
+    return with_making(array, found.attrs.get("tags", {}))
 
 
 def _crc(values: np.ndarray) -> int:

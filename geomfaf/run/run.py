@@ -16,7 +16,7 @@ from ..progress import log, log_to, say
 from ..survey.formats import is_database
 from .folder import MARKER, known_files, locked_folder, note_files, require_run_folder
 from .memory import Memory
-from .project import Project
+from .project import Project, load_project
 from .results import Results
 from .stages import STAGES, project_record
 from .steps import training_settings
@@ -25,8 +25,12 @@ FIXED_DATE = "2000-01-01T00:00:00.000Z"
 """Written into GeoPackages as their last change, so that the same run gives the same bytes."""
 
 
-def run_project(project: Project, *, overwrite: bool = False, until: str | None = None) -> Path:
+def run_project(
+    project: Project | str | Path, *, overwrite: bool = False, until: str | None = None
+) -> Path:
     """Run every stage, or those ``until`` one, and fill the run folder; return the folder.
+
+    ``project`` is what :func:`geomfaf.load_project` read, or the path of a ``geomfaf.toml``.
 
     Stages whose inputs and settings did not change are remembered, see
     :mod:`geomfaf.run.memory`; an interrupted stage goes on where it can. A finished run is changed
@@ -39,6 +43,7 @@ def run_project(project: Project, *, overwrite: bool = False, until: str | None 
     UsageError
         When an input lies in the run folder, or when another run works there.
     """
+    project = project if isinstance(project, Project) else load_project(project)
     out = project.out
     _refuse_impossible(project)
     if (out / "run.json").exists() and not overwrite:

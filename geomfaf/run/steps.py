@@ -22,7 +22,7 @@ from ..evidence.stack import build_stack, survey_grid
 from ..evidence.structure import WITH_RADIUS
 from ..models.network.options import Training, training_options
 from ..progress import say
-from ..rasters.bands import bands_of, grid_of
+from ..rasters.bands import bands_of, grid_of, making_of_bands
 from ..rasters.grid import Grid
 from ..settings.tables import TABLES
 from ..survey.read import read_layer
@@ -323,7 +323,7 @@ def own_sources(project: Project, table: str, kind: Callable[..., Any]) -> list[
 
 def screened_bands(stack: xr.DataArray) -> list[str]:
     """Return the bands that a fold uses only where they pass its screening, elements left aside."""
-    making = stack.attrs.get("making", {})
+    making = making_of_bands(stack)
     names = [str(name) for name in stack["band"].values]
     return [name for name in names if making.get(name, {}).get("screened")]
 

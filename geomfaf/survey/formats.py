@@ -9,8 +9,9 @@ import zipfile
 from pathlib import Path
 
 import geopandas as gpd
+import pyogrio
 
-from ..errors import DataError, UsageError
+from ..errors import DataError, UsageError, nearest_name
 
 BOOKS = (".xlsx", ".xlsm", ".ods")
 """Suffixes of workbooks."""
@@ -209,3 +210,31 @@ def read_database(address: str, layer: str | None, query: str | None) -> gpd.Geo
     except sqlalchemy.exc.SQLAlchemyError as error:
         reason = str(getattr(error, "orig", error)).splitlines()[0]
         raise UsageError(f"{hidden_password(address)} cannot be read: {reason}") from error
+
+
+def existing_path(path: str | Path) -> Path:
+    """Return the path, or say which file of the folder was probably meant."""
+    path = Path(path)
+    if path.exists():
+        return path
+    siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+    raise UsageError(f"{path} does not exist.{nearest_name(path.name, siblings)}")
+
+
+def layer_names(path: Path) -> list[tuple[str, str]]:
+    """Return (name, geometry type) of the layers of a vector file.
+
+    A file that begins as another format than its name says is refused.
+    """
+    require_own_format(path)
+    try:
+        return [
+            (str(name), str(kind))
+            for name, kind in pyogrio.list_layers(path)
+            if name != "layer_styles"
+        ]
+    except pyogrio.errors.DataSourceError as error:
+        raise UsageError(
+            f"{path.name} is no vector file that can be read. GeoPackage, shapefile, GeoJSON,"
+            " FlatGeobuf and CSV are."
+        ) from error

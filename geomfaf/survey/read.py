@@ -6,7 +6,7 @@ import re
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,16 +24,18 @@ from .cleaning.qualifiers import is_qualifier_name
 from .coordinates import check_coordinates, check_extents
 from .element_names import element_columns, parse_element, unused_element_columns
 from .formats import (
+    existing_path,
     is_database,
+    layer_names,
     read_database,
     read_parquet,
-    require_own_format,
     text_encoding,
 )
 from .ground import brought_to, survey_crs
 from .line_kinds import without_other_lines
 from .long_tables import from_long
 from .places import no_crs, points_of_table
+from .recognise import recognise_survey
 from .source_settings import refuse_foreign_settings
 from .storable import storable
 from .survey import XY_UNITS, Source, Survey
@@ -280,7 +282,7 @@ def _complete(path: Path) -> Iterator[Path]:
 
 
 def read_survey(
-    sources: dict[str, Source],
+    sources: str | Path | Sequence[str | Path] | Mapping[str, Source | str | Path],
     *,
     elements: Sequence[str] | None = None,
     units: dict[str, str] | None = None,
@@ -292,9 +294,11 @@ def read_survey(
 
     Parameters
     ----------
-    sources : dict
-        Role (``samples``, ``deposits``, ``geology``, ``faults``, ``study_area``) ->
-        :class:`Source`. Samples and deposits are required.
+    sources : path, sequence of path, or dict
+        The file, or the files, of the survey: their layers are recognised as ``geomfaf init`` does.
+        Or role (``samples``, ``deposits``, ``geology``, ``faults``, ``study_area``) -> file with
+        one layer, or :class:`geomfaf.Source`, which says layer, CRS, columns or a condition.
+        Samples and deposits are required.
     elements : sequence of str, optional
         Element columns of the samples; found by their names when omitted.
     units : dict, optional
@@ -305,7 +309,35 @@ def read_survey(
         Target CRS; else that of the samples when it is metric, else their UTM zone.
     findings : sequence of Finding
         What was found before, by :func:`geomfaf.survey.recognise.recognise_survey`.
+
+    Raises
+    ------
+    UsageError
+        When a file, layer or column does not exist.
+    DataError
+        When no layer looks like samples or deposits, or a layer has no CRS or no feature.
+
+    Examples
+    --------
+    >>> import geomfaf as gm, tempfile
+    >>> folder = tempfile.mkdtemp()
+    >>> path = gm.write_survey(gm.make_survey("small")[0], f"{folder}/survey.gpkg")
+    >>> len(gm.read_survey(path).samples)
+    1900
+    >>> sources = {"samples": gm.Source(path, "samples", where="Au_ppb > 5"),
+    ...            "deposits": gm.Source(path, "deposits")}
+    >>> len(gm.read_survey(sources, elements=["Au"]).samples)
+    10
     """
+    if not isinstance(sources, Mapping):
+        paths = [sources] if isinstance(sources, str | Path) else list(sources)
+        known = recognise_survey(paths)
+        findings = [*known.findings, *findings]
+        sources = known.sources
+    sources = {
+        role: source if isinstance(source, Source) else Source(source)
+        for role, source in sources.items()
+    }
     for role in ("samples", "deposits"):
         if role not in sources:
             raise DataError(
@@ -413,34 +445,6 @@ def metric_layer(source: Source | str | Path, crs: CRS | None = None) -> gpd.Geo
     """Read one layer into a CRS, or into its own when that is metric, else into its UTM zone."""
     frame = read_layer(source)
     return brought_to(frame, crs if crs is not None else survey_crs(frame, None)[0], "layer", [])
-
-
-def existing_path(path: str | Path) -> Path:
-    """Return the path, or say which file of the folder was probably meant."""
-    path = Path(path)
-    if path.exists():
-        return path
-    siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-    raise UsageError(f"{path} does not exist.{nearest_name(path.name, siblings)}")
-
-
-def layer_names(path: Path) -> list[tuple[str, str]]:
-    """Return (name, geometry type) of the layers of a vector file.
-
-    A file that begins as another format than its name says is refused.
-    """
-    require_own_format(path)
-    try:
-        return [
-            (str(name), str(kind))
-            for name, kind in pyogrio.list_layers(path)
-            if name != "layer_styles"
-        ]
-    except pyogrio.errors.DataSourceError as error:
-        raise UsageError(
-            f"{path.name} is no vector file that can be read. GeoPackage, shapefile, GeoJSON,"
-            " FlatGeobuf and CSV are."
-        ) from error
 
 
 def _layer_name(path: Path, wanted: str | None) -> str:

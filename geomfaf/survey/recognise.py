@@ -18,11 +18,10 @@ from ..errors import DataError, UsageError, nearest_name
 from ..rasters.grid import parse_crs
 from .cleaning.findings import Finding
 from .element_names import element_columns
-from .formats import read_parquet
+from .formats import existing_path, layer_names, read_parquet
 from .headings import words_of
 from .long_tables import from_long
 from .places import has_places
-from .read import existing_path, layer_names
 from .survey import ROLES, Source
 from .tables import Layout, is_table, read_table, sheet_names
 

@@ -16,6 +16,7 @@ from shapely import Point
 
 from geomfaf.cli.main import main
 from geomfaf.cli.options import SettingType
+from geomfaf.rasters.bands import making_of_bands
 from geomfaf.rasters.geotiff import read_raster, write_raster
 
 STAGES = "check screen grid rasterize stack windows pretrain train evaluate predict targets".split()
@@ -420,7 +421,7 @@ def test_what_the_gridding_offers_can_be_asked_for(demo, tmp_path):
     assert found["band"].values.tolist() == ["Au_ppb", "Cu_ppm", "nearest_sample", "samples_used"]
     nearest = found.sel(band="nearest_sample").values
     assert np.isnan(found.sel(band="Au_ppb").values[nearest > 900.01]).all()
-    assert float(found.attrs["making"]["Au_ppb"]["rmse_log10_spatial_blocks"]) > 0
+    assert float(making_of_bands(found)["Au_ppb"]["rmse_log10_spatial_blocks"]) > 0
 
 
 def test_a_stack_of_a_project_file_is_built_as_the_file_says(demo, tmp_path):
@@ -433,7 +434,7 @@ def test_a_stack_of_a_project_file_is_built_as_the_file_says(demo, tmp_path):
     for given, power in ((words[:-2], "3"), (words, "1.5")):
         out = tmp_path / f"{power}.tif"
         assert call("stack", toml, out, *given).exit_code == 0
-        notes = read_raster(out).attrs["making"]["Au_ppb"]
+        notes = making_of_bands(read_raster(out))["Au_ppb"]
         assert notes == {"idw_power": power, "idw_neighbours": "12", "idw_scale": "linear"}
 
 

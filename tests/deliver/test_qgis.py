@@ -24,6 +24,7 @@ from geomfaf.deliver.qgis.project import write_project
 from geomfaf.deliver.qgis.raster_styles import linear_breaks, log_breaks, share_classes
 from geomfaf.deliver.qgis.run_layers import geology_column
 from geomfaf.errors import UsageError
+from geomfaf.rasters.bands import bands_of
 from geomfaf.rasters.geotiff import read_raster
 
 SYSTEM_PYTHON = Path("/usr/bin/python3")
@@ -299,7 +300,8 @@ def test_qgis_opens_a_run_of_three_hundred_rocks(tmp_path, qgis):
 
 
 def test_the_class_numbers_of_the_stack_keep_their_names(full):
-    legend = read_raster(full / "stack.tif").attrs["legends"]["geology"]
+    bands = bands_of(read_raster(full / "stack.tif"))
+    legend = next(band.legend for band in bands if band.name == "geology")
     root = ElementTree.parse(full / "stack.tif.aux.xml").getroot()
     rows = [[cell.text for cell in row.findall("F")] for row in root.iter("Row")]
     assert {int(row[0]): row[1] for row in rows} == legend

@@ -32,7 +32,7 @@ from geomfaf.deliver.targets import (
     target_layers,
 )
 from geomfaf.errors import DataError, UsageError
-from geomfaf.rasters.bands import Band, as_dataarray
+from geomfaf.rasters.bands import Band, as_dataarray, as_json
 from geomfaf.windows.windows import tiled_windows
 
 GRID = make_grid(90, 110)
@@ -349,7 +349,7 @@ def test_sentences_are_plain_and_bear_what_is_missing(row, words):
 def test_hostile_names_go_through_every_layer(tmp_path):
     name = "<script>alert('x')</script>; \"quoted\" %s {0}"
     stack = make_stack(GRID)
-    stack.attrs["legends"] = {"geology": {1: name, 2: "shale, silt; and 5 %"}}
+    stack.attrs["legends"] = as_json({"geology": {1: name, 2: "shale, silt; and 5 %"}})
     deposits = points_in(GRID, [20], [60]).assign(name=name, commodity=name, fid=1.5)
     samples = samples_at([20], [30], Au=[5.0], sample_id=[name])
     targets = targets_on_hills(deposits, stack=stack, samples=samples)

@@ -9,6 +9,7 @@ from shapely import LineString, Point, box
 from geomfaf.errors import DataError
 from geomfaf.evidence.idw_engines.barriers import barrier_segments
 from geomfaf.evidence.inverse_distance import IdwOptions, idw_grid, idw_points
+from geomfaf.rasters.bands import making_of_bands
 from geomfaf.rasters.grid import Grid
 
 UTM = CRS.from_epsg(32633)
@@ -29,7 +30,7 @@ def test_auto_chooses_by_what_can_be_seen():
 
     def chosen(**options):
         array = idw_grid(samples, ["Au"], grid, neighbours="auto", options=IdwOptions(**options))
-        return int(array.attrs["making"]["Au"]["idw_neighbours"])
+        return int(making_of_bands(array)["Au"]["idw_neighbours"])
 
     assert chosen(barriers=fault) > chosen()
 

@@ -20,7 +20,7 @@ from geomfaf.evidence.catchments import (
     undiluted,
 )
 from geomfaf.evidence.stack import build_stack, stack_to_file
-from geomfaf.rasters.bands import bands_of
+from geomfaf.rasters.bands import bands_of, making_of_bands
 from geomfaf.rasters.geotiff import read_raster
 from geomfaf.rasters.grid import Grid
 from geomfaf.survey.survey import Survey
@@ -196,7 +196,7 @@ def test_catchments_take_the_place_of_the_interpolation_in_the_stack(dem, tmp_pa
     stack = build_stack(survey, GRID, catchments=options)
     (band,) = bands_of(stack)
     assert (band.name, band.kind, band.label) == ("Cu", "element", "Cu (ppm), catchments")
-    assert stack.attrs["making"]["Cu"]["catchment_nested"] == "smallest"
+    assert making_of_bands(stack)["Cu"]["catchment_nested"] == "smallest"
     path = stack_to_file(survey, GRID, tmp_path / "stack.tif", catchments=options)
     np.testing.assert_array_equal(read_raster(path).values, stack.values)
 

@@ -5,6 +5,7 @@ from shapely import Point
 
 from geomfaf.evidence.idw_engines.cross_validation import cross_validate_idw
 from geomfaf.evidence.inverse_distance import IdwOptions, idw_grid, idw_points
+from geomfaf.rasters.bands import making_of_bands
 from geomfaf.rasters.grid import Grid
 
 
@@ -47,7 +48,7 @@ def test_leaving_out_blocks_is_harder_than_leaving_out_one(samples):
 def test_auto_finds_the_smaller_error(samples):
     grid = Grid.from_bounds((0, 0, 10_000, 10_000), 500, 32633)
     array = idw_grid(samples, ["Au"], grid, power="auto", neighbours="auto", scale="log")
-    chosen = array.attrs["making"]["Au"]
+    chosen = making_of_bands(array)["Au"]
     power, neighbours = float(chosen["idw_power"]), int(chosen["idw_neighbours"])
 
     def error(power, neighbours):
@@ -60,7 +61,7 @@ def test_auto_finds_the_smaller_error(samples):
 
 def test_errors_stay_with_the_band(samples):
     grid = Grid.from_bounds((0, 0, 10_000, 10_000), 500, 32633)
-    note = idw_grid(samples, ["Au"], grid, options=IdwOptions(errors=True)).attrs["making"]["Au"]
+    note = making_of_bands(idw_grid(samples, ["Au"], grid, options=IdwOptions(errors=True)))["Au"]
     expected = cross_validate_idw(samples, ["Au"]).set_index("scheme")["rmse"]
     assert float(note["rmse_leave_one_out"]) == pytest.approx(expected["leave-one-out"], rel=1e-5)
     assert float(note["rmse_spatial_blocks"]) == pytest.approx(expected["spatial blocks"], rel=1e-5)

@@ -15,7 +15,7 @@ from geomfaf.evidence.geochemistry import (
     singularity,
 )
 from geomfaf.evidence.stack import build_stack
-from geomfaf.rasters.bands import bands_of
+from geomfaf.rasters.bands import bands_of, making_of_bands
 
 
 def lattice(step=100.0, count=41):
@@ -70,7 +70,7 @@ def test_features_are_bands_of_the_stack_with_names_that_say_what_they_are():
     found = {band.name: band for band in bands_of(stack)}
     assert found["log10_Au_ppb_over_Cu"].kind == "continuous"
     assert {"Cu_bandpass_500_1500_m", "Au_ppb_singularity_600_2000_m"} <= set(found)
-    assert stack.attrs["making"]["log10_Au_ppb_over_Cu"]["screened"] == "yes"
+    assert making_of_bands(stack)["log10_Au_ppb_over_Cu"]["screened"] == "yes"
     layer = GeochemistryLayer(survey, ["Au_ppb", "Cu"], make_grid(), names[:1])
     row, column = make_grid().rowcol(survey.samples.geometry.x, survey.samples.geometry.y)
     at_samples = layer.block(0, 0, *make_grid().shape)[0][row, column]

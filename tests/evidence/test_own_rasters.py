@@ -15,7 +15,7 @@ from geomfaf.errors import DataError, UsageError
 from geomfaf.evidence.geology import AreaLayer
 from geomfaf.evidence.own_rasters import RasterLayer, RasterSource, raster_findings
 from geomfaf.evidence.stack import build_stack, stack_to_file
-from geomfaf.rasters.bands import bands_of
+from geomfaf.rasters.bands import bands_of, making_of_bands
 from geomfaf.rasters.geotiff import read_raster
 from geomfaf.rasters.grid import Grid
 from geomfaf.run.project import load_project
@@ -263,7 +263,7 @@ def test_rasters_are_bands_of_the_stack_in_memory_and_in_a_file(tmp_path):
     path = stack_to_file(survey, make_grid(), tmp_path / "stack.tif", rasters=sources)
     again = read_raster(path)
     np.testing.assert_array_equal(again.values, stack.values)
-    assert again.attrs["making"]["magnetics"]["raster_resampling"] == "average"
+    assert making_of_bands(again)["magnetics"]["raster_resampling"] == "average"
 
 
 def test_rasters_among_the_files_of_init_become_tables_and_pictures_are_left_out(tmp_path):

@@ -240,7 +240,9 @@ def test_the_stack_reads_back_identical(stack, tmp_path):
     read = read_raster(path)
     xr.testing.assert_identical(read, stack)
     assert read.values.tobytes() == stack.values.tobytes()
-    assert read.attrs["legends"] == {"geology": {1: "a south", 2: "north"}}
+    assert [dict(band.legend) for band in bands_of(read) if band.legend] == [
+        {1: "a south", 2: "north"}
+    ]
     with rasterio.open(path) as source:
         assert [source.tags(i)["name"] for i in source.indexes] == names(stack)
 

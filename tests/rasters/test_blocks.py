@@ -28,7 +28,7 @@ from geomfaf.evidence.stack import (
 )
 from geomfaf.rasters import blocks as runner
 from geomfaf.rasters import stream, tiff_tiles
-from geomfaf.rasters.bands import bands_of
+from geomfaf.rasters.bands import bands_of, making_of_bands
 from geomfaf.rasters.blocks import block_windows
 from geomfaf.rasters.geotiff import read_raster
 from geomfaf.rasters.grid import Grid
@@ -198,7 +198,7 @@ def test_the_stack_as_a_file_is_the_stack_in_memory(tmp_path, cog):
     found = read_raster(stack_to_file(survey(), GRID, tmp_path / "stack.tif", cog=cog, **CHOICES))
     xr.testing.assert_identical(found, expected)
     assert {"idw_power", "rmse_leave_one_out", "rmse_log10_spatial_blocks"} <= set(
-        found.attrs["making"]["Au"]
+        making_of_bands(found)["Au"]
     )
 
 

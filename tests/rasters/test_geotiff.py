@@ -21,7 +21,7 @@ from shapely import LineString, Point
 from geomfaf.deliver.layers import write_layers
 from geomfaf.errors import DataError, GeomfafError, OutputExistsError, UsageError
 from geomfaf.files import finished_file, refuse_existing, write_json, write_table
-from geomfaf.rasters.bands import Band, as_dataarray, bands_of, grid_of
+from geomfaf.rasters.bands import Band, as_dataarray, bands_of, grid_of, with_making
 from geomfaf.rasters.geotiff import read_raster, write_raster
 from geomfaf.rasters.grid import Grid
 
@@ -415,10 +415,9 @@ def write_broken_layers(path, **options):
 
 def write_broken_raster(path, **options):
     array = stack()
-    array.attrs["legends"] = {
-        "fault_distance": {1: object()}
-    }  # fails in the last band, the file is open
-    return write_raster(array, path, **options)
+    # No file holds half a letter: it fails in the last band, when the file is open.
+    broken = with_making(array, {"fault_distance": {"a": "\ud800"}})
+    return write_raster(broken, path, **options)
 
 
 def write_broken_json(path, **options):
@@ -430,7 +429,7 @@ BROKEN = [write_broken_layers, write_broken_raster, write_broken_json]
 
 @pytest.mark.parametrize("write", BROKEN)
 def test_a_write_that_fails_leaves_nothing_behind(tmp_path, write):
-    with pytest.raises((OSError, TypeError)):
+    with pytest.raises((OSError, TypeError, UnicodeEncodeError)):
         write(tmp_path / "result.out")
     assert names(tmp_path) == []
 
@@ -439,7 +438,7 @@ def test_a_write_that_fails_leaves_nothing_behind(tmp_path, write):
 def test_a_write_that_fails_leaves_the_older_result_as_it_was(tmp_path, write):
     path = tmp_path / "result.out"
     path.write_text("old")
-    with pytest.raises((OSError, TypeError)):
+    with pytest.raises((OSError, TypeError, UnicodeEncodeError)):
         write(path, overwrite=True)
     assert names(tmp_path) == ["result.out"]
     assert path.read_text() == "old"

@@ -18,7 +18,7 @@ from geomfaf.errors import OutputExistsError, UsageError
 from geomfaf.evidence.inverse_distance import IdwOptions, idw_grid, idw_to_file, plan_grid
 from geomfaf.rasters import blocks as runner
 from geomfaf.rasters import stream
-from geomfaf.rasters.bands import Band
+from geomfaf.rasters.bands import Band, making_of_bands
 from geomfaf.rasters.geotiff import read_raster
 from geomfaf.rasters.grid import Grid
 
@@ -46,7 +46,7 @@ def test_a_streamed_geotiff_is_the_grid_in_memory(tmp_path, samples, cog):
     path = idw_to_file(samples, ["Au", "Cu"], GRID, tmp_path / "au.tif", cog=cog, **SEARCH)
     expected = idw_grid(samples, ["Au", "Cu"], GRID, **SEARCH)
     found = read_raster(path)
-    assert found.attrs["making"]["Au"]["idw_radius"] == "900"
+    assert making_of_bands(found)["Au"]["idw_radius"] == "900"
     xr.testing.assert_identical(found, expected)
     with rasterio.open(path) as source:
         tags = source.tags(1)

@@ -6,9 +6,13 @@ import math
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_array, check_is_fitted, check_X_y
 
 from ...errors import DataError, UsageError
 from ...progress import track
@@ -17,6 +21,9 @@ from .checkpoint import TrainingState, fingerprint
 from .devices import choose_device, computing_type
 from .mfaf import MFAF, branch_probabilities, distillation_loss
 from .options import Training
+
+if TYPE_CHECKING:  # scikit-learn has them from 1.6 on
+    from sklearn.utils import Tags
 
 CHECKPOINT_SECONDS = 20.0
 """Least time between two checkpoints of one model: a resumed run loses no more than this."""
@@ -29,12 +36,16 @@ def autocast(net: MFAF, options: Training) -> torch.autocast:
     return torch.autocast(device.type, dtype=kind or torch.bfloat16, enabled=kind is not None)
 
 
-class MFAFClassifier:
-    """MFAF with scikit-learn's manners: ``fit`` and ``predict_proba`` on encoded windows.
+class MFAFClassifier(ClassifierMixin, BaseEstimator):
+    """MFAF as a scikit-learn classifier: ``fit`` and ``predict_proba`` on encoded windows.
+
+    It is what :func:`geomfaf.train_model` trains, one a fold. A row of a table, (rows, features),
+    is taken for a window whose cells are all alike.
 
     Parameters
     ----------
-    options : Training
+    options : Training, optional
+        See :func:`geomfaf.training_options`; the network alone when omitted.
     seed : int
         The same seed, data and machine give the same weights on the processor.
     device : str
@@ -42,24 +53,51 @@ class MFAFClassifier:
 
     Attributes
     ----------
+    classes_ : ndarray
+        The two labels, barren first.
+    n_features_in_ : int
+        Channels of a window.
     net_ : MFAF
     seen_ : int
         Cells along the part of a window that it looks at.
     history_ : list of dict
         epoch, loss and, with early stopping, validation loss.
+
+    References
+    ----------
+    Gao, Wang, Zhang and Wang (2023), doi 10.3390/su151310269.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> labels = np.arange(40) % 2
+    >>> windows = rng.normal(labels[:, None, None, None], 0.5, (40, 3, 8, 8))
+    >>> model = MFAFClassifier(device="cpu").fit(windows, labels)
+    >>> model.predict_proba(windows).shape, float(model.score(windows, labels)) > 0.9
+    ((40, 2), True)
     """
 
     def __init__(
         self, options: Training | None = None, *, seed: int = 0, device: str = "auto"
     ) -> None:
-        self.options = options or Training()
+        self.options = options
         self.seed = seed
         self.device = device
 
+    @property
+    def training(self) -> Training:
+        """The options in force."""
+        return self.options or Training()
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_class = False
+        return tags
+
     def fit(
         self,
-        x: np.ndarray,
-        labels: np.ndarray,
+        X: np.ndarray,
+        y: np.ndarray,
         *,
         places: np.ndarray | None = None,
         checkpoint: Path | None = None,
@@ -70,10 +108,10 @@ class MFAFClassifier:
 
         Parameters
         ----------
-        x : ndarray
+        X : ndarray
             (windows, channels, size, size) float32.
-        labels : ndarray
-            (windows,), 1 = ore.
+        y : ndarray
+            (windows,), two labels: the larger one (1) is ore.
         places : ndarray, optional
             (windows, 2) row and column of each window: early stopping then holds back one side of
             the map, not a random part whose windows overlap the others.
@@ -85,25 +123,30 @@ class MFAFClassifier:
             Weights to begin with, see :func:`geomfaf.models.network.pretrain.starting_point`;
             random ones when omitted.
         """
-        options = self.options
+        options = self.training
         if start is None and options != options.fresh():
             raise UsageError(
                 "pretrain and weights need to know the ground: use train_model, or options.fresh()."
             )
         # 1. windows that teach, and those that early stopping is judged by
-        x = seen_part(x, options)
+        X, y = check_X_y(X, y, dtype=np.float32, allow_nd=True)
+        check_classification_targets(y)
+        self.classes_, labels = np.unique(y, return_inverse=True)
+        if len(self.classes_) != 2:
+            raise DataError(
+                "training needs windows of two classes, with and without deposits, and finds"
+                f" {len(self.classes_)} class{'es' if len(self.classes_) > 1 else ''}. Only binary"
+                " classification is supported."
+            )
+        self.n_features_in_ = X.shape[1]
+        x = seen_part(_as_windows(X), options)
         self.seen_ = x.shape[-1]
-        labels = np.asarray(labels, np.int64)
         held = _validation_part(labels, places, options, self.seed)
         held_back = (x[held], labels[held])
         x = x[~held]
         labels = labels[~held]
         if options.balance == "smote":
             x, labels = smote(x, labels, seed=self.seed)
-        if len(np.unique(labels)) < 2:
-            raise DataError(
-                "training needs windows with and without deposits, and one kind is missing."
-            )
         # 2. a network, at random or from given weights
         device = choose_device(self.device)
         net = make_network(options, x.shape[1], x.shape[2], seed=self.seed, device=device)
@@ -141,7 +184,7 @@ class MFAFClassifier:
         label: str,
     ) -> list[dict]:
         """Train a network in place on (windows, labels); return the losses of each epoch."""
-        options = self.options
+        options = self.training
         device = next(net.parameters()).device
         optimiser = make_optimiser(net, options)
         inputs = torch.from_numpy(taught[0]).to(device)
@@ -184,7 +227,7 @@ class MFAFClassifier:
         device = next(self.net_.parameters()).device
         x = middle_part(x, self.seen_)
         parts = []
-        with torch.inference_mode(), autocast(self.net_, self.options):
+        with torch.inference_mode(), autocast(self.net_, self.training):
             for start in range(0, len(x), batch):
                 part = torch.from_numpy(np.ascontiguousarray(x[start : start + batch], np.float32))
                 # Channels last and batches that stay in the cache halve the time on a processor.
@@ -194,10 +237,27 @@ class MFAFClassifier:
             return np.empty((len(self.net_.branches), 0), np.float32)
         return np.concatenate(parts, axis=1)
 
-    def predict_proba(self, x: np.ndarray) -> np.ndarray:
+    def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """Return (windows, 2): 1 - score and score, the mean of the branches' P(ore)."""
-        score = self.predict_branches(x).mean(axis=0)
+        check_is_fitted(self)
+        X = check_array(X, dtype=np.float32, allow_nd=True)
+        if X.shape[1] != self.n_features_in_:
+            raise DataError(
+                f"X has {X.shape[1]} features, but MFAFClassifier is expecting"
+                f" {self.n_features_in_} features as input: the channels of its training."
+            )
+        score = self.predict_branches(_as_windows(X)).mean(axis=0)
         return np.column_stack([1 - score, score])
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Return the label of each window, (windows,): ore where its score is above one half."""
+        score = self.predict_proba(X)
+        return self.classes_[score.argmax(axis=1)]
+
+
+def _as_windows(X: np.ndarray) -> np.ndarray:
+    """Return windows; a row of a table is a window whose cells are all alike."""
+    return np.tile(X[:, :, None, None], (1, 1, 2, 2)) if X.ndim == 2 else X
 
 
 def restore_classifier(
@@ -212,6 +272,8 @@ def restore_classifier(
     classifier.seen_ = seen_size(options, size)
     net = _network(options, channels, classifier.seen_)
     net.load_state_dict(weights)
+    classifier.classes_ = np.array([0, 1])
+    classifier.n_features_in_ = channels
     classifier.net_ = net.to(memory_format=torch.channels_last).to(choose_device(device)).eval()
     classifier.history_ = []
     return classifier

@@ -188,7 +188,7 @@ def starting_point(
     Starting weights come first, pretraining goes on from them; it sees windows that keep as clear
     of the fold's test ground as training windows do, encoded by what those taught.
     """
-    options = classifier.options
+    options = classifier.training
     seed = classifier.seed
     if source is None and not options.pretrain:
         return None
