@@ -197,7 +197,8 @@ def weights(
     Example: geomfaf weights demo/stack.tif demo/survey.gpkg
     """
     from ..errors import nearest_name
-    from ..models.weights_of_evidence import METHODS, weigh_evidence
+    from ..models.weight_patterns import METHODS
+    from ..models.weights_of_evidence import weigh_evidence
     from ..rasters.bands import grid_of
     from ..rasters.geotiff import read_raster, require_geotiff, write_raster
 

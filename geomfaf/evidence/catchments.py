@@ -115,18 +115,21 @@ class Drainage:
             raise DataError("the DEM has no value on the grid: check its CRS and place.")
         self.grid = grid
         known = np.isfinite(elevation)
+        # Depressions are filled by the library, so that all water reaches the edge or the sea.
         filled = np.where(known, elevation, -9999.0).astype(np.float32)
         self.flow = pyflwdir.from_dem(filled, nodata=-9999.0, transform=grid.transform)
         self.cells = self.flow.upstream_area("cell")
 
     def place(self, xy: np.ndarray, *, stream: float, snap: float) -> tuple[np.ndarray, np.ndarray]:
         """Return the stream cell of each sample (flat, -1 without one) and the metres to it."""
+        # Streams: cells that enough ground drains into.
         area = self.cells * self.grid.cell_area / 1e6
         rows, columns = np.nonzero(area >= stream)
         if not len(rows):
             raise DataError(
                 f"no catchment is as large as stream = {stream:g} km2: give a smaller one."
             )
+        # A sample's coordinates miss the stream by some metres: it belongs to the nearest one.
         tree = cKDTree(np.column_stack(self.grid.xy(rows, columns)))
         metres, nearest = tree.query(xy)
         flat = rows[nearest] * self.grid.width + columns[nearest]
@@ -147,6 +150,7 @@ class Drainage:
         below : ndarray
             (outlets,) int, -1 for the lowest ones.
         """
+        # The library numbers basins from 1 and has 0 for none.
         numbers = np.arange(1, len(outlets) + 1, dtype=np.uint32)
         basins = self.flow.basins(idxs=outlets, ids=numbers).astype(np.int64) - 1
         downstream = self.flow.idxs_ds[outlets]
@@ -216,11 +220,13 @@ class CatchmentLayer:
         inside: np.ndarray | None = None,
     ) -> np.ndarray:
         """Return float32 (elements, height, width)."""
+        # Each cell takes the value of its own catchment; -1 is none.
         part = (slice(row, row + height), slice(column, column + width))
         out = np.full((len(self.bands), height, width), np.nan, np.float32)
         for band, (basins, values) in enumerate(zip(self.basins, self.values, strict=True)):
             number = basins[part]
             out[band] = np.where(number >= 0, values[np.maximum(number, 0)], np.nan)
+        # Ground without a sample downstream.
         if self.fallback is not None:
             empty = np.isnan(out)
             out[empty] = self.fallback.block(row, column, height, width)[empty]
@@ -275,9 +281,11 @@ class CatchmentLayer:
         for band, name in enumerate(elements):
             own = np.full(len(xy), np.nan)
             used = np.isfinite(values[band]) & (cell >= 0)
+            # The catchment's value at the sample's place, corrected as the map's is.
             own[used] = self.values[band][self.basins[band].ravel()[cell[used]]]
             columns[name] = own
         layer = gpd.GeoDataFrame(columns, geometry=gpd.points_from_xy(*xy.T), crs=self.grid.crs)
+        # What is over its background is a logarithm already.
         scale = "linear" if self.options.background == "lithology" else "log"
         plan, _ = plan_grid(layer, list(elements), self.grid, scale=scale)
         return prepare(plan)
@@ -365,6 +373,7 @@ def undiluted(values: np.ndarray, area: np.ndarray) -> np.ndarray:
     >>> undiluted(np.array([[10.0, 10.0, 16.0]]), np.array([1.0, 4.0, 3.0])).tolist()
     [[10.0, 10.0, 28.0]]
     """
+    # Only the excess is diluted: background rock lies everywhere upstream.
     median = np.median(values, axis=1, keepdims=True)
     excess = np.maximum(values - median, 0.0)
     return np.where(excess > 0, median + excess * area, values)
@@ -385,6 +394,7 @@ def over_background(values: np.ndarray, shares: np.ndarray) -> np.ndarray:
     """
     from sklearn.linear_model import HuberRegressor
 
+    # Too few catchments for so many rocks: one background for all of them.
     logs = np.log10(values)
     present = shares.sum(axis=0) > 0
     if len(values) < LEAST_CATCHMENTS * max(1, int(present.sum())):
@@ -440,11 +450,13 @@ def cross_validate_catchments(
         One row an element and method ("catchments", "idw"): element, method, places, below (places
         with a sample downstream), rmse_log10 over all places, rmse_log10_below over those.
     """
+    # 1. Drainage and samples as the layer itself has them.
     dem = RasterLayer(RasterSource(options.dem, "dem"), grid)
     drainage = Drainage(dem.values(0, 0, *grid.shape), grid)
     xy, values = sample_values(survey.samples, elements, "log")
     snap = SNAP_CELLS * grid.cell if options.snap is None else options.snap
     cell, _ = drainage.place(xy, stream=options.stream, snap=snap)
+    # 2. Each element by itself, for each misses other samples.
     rows = []
     for name, own in zip(elements, values, strict=True):
         used = np.isfinite(own) & (cell >= 0)
@@ -452,6 +464,7 @@ def cross_validate_catchments(
         places = np.column_stack(grid.xy(*np.divmod(found.outlets, grid.width)))
         true = found.values[0]
         by_distance = _left_out_idw(places, true)
+        # 3. A place that is left out takes the value of the next outlet downstream.
         has_below = found.below >= 0
         by_catchment = np.where(has_below, true[np.maximum(found.below, 0)], by_distance)
         for method, guess in (("catchments", by_catchment), ("idw", by_distance)):

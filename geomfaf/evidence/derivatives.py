@@ -50,6 +50,7 @@ def parse_derived(text: str, name: str) -> tuple[str, float | None]:
     >>> parse_derived("slope", "dem"), parse_derived("upward:500", "tmi")
     (('slope', None), ('upward', 500.0))
     """
+    # "upward:500": the filter's name and, behind a colon, its number.
     word, _, number = text.partition(":")
     require_known(word, DERIVED, f"{name}: derive")
     default = DERIVED[word].argument
@@ -76,6 +77,7 @@ def derived_band(
     """Return the band that a filter makes of a raster."""
     derived = DERIVED[name]
     number = "" if argument is None else f"_{argument:g}"
+    # A raster without a unit gives derivatives without one.
     own_unit = derived.unit.replace("{unit}", unit) if unit else derived.unit.replace("{unit}", "")
     text = f"{raster}, {derived.text.format(argument or 0)}"
     own_unit = own_unit if own_unit not in ("/m",) else ""
@@ -85,6 +87,7 @@ def derived_band(
 
 def _as_map(values: np.ndarray, cell: float) -> xr.DataArray:
     """Return values with coordinates in metres, north up."""
+    # Northings fall from row to row.
     y = np.arange(values.shape[0])[::-1] * cell
     x = np.arange(values.shape[1]) * cell
     coordinates = {"northing": y, "easting": x}
@@ -120,6 +123,7 @@ def _slope(
 
 def _aspect(values, cell) -> np.ndarray:
     """Return radians clockwise from north; NaN on level ground."""
+    # Level ground faces nowhere; the library says -1.
     degrees = _library("xrspatial").aspect(_as_map(values, cell)).values
     return np.deg2rad(np.where(degrees < 0, np.nan, degrees))
 
@@ -172,6 +176,7 @@ def _gradient(
     other,
 ) -> np.ndarray:
     """Return the length of the horizontal gradient, central differences."""
+    # The length has no direction, so it does not matter that rows run south.
     down, across = np.gradient(values.astype(np.float64), cell)
     return np.hypot(down, across)
 
@@ -183,6 +188,7 @@ def _residual(
     other,
 ) -> np.ndarray:
     """Return the value less the mean of the square of cells around it that have a value."""
+    # Gaps count neither in the sum nor in the number of cells.
     known = np.isfinite(values)
     total = _square_sum(np.where(known, values, 0.0), int(argument))
     count = _square_sum(known, int(argument))
@@ -195,6 +201,7 @@ def _square_sum(values: np.ndarray, reach: int) -> np.ndarray:
     depends on where the window begins.
     """
     ones = np.ones(2 * reach + 1)
+    # A square is a column of rows: two passes in place of one over all its cells.
     rows = convolve1d(values.astype(np.float64), ones, axis=0, mode="constant")
     return convolve1d(rows, ones, axis=1, mode="constant")
 
@@ -206,6 +213,7 @@ def _ratio(
     other,
 ) -> np.ndarray:
     """Return the ratio to another band of the file; no value where that is 0 or less."""
+    # A ratio to nothing is no number.
     below = other(int(argument))
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(below > 0, values / below, np.nan)
@@ -220,11 +228,13 @@ def _whole(apply: Callable[[xr.DataArray], xr.DataArray], values, cell) -> np.nd
     known = np.isfinite(values)
     if not known.any():
         return np.full(values.shape, np.nan, np.float32)
+    # 1. Gaps filled, edges continued about the mean level.
     rows, columns = distance_transform_edt(~known, return_distances=False, return_indices=True)
     filled = values[rows, columns].astype(np.float64)
     pad = max(values.shape) // 4 + 1
     level = filled.mean()
     padded = np.pad(filled - level, pad, mode="reflect" if min(values.shape) > pad else "edge")
+    # 2. The filter, and the map's own part of it.
     result = apply(_as_map(padded, cell)).values[pad:-pad, pad:-pad]
     return np.where(known, result, np.nan).astype(np.float32)
 

@@ -102,6 +102,7 @@ def bandpass(
     fine, coarse : float
         Standard deviations of the weights, metres.
     """
+    # Each element by the samples that were analysed for it.
     known = np.isfinite(logs)
     result = np.full(len(logs), np.nan)
     tree = cKDTree(xy[known])
@@ -109,10 +110,12 @@ def bandpass(
     means = np.empty((2, len(values)))
     for number, sigma in enumerate((fine, coarse)):
         for sample, near in enumerate(tree.query_ball_point(xy[known], REACH * sigma)):
+            # In the order of the samples, so that sums do not depend on the tree's.
             index = np.array(sorted(near))
             apart = np.hypot(*(xy[known][index] - xy[known][sample]).T)
             weight = np.exp(-0.5 * (apart / sigma) ** 2)
             means[number, sample] = (weight * values[index]).sum() / weight.sum()
+    # The fine mean less the coarse one: what is left varies between the two widths.
     result[known] = means[0] - means[1]
     return result
 
@@ -189,6 +192,7 @@ def robust_components(logs: np.ndarray, count: int) -> tuple[np.ndarray, np.ndar
     _, axes = np.linalg.eigh(fit.covariance_)
     axes = axes[:, ::-1][:, :count].T
     loadings = axes @ contrasts
+    # An axis has two directions: the one in which its largest loading is positive.
     sign = np.sign(loadings[np.arange(len(loadings)), np.abs(loadings).argmax(axis=1)])
     # 3. Scores of every sample without gaps.
     scores = np.full((len(axes), logs.shape[1]), np.nan)
@@ -241,12 +245,14 @@ def _ratio(
     elements,
     argument,
 ) -> dict[str, np.ndarray]:
+    # "ratio:Cu/Zn": the first over the second.
     above, _, below = argument.partition("/")
     for name in (above, below):
         if name not in elements:
             raise UsageError(
                 f'"ratio:{argument}": "{name}" is no element.{nearest_name(name, elements)}'
             )
+    # The logarithm of a ratio is a difference.
     own = logs[elements.index(above)] - logs[elements.index(below)]
     return {f"log10 {above} over {below}": own}
 

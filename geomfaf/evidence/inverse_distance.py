@@ -117,6 +117,7 @@ def idw_grid(  # noqa: PLR0913  (one keyword a choice of the gridding)
         units=units,
         options=options,
     )
+    # What was decided once is computed block by block, and remembered with the bands.
     array = as_dataarray(_fill(plan), grid, bands)
     making = making_of(samples, elements, plan, scale)
     return with_making(array, dict(zip([band.name for band in bands], making, strict=True)))
@@ -149,6 +150,7 @@ def making_of(
         "idw_neighbours": str(rule.neighbours or "all"),
         "idw_scale": scale,
     }
+    # A radius that reaches everywhere is none.
     radius = None
     if rule.radius < FAR:
         radius = rule.radius
@@ -166,6 +168,7 @@ def making_of(
         )
         say(_error_lines(table))
         for _, row in table.iterrows():
+            # GeoTIFF tags are single words.
             scheme = row["scheme"].replace(" ", "_").replace("-", "_")
             own = making[list(elements).index(row["element"])]
             for error in ("rmse", "rmse_log10"):
@@ -348,11 +351,13 @@ def idw_points(
     """
     options = options or IdwOptions()
     rule = make_rule(power, neighbours, radius, options)
+    # Samples of one place are one: no distance between them can weight them.
     places, values = merge_places(*check_samples(xy, values))
     targets = np.asarray(targets, float)
     transform = metric(options.anisotropy, places)
     result = np.full((len(values), len(targets)), np.nan)
     for bands, mask in bands_by_missing(values):
+        # Elements that miss the same samples share one search.
         search = point_search(
             places[mask], values[np.ix_(bands, mask)], rule, transform, options.barriers
         )

@@ -214,6 +214,7 @@ class RasterLayer:
 
     def covered(self, area: AreaLayer) -> float:
         """Return the share of the study area in which the raster has a value."""
+        # On coarse cells: a share needs no more, and the raster is read at few places.
         factor = max(1, max(self.grid.shape) // COARSE)
         coarse = Grid.from_bounds(self.grid.bounds, self.grid.cell * factor, self.grid.crs)
         inside = area.shapes.burn(coarse) > 0
@@ -231,6 +232,7 @@ class RasterLayer:
             return whole[row : row + height, column : column + width]
         halo = DERIVED[name].halo(argument)
         wide = (row - halo, column - halo, height + 2 * halo, width + 2 * halo)
+        # What a filter looks at beyond the window is computed too and cut away again.
         values = self.values(*wide)
 
         def other(band: int) -> np.ndarray:
@@ -255,6 +257,7 @@ class RasterLayer:
         """Return float32 (planes, height, width) of a window: the pieces it touches, cut to it."""
         row, column, height, width = window
         piece = self.piece
+        # Pieces stand at multiples of their size, whatever the window: the same bits everywhere.
         top = row // piece * piece
         left = column // piece * piece
         rows = range(top, row + height, piece)
@@ -308,6 +311,7 @@ class RasterLayer:
             return Resampling[
                 "med" if self.source.resampling == "median" else self.source.resampling
             ]
+        # Coarser cells must take all pixels below them into account, finer ones lie between two.
         coarser = self.ratio > 1
         if self.source.kind == "class":
             return Resampling.mode if coarser else Resampling.nearest
@@ -321,6 +325,7 @@ class RasterLayer:
             sine = Band(f"{source.name}_sin", "continuous", "", f"{source.name}, sine")
             cosine = Band(f"{source.name}_cos", "continuous", "", f"{source.name}, cosine")
             return [sine, cosine]
+        # A logarithm has no unit.
         unit = source.unit
         text = f"{source.name} ({unit})" if unit else source.name
         if source.scale != "linear":
@@ -367,6 +372,7 @@ def raster_findings(layer: RasterLayer, area: AreaLayer) -> list[Finding]:
             )
         )
 
+    # 1. How much of the study area it covers.
     share = layer.covered(area)
     if share == 0:
         add("refused", "misses the study area", 1, "no cell has a value", "check its CRS and place")
@@ -374,6 +380,7 @@ def raster_findings(layer: RasterLayer, area: AreaLayer) -> list[Finding]:
         advice = "give a raster that covers the area, or a smaller study area"
         done = f"{share:.0%} of the study area has a value; the rest stays empty"
         add("noticed", "covers a part", 1, done, advice)
+    # 2. What its numbers mean.
     for code, count in layer.file.codes.items():
         done = f"{code:g} is read as no value"
         add("fixed", "undeclared nodata", count, done, "declare it: nodata =")

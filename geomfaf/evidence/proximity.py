@@ -99,6 +99,7 @@ class ProximitySource:
             )
         if features.crs is None:
             raise DataError(f'{self.name} has no CRS: say it, for instance crs = "EPSG:32650".')
+        # Rows without a place are near to nothing.
         features = features[features.geometry.notna() & ~features.geometry.is_empty]
         if not len(features):
             raise DataError(f"{self.name} has no feature: check path, layer and where.")
@@ -115,11 +116,13 @@ def proximity_layer(
     DataError
         When points of it are the deposits themselves: the distance to them is the answer.
     """
+    # 1. The features; deposits among them would give the answer away.
     features = source.read(grid)
     if deposits is not None:
         _refuse_deposits(source, features, deposits, grid)
     if source.kind in ("value", "strike"):
         return PointValueLayer(source, features, grid)
+    # 2. Single shapes, and the band that the kind makes of them.
     shapes = shapely.get_parts(features.geometry.to_numpy())
     text = source.name
     if source.kind == "distance":
@@ -163,6 +166,7 @@ class DistanceLayer:
         self.grid = grid
         self.most = most
         self.signed = inside_of is not None
+        # A tree of straight pieces: the exact distance to each is cheap.
         self.ends = pieces_of(shapes)
         self.tree = shapely.STRtree(shapely.linestrings(self.ends.reshape(-1, 2, 2)))
         polygons = shapes[shapely.get_dimensions(shapes) == 2] if inside_of is None else inside_of
@@ -178,9 +182,11 @@ class DistanceLayer:
     ) -> np.ndarray:
         """Return float32 (1, height, width), metres."""
         wanted = np.ones((height, width), bool) if inside is None else inside
+        # 1. Metres to the nearest boundary, cut where farther ground does not differ.
         metres = distance_to_segments(self.grid, self.tree, self.ends, (row, column), wanted)
         if self.most is not None:
             metres = np.minimum(metres, np.float32(self.most))
+        # 2. Inside a polygon the distance is 0, or counts downwards.
         if self.polygons is not None:
             within = self.polygons.burn(self.grid.window(row, column, height, width)) > 0
             own = -metres if self.signed else np.where(np.isfinite(metres), np.float32(0), metres)
@@ -203,6 +209,7 @@ class PresenceLayer:
         self.bands = [band]
         self.making = [dict(SCREENED)]
         self.grid = grid
+        # A polygon is there where it holds a cell's centre, a line where it touches the cell.
         flat = shapely.get_dimensions(shapes) == 2
         self.polygons = Shapes(shapes[flat])
         self.others = Shapes(shapes[~flat])
@@ -304,6 +311,7 @@ class PointValueLayer:
             self.bands = [Band(name, "continuous", source.unit, f"{label}, IDW")]
             layer = known[["geometry"]].assign(**{name: values[values.notna()]})
         else:
+            # A strike has no direction: of twice the angle, 10 and 190 degrees are one.
             doubled = np.deg2rad(2 * values[values.notna()])
             self.bands = []
             layer = known[["geometry"]]
@@ -340,6 +348,7 @@ def pieces_of(shapes: np.ndarray) -> np.ndarray:
     >>> pieces_of(np.array([shapely.Point(1, 2), shapely.LineString([(0, 0), (3, 4)])])).tolist()
     [[1.0, 2.0, 1.0, 2.0], [0.0, 0.0, 3.0, 4.0]]
     """
+    # Points as pieces without length, polygons by their boundary.
     dimension = shapely.get_dimensions(shapes)
     points = shapely.get_coordinates(shapes[dimension == 0])
     lines = np.concatenate([shapes[dimension == 1], shapely.boundary(shapes[dimension == 2])])
@@ -387,6 +396,7 @@ def _refuse_deposits(
     grid: Grid,
 ) -> None:
     """Refuse points that are the deposits themselves."""
+    # A line or polygon near a deposit is geology; a point on it may be the deposit itself.
     points = features.geometry[features.geom_type.isin(["Point", "MultiPoint"])]
     if not len(points) or not len(deposits):
         return

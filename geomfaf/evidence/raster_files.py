@@ -110,6 +110,7 @@ class RasterFile:
         found = file.read(band or self.band, window=window, masked=True)
         # Whole numbers above 2 ** 24 would be rounded before they are compared with codes.
         exact = np.float32 if found.dtype.itemsize < 4 or found.dtype == np.float32 else np.float64
+        # Declared nodata first, then codes that the file does not declare, then scale and offset.
         values = found.astype(exact).filled(np.nan)
         values[self._is_code(values)] = np.nan
         if self.factor != 1 or self.offset != 0:
@@ -120,6 +121,7 @@ class RasterFile:
         """Return which points of a CRS lie on a pixel with a value, (points,) bool."""
         to_file = Transformer.from_crs(crs, CRS.from_wkt(self.crs.to_wkt()), always_xy=True)
         file_x, file_y = to_file.transform(x, y)
+        # The inverse transform takes metres to pixels.
         columns, rows = ~self.transform * (np.asarray(file_x), np.asarray(file_y))
         inside = (rows >= 0) & (rows < self.shape[0]) & (columns >= 0) & (columns < self.shape[1])
         found = np.zeros(len(x), bool)
@@ -151,6 +153,7 @@ class RasterFile:
             np.array([west, east, west, east]),
             np.array([south, south, north, north]),
         )
+        # Whole pixels outwards, cut to the file.
         top = max(0, int(np.floor(rows.min())) - margin)
         left = max(0, int(np.floor(columns.min())) - margin)
         bottom = min(self.shape[0], int(np.ceil(rows.max())) + margin)
@@ -207,6 +210,7 @@ class RasterFile:
 
     def _scan(self, file: rasterio.DatasetReader, classes: bool) -> None:
         """Read the file once, piece by piece: codes that it does not declare, and its classes."""
+        # 1. Count suspected codes, and find the range of all other values.
         counts = dict.fromkeys(CODES, 0)
         low = np.inf
         high = -np.inf
@@ -231,6 +235,7 @@ class RasterFile:
                 self.codes[code] = count
         if not np.isfinite(low):
             raise DataError(f"{self.name}: {self.path.name} has no value in band {self.band}.")
+        # 2. Classes are named by the file's tags, else by their numbers.
         tags = file.tags(self.band)
         for value in sorted(seen - set(self.codes)):
             number = int(value)

@@ -85,6 +85,7 @@ class StackPlan:
         geochemistry: Sequence[str] = (),
     ):
         self.grid = grid
+        # 1. The ground that counts, and the elements: by catchments or by distances.
         area = survey.study_area
         self.area = AreaLayer(study_area_of_samples(survey.samples) if area is None else area, grid)
         self.layers: list[EvidenceLayer] = []
@@ -104,10 +105,12 @@ class StackPlan:
                     options=options,
                 )
             )
+        # 2. The maps of the survey.
         if survey.geology is not None and survey.geology_column:
             self.layers.append(RockLayer(survey.geology, survey.geology_column, grid, rule=geology))
         if survey.faults is not None and len(faults):
             self.layers.append(FaultLayer(survey.faults, grid, faults))
+        # 3. What the user adds, and what is derived from samples and maps.
         for source in rasters:
             raster = RasterLayer(source, grid)
             report(raster_findings(raster, self.area))
@@ -122,6 +125,7 @@ class StackPlan:
         )
         if not self.layers:
             raise DataError("no band is left: the survey needs usable elements, geology or faults.")
+        # 4. Each layer brings its bands, in the order of the layers.
         self.bands: list[Band] = []
         self.making: list[dict[str, str]] = []
         for layer in self.layers:
@@ -138,6 +142,7 @@ class StackPlan:
         """Return float32 (bands, height, width); NaN outside the study area in every band."""
         window = (row, column, height, width)
         inside = self.area.block(*window)
+        # Most blocks of a ragged study area are empty: they cost nothing.
         if not inside.any():
             return np.full((len(self.bands), height, width), np.nan, np.float32)
         block = np.concatenate([layer.block(*window, inside) for layer in self.layers])
@@ -150,6 +155,7 @@ class StackPlan:
         """Return the bands as they turned out: no class "unmapped" where everything is mapped."""
         settled = []
         for band, figures in zip(bands, statistics, strict=True):
+            # "unmapped" is the last class: it goes when no cell holds it.
             legend = dict(band.legend)
             last = max(legend, default=0)
             if legend.get(last) == UNMAPPED and figures.get("MAXIMUM", 0) < last:
@@ -256,6 +262,7 @@ def build_stack(  # noqa: PLR0913  (one keyword a kind of evidence)
             f"no cell centre lies inside the study area: a cell of {grid.cell:g} m is too large"
             " for it."
         )
+    # The legends need to know which classes are there.
     statistics = [{"MAXIMUM": float(np.nanmax(layer, initial=0))} for layer in values]
     array = as_dataarray(values, grid, plan.settle(plan.bands, statistics))
     names = [band.name for band in plan.bands]

@@ -100,6 +100,7 @@ def _of_geology(
     radii: list[float],
 ) -> list[EvidenceLayer]:
     layers: list[EvidenceLayer] = []
+    # 1. Contacts: where the ground of one class meets that of another.
     classes = dissolved_classes(geology, column)
     contacts = class_contacts(classes)
     every = shapely.get_parts(shapely.union_all(list(contacts.values())))
@@ -113,6 +114,7 @@ def _of_geology(
         mixture = [name for name in ("class_count", "class_entropy") if name in names]
         if mixture:
             layers.append(ClassMixtureLayer(geology, column, grid, radius, mixture))
+    # 2. Each class that is wide enough has a distance of its own.
     if "class_distance" in names:
         mapped = sum(polygons.area for polygons in classes.values())
         for name, lines in contacts.items():
@@ -134,6 +136,7 @@ def _of_faults(
 ) -> list[EvidenceLayer]:
     lines = shapely.get_parts(faults.geometry.to_numpy())
     layers: list[EvidenceLayer] = []
+    # Once for all bands: the network is cut at every crossing.
     crossings = line_crossings(lines)
     ends = free_ends(lines)
     # 1. Distances to points of the network.
@@ -253,6 +256,7 @@ class ClassMixtureLayer:
 
 def dissolved_classes(geology: gpd.GeoDataFrame, column: str) -> dict[str, shapely.Geometry]:
     """Return the ground of each class, in alphabetical order; rows without a name are left out."""
+    # Polygons of one class become one: a boundary inside it is no contact.
     names = geology[column].astype("string").str.strip()
     named = (names.notna() & (names != "")).to_numpy(bool)
     shapes = geology.geometry.to_numpy()[named]
@@ -280,6 +284,7 @@ def line_crossings(lines: np.ndarray) -> np.ndarray:
 
     Where two lines only continue each other, end to end, there is none.
     """
+    # 1. Each pair of lines that meet, once.
     tree = shapely.STRtree(lines)
     first, second = tree.query(lines, predicate="intersects")
     pair = first < second
@@ -291,6 +296,7 @@ def line_crossings(lines: np.ndarray) -> np.ndarray:
     point = shapely.get_dimensions(parts) == 0
     parts = parts[point]
     of_pair = of_pair[point]
+    # 2. A crossing is no end of both lines: there one only continues the other.
     ends = shapely.boundary(lines)
     of_first = shapely.dwithin(parts, ends[first[of_pair]], 1e-6)
     of_second = shapely.dwithin(parts, ends[second[of_pair]], 1e-6)
@@ -302,6 +308,7 @@ def line_crossings(lines: np.ndarray) -> np.ndarray:
 def free_ends(lines: np.ndarray) -> np.ndarray:
     """Return the ends of lines that no other line touches (to :data:`SLIVER`)."""
     tree = shapely.STRtree(lines)
+    # An end is free when every line within reach of it is its own.
     ends, owner = shapely.get_parts(shapely.boundary(lines), return_index=True)
     point, line = tree.query(ends, predicate="dwithin", distance=SLIVER)
     touched = np.zeros(len(ends), bool)
@@ -319,6 +326,7 @@ def pieces_by_strike(faults: gpd.GeoDataFrame) -> dict[str, np.ndarray]:
     pieces = segments_of(faults)
     dx = pieces[:, 2] - pieces[:, 0]
     dy = pieces[:, 3] - pieces[:, 1]
+    # From north, clockwise; half a turn is the same strike.
     azimuth = np.rad2deg(np.arctan2(dx, dy)) % 180
     number = np.floor((azimuth + 22.5) / 45).astype(int) % 4
     found = {}

@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 import xarray as xr
 
+from ..windows.folds import fold_number
 from .fold_models import Model, encode_windows
 from .network.classifier import seen_part
 from .network.mfaf import Branch
@@ -63,7 +64,7 @@ def factor_attention(model: Model, stack: xr.DataArray, windows: gpd.GeoDataFram
             with torch.inference_mode():
                 weights = branch.attention(branch.filtered(x)).cpu().numpy()
             row = {
-                "fold": fold_model.fold + 1,
+                "fold": fold_number(fold_model.fold),
                 "branch": number,
                 "dilation": branch.conv.dilation[0],
             }

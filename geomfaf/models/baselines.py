@@ -21,7 +21,7 @@ from ..windows.features import Column, Features
 from .fuzzy_overlay import FuzzyOverlay
 from .logistic import Problem, solve_logistic
 from .table_model import TableModel, balanced_weights, effective_count
-from .weights_of_evidence import best_pattern, weights_table
+from .weight_patterns import best_pattern, weights_table
 
 CLIP = 5.0
 """Standardised values are cut at +-5: one freak sample must not own a column."""

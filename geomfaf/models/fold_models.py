@@ -22,7 +22,7 @@ from ..errors import DataError, InternalError, ModelMismatchError
 from ..progress import quiet, track
 from ..rasters.bands import Band, bands_of, grid_of
 from ..windows.features import Features, window_features
-from ..windows.folds import Folds
+from ..windows.folds import Folds, fold_number
 from ..windows.leak_proof import shared_cells
 from ..windows.windows import read_windows
 from .baselines import ENSEMBLE, NETWORK
@@ -94,6 +94,7 @@ class FoldModel:
                 f"{', '.join(self.simple.names)} judge with the network: their log odds are needed."
             )
         branches = self.classifier.predict_branches(x)
+        # The network alone first; an ensemble joins each branch with the simple models.
         network = branches.mean(axis=0)
         score = network
         joined = branches
@@ -238,14 +239,15 @@ def train_model(
     # 1. where to compute, and what to begin with
     device = own_device(device)
     source = read_starting_weights(options, grid)
+    # 2. the folds that fall to this process
     trained = []
     for fold in track(own_folds(folds.count), "training", unit="folds"):
-        names = list(bands[fold]) if bands is not None else [band.name for band in named]
         train = folds.training(windows, fold)
         # The folds promise it; a promise on which every figure rests is checked window by window.
         if shared_cells(windows, train, folds.testing(windows, fold)):
             raise InternalError(
-                f"training and test windows of fold {fold + 1} share cells: the split leaks"
+                f"training and test windows of fold {fold_number(fold)} share cells: the split"
+                " leaks"
             )
         # A seed of its own: networks that begin alike would err alike.
         classifier = MFAFClassifier(options, seed=seed + fold, device=device)
@@ -258,31 +260,24 @@ def train_model(
             folds=folds,
             fold=fold,
         )
+        checkpoint = None
+        if checkpoints is not None:
+            checkpoint = checkpoints / f"fold_{fold_number(fold)}.safetensors"
         fold_model = fit_fold_model(
             stack,
             windows[train],
-            names,
+            [band.name for band in named] if bands is None else bands[fold],
             classifier,
             fold=fold,
             begin=begin,
-            checkpoint=None
-            if checkpoints is None
-            else checkpoints / f"fold_{fold + 1}.safetensors",
-            label=f"fold {fold + 1} of {folds.count}",
+            checkpoint=checkpoint,
+            label=f"fold {fold_number(fold)} of {folds.count}",
         )
         trained.append(fold_model)
     # 3. those that other processes trained
     trained = _gather_fold_models(trained, device)
     start = {} if source is None else source.record()
-    return Model(
-        trained,
-        named,
-        size,
-        folds,
-        options,
-        seed,
-        start,
-    )
+    return Model(trained, named, size, folds, options, seed, start)
 
 
 def fit_fold_model(
@@ -351,7 +346,9 @@ def training_data(
     """Return encoded windows, labels and the encoder learned from exactly these windows."""
     chosen = stack.sel(band=list(names))
     size = int(windows["size"].iloc[0])
-    raw = read_windows(chosen.values, windows["row"].to_numpy(), windows["col"].to_numpy(), size)
+    rows = windows["row"].to_numpy()
+    cols = windows["col"].to_numpy()
+    raw = read_windows(chosen.values, rows, cols, size)
     # Scaling is a band's over all cells of all windows.
     by_band = raw.swapaxes(0, 1)
     encoder = fit_encoder(by_band.reshape(len(names), -1), bands_of(chosen))
@@ -375,10 +372,8 @@ def encode_windows(
 ) -> np.ndarray:
     """Return windows encoded by a learned encoder, (windows, channels, size, size)."""
     size = int(windows["size"].iloc[0]) if len(windows) else 1
-    raw = read_windows(
-        stack.sel(band=list(names)).values,
-        windows["row"].to_numpy(),
-        windows["col"].to_numpy(),
-        size,
-    )
-    return np.ascontiguousarray(encoder.transform(raw.swapaxes(0, 1), names).swapaxes(0, 1))
+    chosen = stack.sel(band=list(names)).values
+    raw = read_windows(chosen, windows["row"].to_numpy(), windows["col"].to_numpy(), size)
+    # The encoder wants a band at a time, the network a window.
+    by_band = encoder.transform(raw.swapaxes(0, 1), names)
+    return np.ascontiguousarray(by_band.swapaxes(0, 1))

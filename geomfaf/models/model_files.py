@@ -17,7 +17,7 @@ import numpy as np
 from ..errors import ModelMismatchError, UsageError
 from ..files import file_hash, finished_file, library_versions, plain_values, write_json
 from ..rasters.bands import band_from, grid_from, grid_record
-from ..windows.folds import Folds
+from ..windows.folds import Folds, fold_index, fold_number
 from .ensemble import restore_simple_models
 from .fold_models import FoldModel, Model
 from .model_schema import description_hash, require_model
@@ -42,7 +42,7 @@ def save_model(model: Model, folder: str | Path, *, overwrite: bool = False) -> 
     tensors = {}
     rows = {}
     for fold_model in model.fold_models:
-        prefix = f"fold_{fold_model.fold + 1}."
+        prefix = f"fold_{fold_number(fold_model.fold)}."
         for name, tensor in fold_model.classifier.net_.state_dict().items():
             tensors[prefix + name] = tensor.cpu().contiguous()
         if fold_model.simple is not None:
@@ -81,6 +81,38 @@ def load_model(folder: str | Path, *, device: str = "auto") -> Model:
     from safetensors.torch import load_file
 
     folder = Path(folder)
+    # 1. the files belong together, and the description is one of a model
+    content = _checked_description(folder)
+    weights = load_file(folder / "weights.safetensors")
+    rows = _simple_rows(folder, content)
+    options = _options_from(content["training"])
+    folds = _folds_from(content, folder)
+    # 2. fold by fold: input layer, network, simple models
+    fold_models = []
+    for entry in content["fold_models"]:
+        prefix = f"fold_{entry['fold']}."
+        encoder = Encoder(tuple(Channel(**channel) for channel in entry["channels"]))
+        channels = len(encoder.channels)
+        own = _with_prefix(weights, prefix)
+        classifier = restore_classifier(options, own, channels, content["window"], device)
+        classifier.history_ = entry["history"]
+        simple = None
+        if entry["simple_models"]:
+            simple = restore_simple_models(entry["simple_models"], _with_prefix(rows, prefix))
+        fold_models.append(FoldModel(fold_index(entry["fold"]), encoder, classifier, simple))
+    return Model(
+        fold_models,
+        [band_from(band) for band in content["bands"]],
+        content["window"],
+        folds,
+        options,
+        content["seed"],
+        content["start"],
+    )
+
+
+def _checked_description(folder: Path) -> dict[str, Any]:
+    """Return model.json of a folder, refused when it is none or not that of the weights."""
     for name in ("model.json", "weights.safetensors"):
         if not (folder / name).exists():
             raise UsageError(
@@ -96,56 +128,35 @@ def load_model(folder: str | Path, *, device: str = "auto") -> Model:
             f"{folder}/weights.safetensors is not the file that model.json describes."
         )
     require_model(content, folder / "model.json")
-    weights = load_file(folder / "weights.safetensors")
-    rows = _simple_rows(folder, content)
-    values = {**content["training"]}
-    # JSON knows lists alone.
+    return content
+
+
+def _options_from(words: dict[str, Any]) -> Training:
+    """Return the options of a training from JSON, which knows lists alone."""
+    values = {**words}
     values["dilations"] = tuple(values["dilations"]) if values["dilations"] else None
     values["ensemble"] = tuple(values["ensemble"])
-    options = Training(**values)
-    # Which ground is held out must be what it was.
+    return Training(**values)
+
+
+def _folds_from(content: dict[str, Any], folder: Path) -> Folds:
+    """Return the folds of a model; which ground is held out must be what it was."""
     part = content["folds"]
-    folds = Folds(
-        grid_from(content["grid"]),
-        part["block"],
-        np.array(part["table"]),
-        part["margin"],
-        part["linkage"],
-    )
+    table = np.array(part["table"])
+    grid = grid_from(content["grid"])
+    folds = Folds(grid, part["block"], table, part["margin"], part["linkage"])
     if _describe(folds)["sha256"] != part["sha256"]:
         raise ModelMismatchError(
             f"the folds in {folder}/model.json were changed: which ground is held out is unknown."
         )
-    # Fold by fold: input layer, network, simple models.
-    fold_models = []
-    for entry in content["fold_models"]:
-        prefix = f"fold_{entry['fold']}."
-        encoder = Encoder(tuple(Channel(**channel) for channel in entry["channels"]))
-        channels = len(encoder.channels)
-        own = _with_prefix(weights, prefix)
-        classifier = restore_classifier(options, own, channels, content["window"], device)
-        classifier.history_ = entry["history"]
-        simple = None
-        if entry["simple_models"]:
-            simple = restore_simple_models(entry["simple_models"], _with_prefix(rows, prefix))
-        fold_models.append(FoldModel(entry["fold"] - 1, encoder, classifier, simple))
-    bands = [band_from(band) for band in content["bands"]]
-    return Model(
-        fold_models,
-        bands,
-        content["window"],
-        folds,
-        options,
-        content["seed"],
-        content["start"],
-    )
+    return folds
 
 
 def _in_words(fold_model: FoldModel) -> dict[str, Any]:
     """Return what is no tensor of a fold model; folds are numbered from 1 in files."""
     simple = fold_model.simple
     return {
-        "fold": fold_model.fold + 1,
+        "fold": fold_number(fold_model.fold),
         "channels": [asdict(channel) for channel in fold_model.encoder.channels],
         "simple_models": None if simple is None else simple.as_json(),
         "history": fold_model.classifier.history_,

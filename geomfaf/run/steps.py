@@ -28,7 +28,7 @@ from ..settings.tables import TABLES
 from ..survey.read import read_layer
 from ..survey.survey import Source, Survey
 from ..windows import assembly
-from ..windows.folds import Folds
+from ..windows.folds import Folds, fold_number
 from ..windows.screen import default_radius, screen_bands, screen_elements
 from .project import Project
 
@@ -265,7 +265,8 @@ def _away(
     """Return which points lie farther than the radius from a fold's blocks (and are on no test
     ground).
     """
-    blocks = folds.blocks().query("fold == @fold + 1")
+    blocks = folds.blocks()
+    blocks = blocks[blocks["fold"] == fold_number(fold)]
     ground = blocks.geometry.buffer(radius).union_all()
     return ~points.geometry.intersects(ground).to_numpy()
 

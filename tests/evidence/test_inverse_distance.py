@@ -320,7 +320,7 @@ def test_bands_say_what_they_are_and_the_samples_stay_as_they_were():
         ({"power": math.nan}, "power nan must be"),
         ({"neighbours": 0}, "neighbours 0 must be at least 1; 12 is usual"),
         ({"radius": -5.0}, "radius -5.0 must be a positive number of metres"),
-        ({"scale": "cubic"}, 'scale "cubic" is unknown: use "linear" or "log"'),
+        ({"scale": "cubic"}, 'scale "cubic" is unknown: use one of linear, log'),
     ],
 )
 def test_options_that_make_no_sense_are_refused(option, message):

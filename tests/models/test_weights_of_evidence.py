@@ -15,13 +15,8 @@ from scipy.special import expit, logit
 
 from geomfaf.errors import DataError, UsageError
 from geomfaf.evaluation.metrics import place_deposits
-from geomfaf.models.weights_of_evidence import (
-    best_pattern,
-    independence_test,
-    weigh_evidence,
-    weights_of_counts,
-    weights_table,
-)
+from geomfaf.models.weight_patterns import best_pattern, weights_of_counts, weights_table
+from geomfaf.models.weights_of_evidence import independence_test, weigh_evidence
 from geomfaf.rasters.bands import Band, as_dataarray, grid_of
 from geomfaf.rasters.geotiff import read_raster
 from geomfaf.survey.read import read_layer

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import UsageError
+from ...errors import UsageError, require_known
 from .tree_engine import FAR, Rule
 
 EXTRAS = ("distance", "count")
@@ -77,8 +77,7 @@ class IdwOptions:
                 f"tolerance {self.tolerance} must be between 0 (direct sums) and 0.1; 1e-6 is"
                 " usual."
             )
-        if self.engine not in ENGINES:
-            raise UsageError(f'engine "{self.engine}" is unknown: use {", ".join(ENGINES)}.')
+        require_known(self.engine, ENGINES, "engine")
 
 
 def make_rule(

@@ -9,12 +9,15 @@ import geopandas as gpd
 import numpy as np
 from pandas.api.types import is_numeric_dtype
 
-from ...errors import DataError, UsageError, nearest_name
+from ...errors import DataError, UsageError, nearest_name, require_known
 from ...rasters.grid import require_metres
 from .barriers import BarrierSearch, barrier_segments
 from .tree_engine import Rule, TreeSearch
 
 Transform = Callable[[np.ndarray], np.ndarray]
+
+
+SCALES = ("linear", "log")
 
 
 def sample_values(
@@ -23,13 +26,12 @@ def sample_values(
     """Return (samples, 2) metres and (bands, samples) values, log10 of them when ``scale`` is
     "log".
     """
+    require_known(scale, SCALES, "scale")
     _require_samples(samples, elements)
     values = samples[list(elements)].to_numpy(float).T
     if scale == "log":
         _require_positive(values, elements)
         values = np.log10(values)
-    elif scale != "linear":
-        raise UsageError(f'scale "{scale}" is unknown: use "linear" or "log".')
     return np.column_stack([samples.geometry.x, samples.geometry.y]), values
 
 

@@ -25,7 +25,7 @@ from ...files import file_hash, finished_file, library_versions, refuse_existing
 from ...progress import say, track
 from ...rasters.bands import Band, bands_of, grid_of, grid_record, valid_cells
 from ...rasters.grid import Grid
-from ...windows.folds import Folds
+from ...windows.folds import Folds, fold_number
 from ...windows.windows import DEFAULT_SIZE, read_windows
 from .augment import turn_and_flip
 from .classifier import MFAFClassifier, autocast, learning_rate, make_network, seen_size
@@ -253,9 +253,9 @@ def unlabelled_windows(
     if folds is not None:
         places = places[folds.training(places, fold)]
     if not len(places):
-        away = (
-            "" if folds is None else f", clear of fold {fold + 1}'s ground by {folds.margin} cells"
-        )
+        away = ""
+        if folds is not None:
+            away = f", clear of fold {fold_number(fold)}'s ground by {folds.margin} cells"
         raise DataError(
             f"no window of {size} cells lies on ground that is valid to a half{away}: nothing can"
             " be pretrained on. Use smaller windows or cells, or pretrain = 0."
