@@ -4,7 +4,7 @@ on the whole map by three measures, with how far these agree.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
@@ -29,10 +29,10 @@ from .run_evaluation import MAP_STRIDE
 REPEATS = 5
 """Permutations of each factor in each fold; their mean counts."""
 
-PLACES = 1000
+PLACES = 500
 """Places of the map, evenly spread, on which occlusion is measured."""
 
-CENTRES = 2000
+CENTRES = 800
 """Windows on all targets together; on a large map every second or fourth of the map's own, so that
 the factors cost less than the map did.
 """
@@ -82,27 +82,33 @@ class Ground:
         """Return the ground with a factor at its median, see :func:`occluded`."""
         stack = occluded(self.stack, factor)
         own = _features(stack.sel(band=[factor]), self.windows)
-        return Ground(stack, self.windows, self._replaced(factor, own.values))
+        return Ground(stack, self.windows, _replaced(self.features, factor, own.values))
 
-    def dealt_out(self, factor: str, order: np.ndarray) -> Ground:
-        """Return ground of windows side by side (see :func:`_side_by_side`) with a factor's windows
-        in another order.
+    def dealt_out(self, factor: str, orders: Sequence[np.ndarray]) -> Ground:
+        """Return ground of windows side by side (see :func:`_side_by_side`) once for each order,
+        one behind the other, with a factor's windows in that order.
         """
-        stack = self.stack.copy()
-        layer = band_number(stack, factor)
-        size = stack.sizes["y"]
+        times = len(orders)
+        order = np.concatenate(orders)
+        layer = band_number(self.stack, factor)
+        size = self.stack.sizes["y"]
         # (rows, windows, columns): the strip cut into its windows, and put together again.
-        windows = self.stack.values[layer].reshape(size, len(order), size)
-        stack.values[layer] = windows[:, order].reshape(size, -1)
+        windows = self.stack.values[layer].reshape(size, len(self.windows), size)
+        cells = np.tile(self.stack.values, (1, 1, times))
+        cells[layer] = windows[:, order].reshape(size, -1)
+        stack, table = _strip(cells, self.stack, len(order))
+        # The same of the features that simple models read.
+        repeated = replace(self.features, values=np.tile(self.features.values, (times, 1)))
         own = self.features.select(bands=[factor]).values[order]
-        return Ground(stack, self.windows, self._replaced(factor, own))
+        return Ground(stack, table, _replaced(repeated, factor, own))
 
-    def _replaced(self, factor: str, values: np.ndarray) -> Features:
-        """Return the features with other values of one band."""
-        columns = [column.band == factor for column in self.features.columns]
-        changed = self.features.values.copy()
-        changed[:, columns] = values
-        return replace(self.features, values=changed)
+
+def _replaced(features: Features, factor: str, values: np.ndarray) -> Features:
+    """Return features with other values of one band."""
+    columns = [column.band == factor for column in features.columns]
+    changed = features.values.copy()
+    changed[:, columns] = values
+    return replace(features, values=changed)
 
 
 def band_number(stack: xr.DataArray, name: str) -> int:
@@ -413,10 +419,9 @@ def _permuted(
         rng = np.random.default_rng([model.seed, fold])
         orders = [rng.permutation(len(test)) for _ in range(REPEATS)]
         for column, factor in enumerate(map(str, stack["band"].values)):
-            aucs = []
-            for order in orders:
-                scores = judges.judge(fold, strip.dealt_out(factor, order))
-                aucs.append(roc_auc_score(labels, scores))
+            # All orders in one call: a call for each would cost more than what it judges.
+            dealt = judges.judge(fold, strip.dealt_out(factor, orders)).reshape(REPEATS, -1)
+            aucs = [roc_auc_score(labels, scores) for scores in dealt]
             falls[fold, column] = whole - np.mean(aucs)
     return falls
 
@@ -428,18 +433,26 @@ def _side_by_side(stack: xr.DataArray, windows: pd.DataFrame, size: int) -> Grou
     # (windows, bands, rows, columns) -> (bands, rows, windows x columns)
     cells = read_windows(stack.values, rows, cols, size)
     strip = cells.transpose(1, 2, 0, 3).reshape(len(stack), size, -1)
+    return Ground.of(*_strip(strip, stack, len(windows)))
+
+
+def _strip(cells: np.ndarray, stack: xr.DataArray, count: int) -> tuple[xr.DataArray, pd.DataFrame]:
+    """Return so many windows that lie side by side as bands like those of a stack, and the table of
+    where each begins.
+    """
+    size = cells.shape[1]
     # Where the strip lies does not matter; its cells must be as large as the stack's.
     grid = grid_of(stack)
     transform = Affine(*tuple(grid.transform)[:6])
-    strip_grid = Grid(grid.crs, transform, (size, strip.shape[2]))
+    strip_grid = Grid(grid.crs, transform, (size, cells.shape[2]))
     table = pd.DataFrame(
         {
             "row": 0,
-            "col": np.arange(len(windows)) * size,
+            "col": np.arange(count) * size,
             "size": size,
         }
     )
-    return Ground.of(as_dataarray(strip, strip_grid, bands_of(stack)), table)
+    return as_dataarray(cells, strip_grid, bands_of(stack)), table
 
 
 def _attended(attention: pd.DataFrame | None, names: list[str], folds: int) -> np.ndarray:

@@ -136,12 +136,19 @@ def test_what_is_changed_in_one_band_is_what_the_changed_stack_gives():
     case = small_case()
     strip = _side_by_side(case.stack, case.windows, case.size)
     order = np.random.default_rng(0).permutation(len(case.windows))
-    for changed in (strip.without("geology"), strip.without("Au"), strip.dealt_out("Cu", order)):
+    other = np.random.default_rng(1).permutation(len(case.windows))
+    both = strip.dealt_out("Cu", [other, order])
+    for changed in (strip.without("geology"), strip.without("Au"), both):
         again = Ground.of(changed.stack, changed.windows)
         np.testing.assert_allclose(changed.features.values, again.features.values, atol=1e-6)
     window = slice(order[3] * case.size, (order[3] + 1) * case.size)
-    moved = strip.dealt_out("Cu", order).stack.values[1][:, 3 * case.size : 4 * case.size]
+    # The second order stands behind the first.
+    place = (len(order) + 3) * case.size
+    moved = both.stack.values[1][:, place : place + case.size]
     np.testing.assert_array_equal(moved, strip.stack.values[1][:, window])
+    alone = judges("MFAF ensemble").judge(1, strip.dealt_out("Cu", [order]))
+    together = judges("MFAF ensemble").judge(1, both)[len(order) :]
+    np.testing.assert_allclose(together, alone, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["MFAF ensemble", "best band"])
