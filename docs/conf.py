@@ -11,6 +11,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 STAGES = {
+    "progress": "What is shown meanwhile",
     "rasters": "Grids and rasters",
     "survey": "Surveys",
     "synthetic": "A survey whose truth is known",

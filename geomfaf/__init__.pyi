@@ -1,4 +1,5 @@
 # The public interface, in the order of the data flow; lazy_loader reads it at run time.
+from .progress import show_progress as show_progress
 from .rasters.grid import Grid as Grid
 from .rasters.bands import Band as Band
 from .rasters.geotiff import read_raster as read_raster
@@ -37,12 +38,14 @@ from .windows.windows import centred_windows as centred_windows
 from .windows.windows import tiled_windows as tiled_windows
 from .windows.folds import spatial_folds as spatial_folds
 from .windows.leak_proof import prove_leak_free as prove_leak_free
+from .windows.splitter import FoldSplitter as FoldSplitter
 from .windows.negatives import draw_windows as draw_windows
 from .windows.features import window_features as window_features
 from .models.network.options import training_options as training_options
 from .models.network.classifier import MFAFClassifier as MFAFClassifier
 from .models.network.pretrain import pretrain_network as pretrain_network
 from .models.fold_models import train_model as train_model
+from .models.fold_models import window_arrays as window_arrays
 from .models.model_files import save_model as save_model
 from .models.model_files import load_model as load_model
 from .models.predict import predict_scores as predict_scores
@@ -55,6 +58,7 @@ from .evaluation.metrics import boyce_index as boyce_index
 from .evaluation.metrics import map_metrics as map_metrics
 from .evaluation.held_out import Draw as Draw
 from .evaluation.evaluate import evaluate_model as evaluate_model
+from .evaluation.baseline_map import predict_baseline as predict_baseline
 from .evaluation.run_evaluation import assess_map as assess_map
 from .evaluation.null_tests import null_test as null_test
 from .evaluation.optimism import measure_optimism as measure_optimism

@@ -1,7 +1,8 @@
 """Progress of long work: a bar on a terminal, plain lines elsewhere, JSON lines by name.
 
-Library functions call :func:`track`; nothing is shown until a command (or a notebook) chooses a
-style with :func:`show_progress`. Everything goes to stderr: stdout is for data.
+Library functions call :func:`track`. Until a style is chosen with :func:`show_progress`, a terminal
+shows bars that go when they are done, and a notebook lines of what takes longer than a moment;
+elsewhere nothing is shown. Everything goes to stderr: stdout is for data.
 """
 
 from __future__ import annotations
@@ -15,9 +16,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
+from .errors import require_known
+
 Item = TypeVar("Item")
+MOMENT = 2.0
+"""Seconds that a notebook need not hear of."""
+
 STYLES = ("auto", "bar", "plain", "json", "none")
-_style = "none"
+_style = ""  # nobody has chosen: see _shown_style
 _silent_depth = 0
 _logs: list[TextIO] = []
 # the bars on screen: a loop inside another adds its bar to them, as a terminal has one such place
@@ -25,8 +31,27 @@ _live: Any = None
 
 
 def show_progress(style: str = "auto") -> None:
-    """Choose how progress is shown: ``auto`` is a bar on a terminal and plain lines elsewhere."""
+    """Choose how progress is shown, by this process from now on.
+
+    Parameters
+    ----------
+    style : {"auto", "bar", "plain", "json", "none"}
+        ``auto`` is a bar on a terminal and plain lines elsewhere; ``json`` one object a line, for
+        programs. What functions have to say (``say``) is shown too, but with ``none``.
+
+    Raises
+    ------
+    UsageError
+        For another style.
+
+    Examples
+    --------
+    >>> import geomfaf as gm
+    >>> gm.show_progress("plain")  # into a log, say
+    >>> gm.show_progress("none")
+    """
     global _style
+    require_known(style, STYLES, "style of progress")
     _style = ("bar" if sys.stderr.isatty() else "plain") if style == "auto" else style
 
 
@@ -51,7 +76,7 @@ def event(kind: str, line: str, **content: Any) -> None:
         log(line)
     if _style == "json":
         _line({"event": kind, **content})
-    elif line and (_style != "none" or kind == "error"):
+    elif line and (_style not in ("", "none") or kind == "error"):
         print(line, file=sys.stderr, flush=True)
 
 
@@ -134,10 +159,18 @@ def track(
 
     ``weights`` (one an item, in ``unit``) says how much work an item is; one each by default.
     """
-    if _style == "none" or _silent_depth or not len(items):
+    style = _style or _unchosen_style()
+    if style == "none" or _silent_depth or not len(items):
         return items
     steps = [1.0] * len(items) if weights is None else [float(w) for w in weights]
-    return _bar(items, label, unit, steps) if _style == "bar" else _lines(items, label, unit, steps)
+    return _bar(items, label, unit, steps) if style == "bar" else _lines(items, label, unit, steps)
+
+
+def _unchosen_style() -> str:
+    """Return how a program that chose nothing shows progress: as one sees it, else not at all."""
+    if "ipykernel" in sys.modules:
+        return "plain"
+    return "bar" if sys.stderr is not None and sys.stderr.isatty() else "none"
 
 
 def _bar(
@@ -166,7 +199,8 @@ def _bar(
     outer = _live
     started = time.monotonic()
     done = 0.0
-    progress = outer or Progress(*columns, console=Console(stderr=True))
+    # Bars that nobody asked for do not stay.
+    progress = outer or Progress(*columns, console=Console(stderr=True), transient=not _style)
     if outer is None:
         _live = progress
         progress.start()
@@ -200,6 +234,8 @@ def _lines(
         done += step
         now = time.monotonic()
         if now - last < 5 and done < total:
+            continue
+        if not _style and now - started < MOMENT:
             continue
         last = now
         spent = now - started

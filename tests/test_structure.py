@@ -17,8 +17,9 @@ HOME = Path(geomfaf.__file__).parent
 # Each folder imports from folders before it (those of one line do not know each other).
 ORDER = [
     ["errors"],
+    ["plugins"],
     ["settings"],
-    ["progress", "files"],
+    ["progress", "files", "notebook"],
     ["rasters"],
     ["survey"],
     ["synthetic"],
@@ -175,7 +176,7 @@ def test_public_functions_show_their_real_keywords():
 
 
 def test_the_public_interface_is_small_and_every_name_has_a_docstring():
-    assert len(geomfaf.__all__) <= 66
+    assert len(geomfaf.__all__) <= 70
     for name in geomfaf.__all__:
         assert (getattr(geomfaf, name).__doc__ or "").strip(), name
 

@@ -219,6 +219,7 @@ def stack(  # noqa: PLR0913  (click: an argument an option)
 @setting_option("folds", "count", "--folds")
 @setting_option("folds", "kind", "--fold-kind")
 @setting_option("folds", "zones")
+@setting_option("folds", "column", "--fold-column")
 @setting_option("folds", "block")
 @layer_options
 @seed_option
@@ -248,9 +249,10 @@ def windows(
     refuse_taken([out], overwrite)
     bands = read_raster(stack)
     points = layer_of(deposits, options, "deposits", grid_of(bands).crs)
-    names = ("kind", "size", "strides", "rule", "negatives", "min_distance", "seed", "fold_kind")
+    names = ("kind", "size", "strides", "rule", "negatives", "min_distance", "seed")
     chosen = given_options({name: options[name] for name in names})
     chosen |= given_options({"fold_count": options["folds"], "fold_block": options["block"]})
+    chosen |= given_options({name: options[name] for name in ("fold_kind", "fold_column")})
     if options["zones"] is not None:
         chosen["zones"] = read_layer(Source(options["zones"]))
     cut, split = make_windows(bands, points, **chosen)

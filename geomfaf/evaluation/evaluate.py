@@ -18,6 +18,7 @@ from ..errors import DataError
 from ..models.baselines import BASELINES, ENSEMBLE, NETWORK
 from ..models.network.options import Training
 from ..models.predict import Lattice, default_stride, model_lattice, score_bands
+from ..notebook import page, sentences, small_map, table
 from ..rasters.bands import bands_of, grid_of, score_values, valid_cells
 from ..windows.folds import Folds, random_split
 from ..windows.leak_proof import prove_leak_free
@@ -67,6 +68,27 @@ class Evaluation:
     recommended: str
     draws: list[Draw]
     simple: Baselines
+
+    def __repr__(self) -> str:
+        return f"<Evaluation of {', '.join(self.aucs)}: {self.verdict[0]}>"
+
+    def _repr_html_(self) -> str:
+        return page("Evaluation", *self.html_parts(self.verdict))
+
+    def html_parts(self, verdict: list[str]) -> list[str]:
+        """Return a verdict, the main figures and a small held-out map, for notebooks."""
+        figures = ("map_auc", "map_auc_low", "map_auc_high", "capture_10", "nd", "deposits")
+        held_out = self.risk_return(self.recommended)[0]
+        picture = small_map(
+            lambda axes: axes.imshow(held_out, cmap="YlOrRd"), f"held-out map of {self.recommended}"
+        )
+        caption = sentences([f"map: held-out score of {self.recommended}, which is recommended"])
+        return [
+            sentences(verdict),
+            table(self.table[["model", *figures]]),
+            picture,
+            caption,
+        ]
 
     def risk_return(self, model: str) -> tuple[np.ndarray, np.ndarray]:
         """Return mean and standard deviation of a model's held-out score over the draws, (y, x)

@@ -24,7 +24,7 @@ from ..rasters.bands import Band, as_dataarray, bands_of, grid_of, valid_cells
 from ..rasters.grid import Grid
 from ..windows.features import Features, window_features
 from ..windows.windows import read_windows
-from .run_evaluation import MAP_STRIDE
+from .baseline_map import MAP_STRIDE
 
 REPEATS = 5
 """Permutations of each factor in each fold; their mean counts."""

@@ -51,6 +51,10 @@ class Draw:
     maps: dict[str, np.ndarray] = field(default_factory=dict)
     scores: dict[str, np.ndarray] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        judged = ", ".join(self.maps) or "no model yet"
+        return f"<Draw: {len(self.windows)} windows, seed {self.seed}, judged by {judged}>"
+
 
 def network_draw(
     model: Model,
@@ -229,12 +233,14 @@ class Baselines:
 
     def fitted(
         self,
-        name: str,
+        name: Any,
         draw: Draw,
         fold: int,
         table: Features | None = None,
     ) -> Any:
-        """Return one simple model of one fold, trained on a draw's windows."""
+        """Return one simple model of one fold, by its name or on a classifier of scikit-learn, trained
+        on a draw's windows.
+        """
         train = self.folds.training(draw.windows, fold)
         rows = (self.table(draw) if table is None else table)[train].select(bands=self.bands[fold])
         labels = draw.windows["label"].to_numpy()

@@ -18,8 +18,9 @@ import xarray as xr
 
 from ..errors import UsageError
 from ..models.baselines import NETWORK
-from ..models.predict import Lattice, model_lattice, score_bands
-from ..progress import say, track
+from ..models.predict import model_lattice
+from ..notebook import page
+from ..progress import say
 from ..rasters.bands import Band, as_dataarray, bands_of, grid_of, valid_cells
 from ..windows.features import Features, window_features
 from ..windows.folds import NO_FOLD
@@ -34,12 +35,6 @@ from .verdict import optimism_lines, with_null_tests
 
 if TYPE_CHECKING:
     from ..models.fold_models import Model
-
-MAP_STRIDE = 2
-"""Cells between the centres of a simple model's final map: it costs four times the evaluation's,
-once.
-"""
-
 
 BUDGET = 1e7
 """Window cells that may pass through the network in training for the draws after the first to be
@@ -63,6 +58,12 @@ class Assessment:
     def table(self) -> pd.DataFrame:
         """One row a model and protocol."""
         return self.evaluation.table
+
+    def __repr__(self) -> str:
+        return f"<Assessment of {', '.join(self.evaluation.aucs)}: {self.verdict[0]}>"
+
+    def _repr_html_(self) -> str:
+        return page("Assessment", *self.evaluation.html_parts(self.verdict))
 
 
 def assess_map(
@@ -263,38 +264,6 @@ def affordable_draws(model: Model, windows: gpd.GeoDataFrame, most: int) -> int:
     steps = options.epochs * steps_of(options, longest)
     cost = model.folds.count * steps * options.batch * model.size**2
     return int(np.clip(BUDGET // cost, 1, most))
-
-
-def baseline_scores(evaluation: Evaluation, name: str) -> xr.DataArray:
-    """Return the bands of :func:`geomfaf.predict_scores` by a simple model: the fold models of the
-    first draw.
-
-    The centres stand on every second cell: these models look at the centre's own values, and
-    between the network's centres a fault of one cell's width would become a row of beads.
-    """
-    simple = evaluation.simple
-    draw = evaluation.draws[0]
-    lattice = Lattice(simple.lattice.valid, min(simple.lattice.stride, MAP_STRIDE))
-    at = np.nonzero(lattice.wanted)
-    ground = window_features(simple.stack, lattice.rows[at[0]], lattice.cols[at[1]], simple.size)
-    found = np.full((simple.folds.count, *lattice.wanted.shape), np.nan, np.float32)
-    heldout = np.full(lattice.valid.shape, np.nan, np.float32)
-    raster = simple.folds.raster()
-    for fold in track(range(simple.folds.count), f"mapping with {name}", unit="fold models"):
-        # A fold's model maps all ground, and is believed on its own.
-        own = raster == fold
-        fitted = simple.fitted(name, draw, fold)
-        found[fold][at] = fitted.predict_proba(ground.select(bands=simple.bands[fold]))[:, 1]
-        heldout[own] = lattice.blend(found[fold])[own]
-    if lattice.stride == simple.lattice.stride:
-        # The same map as the one that was judged: its bits are kept, whatever the order in which
-        # this processor would sum now.
-        heldout = draw.maps[name]
-    # The bands of the map: mean, spread and share of the fold models that call it ore.
-    votes = np.where(np.isnan(found), np.nan, found > 0.5).mean(axis=0)
-    mean, spread, share = lattice.blend(np.stack([found.mean(axis=0), found.std(axis=0), votes]))
-    layers = np.stack([mean, heldout, spread, share])
-    return as_dataarray(layers, simple.folds.grid, score_bands(name, simple=True))
 
 
 def with_applicability(

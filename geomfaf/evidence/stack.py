@@ -29,6 +29,7 @@ from .catchments import CatchmentLayer, CatchmentOptions
 from .faults import FaultLayer
 from .geochemistry import GeochemistryLayer
 from .geology import AreaLayer, GeologyLayer
+from .installed import InstalledLayer
 from .inverse_distance import IdwOptions
 from .layers import UNMAPPED, ElementLayer, EvidenceLayer, RockLayer
 from .own_rasters import RasterLayer, RasterSource, raster_findings
@@ -50,7 +51,7 @@ class StackPlan:
     Parameters
     ----------
     survey, grid, elements, power, neighbours, radius, scale, options, geology, faults, rasters, \
-    proximity, structure, radii, fault_type, catchments, geochemistry
+    proximity, structure, radii, fault_type, catchments, geochemistry, installed
         See :func:`build_stack`.
 
     Attributes
@@ -83,6 +84,7 @@ class StackPlan:
         fault_type: str | None = None,
         catchments: CatchmentOptions | None = None,
         geochemistry: Sequence[str] = (),
+        installed: Sequence[str] = (),
     ):
         self.grid = grid
         # 1. The ground that counts, and the elements: by catchments or by distances.
@@ -123,6 +125,7 @@ class StackPlan:
         self.layers += structure_layers(
             survey, grid, structure, radii=radii, type_column=fault_type
         )
+        self.layers += [InstalledLayer(name, survey, grid) for name in installed]
         if not self.layers:
             raise DataError("no band is left: the survey needs usable elements, geology or faults.")
         # 4. Each layer brings its bands, in the order of the layers.
@@ -190,6 +193,7 @@ def build_stack(  # noqa: PLR0913  (one keyword a kind of evidence)
     fault_type: str | None = None,
     catchments: CatchmentOptions | None = None,
     geochemistry: Sequence[str] = (),
+    installed: Sequence[str] = (),
 ) -> xr.DataArray:
     """Grid the elements and rasterize geology and faults into one stack.
 
@@ -228,6 +232,9 @@ def build_stack(  # noqa: PLR0913  (one keyword a kind of evidence)
     geochemistry : sequence of str
         Features of all elements of the survey, see
         :data:`geomfaf.evidence.geochemistry.FEATURES`.
+    installed : sequence of str
+        Bands of installed packages, by the names of their entry points, see
+        :class:`geomfaf.evidence.installed.InstalledLayer`.
 
     Returns
     -------
@@ -254,6 +261,7 @@ def build_stack(  # noqa: PLR0913  (one keyword a kind of evidence)
         fault_type=fault_type,
         catchments=catchments,
         geochemistry=geochemistry,
+        installed=installed,
     )
     grid.require_memory(len(plan.bands))
     values = fill_blocks(plan.block, grid, len(plan.bands), "stacking")
@@ -289,6 +297,7 @@ def stack_to_file(  # noqa: PLR0913  (kinds of evidence and choices of the file)
     fault_type: str | None = None,
     catchments: CatchmentOptions | None = None,
     geochemistry: Sequence[str] = (),
+    installed: Sequence[str] = (),
     overwrite: bool = False,
     cog: bool = False,
     scheduler: str | None = None,
@@ -301,7 +310,7 @@ def stack_to_file(  # noqa: PLR0913  (kinds of evidence and choices of the file)
     Parameters
     ----------
     elements, power, neighbours, radius, scale, options, geology, faults, rasters, proximity, \
-    structure, radii, fault_type, catchments, geochemistry
+    structure, radii, fault_type, catchments, geochemistry, installed
         See :func:`build_stack`.
     path, cog, scheduler
         See :func:`geomfaf.idw_to_file`.
@@ -324,6 +333,7 @@ def stack_to_file(  # noqa: PLR0913  (kinds of evidence and choices of the file)
         fault_type=fault_type,
         catchments=catchments,
         geochemistry=geochemistry,
+        installed=installed,
     )
     return stream_raster(
         path,

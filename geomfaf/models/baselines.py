@@ -9,6 +9,7 @@ evaluation and no property of the ground, so their probabilities are those at ev
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,8 +17,10 @@ from scipy.spatial import cKDTree
 from scipy.special import expit
 
 from ..errors import DataError, UsageError, nearest_name
+from ..plugins import MODELS, installed, load_installed
 from ..settings.tables import BASELINES as KNOWN_TO_SETTINGS
 from ..windows.features import Column, Features
+from .any_classifier import AnyClassifier, is_classifier_object
 from .fuzzy_overlay import FuzzyOverlay
 from .logistic import Problem, solve_logistic
 from .table_model import TableModel, balanced_weights, effective_count
@@ -287,23 +290,40 @@ BASELINES: dict[str, Callable[..., Baseline]] = {
     "gradient boosting": GradientBoostingWindow,
 }
 """Name -> factory; a factory takes ``seed`` and returns an unfitted model. See
-:func:`register_baseline`.
+:func:`register_baseline`; installed packages add the entry points ``geomfaf.baselines``.
 """
 
 
-def register_baseline(name: str, factory: Callable[..., Baseline]) -> None:
+def register_baseline(name: str, factory: Any) -> None:
     """Add a model of your own, to be evaluated under ``name`` beside the others.
 
     Parameters
     ----------
     name : str
         A new name.
-    factory : callable
-        ``factory(seed=0)`` returns an unfitted :class:`Baseline`: a class, or a
+    factory : classifier or callable
+        Any classifier of scikit-learn with ``predict_proba``, a pipeline too: it sees the centre
+        cell and window statistics of :func:`geomfaf.window_features`, gaps filled. Or
+        ``factory(seed=0)`` that returns an unfitted :class:`Baseline`: a class, or a
         ``functools.partial`` of one.
+
+    Raises
+    ------
+    UsageError
+        For a name that is taken, and for a model that lacks ``fit`` or ``predict_proba``.
+
+    See Also
+    --------
+    geomfaf.predict_baseline : the map of such a model.
 
     Examples
     --------
+    >>> from sklearn.neighbors import KNeighborsClassifier
+    >>> register_baseline("neighbours", KNeighborsClassifier(15))
+    >>> make_baseline("neighbours").estimator
+    KNeighborsClassifier(n_neighbors=15)
+    >>> _ = BASELINES.pop("neighbours"), KNOWN_TO_SETTINGS.pop()
+
     >>> from functools import partial
     >>> register_baseline("our overlay", partial(FuzzyOverlay, directions={"Au": 1, "fault_distance": -1}))
     >>> make_baseline("our overlay", seed=3).directions
@@ -314,22 +334,43 @@ def register_baseline(name: str, factory: Callable[..., Baseline]) -> None:
         raise UsageError(f"the name of a baseline must be some text, not {name!r}.")
     if name in BASELINES:
         raise UsageError(f'there is a baseline "{name}" already: choose another name.')
-    try:
-        model = factory(seed=0)
-    except TypeError as error:
-        raise UsageError(f'the factory of baseline "{name}" must take seed=: {error}') from error
-    for method in ("fit", "predict_proba"):
-        if not callable(getattr(model, method, None)):
-            raise UsageError(
-                f'baseline "{name}" has no {method}(): see geomfaf.models.baselines.Baseline.'
-            )
-    BASELINES[name] = factory
+    BASELINES[name] = _checked_factory(name, factory)
     # From now on a project file may name it too.
     KNOWN_TO_SETTINGS.append(name)
 
 
-def make_baseline(name: str, *, seed: int = 0) -> Baseline:
-    """Return a new, unfitted model by its name."""
+def _checked_factory(name: str, given: Any) -> Callable[..., Baseline]:
+    """Return what makes a model, or say what a classifier or a factory lacks."""
+    if is_classifier_object(given):
+        _require_methods(name, given)
+        return partial(AnyClassifier, given)
+    try:
+        model = given(seed=0)
+    except TypeError as error:
+        raise UsageError(f'the factory of baseline "{name}" must take seed=: {error}') from error
+    _require_methods(name, model)
+    return given
+
+
+def _require_methods(name: str, model: Any) -> None:
+    for method in ("fit", "predict_proba"):
+        if not callable(getattr(model, method, None)):
+            raise UsageError(
+                f'baseline "{name}" has no {method}(): give a classifier that has it (scikit-learn\'s'
+                " CalibratedClassifierCV adds probabilities), or see"
+                " geomfaf.models.baselines.Baseline."
+            )
+
+
+def _installed_model(name: str, *, seed: int = 0) -> Baseline:
+    """Return a model that another package brings."""
+    return _checked_factory(name, load_installed(MODELS, name))(seed=seed)
+
+
+def make_baseline(name: Any, *, seed: int = 0) -> Baseline:
+    """Return a new, unfitted model by its name, or on a classifier of scikit-learn."""
+    if is_classifier_object(name):
+        return _checked_factory(type(name).__name__, name)(seed=seed)
     if name not in BASELINES:
         raise UsageError(
             f'there is no baseline "{name}".{nearest_name(name, BASELINES)} Known are'
@@ -350,6 +391,10 @@ def _band_values(features: Features, band: str) -> tuple[np.ndarray, tuple[str, 
     classes = np.array([column.value for column in part.columns], float)
     numbers = np.nan_to_num(part.values) @ classes
     return np.where(known, numbers, np.nan), ("categorical",)
+
+
+for _name in installed(MODELS):
+    BASELINES.setdefault(_name, partial(_installed_model, _name))
 
 
 NETWORK = "MFAF"

@@ -70,6 +70,9 @@ class FoldModel:
     classifier: MFAFClassifier
     simple: SimpleModels | None = None
 
+    def __repr__(self) -> str:
+        return f"<FoldModel of fold {fold_number(self.fold)}: {', '.join(self.bands)}>"
+
     @property
     def bands(self) -> list[str]:
         """Names of the bands that the fold model looks at."""
@@ -155,6 +158,13 @@ class Model:
     options: Training
     seed: int
     start: dict[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        bands = ", ".join(band.name for band in self.bands)
+        return (
+            f"<Model {self.name}: {len(self.fold_models)} folds, windows of {self.size} cells of"
+            f" {self.folds.grid.cell:g} m, bands {bands}>"
+        )
 
     @property
     def name(self) -> str:
@@ -354,6 +364,40 @@ def training_data(
     encoder = fit_encoder(by_band.reshape(len(names), -1), bands_of(chosen))
     x = encoder.transform(by_band, names).swapaxes(0, 1)
     return np.ascontiguousarray(x), windows["label"].to_numpy(np.int64), encoder
+
+
+def window_arrays(stack: xr.DataArray, windows: gpd.GeoDataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Cut a stack into the arrays that :class:`geomfaf.MFAFClassifier` takes.
+
+    Bands are scaled over all the windows and classes are one channel each; no label has a say in
+    it. :func:`geomfaf.train_model` learns the scaling inside each fold instead.
+
+    Parameters
+    ----------
+    stack : DataArray
+        (band, y, x), see :func:`geomfaf.build_stack`.
+    windows : GeoDataFrame
+        Labelled windows of one size, see :func:`geomfaf.make_windows`.
+
+    Returns
+    -------
+    x : ndarray
+        (windows, channels, size, size) float32, gaps filled.
+    y : ndarray
+        (windows,) int, 1 = ore.
+
+    Examples
+    --------
+    >>> import geomfaf as gm
+    >>> survey, _ = gm.check_survey(gm.make_survey("small")[0])
+    >>> stack = gm.build_stack(survey, gm.survey_grid(survey, cell=200), elements=["Au_ppb"])
+    >>> windows, folds = gm.make_windows(stack, survey.deposits, size=8)
+    >>> x, y = gm.window_arrays(stack, windows)
+    >>> x.shape == (len(windows), 7, 8, 8), x.dtype, y.tolist() == windows["label"].tolist()
+    (True, dtype('float32'), True)
+    """
+    x, labels, _ = training_data(stack, windows, [band.name for band in bands_of(stack)])
+    return x, labels
 
 
 def window_rows(stack: xr.DataArray, windows: gpd.GeoDataFrame, names: Sequence[str]) -> Features:

@@ -25,7 +25,7 @@ class BandNames(pd.Index):
         cls, data: Any, dtype: Any = None, copy: bool = False, name: Any = None
     ) -> BandNames:
         """Return the index of some names, as pandas calls it: they are texts whatever it asks."""
-        index = object.__new__(cls)
+        index: Any = object.__new__(cls)
         index._data = np.asarray(data, dtype=object)
         index._name = name
         index._cache = {}

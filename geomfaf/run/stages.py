@@ -23,6 +23,7 @@ from ..deliver.run_folder import read_run, titles
 from ..deliver.target_ground import cells_inside
 from ..deliver.targets import make_targets, target_layers, with_factors
 from ..errors import UsageError
+from ..evaluation.baseline_map import baseline_scores
 from ..evaluation.evaluate import evaluate_paper_protocol
 from ..evaluation.factor_influence import (
     FoldJudges,
@@ -36,7 +37,6 @@ from ..evaluation.run_evaluation import (
     Assessment,
     assess_map,
     assessment_record,
-    baseline_scores,
     risk_return_bands,
     with_applicability,
 )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import UsageError, nearest_name
+from ..plugins import MODELS, installed
 
 KINDS = {
     "flag": "true or false",
@@ -22,6 +23,13 @@ KINDS = {
     "pairs": 'a table in braces, such as { Au = "ppb" }',
 }
 """What a setting can be, in the words of the message that refuses another."""
+
+
+class ModelNames(list[str]):
+    """Names of models; installed packages add theirs, looked for when a name is not among these."""
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(name) or name in installed(MODELS)
 
 
 @dataclass(frozen=True)

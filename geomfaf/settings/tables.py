@@ -13,7 +13,7 @@ is written ``[[name]]`` and may stand several times. To take a setting away, mov
 
 from __future__ import annotations
 
-from .setting import Setting, Table
+from .setting import ModelNames, Setting, Table
 
 LARGEST_SEED = 2**31 - 1
 """What every library behind takes as a seed."""
@@ -22,18 +22,20 @@ PRESETS = ("compact", "mfaf", "paper")
 BACKBONES = ("compact", "resnet18", "shufflenet_v2", "googlenet", "mobilenet_v2", "mnasnet")
 NETWORK = "MFAF"
 ENSEMBLE = "MFAF ensemble"
-BASELINES = [
-    "distance to deposit",
-    "best band",
-    "weights of evidence",
-    "logistic regression",
-    "ridge logistic regression",
-    "fuzzy overlay",
-    "random forest",
-    "extra trees",
-    "gradient boosting",
-]
-"""The simple models by their names; a registered model adds its own."""
+BASELINES = ModelNames(
+    [
+        "distance to deposit",
+        "best band",
+        "weights of evidence",
+        "logistic regression",
+        "ridge logistic regression",
+        "fuzzy overlay",
+        "random forest",
+        "extra trees",
+        "gradient boosting",
+    ]
+)
+"""The simple models by their names; a registered model adds its own, installed packages theirs."""
 
 # A table, to be read as one.
 # fmt: off
@@ -160,6 +162,8 @@ RASTERIZE = Table(
                 choices=("largest", "centre")),
         Setting("faults", "texts", ["distance"], "one band each",
                 choices=("distance", "cell_distance", "presence", "density")),
+        Setting("installed", "texts", [], "bands of installed packages, by their names",
+                example=["town_distance"]),
     ),
 )
 
@@ -296,6 +300,8 @@ FOLDS = Table(
                 "the bands' variogram range", 100, least=1),
         Setting("zones", "path", None, "polygons, one a fold, instead of blocks", "blocks",
                 "zones.gpkg"),
+        Setting("column", "text", None, "folds of your own, of the zones, else of the deposits",
+                "none", "camp"),
     ),
 )
 

@@ -334,20 +334,20 @@ def read_survey(
         known = recognise_survey(paths)
         findings = [*known.findings, *findings]
         sources = known.sources
-    sources = {
+    named = {
         role: source if isinstance(source, Source) else Source(source)
         for role, source in sources.items()
     }
     for role in ("samples", "deposits"):
-        if role not in sources:
+        if role not in named:
             raise DataError(
                 f"the survey has no {role}: samples and deposits are required. Name the layer of"
                 f" the {role}."
             )
     found = list(findings)
     # 1. every layer in its own CRS
-    read = {role: _read(source, role, found) for role, source in sources.items()}
-    _require_features(read, sources)
+    read = {role: _read(source, role, found) for role, source in named.items()}
+    _require_features(read, named)
     wrong = [finding for role, frame in read.items() if (finding := check_coordinates(role, frame))]
     found += wrong
     # 2. every layer in the survey's

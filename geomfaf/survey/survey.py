@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import geopandas as gpd
+import pandas as pd
 import shapely
 from pyproj import CRS
 
-from .cleaning.findings import Finding
+from ..notebook import page, sentences, small_map, table
+from .cleaning.findings import Finding, as_table
 from .cleaning.geometry import median_spacing
 from .formats import hidden_password, is_database
 
@@ -106,6 +109,32 @@ class Survey:
     def layers(self) -> dict[str, gpd.GeoDataFrame]:
         """Return the layers that are there, by role."""
         return {role: frame for role in ROLES if (frame := getattr(self, role)) is not None}
+
+    def __repr__(self) -> str:
+        counts = [f"{len(frame):,} {role}" for role, frame in self.layers().items()]
+        found = f"{len(self.elements)} elements, {len(self.findings)} findings"
+        return f"<Survey: {', '.join(counts)}; {found}; {self.crs.name}>"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (role, len(frame), ", ".join(map(str, frame.columns.drop(frame.geometry.name)[:8])))
+            for role, frame in self.layers().items()
+        ]
+        parts = [table(pd.DataFrame(rows, columns=["layer", "features", "columns"]))]
+        elements = [f"{name} ({unit})" if unit else name for name, unit in self.elements.items()]
+        parts.append(sentences([f"elements: {', '.join(elements)}"]))
+        if self.findings:
+            found = as_table(self.findings)
+            parts.append(table(found[["severity", "layer", "column", "rule", "count", "done"]]))
+        parts.append(small_map(self._draw, "samples and deposits"))
+        return page(f"Survey in {self.crs.name}", *parts)
+
+    def _draw(self, axes: Any) -> None:
+        """Draw faults, samples and deposits."""
+        if self.faults is not None:
+            self.faults.plot(ax=axes, color="#808080", linewidth=0.5)
+        self.samples.plot(ax=axes, color="#08519c", markersize=1)
+        self.deposits.plot(ax=axes, color="#cb181d", marker="^", markersize=20)
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ def make_windows(  # noqa: PLR0913  (one keyword a setting of [windows] and [fol
     fold_count: int | None = None,
     fold_block: int | None = None,
     zones: gpd.GeoDataFrame | None = None,
+    fold_column: str | None = None,
     seed: int = 0,
 ) -> tuple[gpd.GeoDataFrame, Folds]:
     """Cut a stack into labelled windows with leak-free spatial folds.
@@ -49,7 +50,7 @@ def make_windows(  # noqa: PLR0913  (one keyword a setting of [windows] and [fol
         (band, y, x), see :func:`geomfaf.build_stack`.
     deposits : GeoDataFrame
         Points, in any CRS.
-    kind, size, strides, fold_kind, fold_count, fold_block, zones
+    kind, size, strides, fold_kind, fold_count, fold_block, zones, fold_column
         See :func:`cut_windows`.
     rule, negatives, min_distance, seed
         See :func:`geomfaf.draw_windows`.
@@ -72,6 +73,7 @@ def make_windows(  # noqa: PLR0913  (one keyword a setting of [windows] and [fol
         fold_count=fold_count,
         fold_block=fold_block,
         zones=zones,
+        fold_column=fold_column,
         autocorrelation=autocorrelation_range(stack, seed=seed),
         reach=reach_of(stack.attrs.get("making", {})),
         seed=seed,
@@ -100,6 +102,7 @@ def cut_windows(  # noqa: PLR0913  (one keyword a setting of [windows] and [fold
     fold_count: int | None = None,
     fold_block: int | None = None,
     zones: gpd.GeoDataFrame | None = None,
+    fold_column: str | None = None,
     autocorrelation: float = math.nan,
     reach: float = 0.0,
     seed: int = 0,
@@ -121,6 +124,9 @@ def cut_windows(  # noqa: PLR0913  (one keyword a setting of [windows] and [fold
     fold_kind, fold_count, fold_block, zones, autocorrelation, reach
         ``kind``, ``count``, ``block``, ``zones``, ``autocorrelation`` and ``reach`` of
         :func:`geomfaf.spatial_folds`.
+    fold_column : str, optional
+        A column of folds of your own, of ``zones``, or of the deposits where there are no zones:
+        each value is a fold, and ground belongs to the nearest feature.
     """
     if kind not in WINDOW_KINDS:
         raise UsageError(f'windows of kind "{kind}" are unknown: use {" or ".join(WINDOW_KINDS)}.')
@@ -132,6 +138,8 @@ def cut_windows(  # noqa: PLR0913  (one keyword a setting of [windows] and [fold
     else:
         # Barren ones are drawn for each fold, when its ground is known.
         windows = centred_windows(grid, size, deposits, valid, negatives=0)
+    if zones is None and fold_column is not None:
+        zones = deposits
     folds = spatial_folds(
         windows,
         grid,
@@ -140,6 +148,7 @@ def cut_windows(  # noqa: PLR0913  (one keyword a setting of [windows] and [fold
         block=fold_block,
         kind=fold_kind,
         zones=None if zones is None else zones.to_crs(grid.crs),
+        column=fold_column,
         autocorrelation=autocorrelation,
         reach=reach,
         seed=seed,

@@ -70,6 +70,9 @@ class Features:
     x: np.ndarray
     y: np.ndarray
 
+    def __repr__(self) -> str:
+        return f"<Features: {len(self.columns)} columns at {len(self):,} places>"
+
     def __len__(self) -> int:
         return len(self.values)
 

@@ -21,6 +21,7 @@ from ..rasters.grid import Grid
 from ..survey.read import read_layer
 from ..survey.survey import Source
 from .windows import summed_cells, window_centres
+from .zones import zone_table
 
 KINDS = ("blocks", "clusters", "checkerboard")
 
@@ -89,6 +90,12 @@ class Folds:
     table: np.ndarray
     margin: int
     linkage: float = 0.0
+
+    def __repr__(self) -> str:
+        size = self.block * self.grid.cell
+        return (
+            f"<Folds: {self.count} folds of blocks of {size:,.0f} m, {self.margin} cells between>"
+        )
 
     @property
     def count(self) -> int:
@@ -201,6 +208,7 @@ def spatial_folds(  # noqa: PLR0913  (one keyword a setting of [folds])
     block: int | None = None,
     kind: str | None = None,
     zones: gpd.GeoDataFrame | None = None,
+    column: str | None = None,
     autocorrelation: float = math.nan,
     reach: float = 0.0,
     seed: int = 0,
@@ -228,7 +236,9 @@ def spatial_folds(  # noqa: PLR0913  (one keyword a setting of [folds])
         blocks. ``"checkerboard"`` makes two folds of alternating blocks.
     zones : GeoDataFrame, optional
         Polygons, one a fold, instead of blocks; ground in none belongs to the nearest. Their edges
-        are followed to a quarter of a window.
+        are followed to a quarter of a window. Points have the ground that is nearest to them.
+    column : str, optional
+        Column of ``zones`` whose values are the folds.
     autocorrelation : float
         Metres, see :func:`geomfaf.autocorrelation_range`.
     reach : float
@@ -255,7 +265,10 @@ def spatial_folds(  # noqa: PLR0913  (one keyword a setting of [folds])
         require_known(kind, KINDS, "kind of folds")
     # 1. Splits that need no dealing.
     if zones is not None:
-        return _require_usable(_zoned(zones, grid, size, margin), windows, "the zones")
+        # A quarter of a window follows their edges.
+        table = zone_table(zones, grid, max(1, size // 4), column)
+        folds = Folds(grid, max(1, size // 4), table, margin)
+        return _require_usable(folds, windows, "the zones")
     sides = [block] if block is not None else _block_sides(grid, size, autocorrelation)
     if kind == "checkerboard":
         blocks = blocks_along(grid, sides[0])
@@ -434,31 +447,6 @@ def _deal(
         area[fold] += ground[number]
     table = fold_of[unit].reshape(shape)
     return replace(cut, table=table)
-
-
-def _zoned(zones: gpd.GeoDataFrame, grid: Grid, size: int, margin: int) -> Folds:
-    """Return folds that follow polygons, on blocks of a quarter window."""
-    grid.require_crs(zones.crs, "zones of the folds")
-    if len(zones) < 2:
-        raise UsageError(
-            "zones for folds must be at least two polygons: one to test on, one to learn from."
-        )
-    # 1. The middles of the blocks.
-    block = max(1, size // 4)
-    middle = (block - 1) / 2
-    rows = np.arange(0, grid.height, block) + middle
-    cols = np.arange(0, grid.width, block) + middle
-    x, y = grid.xy(*np.meshgrid(rows, cols, indexing="ij"))
-    # 2. The zone each lies in, or the nearest one.
-    tree = shapely.STRtree(zones.geometry.to_numpy())
-    middles = shapely.points(x, y).ravel()
-    _, nearest = tree.query_nearest(middles, all_matches=False)
-    seen, table = np.unique(nearest, return_inverse=True)
-    if len(seen) < 2:
-        raise UsageError(
-            "all ground lies in one of the zones for folds: give zones that divide the study area."
-        )
-    return Folds(grid, block, table.reshape(x.shape), margin)
 
 
 def _require_usable(folds: Folds, windows: gpd.GeoDataFrame, what: str) -> Folds:

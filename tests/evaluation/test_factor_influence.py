@@ -9,6 +9,7 @@ from builders import small_case, small_model, small_scores
 from scipy.stats import kendalltau, spearmanr
 from sklearn.metrics import roc_auc_score
 
+from geomfaf.evaluation.baseline_map import baseline_scores
 from geomfaf.evaluation.evaluate import evaluate_model
 from geomfaf.evaluation.factor_influence import (
     CONTRIBUTION_COLUMNS,
@@ -22,7 +23,6 @@ from geomfaf.evaluation.factor_influence import (
     target_contributions,
 )
 from geomfaf.evaluation.held_out import Draw
-from geomfaf.evaluation.run_evaluation import baseline_scores
 from geomfaf.models.attention import factor_attention
 from geomfaf.models.predict import predict_scores
 

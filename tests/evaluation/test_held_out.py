@@ -17,13 +17,13 @@ from builders import (
 )
 
 import geomfaf.models.network.classifier
+from geomfaf.evaluation.baseline_map import baseline_scores
 from geomfaf.evaluation.held_out import Baselines, Draw, network_draw, remembered
 from geomfaf.evaluation.optimism import measure_optimism
 from geomfaf.evaluation.run_evaluation import (
     affordable_draws,
     assess_map,
     assessment_record,
-    baseline_scores,
     with_applicability,
 )
 from geomfaf.models.baselines import BASELINES, NETWORK

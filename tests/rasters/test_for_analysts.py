@@ -50,7 +50,7 @@ def test_a_label_that_fits_no_band_or_several_names_them(stack):
     assert "no band named" in str(error.value.__cause__)
     assert "fault_distance, rock" in str(error.value.__cause__)
     twice = BandNames(["Au_ppb", "Au_ppm"])
-    with pytest.raises(KeyError, match="several bands.*Au_ppb, Au_ppm"):
+    with pytest.raises(KeyError, match=r"several bands.*Au_ppb, Au_ppm"):
         twice.get_loc("Au")
 
 

@@ -269,10 +269,40 @@ def test_zones_of_another_crs_or_too_few_are_refused():
     zones = random_zones(grid, 3, 0)
     with pytest.raises(DataError, match="zones of the folds are in WGS 84"):
         spatial_folds(windows, grid, valid, zones=zones.to_crs(4326))
-    with pytest.raises(UsageError, match="at least two polygons"):
+    with pytest.raises(UsageError, match="must be at least two"):
         spatial_folds(windows, grid, valid, zones=zones.iloc[:1])
     with pytest.raises(UsageError, match='kind of folds "tiles" is unknown'):
         spatial_folds(windows, grid, valid, kind="tiles")
+
+
+def test_a_column_of_folds_of_ones_own_is_followed():
+    """Four camps of deposits: each is a fold, and ground belongs to the nearest deposit's camp."""
+    grid = make_grid(120, 120)
+    at = np.array([[20, 20], [20, 24], [20, 100], [100, 20], [100, 100], [96, 100]])
+    deposits = points_in(grid, *at.T).assign(camp=["d", "d", "b", "c", "a", "a"])
+    valid = np.ones(grid.shape, bool)
+    windows = centred_windows(grid, 8, deposits, valid, negatives=0)
+    folds = spatial_folds(windows, grid, valid, zones=deposits, column="camp")
+    # Folds are numbered in the order of their names.
+    assert folds.raster()[tuple(at.T)].tolist() == [3, 3, 1, 2, 0, 0]
+    rows, cols = np.indices(grid.shape)
+    distance = np.hypot(rows[..., None] - at[:, 0], cols[..., None] - at[:, 1])
+    nearest = np.array([3, 3, 1, 2, 0, 0])[distance.argmin(axis=-1)]
+    assert (folds.raster() == nearest).mean() > 0.98  # but for blocks of two cells
+    assert [folds.testing(windows, fold).sum() for fold in range(4)] == [2, 1, 1, 2]
+
+
+def test_a_column_of_folds_that_cannot_be_is_refused():
+    grid = make_grid(60, 80)
+    windows, valid = make_windows(grid, "centred", 8, 20, 3), np.ones(grid.shape, bool)
+    zones = random_zones(grid, 3, 0).assign(camp=["a", None, "b"], one=1)
+    for column, words in (
+        ("kamp", 'Did you mean "camp"'),
+        ("camp", '"camp" is empty in row 2'),
+        ("one", "has one value"),
+    ):
+        with pytest.raises((DataError, UsageError), match=words):
+            spatial_folds(windows, grid, valid, zones=zones, column=column)
 
 
 def test_shared_cells_counts_overlapping_pairs():
