@@ -2,7 +2,7 @@
 
 import geomfaf as gm
 
-survey, _ = gm.make_survey("small", seed=0)  # or gm.read_survey({"samples": gm.Source(...), ...})
+survey, _ = gm.make_survey("small", seed=0)  # or gm.read_survey("survey.gpkg")
 survey, findings = gm.check_survey(survey)
 gm.require_accepted(findings)
 

@@ -327,7 +327,7 @@ def read_survey(
     >>> sources = {"samples": gm.Source(path, "samples", where="Au_ppb > 5"),
     ...            "deposits": gm.Source(path, "deposits")}
     >>> len(gm.read_survey(sources, elements=["Au"]).samples)
-    10
+    66
     """
     if not isinstance(sources, Mapping):
         paths = [sources] if isinstance(sources, str | Path) else list(sources)
