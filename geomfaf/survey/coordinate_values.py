@@ -11,7 +11,7 @@ import re
 import numpy as np
 import pandas as pd
 
-from .cleaning.below_detection import SENTINELS
+from .cleaning.below_detection import HUGE, SENTINELS
 from .cleaning.parse_numbers import OK, parse_column
 
 _HEMISPHERES = {
@@ -22,10 +22,18 @@ _HEMISPHERES = {
 _NUMBER = r"(\d+(?:[.,]\d+)?)"
 _LETTER = "(" + "|".join(sorted(_HEMISPHERES, key=len, reverse=True)) + ")?"
 _DEGREES = re.compile(
-    rf"{_LETTER}\s*([-+]?)\s*{_NUMBER}\s*(?:[°º˚*]|d(?:eg)?\.?|度|\s|:|-)?\s*"
-    rf"(?:{_NUMBER}\s*(?:['’′´`]|m(?:in)?\.?|分|\s|:|-)?\s*)?"
-    rf"(?:{_NUMBER}\s*(?:[\"”″“]|''|’’|s(?:ec)?\.?(?![a-z])|秒)?\s*)?{_LETTER}"
+    rf"{_LETTER}\s*([-+]?)\s*{_NUMBER}(?:(?:\s*(?:[°º˚*]|d(?:eg)?\.?|度|:|-)\s*|\s+)"
+    rf"(?:{_NUMBER}(?:(?:\s*(?:['’′´`]|m(?:in)?\.?|分|:|-)\s*|\s+)"
+    rf"(?:{_NUMBER}\s*(?:[\"”″“]|''|’’|s(?:ec)?\.?(?=\s|$|[nsew]$)|秒)?)?)?)?)?\s*{_LETTER}"
 )
+_POINTS = re.compile(
+    rf"{_LETTER}\s*([-+]?)(\d{{1,3}})\.([0-5]?\d)\.([0-5]?\d(?:[.,]\d+)?)\s*{_LETTER}"
+)
+_PACKED = re.compile(rf"{_LETTER}\s*([-+]?)(\d{{2,3}})([0-5]\d)([0-5]\d(?:\.\d+)?)\s*{_LETTER}")
+_OF_LENGTHS = re.compile(
+    r"\s*(?:[EN]\s*)?([-+]?[\d., ']*\d)\s*(?:m\.?\s*)?(?:[EN]|m)?\.?\s*", re.IGNORECASE
+)
+"""Metres with their unit or their axis: ``400721 mE``, ``N2400637``."""
 
 
 def parse_coordinates(column: pd.Series, degrees: bool, decimal: str | None = None) -> np.ndarray:
@@ -57,8 +65,24 @@ def parse_coordinates(column: pd.Series, degrees: bool, decimal: str | None = No
         numbers = column.to_numpy(float, na_value=np.nan).copy()
     else:
         numbers = _numbers_of_text(column, degrees, decimal)
-    numbers[np.isin(numbers, SENTINELS)] = np.nan
-    return numbers
+    numbers[np.isin(numbers, SENTINELS) | (np.abs(numbers) >= HUGE)] = np.nan
+    return _unpacked(numbers) if degrees else numbers
+
+
+def _unpacked(numbers: np.ndarray) -> np.ndarray:
+    """Return degrees for a column of ``1160224.7``, which means 116 degrees 2 minutes 24.7 seconds;
+    others as they are.
+    """
+    known = np.isfinite(numbers)
+    size = np.abs(numbers[known])
+    degrees, rest = np.divmod(size, 10_000)
+    minutes, seconds = np.divmod(rest, 100)
+    packed = (degrees <= 180) & (minutes < 60) & (seconds <= 60)
+    if not len(size) or np.mean(size > 360) < 0.9 or not packed.all():
+        return numbers
+    unpacked = numbers.copy()
+    unpacked[known] = np.sign(numbers[known]) * (degrees + minutes / 60 + seconds / 3600)
+    return unpacked
 
 
 def _numbers_of_text(column: pd.Series, degrees: bool, decimal: str | None) -> np.ndarray:
@@ -73,6 +97,8 @@ def _numbers_of_text(column: pd.Series, degrees: bool, decimal: str | None) -> n
         here = np.flatnonzero(left)
         numbers[here] = [_degrees_of(str(value)) for value in text.iloc[here]]
         left &= np.isnan(numbers)
+    else:
+        text = text.str.replace(_OF_LENGTHS, r"\1", regex=True)
     # 2. separators, judged by the whole column
     if left.any():
         sign = decimal or ("," if degrees else ".")
@@ -83,13 +109,23 @@ def _numbers_of_text(column: pd.Series, degrees: bool, decimal: str | None) -> n
     return numbers
 
 
+def _packed(text: str) -> re.Match[str] | None:
+    """Return degrees, minutes and seconds written as one number with a letter: ``1160224.7E``."""
+    match = _PACKED.fullmatch(text)
+    return match if match is not None and (match[1] or match[6]) else None
+
+
 def _degrees_of(text: str) -> float:
     """Return degrees from minutes, seconds and hemisphere; NaN where there is none of these.
 
     >>> [round(_degrees_of(text), 4) for text in ("S 23°30.5'", "70-15-36W", "12,5° N")]
     [-23.5083, -70.26, 12.5]
     """
-    match = _DEGREES.fullmatch(" ".join(text.casefold().split()))
+    text = " ".join(text.casefold().split())
+    match = _POINTS.fullmatch(text) or _DEGREES.fullmatch(text)
+    # "116.040188e" has no minutes, "1160224.7e" has no degrees above 180.
+    if match is not None and match[3].isdigit() is False and not any(match.groups()[3:5]):
+        match = _packed(text) or match
     if match is None:
         return np.nan
     before, sign, *parts, behind = match.groups()

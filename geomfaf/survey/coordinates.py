@@ -214,6 +214,17 @@ def _same_ground(xy: XY, crs: CRS, other: CRS) -> bool:
     return use is not None and _inside(lon_lat, use.bounds)
 
 
+def no_crs(what: str, degrees: bool = False) -> str:
+    """Return the message for a layer that does not say its CRS."""
+    hint = ""
+    if degrees:
+        hint = ' Its coordinates look like degrees: then --xy-unit deg (xy_unit = "deg") is enough.'
+    return (
+        f"{what} has no coordinate reference system, so nobody can tell where it lies. "
+        "Say it with --crs EPSG:32650 (the code of your data), or crs = in the project file." + hint
+    )
+
+
 # --- the layers among themselves
 # -------------------------------------------------------------------------------------
 

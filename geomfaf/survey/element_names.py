@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable
 
 # Elements that a laboratory reports from rock, soil or sediment. Left out on purpose, as column
@@ -19,6 +20,42 @@ OXIDES = tuple(
     " As2O3 Sb2O3 Bi2O3".split()
 )
 _NAMES = {name.casefold(): name for name in (*SYMBOLS, *OXIDES)}
+# The elements' own names, which count only beside a unit: "Lead" alone may be a verb. English,
+# Spanish and Portuguese, French, German, Russian; a line an element.
+_IN_FULL = {
+    word: symbol
+    for symbol, *words in (
+        line.split()
+        for line in """
+        Au gold oro ouro or золото
+        Ag silver plata prata argent silber серебро
+        Cu copper cobre cuivre kupfer медь
+        Pb lead plomo chumbo plomb blei свинец
+        Zn zinc zink цинк
+        As arsenic arsenico arsen мышьяк
+        Sb antimony antimonio antimoine antimon сурьма
+        Bi bismuth bismuto wismut висмут
+        Hg mercury mercurio mercure quecksilber ртуть
+        W tungsten wolfram wolframio tungsteno tungstene вольфрам
+        Mo molybdenum molibdeno molybdene molybdan молибден
+        Sn tin estano estanho etain zinn олово
+        Ni nickel niquel никель
+        Co cobalt cobalto kobalt кобальт
+        Cr chromium cromo chrome chrom хром
+        Mn manganese manganeso mangan марганец
+        Fe iron hierro ferro fer eisen железо
+        Ba barium bario барий
+        U uranium uranio urane uran уран
+        Th thorium torio торий
+        Li lithium litio литий
+        V vanadium vanadio ванадий
+        Pt platinum platino platine platin платина
+        Pd palladium paladio палладий
+        """.splitlines()
+        if line.strip()
+    )
+    for word in words
+}
 _TOO_SHORT = frozenset("b c f i k p s u v w y".split())
 """Symbols of one letter: with a number behind they are more often the code of something else."""
 _WORDS = _TOO_SHORT | {"in", "as", "be"}
@@ -68,9 +105,9 @@ def parse_element(column: str) -> tuple[str, str] | None:
     fraction = _mass_fraction(str(column))
     if fraction is not None:
         return fraction
-    tokens = [token for token in re.split(r"[^0-9a-zµμ%]+", str(column).casefold()) if token]
-    tokens = _symbol_first(tokens)
-    if not tokens or tokens == ["k", "ar"]:  # an age
+    tokens = _symbol_first(_heading_tokens(str(column)))
+    # An age; a column of signs.
+    if not tokens or tokens == ["k", "ar"] or re.search("[<>]", str(column)):
         return None
     name = _NAMES.get(tokens[0]) or _TOTAL_IRON.get(tokens[0])
     rest = tokens[1:]
@@ -92,6 +129,54 @@ def parse_element(column: str) -> tuple[str, str] | None:
     if not units and tokens[0] in _TOO_SHORT and any(token.isdigit() for token in rest):
         return None
     return name, units.pop() if units else ""
+
+
+_RUSSIAN_UNITS = (
+    ("мкг/кг", "ug/kg"),
+    ("мкг/г", "ug/g"),
+    ("мг/кг", "mg/kg"),
+    ("нг/г", "ng/g"),
+    ("мг/т", "mg/t"),
+    ("г/т", "g/t"),
+)
+_HYDRIDES = frozenset("hg cv".split())
+"""Hydride generation and cold vapour: no mercury and no variation before these detectors."""
+_DETECTORS = frozenset("aas afs icp icpms icpaes icpoes aes".split())
+_SGS = frozenset("ge go gc".split())
+"""What the codes of one laboratory begin with: no germanium before such a code."""
+
+
+def _heading_tokens(column: str) -> list[str]:
+    """Split a heading into words, with its signs gone; names in full become symbols where a unit
+    stands beside them.
+
+    >>> _heading_tokens("Cu_ppm_HG-AAS"), _heading_tokens("Oro (г/т)"), _heading_tokens("Lead")
+    (['cu', 'ppm', 'hgaas'], ['au', 'g', 't'], ['lead'])
+    """
+    text = column.casefold()
+    for theirs, ours in _RUSSIAN_UNITS:
+        text = text.replace(theirs, ours)
+    tokens = [token for token in re.split(r"[^0-9a-zа-яµμ%]+", _plain(text)) if token]
+    # 1. methods of two words whose first is a symbol
+    for number in range(len(tokens) - 1, 0, -1):
+        if tokens[number] in _DETECTORS and tokens[number - 1] in _HYDRIDES and number > 1:
+            tokens[number - 1 : number + 1] = ["".join(tokens[number - 1 : number + 1])]
+    if len(tokens) > 2 and tokens[0] in _SGS and re.search("[a-z][0-9]", tokens[1]):
+        tokens = tokens[2:]
+    # 2. names in full, which need a unit beside them
+    joined = _joined_units(tokens)
+    if any(token in UNITS for token in joined):
+        tokens = [_IN_FULL.get(token, token).casefold() for token in tokens]
+    return tokens
+
+
+def _plain(text: str) -> str:
+    """Return a text without accents; µ and й stay what they are."""
+    if text.isascii():
+        return text
+    parts = unicodedata.normalize("NFD", text)
+    bare = "".join(sign for sign in parts if not "\u0300" <= sign <= "\u0304")
+    return unicodedata.normalize("NFC", bare)
 
 
 def _symbol_first(tokens: list[str]) -> list[str]:
@@ -120,12 +205,17 @@ def _glued(token: str, with_unit: bool = False) -> tuple[str | None, list[str]]:
     match = re.fullmatch(r"([a-z0-9]+?)(ppm|ppb|ppt|pct|%)", token)
     if match and match.group(1) in _NAMES:
         return _NAMES[match.group(1)], [match.group(2)]
-    isotope = re.fullmatch(r"([a-z]{1,2})([0-9]{1,3})(ppm|ppb|ppt|pct|%)?", token)
+    turned = re.sub(r"^([0-9]{1,3})([a-z]{1,2})(?=$|ppm|ppb|ppt|pct|%)", r"\2\1", token)
+    isotope = re.fullmatch(r"([a-z]{1,2})([0-9]{1,3})(ppm|ppb|ppt|pct|%)?", turned)
     if isotope is None:
         return None, []
     name, mass, unit = isotope.groups()
-    if name not in _NAMES or mass not in _MASSES.get(name, ()):
+    if name not in _NAMES:
         return None, []
+    # "Au1_ppb" and "Au2_ppb" are the first and the second analysis.
+    repeat = len(name) == 2 and mass in "123456789" and (unit or with_unit)
+    if mass not in _MASSES.get(name, ()):
+        return (_NAMES[name], [unit] if unit else []) if repeat else (None, [])
     # "P31" and "U238" stay codes of something else, unless they carry a unit.
     if name in _TOO_SHORT and not unit and not with_unit:
         return None, []
@@ -169,9 +259,15 @@ def _joined_units(tokens: list[str]) -> list[str]:
 
 
 def _mass_fraction(column: str) -> tuple[str, str] | None:
-    """Return element and unit of ``w(Au)/10-9`` and ``Cu/10^-6``, as tables of China write them."""
+    """Return element and unit of ``w(Au)/10-9``, ``Cu(×10^-6)`` and ``w(Au)/(ng/g)``, as tables of
+    China write them.
+    """
+    named = re.fullmatch(r"\s*[wω]\s*[(（]\s*([A-Za-z0-9]+)\s*[)）]\s*[/_ ]?\s*(\D.*)", column)
+    if named is not None and not named[2].startswith(("10", "×")):
+        return parse_element(f"{named[1]} {named[2]}")
     match = re.fullmatch(
-        r"\s*(?:w|ω)?\s*[(（]?\s*([A-Za-z0-9]+)\s*[)）]?\s*[/(×*]\s*[(（]?\s*10\s*\^?\s*[-−–]\s*(2|6|9|12)\s*[)）]?\s*",
+        r"\s*[wω]?\s*[(（]?\s*([A-Za-z0-9]+?)\s*[)）]?\s*[/_ ]?\s*[(（×*xX]*\s*10\s*\^?\s*[-−–]\s*(2|6|9|12)"
+        r"\s*[)）]*\s*",
         column,
     )
     if match is None or match[1].casefold() not in _NAMES:
@@ -187,7 +283,11 @@ def _mass_fraction(column: str) -> tuple[str, str] | None:
 # What stands beside a symbol and is no method: statistics, limits, qualifiers, other columns.
 _NO_METHODS = frozenset(
     "min max std stdev sd err error sigma rank log ln log10 lg clr ilr ratio anom anomaly anomalous"
-    " zscore score q qual qualifier flag dl ld lod loq mdl limit detection lower upper age name type"
+    " zscore score q qual qualifier flag dl ld lod loq mdl lld ldl udl uld lloq lor pql rl ll ul limit"
+    " sgn sign symbol op operator prefix mod modifier rmk remark remarks comment com bdl nd cens censored"
+    " lessthan detection lower upper age name type threshold background residual residuals median mode geomean"
+    " uncertainty precision accuracy difference diff change blank standard certified expected predicted"
+    " modelled modeled interpolated kriged trend loading factor normalised normalized rec recd received"
     " class group unit code id no count n sum total_ dup duplicate rsd cv percentile pctl norm index"
     " oz lb lbs ton opt gpm of the and or per on at by".split()
 )
@@ -208,7 +308,7 @@ def _is_method(token: str, with_unit: bool) -> bool:
         return False
     if _METHOD_CODE.fullmatch(token):
         return True
-    return with_unit and token.isascii() and token.isalpha() and 2 <= len(token) <= 7
+    return with_unit and token.isascii() and token.isalpha() and 2 <= len(token) <= 12
 
 
 def unused_element_columns(columns: Iterable[str], used: Iterable[str]) -> list[str]:
@@ -220,7 +320,7 @@ def unused_element_columns(columns: Iterable[str], used: Iterable[str]) -> list[
     taken = set(used)
     found = []
     for column in map(str, columns):
-        tokens = [token for token in re.split(r"[^0-9a-zµμ%]+", column.casefold()) if token]
+        tokens = _heading_tokens(column)
         if column in taken or len(tokens) < 2 or tokens[0] not in _NAMES or tokens[0] in _WORDS:
             continue
         # "Au_best_of" is read aloud; "AU_NAME" is a word in capitals: both are worth a look.

@@ -29,6 +29,15 @@ _PLACE_UNITS = frozenset(
 )
 _NO_UNIT = frozenset("- -- none n/a na unitless text string date id no name number count".split())
 
+# What laboratories call the rows between the headings and the data, in their first column.
+_UNIT_ROW = re.compile(r"units?( symbol)?|uom|unit of measure|einheit(en)?|unidad(es)?|单位", re.I)
+_OTHER_ROW = re.compile(
+    r"(lower |upper |lab )?(detection|det\.?|reporting|quantitation)?[ _]?limits?( of reporting)?"
+    r"|m?dl|lor|lod|lld|ldl|udl|u?loq|detection|analysis method|analytical method|methods?|technique"
+    r"|sample type|digest(ion)?|nachweisgrenze|l[ií]mites?( de detecci[oó]n)?|m[eé]todos?|检出限|方法",
+    re.I,
+)
+
 Cells = Sequence[str]
 
 
@@ -104,7 +113,11 @@ def find_header(
     start = _first_data(rows, skip)
     above = [number for number in range(skip, start) if _filled(rows[number])]
     units = units_row - 1 if units_row is not None else _units_among(rows, above)
-    names = [number for number in above if number != units]
+    names = [
+        number
+        for number in above
+        if number != units and not (_is_label(rows[number], _OTHER_ROW) and number > above[0])
+    ]
     # 2. titles and remarks above are no headings
     block = _headings_among(rows, names, start)
     if not block:
@@ -126,7 +139,7 @@ def _first_data(rows: Sequence[Cells], skip: int) -> int:
     for number in range(skip, len(rows)):
         row = rows[number]
         cells = [row[column] for column in numeric if column < len(row) and row[column].strip()]
-        if _REMARK.match(row[0] if row else ""):
+        if _REMARK.match(row[0] if row else "") or _is_label(row, _UNIT_ROW, _OTHER_ROW):
             continue
         if 2 * sum(map(_is_number, cells)) >= max(len(cells), 1) and len(cells) >= min(
             len(numeric), 2
@@ -138,7 +151,9 @@ def _first_data(rows: Sequence[Cells], skip: int) -> int:
 def _units_among(rows: Sequence[Cells], above: Sequence[int]) -> int | None:
     """Return the row above the data whose cells are units and nothing else."""
     for number in reversed(above):
-        cells = [cell.strip() for cell in rows[number] if cell.strip()]
+        cells = _filled(rows[number])
+        if _is_label(rows[number], _UNIT_ROW):
+            cells = cells[1:]
         said = [cell for cell in cells if cell.casefold() not in _NO_UNIT]
         if said and all(_is_unit(cell) for cell in said) and any(map(parse_unit, said)):
             return number
@@ -180,6 +195,8 @@ def _composed(
     if units is not None:
         for column, cell in enumerate(rows[units]):
             text = cell.strip().strip("()[]").strip()
+            if column == 0 and _UNIT_ROW.fullmatch(text):
+                continue
             said[column] = "" if text.casefold() in _NO_UNIT else text
     numbers = tuple(number + 1 for number in block)
     units_row = None if units is None else units + 1
@@ -212,6 +229,12 @@ def _told_apart(
         seen[name] = 1
         told.append(name)
     return tuple(told)
+
+
+def _is_label(row: Cells, *patterns: re.Pattern[str]) -> bool:
+    """Return whether the first cell of a row says what the row is, and others follow."""
+    first = row[0].strip().rstrip(":") if row else ""
+    return bool(first) and any(pattern.fullmatch(first) for pattern in patterns)
 
 
 def _filled(row: Cells) -> list[str]:

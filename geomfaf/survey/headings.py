@@ -12,6 +12,8 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from .element_names import parse_element
+
 # Word of the first axis -> word of the second; a language a line.
 _DEGREES = {
     "longitude": "latitude", "lon": "lat", "long": "lat", "lng": "lat", "longitud": "latitud",
@@ -24,10 +26,10 @@ _LENGTHS = {
     "easting": "northing", "eastings": "northings", "eastern": "northern", "east": "north", "este": "norte",
     "leste": "norte", "est": "nord", "ost": "nord", "rechtswert": "hochwert", "rechts": "hoch",
     "ostwert": "nordwert", "ita": "pohjoinen", "itakoordinaatti": "pohjoiskoordinaatti",
-    "ostning": "nordning", "eastng": "northng", "e": "n", "восток": "север", "横坐标": "纵坐标",
+    "ostning": "nordning", "oster": "norr", "øst": "nord", "eastng": "northng", "e": "n", "восток": "север", "横坐标": "纵坐标",
     "东坐标": "北坐标", "东": "北", "coordeste": "coordnorte",
 }  # fmt: skip
-_EITHER = {"x": "y"}
+_EITHER = {"x": "y", "cx": "cy"}
 _STYLES = (("degrees", _DEGREES), ("lengths", _LENGTHS), ("either", _EITHER))
 
 # Words around the axis: they are no part of it, and tell pairs of several systems apart.
@@ -36,7 +38,8 @@ _AROUND = (
     " point centroid gauss decimal utm mga amg gda agd wgs nad etrs euref sweref psad sad sirgas bng"
     " osgb nztm mtm lcc gps dec dd dms deg grad degrees degree pos loc location site sample samp orig"
     " origin original map grid local geo proj projected true wkid metres meters metre meter meter coo"
-    " km m 坐标 c d pt gk kkj ykj tm utmz start collar hole z zone geogr geographic wgs84 dez"
+    " coordenada coordenadas coordonnee coordonnees koordinaten coordinata координата координаты nat national"
+    " reported num number center centre mid km m 坐标 c d pt gk kkj ykj tm utmz start collar hole z zone geogr geographic wgs84 dez"
 ).split()
 _UNITS = {
     "m": "m", "metre": "m", "metres": "m", "meter": "m", "meters": "m", "km": "km", "deg": "deg",
@@ -58,6 +61,10 @@ class Pair:
         What the headings have in common besides: ``"nad83"``.
     unit : str
         ``"km"`` or ``"m"`` where the headings say it, else ``""``.
+    sure : bool
+        Whether all the words of the headings are known to stand around an axis.
+    west, south : bool
+        Whether the headings say that numbers without a sign count to the west, to the south.
     """
 
     x: str
@@ -65,6 +72,9 @@ class Pair:
     style: str
     rest: str = ""
     unit: str = ""
+    sure: bool = True
+    west: bool = False
+    south: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,26 +87,39 @@ class _Heading:
     second: bool
     rest: str
     unit: str
+    half: str = ""
 
 
 def coordinate_pairs(columns: Iterable[object]) -> list[Pair]:
     """Return the pairs of columns that are named like coordinates, in the order of the table.
 
-    >>> coordinate_pairs(["ID", "LONGITUDE", "LATITUDE", "Au", "Y"])
-    [Pair(x='LONGITUDE', y='LATITUDE', style='degrees', rest='', unit='')]
+    >>> [(p.x, p.y, p.style) for p in coordinate_pairs(["ID", "LONGITUDE", "LATITUDE", "Au", "Y"])]
+    [('LONGITUDE', 'LATITUDE', 'degrees')]
     >>> [(p.x, p.y, p.unit) for p in coordinate_pairs(["UTME83", "UTMN83", "East (km)", "North (km)"])]
     [('UTME83', 'UTMN83', ''), ('East (km)', 'North (km)', 'km')]
     """
-    known = [heading for column in columns if (heading := _taken_apart(str(column))) is not None]
-    pairs = []
-    for first in known:
-        if first.second:
-            continue
-        fitting = [other for other in known if _belong_together(first, other)]
-        fitting.sort(key=lambda other: _unlike(first, other))
-        for other in fitting[:1]:
-            pairs.append(Pair(first.column, other.column, first.style, first.rest, first.unit))
-    return pairs
+    names = [str(column) for column in columns]
+    # Words that nobody knows are no harm where two headings share them: "X_L93", "Y_L93".
+    for sure in (True, False):
+        known = [heading for name in names if (heading := _taken_apart(name, sure)) is not None]
+        pairs = []
+        for first in known:
+            if first.second:
+                continue
+            fitting = [other for other in known if _belong_together(first, other)]
+            fitting.sort(key=lambda other: _unlike(first, other))
+            pairs += [_pair(first, other, sure) for other in fitting[:1]]
+        if pairs:
+            return pairs
+    return []
+
+
+def _pair(first: _Heading, other: _Heading, sure: bool) -> Pair:
+    """Return the pair of two headings that belong together."""
+    west = first.half in ("w", "west", "oeste", "ouest")
+    south = other.half in ("s", "south", "sur", "sud", "sul")
+    names = (first.column, other.column)
+    return Pair(*names, first.style, first.rest, first.unit, sure, west, south)
 
 
 def axis_of(column: str) -> str | None:
@@ -127,19 +150,44 @@ def _unlike(first: _Heading, other: _Heading) -> tuple[bool, bool]:
     return not _same_language(first, other), other_case
 
 
-def _taken_apart(column: str) -> _Heading | None:
-    """Return what a heading says of an axis, None where it names none."""
+_HALVES = frozenset("e w n s o west oeste ouest south sur sud sul east este north norte".split())
+_NO_PLACE = frozenset(
+    "min max mean error err std size ratio anomaly shift delta rank rotation offset scale gradient slope vector"
+    " velocity".split()
+)
+"""Words beside x and y that say a size, no place."""
+
+
+def _taken_apart(column: str, sure: bool = True) -> _Heading | None:
+    """Return what a heading says of an axis, None where it names none; unless ``sure``, any word
+    may stand beside it, but for elements and sizes.
+    """
     tokens = _tokens(column)
+    if not sure and set(tokens) & _NO_PLACE:
+        return None
+    # A word as it stands goes before one inside another: "X-Koordinate" is no east.
+    return _found_in(column, tokens, sure, False) or _found_in(column, tokens, sure, True)
+
+
+def _found_in(column: str, tokens: list[str], sure: bool, inside: bool) -> _Heading | None:
+    """Return what the first axis word says; ``inside`` looks within the tokens too."""
     for style, words in _STYLES:
         seconds = set(words.values())
         for place, token in enumerate(tokens):
-            word = token if token in words or token in seconds else _bare(token, words)
+            exact = token in words or token in seconds
+            word = token if exact else _bare(token, words) if inside else None
             if word is None:
                 continue
             others = [other for number, other in enumerate(tokens) if number != place]
             others = [*others, token.replace(word, "", 1)] if token != word else others
+            # The half of the Earth, or of a zone ("50N"), stands beside the axis.
+            half = next((other for other in others if other in _HALVES), "")
+            if style == "degrees" or any(other.isdigit() for other in others):
+                others = [other for other in others if other != half]
             # A word beside the axis that is none of those around it says something else.
-            if not all(_is_around(other) for other in others):
+            if sure and not all(_is_around(other) for other in others):
+                continue
+            if not sure and parse_element(" ".join(others)) is not None:
                 continue
             unit = next((_UNITS[other] for other in others if other in _UNITS), "")
             kept = [other for other in others if other not in {"x", "y", *_UNITS, ""}]
@@ -150,6 +198,7 @@ def _taken_apart(column: str) -> _Heading | None:
                 word in seconds,
                 " ".join(kept),
                 unit,
+                half if style == "degrees" else "",
             )
     return None
 
@@ -188,6 +237,7 @@ def _bare(token: str, words: dict[str, str]) -> str | None:
         behind = token.removeprefix(word)
         for other in (before, behind):
             # One letter beside one letter is a word of its own: "dn", "xm".
-            if other != token and other in _AROUND and len(word) + len(other) > 2:
+            known = other in _AROUND or (len(word) > 1 and other in {"x", "y", *_HALVES})
+            if other != token and known and len(word) + len(other) > 2:
                 return word
     return None

@@ -10,19 +10,31 @@ import numpy as np
 import pandas as pd
 
 from .cleaning.findings import Finding
-from .element_names import parse_element
+from .cleaning.laboratory_words import BELOW, plain_text
+from .element_names import element_columns, parse_element
 from .headings import coordinate_pairs, words_of
 from .units import PPM_IN, parse_unit
 
-_ELEMENT = r"analyte\w*|elements?|elem|param(eter)?\w*|chemical|constituent|species|elemento|analito|元素|项目|показатель"
-_VALUE = r"values?|val|results?|conc\w*|concentration|amount|reported|valor|resultado|wert|messwert|含量|结果|值"
-_UNIT = r"units?|uom|unidad\w*|einheit\w*|单位"
+_ELEMENT = (
+    r"analyte\w*|elements?|elem|param(eter)?\w*|chemical|chem|constituent|component|species|determinand"
+    r"|symbol|variable|property|attribute|elementos?|analito|alkuaine|grundamne|grunnstoff|元素|项目|показатель"
+)
+_VALUE = (
+    r"q?values?|val|results?|conc\w*|concentration|amount|quantity|reported|reading|assay|assayvalue"
+    r"|valor|resultado|wert|messwert|gehalt|teneur|ley|pitoisuus|halt|含量|结果|值|значение|содержание"
+)
+_UNIT = r"units?|uom|unidad\w*|einheit\w*|unite|yksikko|enhet|单位|единица"
+_LIMIT = r"(detection|reporting)?limit|m?dl|lod|lor|lld|ldl|lowerlimit|lowerdetection|nachweisgrenze|检出限"
 _METHOD = r"methods?|meth|method\w*|technique|metodo|methode|verfahren|方法"
 _QUALIFIER = r"qual\w*|qualifier|q|flag|sign|prefix|operator|rmk|remark"
 _ID = r"(sample|samp|smp|spl|site|station|lab)?(id|no|nr|num|number|name|code)?"
 
 LEAST_NAMED = 0.8
-"""Share of the distinct texts of a column that must name elements."""
+"""Share of the distinct texts of a column that must name elements, where its heading does not say
+so.
+"""
+LEAST_SAID = 0.3
+"""The same where it does: pH and weights stand among them."""
 
 
 def from_long(table: pd.DataFrame, role: str, found: list[Finding]) -> pd.DataFrame:
@@ -38,19 +50,22 @@ def from_long(table: pd.DataFrame, role: str, found: list[Finding]) -> pd.DataFr
     >>> wide["Au_ppb"].tolist(), wide["Cu_ppm"].tolist()
     (['<1', 4], [30, nan])
     """
-    element = _column(table, _ELEMENT)
     value = _column(table, _VALUE)
-    if element is None or value is None or not _names_elements(table[element]):
+    element = _element_column(table, value) if value is not None else None
+    if element is None or value is None:
         return table
     unit = _column(table, _UNIT)
+    limit = _column(table, _LIMIT)
     method = _column(table, _METHOD)
     qualifier = _column(table, _QUALIFIER)
     rows = pd.DataFrame({"element": table[element].astype("string").str.strip()}, index=table.index)
     rows["value"] = _with_qualifier(table, value, qualifier)
+    if limit is not None and limit not in (value, qualifier):
+        rows["value"] = _with_limit(rows["value"], table[limit])
     rows["unit"] = "" if unit is None else [parse_unit(text) or "" for text in table[unit]]
     rows["method"] = "" if method is None else table[method].astype("string").fillna("")
     # 1. what tells samples apart: their name, else the place
-    used = {name for name in (element, value, unit, method, qualifier) if name}
+    used = {name for name in (element, value, unit, method, qualifier, limit) if name}
     keys = _keys(table, used)
     rows["sample"] = table.groupby(keys, sort=False, dropna=False).ngroup()
     # 2. a column an element, of the best method
@@ -88,13 +103,32 @@ def _column(table: pd.DataFrame, pattern: str) -> str | None:
     return None
 
 
-def _names_elements(column: pd.Series) -> bool:
+def _element_column(table: pd.DataFrame, value: str) -> str | None:
+    """Return the column that names the elements: by its heading, else by what it holds."""
+    named = _column(table, _ELEMENT)
+    if named is not None and named != value and _names_elements(table[named], LEAST_SAID):
+        return named
+    if element_columns(table.columns):
+        return None
+    others = (str(column) for column in table.columns if str(column) != value)
+    return next((name for name in others if _names_elements(table[name], LEAST_NAMED)), None)
+
+
+def _names_elements(column: pd.Series, least: float) -> bool:
     """Return whether the texts of a column name several elements."""
     if pd.api.types.is_numeric_dtype(column):
         return False
     names = column.dropna().astype(str).str.strip().unique()[:200]
-    named = [name for name in names if parse_element(name) is not None]
-    return len(named) > 1 and len(named) >= LEAST_NAMED * len(names)
+    named = [name for name in names if parse_element(f"{name} ppm") or parse_element(name)]
+    return len(named) > 1 and len(named) >= least * len(names)
+
+
+def _with_limit(values: pd.Series, limits: pd.Series) -> pd.Series:
+    """Return the values, ``<`` and the limit of its row in place of words such as ND."""
+    texts = values.astype("string")
+    words = [text for text in texts.dropna().unique() if plain_text(str(text)) == BELOW]
+    here = texts.isin(words).to_numpy(bool) & limits.notna().to_numpy(bool)
+    return values.where(~here, "<" + limits.astype("string").str.lstrip("<").astype(object))
 
 
 def _with_qualifier(table: pd.DataFrame, value: str, qualifier: str | None) -> pd.Series:
@@ -177,4 +211,5 @@ def _column_of(name: str, rows: pd.DataFrame) -> tuple[str, pd.Series]:
         texts = rows["value"].astype(str) + " " + rows["unit"]
         values = values.where(~other, texts.to_numpy(object))
     plain = parse_element(name)
-    return (f"{name}_{unit}" if plain and not plain[1] else name), values
+    said = plain is not None and plain[1]
+    return (f"{name}_{unit}" if not said and parse_element(f"{name}_{unit}") else name), values

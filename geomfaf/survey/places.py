@@ -5,31 +5,26 @@ East and north are chosen as a pair, by their headings and by how well their val
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 
 import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
-from pyproj import CRS, Transformer
-from pyproj.exceptions import CRSError
+from pyproj import CRS
 
 from ..errors import DataError, UsageError, nearest_name, require_known
 from ..rasters.grid import parse_crs
 from .cleaning.findings import Finding, Notes
 from .coordinate_values import parse_coordinates
-from .coordinates import home_of
+from .coordinates import home_of, no_crs
 from .headings import Pair, axis_of, coordinate_pairs
+from .shape_columns import shape_column, shapes_of_column
 from .survey import XY_UNITS, Source
+from .zones import in_one_zone
 
 BAD_SHARE = 0.05
 """A larger share of coordinates that are no numbers is a fault of the column, not of its rows."""
-
-_SHAPE_NAMES = ("geometry", "geom", "the_geom", "wkt", "wkt_geom", "shape", "geometry_wkt", "geog")
-_ZONE_NAMES = re.compile(
-    r"(utm|mga|grid|map|amg|gda94|gda2020)?(zone|zona|huso|fuso|fuseau|zon|z)(utm|mga|no|number)?|带号"
-)
 
 
 def points_of_table(
@@ -64,9 +59,9 @@ def points_of_table(
     pair = _pair_named(table, source, file)
     if pair is None:
         pairs = coordinate_pairs(table.columns)
-        shapes = None if pairs else _shape_column(table)
+        shapes = None if pairs else shape_column(table)
         if shapes is not None:
-            return _shapes_of_column(table, shapes, source, file)
+            return shapes_of_column(table, shapes, source, file)
         if not pairs:
             raise UsageError(_no_pair(table.columns, file))
         pair = _best_pair(table, pairs, source, role, found)
@@ -93,8 +88,15 @@ def points_of_table(
                 done,
             )
         )
+    if not pair.sure:
+        done = f"{pair.x} and {pair.y} are taken for the coordinates: their headings differ in the axis"
+        advice = f"if not: x = and y = under [{role}]"
+        found.append(Finding("noticed", role, "", "coordinates by shape", len(table), done, advice))
     # 2. numbers, in metres or degrees
     xy = _numbers(table, pair, degrees, unit, crs)
+    _say_other_writing(table, pair, xy / XY_UNITS[unit], role, found)
+    if degrees:
+        _in_their_half(xy, pair, role, found)
     if degrees:
         _blank_few_off_earth(xy)
     xy = _without_bad_rows(
@@ -110,7 +112,7 @@ def points_of_table(
         xy = xy[:, ::-1]
     # 3. one CRS for all rows
     if not degrees and XY_UNITS[unit] == 1:
-        xy = _in_one_zone(table, xy, crs, role, found)
+        xy = in_one_zone(table, xy, crs, role, found)
     points = np.full(len(table), None, object)
     placed = np.isfinite(xy).all(axis=1)
     points[placed] = shapely.points(xy[placed])
@@ -127,7 +129,7 @@ def has_places(table: pd.DataFrame) -> str:
     """Return the kind of shape that the rows of a table have: point, line, polygon or none."""
     if coordinate_pairs(table.columns):
         return "point"
-    column = _shape_column(table)
+    column = shape_column(table)
     if column is None:
         return "none"
     first = str(table[column].dropna().iloc[0]).upper()
@@ -278,17 +280,6 @@ def _are_degrees(table: pd.DataFrame, pair: Pair) -> bool:
     return bool(known.any() and np.mean((np.abs(x) <= 180) & (np.abs(y) <= 90)) > 1 - BAD_SHARE)
 
 
-def no_crs(what: str, degrees: bool = False) -> str:
-    """Return the message for a layer that does not say its CRS."""
-    hint = ""
-    if degrees:
-        hint = ' Its coordinates look like degrees: then --xy-unit deg (xy_unit = "deg") is enough.'
-    return (
-        f"{what} has no coordinate reference system, so nobody can tell where it lies. "
-        "Say it with --crs EPSG:32650 (the code of your data), or crs = in the project file." + hint
-    )
-
-
 def _numbers(
     table: pd.DataFrame,
     pair: Pair,
@@ -308,7 +299,15 @@ def _numbers(
     if home is None or _mostly_inside(read, home):
         return read
     otherwise = _read_as(table, pair, degrees, other) * XY_UNITS[unit]
-    return otherwise if _mostly_inside(otherwise, home) else read
+    if _mostly_inside(otherwise, home):
+        return otherwise
+    # Of "400.721" beside "2.400.637" the first was taken for a decimal before anybody saw it.
+    for axis, name in enumerate((pair.x, pair.y)):
+        grouped = otherwise.copy()
+        grouped[:, axis] *= 1000
+        if pd.api.types.is_numeric_dtype(table[name]) and _mostly_inside(grouped, home):
+            return grouped
+    return read
 
 
 def _read_as(
@@ -327,6 +326,38 @@ def _mostly_inside(xy: np.ndarray, home: tuple[float, float, float, float]) -> b
         return False
     x, y = np.median(known, axis=0)
     return bool(home[0] <= x <= home[2] and home[1] <= y <= home[3])
+
+
+def _say_other_writing(
+    table: pd.DataFrame,
+    pair: Pair,
+    xy: np.ndarray,
+    role: str,
+    found: list[Finding],
+) -> None:
+    """Say how coordinates were read that are no plain numbers."""
+    for axis, name in enumerate((pair.x, pair.y)):
+        plain = pd.to_numeric(table[name], errors="coerce").to_numpy(float, na_value=np.nan)
+        other = np.isfinite(xy[:, axis]) & ~np.isclose(plain, xy[:, axis], rtol=1e-12, atol=1e-9)
+        if not other.any():
+            continue
+        first = int(other.argmax())
+        done = f'"{table[name].iloc[first]}" in column {name} was read as {xy[first, axis]:.10g}'
+        advice = "if not: write plain numbers"
+        Notes(found, role, table.index).noticed("coordinates in words", other, done, advice)
+
+
+def _in_their_half(xy: np.ndarray, pair: Pair, role: str, found: list[Finding]) -> None:
+    """Give degrees the sign that their heading says, in place: "Longitude (W)" without any minus."""
+    for axis, says, column, half in (
+        (0, pair.west, pair.x, "west"),
+        (1, pair.south, pair.y, "south"),
+    ):
+        known = xy[np.isfinite(xy[:, axis]), axis]
+        if says and len(known) and (known > 0).all():
+            xy[:, axis] *= -1
+            done = f"the heading {column} says {half}: its numbers are taken as minus degrees"
+            found.append(Finding("fixed", role, "", f"degrees {half}", len(xy), done))
 
 
 def _blank_few_off_earth(xy: np.ndarray) -> None:
@@ -369,102 +400,3 @@ def _without_bad_rows(
     missing = np.isnan(xy).any(axis=1)
     xy[missing] = np.nan
     return xy
-
-
-# --- zones
-
-
-def _in_one_zone(
-    table: pd.DataFrame,
-    xy: np.ndarray,
-    crs: CRS,
-    role: str,
-    found: list[Finding],
-) -> np.ndarray:
-    """Bring rows that a column says to lie in another zone of the CRS into its own."""
-    column = next((c for c in table.columns if _ZONE_NAMES.fullmatch(_folded(c))), None)
-    own = re.search(r"(?:zone |CM )(\d+)", crs.name)
-    if column is None or own is None:
-        return xy
-    text = table[column].astype("string").str.extract(r"^\s*(\d{1,2})(?:\.0)?\s*[A-Za-z]?\s*$")[0]
-    zones = pd.to_numeric(text, errors="coerce").to_numpy(float, na_value=np.nan)
-    known = np.unique(zones[np.isfinite(zones)]).astype(int)
-    here = int(own[1])
-    if not len(known) or known.max() > 120 or (here not in known and len(known) > 1):
-        return xy
-    notes = Notes(found, role, table.index)
-    if here not in known:
-        done = f"column {column} says zone {known[0]}, the CRS is {crs.name}: the CRS counts"
-        notes.noticed("another zone", np.isfinite(zones), done, "is the CRS that of the data?")
-        return xy
-    for zone in known[known != here]:
-        other = _zone(crs, own, int(zone))
-        rows = zones == zone
-        if other is None:
-            notes.refused(
-                "another zone", rows, f"column {column} says zone {zone}, which is unknown"
-            )
-            continue
-        moved = Transformer.from_crs(other, crs, always_xy=True).transform(*xy[rows].T)
-        xy[rows] = np.column_stack(moved)
-        done = f"column {column} says zone {zone}: brought from {other.name} to {crs.name}"
-        notes.fixed("another zone", rows, done)
-    return xy
-
-
-def _zone(crs: CRS, found: re.Match[str], zone: int) -> CRS | None:
-    """Return the CRS of another zone of the same system."""
-    name = f"{crs.name[: found.start(1)]}{zone}{crs.name[found.end(1) :]}"
-    try:
-        return CRS.from_user_input(name)
-    except CRSError:
-        return None
-
-
-def _folded(column: object) -> str:
-    return re.sub(r"[\W_]+", "", str(column).casefold())
-
-
-# --- shapes written in a column
-
-
-def _shape_column(table: pd.DataFrame) -> str | None:
-    """Return the column that holds shapes as text: POINT (116 21), or their bytes in hexadecimal."""
-    for column in table.columns:
-        if str(column).casefold() not in _SHAPE_NAMES and not _folded(column).startswith("wkt"):
-            continue
-        texts = table[column].dropna().astype(str)
-        if len(texts) and _shape(texts.iloc[0])[0] is not None:
-            return str(column)
-    return None
-
-
-def _shape(text: str) -> tuple[shapely.Geometry | None, int | None]:
-    """Return the shape that a text stands for, and its SRID where it says one."""
-    said = re.match(r"\s*SRID=(\d+);", text, re.IGNORECASE)
-    code = int(said[1]) if said else None
-    plain = text[said.end() :] if said else text
-    try:
-        if re.fullmatch(r"\s*[0-9A-Fa-f]{18,}\s*", plain):
-            shape = shapely.from_wkb(plain.strip())
-            return shape, code or int(shapely.get_srid(shape)) or None
-        return shapely.from_wkt(plain), code
-    except shapely.errors.GEOSException:
-        return None, None
-
-
-def _shapes_of_column(
-    table: pd.DataFrame,
-    column: str,
-    source: Source,
-    file: str,
-) -> gpd.GeoDataFrame:
-    """Return the rows of a table with the shapes that a column holds as text."""
-    parsed = [_shape(str(text)) if pd.notna(text) else (None, None) for text in table[column]]
-    code = next((srid for _, srid in parsed if srid), None)
-    if source.crs is None and code is None and source.xy_unit != "deg":
-        raise DataError(no_crs(file))
-    crs = parse_crs(source.crs) if source.crs else CRS.from_epsg(code or 4326)
-    shapes = np.array([shape for shape, _ in parsed], object)
-    left = table.drop(columns=column)
-    return gpd.GeoDataFrame(left, geometry=gpd.GeoSeries(shapes, index=left.index, crs=crs))

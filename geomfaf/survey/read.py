@@ -21,7 +21,8 @@ from ..rasters.grid import parse_crs
 from .class_columns import as_class_names, class_column
 from .cleaning.findings import Finding
 from .cleaning.qualifiers import is_qualifier_name
-from .coordinates import check_coordinates, check_extents
+from .coordinates import check_coordinates, check_extents, no_crs
+from .degree_columns import with_joined_degrees
 from .element_names import element_columns, parse_element, unused_element_columns
 from .formats import (
     existing_path,
@@ -34,7 +35,7 @@ from .formats import (
 from .ground import brought_to, survey_crs
 from .line_kinds import without_other_lines
 from .long_tables import from_long
-from .places import no_crs, points_of_table
+from .places import points_of_table
 from .recognise import recognise_survey
 from .source_settings import refuse_foreign_settings
 from .storable import storable
@@ -99,19 +100,11 @@ def _rows_with_places(
             )
         )
     for line in table.notes:
-        found.append(
-            Finding(
-                "noticed",
-                role,
-                "",
-                "rows of the table",
-                len(table.frame),
-                line,
-            )
-        )
+        found.append(Finding("noticed", role, "", "rows of the table", len(table.frame), line))
     frame = table.frame
     if source.where:
         frame = _meeting(frame, source)
+    frame = with_joined_degrees(frame, role, found)
     if role in ("samples", "layer"):
         frame = from_long(frame, role, found)
     return points_of_table(frame, source, role, found, table.first_row)
@@ -212,16 +205,7 @@ def _features(
         )
     if re.search("Curve|Surface|Circular", declared):
         done = f"{declared}: arcs were made of short straight pieces"
-        found.append(
-            Finding(
-                "noticed",
-                role,
-                "",
-                "curved geometry",
-                len(frame),
-                done,
-            )
-        )
+        found.append(Finding("noticed", role, "", "curved geometry", len(frame), done))
     return frame
 
 

@@ -17,6 +17,7 @@ from pyproj import CRS
 from ..errors import DataError, UsageError, nearest_name
 from ..rasters.grid import parse_crs
 from .cleaning.findings import Finding
+from .degree_columns import with_joined_degrees
 from .element_names import element_columns
 from .formats import existing_path, layer_names, read_parquet
 from .headings import words_of
@@ -137,7 +138,7 @@ def _table_infos(path: Path, layout: Layout) -> list[LayerInfo]:
 
 
 def _table_info(path: Path, name: str, table: pd.DataFrame) -> LayerInfo:
-    table = from_long(table, "samples", [])
+    table = from_long(with_joined_degrees(table, "samples", []), "samples", [])
     text = tuple(
         column for column in table.columns if not pd.api.types.is_numeric_dtype(table[column])
     )

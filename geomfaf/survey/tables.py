@@ -28,7 +28,7 @@ from .headings import axis_of
 TEXT_TABLES = (".csv", ".tsv", ".txt", ".dat", ".tab.txt", ".asc")
 
 
-PACKED = (".gz", ".zip")
+_EXPLAINS = re.compile(r"read.?me|metadata|licen[cs]e|legend|dictionary|about|notes", re.IGNORECASE)
 START = 200_000
 """Bytes of a text that are looked at to find its delimiter and headings."""
 
@@ -170,7 +170,7 @@ def _first_rows(text: str, delimiter: str) -> tuple[list[list[str]], list[int]]:
     rows = []
     lines = []
     # A cell in quotes may hold several lines.
-    reader = csv.reader(io.StringIO(text), delimiter=delimiter)
+    reader = csv.reader(io.StringIO(text, newline=None), delimiter=delimiter)
     for row in reader:
         rows.append(row)
         lines.append(reader.line_num)
@@ -252,7 +252,8 @@ def _with_unit(name: str, unit: str) -> str:
     if not unit:
         return name
     parsed = parse_element(name)
-    if parsed is not None and not parsed[1]:
+    # "Gold" alone names nothing yet, and an element with a unit below it.
+    if (parsed or parse_element(f"{name}_{unit}")) is not None and not (parsed and parsed[1]):
         return f"{name}_{unit}"
     return f"{name}_{unit}" if axis_of(name) and unit.casefold() != "m" else name
 
@@ -452,5 +453,7 @@ def _member(path: Path) -> str | None:
         return None
     known = (*TEXT_TABLES, *BOOKS)
     tables = [name for name in names if name.casefold().endswith(known)]
+    if len(tables) > 1:  # what only explains the table
+        tables = [name for name in tables if not _EXPLAINS.search(name.rsplit("/", 1)[-1])]
     shapes = [name for name in names if name.casefold().endswith((".shp", ".gpkg", ".gdb"))]
     return tables[0] if len(tables) == 1 and not shapes else None

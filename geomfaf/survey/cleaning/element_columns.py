@@ -45,7 +45,7 @@ from .parse_numbers import (
     decimal_sign,
     parse_column,
 )
-from .qualifiers import apply_qualifiers, qualifier_columns
+from .qualifiers import apply_qualifiers, qualifier_columns, unknown_qualifiers
 
 NEGATIVES = ("auto", "limits")
 
@@ -99,6 +99,7 @@ def clean_values(
     given = read_limits(limits) if limits is not None else {}
     rules = _Rules(replacement, given, negatives == "limits")
     qualified = qualifier_columns(samples, elements)
+    found += unknown_qualifiers(samples, elements)
     # 1. each column alone: text to numbers, flags and limits
     assays = []
     commas = set()

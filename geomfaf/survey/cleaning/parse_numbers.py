@@ -16,73 +16,10 @@ import numpy as np
 import pandas as pd
 
 from ..units import parse_unit
-
-OK, BELOW, ABOVE, MISSING, UNREADABLE = range(5)
-"""Flags: a measured value, left-censored (below a limit), right-censored, not measured, not
-understood; in this order, so that ``flag <= ABOVE`` is what is known.
-"""
+from .laboratory_words import ABOVE, BELOW, MISSING, OK, UNREADABLE, plain_text
 
 FLAG_NAMES = ("measured", "below detection", "above range", "missing", "unreadable")
 
-_MISSING_WORDS = frozenset(
-    ", * ? na nan null none nodata n.v nm ns nr nss is iss lnr insufficient insufficientsample"
-    " nosample notanalysed notanalyzed notmeasured notdetermined notreported notsampled missing"
-    " b h nb ka nichtbestimmt keineangabe nichtanalysiert sd sindato nonanalyse nonmesure eimitattu"
-    " blank #na #null #value! #div0! #ref! #num! #name? 无 缺 未测 未分析 无数据".replace(
-        ",", ""
-    ).split()
-) | {""}
-_BELOW_WORDS = frozenset(
-    "bdl bd bld bql blq lod dl ldl udl mdl loq ld lld nd nondetect notdetected undetected tr trace"
-    " traces nil belowdetection belowdetectionlimit belowdl belowlod belowlimit 未检出 痕量 痕"
-    " lor rl mdl pql n l nn un unwg unterng nichtnachgewiesen nachweisgrenze nodetectado nodetecte"
-    " eihavaittu alleg".split()
-)
-_ABOVE_WORDS = frozenset(
-    "overrange aboverange overlimit abovelimit uol udlo offscale saturated max g".split()
-)
-_MARK_WORDS = {
-    "less than": "<",
-    "below": "<",
-    "lt": "<",
-    "greater than": ">",
-    "more than": ">",
-    "above": ">",
-    "gt": ">",
-}
-
-_LETTERS = {
-    "l": BELOW,
-    "n": BELOW,
-    "u": BELOW,
-    "g": ABOVE,
-    "b": MISSING,
-    "h": MISSING,
-}
-"""Letters that the USGS and others write behind a number or beside it: less than, not detected,
-greater than, blank, interference.
-"""
-
-# A capital right behind the number: "5 g" is a unit that nobody knows.
-_LETTER_BEHIND = re.compile(r"([0-9.,]*[0-9][0-9.,]*)([LNUGBH])")
-
-# No str.isdigit or NFKC here: they would read "5²" as 52 and other scripts' digits as ours.
-_SIGNS = str.maketrans(
-    {
-        **dict.fromkeys("\u2212\u2010\u2011\u2012\u2013\u2014\ufe63\uff0d", "-"),
-        **dict.fromkeys(
-            "\u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000",
-            " ",
-        ),
-        **dict.fromkeys("\u2018\u2019\u02bc\u00b4`", "'"),
-        **dict.fromkeys("\u200b\u200c\u200d\ufeff\u00ad", None),
-        **{chr(0xFF01 + number): chr(0x21 + number) for number in range(94)},
-        **dict.fromkeys("≤⩽≦", "<="),
-        **dict.fromkeys("≥⩾≧", ">="),
-        **dict.fromkeys("‹〈", "<"),
-        **dict.fromkeys("›〉", ">"),
-    }
-)
 _NUMBER = re.compile(
     r"(<=?|>=?|)\s*([-+]?)([0-9.,' ]*[0-9][0-9.,']*)(?:e([-+]?[0-9]{1,3}))?\s*(.*)"
 )
@@ -249,21 +186,10 @@ class _Form:
 
 def _form(text: str) -> _Form | int | None:
     """Return a number's form, a flag for a word that stands for one, None for what is neither."""
-    letter = _LETTER_BEHIND.fullmatch(text.strip())
-    if letter is not None:
-        meaning = _LETTERS[letter[2].casefold()]
-        if meaning == MISSING:
-            return MISSING
-        text = ("<" if meaning == BELOW else ">") + letter[1]
-    text = " ".join(text.translate(_SIGNS).casefold().split())
-    flag = _flag_of_word(text)
-    if flag is not None:
-        return flag
-    # "ND<0.5" says twice that it is below 0.5.
-    text = re.sub(r"^(nd|n\.d\.|bdl|tr)\s*(?=<)", "", text)
-    for word, mark in _MARK_WORDS.items():
-        if text.startswith(word):
-            text = mark + text.removeprefix(word)
+    known = plain_text(text)
+    if isinstance(known, int):
+        return known
+    text = known
     if re.fullmatch(r"[-+]?inf(inity)?", text):
         return _Form(
             "",
@@ -274,19 +200,6 @@ def _form(text: str) -> _Form | int | None:
             "",
         )
     return _form_of_number(text)
-
-
-def _flag_of_word(text: str) -> int | None:
-    """Return the flag that a word stands for (``bdl``, ``n.a.``, ``<LOD``), None for other texts."""
-    key = re.sub(r"[\s._/\-]", "", text)
-    for words, flag in ((_MISSING_WORDS, MISSING), (_BELOW_WORDS, BELOW), (_ABOVE_WORDS, ABOVE)):
-        if key in words:
-            return flag
-    if key[:1] == "<" and key.lstrip("<=") in _BELOW_WORDS:
-        return BELOW
-    if key[:1] == ">" and key.lstrip(">=") in (_ABOVE_WORDS | {"lod", "uloq", "ul"}):
-        return ABOVE
-    return None
 
 
 def _form_of_number(text: str) -> _Form | None:
