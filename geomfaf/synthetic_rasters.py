@@ -19,7 +19,8 @@ from scipy.ndimage import gaussian_filter
 from .rasters.bands import Band, as_dataarray
 from .rasters.geotiff import write_raster
 from .rasters.grid import Grid, parse_crs
-from .synthetic import CELL, CRS, SIZES, _drain, _noise, make_survey
+from .synthetic import make_survey
+from .synthetic_ground import CELL, CRS, SIZES, drain, noise
 
 FINE = 4
 """Cells of the magnetic grid along one of the survey's: 50 m."""
@@ -53,7 +54,7 @@ def make_rasters(size: str = "small", *, seed: int = 0) -> dict[str, xr.DataArra
     _, truth = make_survey(size, seed=seed)
     grid = Grid.from_bounds(SIZES[size].bounds, CELL, CRS)
     # The same stream of random numbers as in the survey: the same drainage.
-    _, _, way = _drain(np.random.default_rng(seed).spawn(8)[1], grid)
+    _, _, way = drain(np.random.default_rng(seed).spawn(8)[1], grid)
     height = (way / way.max()) ** 0.6
     elevation = (60 + RELIEF * height).reshape(grid.shape)
     # 1. the intrusions, blurred by their depth
@@ -62,7 +63,7 @@ def make_rasters(size: str = "small", *, seed: int = 0) -> dict[str, xr.DataArra
     field = ANOMALY * gaussian_filter(bodies.astype(float), DEPTH / fine.cell)
     # 2. a regional field and what every rock and flight adds
     rng = np.random.default_rng([seed, 1])
-    field += 40 * _noise(rng, fine, 6_000) + 12 * _noise(rng, fine, 900)
+    field += 40 * noise(rng, fine, 6_000) + 12 * noise(rng, fine, 900)
     field += 2 * rng.standard_normal(fine.shape) + 30 * np.linspace(0, 1, fine.height)[:, None]
     return {
         "elevation": as_dataarray(

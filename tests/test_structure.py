@@ -22,6 +22,7 @@ ORDER = [
     ["progress", "files", "notebook"],
     ["rasters"],
     ["survey"],
+    ["synthetic_ground"],
     ["synthetic"],
     ["synthetic_rasters"],
     ["evidence", "windows"],

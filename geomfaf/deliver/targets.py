@@ -34,8 +34,8 @@ from .target_reasons import (
     sample_columns,
     shape_columns,
     target_elements,
-    why_sentence,
 )
+from .target_sentences import why_sentence
 
 TARGET_COLUMNS = tuple(
     "number name list status rank area_km2 mean_score max_score heldout_score spread vote_share"

@@ -26,13 +26,12 @@ from ..errors import UsageError
 from ..evaluation.baseline_map import baseline_scores
 from ..evaluation.evaluate import evaluate_paper_protocol
 from ..evaluation.factor_influence import (
-    FoldJudges,
     agreement_sentence,
     factor_agreement,
     factor_influence,
-    fold_judges,
     target_contributions,
 )
+from ..evaluation.fold_judges import FoldJudges, fold_judges
 from ..evaluation.run_evaluation import (
     Assessment,
     assess_map,

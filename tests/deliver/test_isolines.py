@@ -8,11 +8,11 @@ import pytest
 import shapely
 from builders import make_grid, make_stack, smooth_noise
 
+from geomfaf.deliver.concentration_area import concentration_area
 from geomfaf.deliver.isolines import (
     METHODS,
     PERCENTILES,
     anomaly_classes,
-    concentration_area,
     element_bands,
     isolines,
     surface_of,

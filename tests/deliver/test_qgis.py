@@ -18,7 +18,8 @@ from run_folders import HOSTILE, RECORD, full_run, poor_run, run_of_many_rocks
 
 from geomfaf.cli.main import main
 from geomfaf.deliver.qgis.contents import read_contents
-from geomfaf.deliver.qgis.layout_items import Box, fit_map, next_scale
+from geomfaf.deliver.qgis.layout_items import Box
+from geomfaf.deliver.qgis.layout_maps import fit_map, next_scale
 from geomfaf.deliver.qgis.markup import node, to_text
 from geomfaf.deliver.qgis.project import write_project
 from geomfaf.deliver.qgis.raster_styles import linear_breaks, log_breaks, share_classes

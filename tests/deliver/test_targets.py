@@ -17,13 +17,8 @@ from builders import (
 from scipy.stats import percentileofscore
 
 from geomfaf.deliver.layers import write_layers
-from geomfaf.deliver.target_reasons import (
-    ELEMENT_COLUMNS,
-    NONE_HIGH,
-    chord_azimuth,
-    element_texts,
-    why_sentence,
-)
+from geomfaf.deliver.target_reasons import ELEMENT_COLUMNS, NONE_HIGH, chord_azimuth, element_texts
+from geomfaf.deliver.target_sentences import why_sentence
 from geomfaf.deliver.targets import (
     TARGET_COLUMNS,
     make_cells,

@@ -14,14 +14,11 @@ from geomfaf.evaluation.evaluate import evaluate_model
 from geomfaf.evaluation.factor_influence import (
     CONTRIBUTION_COLUMNS,
     FACTOR_COLUMNS,
-    Ground,
-    _side_by_side,
     factor_agreement,
     factor_influence,
-    fold_judges,
-    occluded,
     target_contributions,
 )
+from geomfaf.evaluation.fold_judges import Ground, fold_judges, occluded, side_by_side
 from geomfaf.evaluation.held_out import Draw
 from geomfaf.models.attention import factor_attention
 from geomfaf.models.predict import predict_scores
@@ -122,11 +119,11 @@ def test_occlusion_sets_the_median_and_the_commonest_class_and_keeps_gaps():
     assert np.array_equal(occluded(stack, "Au").values[1:], stack.values[1:], equal_nan=True)
 
 
-def test_windows_side_by_side_are_judged_as_on_the_map():
+def test_windowsside_by_side_are_judged_as_on_the_map():
     case = small_case()
     for name in ("MFAF", "MFAF ensemble", "extra trees"):
         own = judges(name)
-        strip = _side_by_side(case.stack, case.windows, own.size)
+        strip = side_by_side(case.stack, case.windows, own.size)
         ground = Ground.of(case.stack, case.windows)
         np.testing.assert_allclose(own.judge(1, strip), own.judge(1, ground), atol=1e-6)
 
@@ -134,7 +131,7 @@ def test_windows_side_by_side_are_judged_as_on_the_map():
 def test_what_is_changed_in_one_band_is_what_the_changed_stack_gives():
     """The features of one band are replaced: made again from the changed stack they are the same."""
     case = small_case()
-    strip = _side_by_side(case.stack, case.windows, case.size)
+    strip = side_by_side(case.stack, case.windows, case.size)
     order = np.random.default_rng(0).permutation(len(case.windows))
     other = np.random.default_rng(1).permutation(len(case.windows))
     both = strip.dealt_out("Cu", [other, order])

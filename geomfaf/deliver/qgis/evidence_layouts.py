@@ -5,17 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from xml.etree.ElementTree import Element
 
-from .layout_items import (
-    PAGE_GAP,
-    Box,
-    fit_map,
-    label_item,
-    layout_node,
-    legend_item,
-    map_item,
-    map_uuid,
-    scale_bar_item,
-)
+from .layout_items import PAGE_GAP, Box, label_item, layout_node, legend_item, scale_bar_item
+from .layout_maps import fit_map, map_item, map_uuid
 from .markup import without_expressions
 from .page import (
     A3,

@@ -6,16 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 from xml.etree.ElementTree import Element
 
-from .layout_items import (
-    Box,
-    MapFrame,
-    fit_map,
-    label_item,
-    map_item,
-    map_uuid,
-    north_arrow_item,
-    scale_bar_item,
-)
+from .layout_items import Box, label_item, north_arrow_item, scale_bar_item
+from .layout_maps import MapFrame, fit_map, map_item, map_uuid
 from .markup import without_expressions
 from .run_layers import RunLayers
 from .tree import Layer, Theme, layer_reference

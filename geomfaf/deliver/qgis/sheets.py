@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from .layout_items import TableColumn
+from .layout_tables import TableColumn
 from .vector_layers import target_name
 
 CAUTION = (

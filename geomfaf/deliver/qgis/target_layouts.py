@@ -6,18 +6,15 @@ from xml.etree.ElementTree import Element
 
 from .layout_items import (
     Box,
-    MapFrame,
-    TableColumn,
     atlas_node,
     label_item,
     layout_node,
     legend_item,
-    map_item,
-    map_uuid,
     north_arrow_item,
     scale_bar_item,
-    table_items,
 )
+from .layout_maps import MapFrame, map_item, map_uuid
+from .layout_tables import TableColumn, table_items
 from .markup import without_expressions
 from .page import (
     A3,
