@@ -180,6 +180,7 @@ class Model:
         """Raise :class:`ModelMismatchError` that says in what a stack differs from the training
         stack.
         """
+        # Bands that no fold model looks at may be missing.
         used = {name for fold_model in self.fold_models for name in fold_model.bands}
         there = {band.name: band for band in bands_of(stack)}
         for band in self.bands:
@@ -343,6 +344,7 @@ def _gather_fold_models(trained: list[FoldModel], device: str) -> list[FoldModel
     for fold_model in trained:
         # Another process may not reach this one's graphics card.
         fold_model.classifier.net_.cpu()
+    # Every process ends with the same model, in the order of the folds.
     everyone = sorted(gather(trained), key=lambda fold_model: fold_model.fold)
     for fold_model in everyone:
         fold_model.classifier.device = device
@@ -354,6 +356,7 @@ def training_data(
     stack: xr.DataArray, windows: gpd.GeoDataFrame, names: Sequence[str]
 ) -> tuple[np.ndarray, np.ndarray, Encoder]:
     """Return encoded windows, labels and the encoder learned from exactly these windows."""
+    # The windows as they lie in the stack, all their bands.
     chosen = stack.sel(band=list(names))
     size = int(windows["size"].iloc[0])
     rows = windows["row"].to_numpy()

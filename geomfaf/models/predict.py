@@ -133,6 +133,7 @@ def lattice_scores(
     ndarray
         float32 (outputs, lattice rows, lattice columns), NaN where not wanted.
     """
+    # Strip by strip: the windows of a whole map would not fit into memory.
     needed = {channel.band for channel in encoder.channels}
     used = [name for name in map(str, stack["band"].values) if name in needed]
     values = stack.sel(band=used).values
@@ -185,6 +186,7 @@ def ground_features(
     if table is not None:
         return table[wanted[lattice.wanted]]
     at, across = np.nonzero(wanted)
+    # All models' bands at once: each takes its own from the table.
     used = stack.sel(band=[name for name in map(str, stack["band"].values) if name in bands])
     return window_features(used, lattice.rows[at], lattice.cols[across], model.size)
 

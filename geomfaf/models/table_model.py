@@ -77,6 +77,7 @@ class TableModel:
         shares = _class_shares(features)
         for number, column in enumerate(features.columns):
             values = features.values[:, number]
+            # A column that does not vary over the training rows says nothing.
             known = values[np.isfinite(values)]
             wanted = self.statistics is None or column.statistic in self.statistics
             if not wanted or not len(known) or known.min() == known.max():

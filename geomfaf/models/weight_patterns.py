@@ -71,6 +71,7 @@ class Pattern:
 
     def holds(self, values: np.ndarray) -> np.ndarray:
         """Return which values are favourable, bool; nodata is not."""
+        # NaN is on neither side: a comparison with it is false.
         if self.method == "categorical":
             return np.isin(values, list(self.favourable))
         with np.errstate(invalid="ignore"):
@@ -262,6 +263,7 @@ def best_pattern(
     the confidence gets weights of zero. A pattern without any deposit is never favourable: the half
     deposit that its weights are corrected by would make the rarest ground the best.
     """
+    # All deposits and all ground are the last row of the cuts, the sum of the classes.
     area = table["area"].to_numpy()
     points = table["points"].to_numpy()
     # A pattern without a deposit is never the best.

@@ -229,6 +229,7 @@ def independence_test(
         deposits, expected (T), ratio (n / T), z, p (one-sided: small when the bands depend on each
         other).
     """
+    # T, what the posterior expects on the whole ground, against the deposits that there are.
     expected = float((area * posterior).sum())
     error = float(np.sqrt(((area * spread) ** 2).sum()))
     z = (expected - points) / error
@@ -279,6 +280,7 @@ def _conditions(
     A state is 1 where the band is favourable, 0 where it is not and -1 where it has no value.
     """
     which = np.zeros(values.shape[1], np.int64)
+    # Few conditions occur, however many cells: the sums are done once for each.
     states = np.empty(values.shape, np.int8)
     for number, pattern in enumerate(patterns):
         known = np.isfinite(values[number])

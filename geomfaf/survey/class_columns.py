@@ -87,6 +87,7 @@ def class_candidates(geology: gpd.GeoDataFrame) -> list[tuple[str, int]]:
     something else rank behind them. Dates, truth values and numbers with decimals are never
     classes; whole numbers are only where the name says so.
     """
+    # Every column that can hold classes, by how plainly its name says so.
     scored = []
     for place, column in enumerate(geology.columns):
         if column == geology.geometry.name:

@@ -113,6 +113,7 @@ def symbol_of(commodity: str) -> str:
     >>> [symbol_of(name) for name in ("Gold", "cu", "hierro", "REE")]
     ['Au', 'Cu', 'Fe', '']
     """
+    # "Gold (placer)" is gold.
     word = re.sub(r"\s*\(.*", "", commodity).strip().casefold()
     symbol = {name.casefold(): name for name in _METALS}.get(word)
     return symbol or _SYMBOLS.get(word, "")

@@ -71,6 +71,7 @@ def extent_of(frame: gpd.GeoDataFrame) -> Box | None:
     """Return west, south, east, north of a layer without its outermost hundredths; None when it
     lies nowhere.
     """
+    # A few places that lie anywhere must not make the layer as large as the world.
     bounds = shapely.bounds(frame.geometry.to_numpy())
     bounds = bounds[np.isfinite(bounds).all(axis=1)]
     if not len(bounds):
@@ -190,6 +191,7 @@ def neighbours(crs: CRS) -> Iterator[CRS]:
     >>> [other.name for other in neighbours(CRS(32650))][:2]
     ['WGS 84 / UTM zone 51N', 'WGS 84 / UTM zone 49N']
     """
+    # Zones by number, or by central meridian in steps of three or six degrees.
     found = re.search(r"(zone |CM )(\d+)", crs.name)
     if found is None:
         return
@@ -240,6 +242,7 @@ def check_extents(read: dict[str, gpd.GeoDataFrame], target: CRS) -> list[Findin
     target : CRS
         The metric CRS of the survey.
     """
+    # Overlapping boxes are enough to say that two layers belong together.
     boxes = {
         role: box
         for role, frame in read.items()

@@ -118,6 +118,7 @@ def scale_at(frame: gpd.GeoDataFrame) -> float:
     >>> round(scale_at(place.to_crs(3857)), 2), round(scale_at(place.to_crs(32633)), 4)
     (2.0, 0.9996)
     """
+    # The projection's own factors, as its library computes them.
     crs = CRS(frame.crs)
     try:
         lon, lat = _middle(frame)
@@ -197,6 +198,7 @@ def _middle(frame: gpd.GeoDataFrame) -> tuple[float, float]:
     box = extent_of(frame)
     lon = np.array([])
     if box is not None and own.geodetic_crs is not None:
+        # The median of directions: a survey across 180 degrees has no mean longitude.
         spots = shapely.get_coordinates(shapely.centroid(frame.geometry.to_numpy()))
         lon, lat = Transformer.from_crs(own, 4326, always_xy=True).transform(*spots.T)
         known = np.isfinite(lon) & np.isfinite(lat) & (np.abs(lat) <= 90)
@@ -216,6 +218,7 @@ def _accuracy(frame: gpd.GeoDataFrame, target: CRS) -> float | None:
     """Return how right the best transformation at hand is at a layer, in metres; None where nobody
     says it.
     """
+    # Within one datum nothing is lost.
     own = CRS(frame.crs)
     if own.geodetic_crs == target.geodetic_crs:
         return 0.0

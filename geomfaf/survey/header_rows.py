@@ -128,6 +128,7 @@ def find_header(
 
 def _first_data(rows: Sequence[Cells], skip: int) -> int:
     """Return the first row that has numbers where most of the rows below have them."""
+    # The lower third of what is looked at is data, whatever stands above.
     looked = [row for row in rows[skip:] if _filled(row)]
     looked = looked[-max(1, len(looked) // 3) :]  # what stands below any headings
     width = max((len(row) for row in rows), default=0)
@@ -151,6 +152,7 @@ def _first_data(rows: Sequence[Cells], skip: int) -> int:
 def _units_among(rows: Sequence[Cells], above: Sequence[int]) -> int | None:
     """Return the row above the data whose cells are units and nothing else."""
     for number in reversed(above):
+        # A row of units may begin with a word that says so.
         cells = _filled(rows[number])
         if _is_label(rows[number], _UNIT_ROW):
             cells = cells[1:]
@@ -165,6 +167,7 @@ def _headings_among(rows: Sequence[Cells], names: Sequence[int], start: int) -> 
     width = len(_filled(rows[start])) if start < len(rows) else 0
     block: list[int] = []
     for number in reversed(names):
+        # Upwards from the data, as long as rows name several columns and hold no numbers.
         cells = _filled(rows[number])
         remark = _REMARK.match(cells[0])
         if remark and (block or len(cells) < 0.5 * width):
@@ -191,6 +194,7 @@ def _composed(
     for column in range(width):
         cells = [rows[number][column].strip() for number in block if column < len(rows[number])]
         headings.append(_heading([_REMARK.sub("", cell).strip() for cell in cells if cell]))
+    # The units as said, without their brackets; a word for "none" is no unit.
     said = [""] * width
     if units is not None:
         for column, cell in enumerate(rows[units]):

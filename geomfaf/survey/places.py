@@ -141,6 +141,7 @@ def _pair_named(table: pd.DataFrame, source: Source, file: str) -> Pair | None:
     """Return the columns that the user names; None where he names none."""
     if source.x is None and source.y is None:
         return None
+    # Columns are named in any case, as in the other settings.
     folded = {str(column).strip().casefold(): str(column) for column in table.columns}
     named: dict[str, str] = {}
     for axis, wanted in (("x", source.x), ("y", source.y)):
@@ -188,6 +189,7 @@ def _best_pair(
     """Return the pair whose headings and values suit the CRS best; the others are named."""
     if len(pairs) == 1:
         return pairs[0]
+    # Several pairs: the one whose values lie in the area of the CRS, then the plainer headings.
     crs = parse_crs(source.crs) if source.crs else None
     geographic = source.xy_unit == "deg" or (crs is not None and crs.is_geographic)
     ranked = sorted(pairs, key=lambda pair: _unsuited(table, pair, crs, geographic))
@@ -216,6 +218,7 @@ def _unsuited(
     geographic: bool,
 ) -> tuple[float, bool]:
     """Return how badly a pair suits: the share of rows off the CRS's area, then the headings."""
+    # Headings that speak of degrees suit no metres, and the other way round.
     words = pair.style == "lengths" if geographic else pair.style == "degrees" and crs is not None
     as_degrees = geographic or pair.style == "degrees"
     unit = "km" if pair.unit == "km" else "m"
@@ -274,6 +277,7 @@ def _are_degrees(table: pd.DataFrame, pair: Pair) -> bool:
     """Return whether columns are named longitude and latitude and hold nothing but such numbers."""
     if pair.style != "degrees":
         return False
+    # Names alone are not believed: metres stand under "lat" too.
     x = parse_coordinates(table[pair.x], degrees=True)
     y = parse_coordinates(table[pair.y], degrees=True)
     known = np.isfinite(x) & np.isfinite(y)
@@ -292,6 +296,7 @@ def _numbers(
     ``400,721`` is a thousand in metres and a decimal in kilometres and degrees, unless only the
     other reading lies in the area of the CRS.
     """
+    # 1. the usual reading of a comma, unless only the other one lies in the CRS's area
     usual = "," if degrees or unit == "km" else "."
     other = "." if usual == "," else ","
     home = None if crs is None or degrees else home_of(crs)
@@ -321,6 +326,7 @@ def _read_as(
 
 
 def _mostly_inside(xy: np.ndarray, home: tuple[float, float, float, float]) -> bool:
+    # The middle alone: single rows may be wrong, and are told later.
     known = xy[np.isfinite(xy).all(axis=1)]
     if not len(known):
         return False
@@ -337,6 +343,7 @@ def _say_other_writing(
 ) -> None:
     """Say how coordinates were read that are no plain numbers."""
     for axis, name in enumerate((pair.x, pair.y)):
+        # What pandas itself reads as another number, or as none, was written in words.
         plain = pd.to_numeric(table[name], errors="coerce").to_numpy(float, na_value=np.nan)
         other = np.isfinite(xy[:, axis]) & ~np.isclose(plain, xy[:, axis], rtol=1e-12, atol=1e-9)
         if not other.any():
@@ -397,6 +404,7 @@ def _without_bad_rows(
         shown = ", ".join(f'"{value}"' for value in pd.unique(cells[bad])[:3])
         done = f"{shown} in column {column} is no coordinate: such rows have no place"
         notes.fixed("coordinates that are no numbers", bad, done, "correct the table")
+    # Half a place is none.
     missing = np.isnan(xy).any(axis=1)
     xy[missing] = np.nan
     return xy

@@ -64,6 +64,7 @@ def _read(source: Source, role: str, found: list[Finding]) -> gpd.GeoDataFrame:
         refuse_foreign_settings(source)
         frame = read_database(str(source.path), source.layer, source.query)
     else:
+        # Tables have no geometry of their own: their places are found among the columns.
         path = existing_path(source.path)
         table = is_table(path)
         refuse_foreign_settings(source, table)
@@ -84,6 +85,7 @@ def _rows_with_places(
     layout = Layout(
         source.layer, source.encoding, source.header, source.units_row, source.skip or 0
     )
+    # 1. the rows below the headings; what had to be guessed is said
     table = read_table(path, layout)
     if table.encoding and not source.encoding and not table.encoding.startswith("utf-8"):
         done = f"the text is not UTF-8: read as {table.encoding}"
@@ -101,6 +103,7 @@ def _rows_with_places(
         )
     for line in table.notes:
         found.append(Finding("noticed", role, "", "rows of the table", len(table.frame), line))
+    # 2. the rows that are wanted, and samples of long tables as one row each
     frame = table.frame
     if source.where:
         frame = _meeting(frame, source)
@@ -134,6 +137,7 @@ def _with_crs(
     found: list[Finding],
 ) -> gpd.GeoDataFrame:
     """Return the layer with its CRS: the file's own, unless the settings say another."""
+    # The settings count before the file: a wrong .prj is common.
     own = None if frame.crs is None else CRS(frame.crs)
     # GeoPackages written without a CRS by older GDAL declare an "Undefined Cartesian SRS".
     if own is not None and own.name.casefold().startswith("undefined"):
@@ -251,6 +255,7 @@ def _complete(path: Path) -> Iterator[Path]:
     """Give a shapefile that lost its index (.shx) one in a folder of its own; other files as they
     are.
     """
+    # The index can be made again from the shapes, but not beside the user's file.
     siblings = {other.suffix.lower() for other in path.parent.glob(f"{path.stem}.*")}
     if path.suffix.lower() != ".shp" or ".shx" in siblings:
         yield path
@@ -313,6 +318,7 @@ def read_survey(
     >>> len(gm.read_survey(sources, elements=["Au"]).samples)
     66
     """
+    # 0. files alone: the layers are recognised by their shapes and names
     if not isinstance(sources, Mapping):
         paths = [sources] if isinstance(sources, str | Path) else list(sources)
         known = recognise_survey(paths)
@@ -359,6 +365,7 @@ def read_survey(
 
 def _unused_columns(samples: gpd.GeoDataFrame, chosen: dict[str, str]) -> list[Finding]:
     """Return a finding for columns of numbers that begin with an element's symbol and are not used."""
+    # Qualifiers and texts are used in other ways, or hold nothing to map.
     named = unused_element_columns(samples.columns, chosen)
     unused = [
         column
@@ -402,6 +409,7 @@ def _in_one_crs(
     found: list[Finding],
 ) -> dict[str, gpd.GeoDataFrame]:
     """Return the layers in one metric CRS; ``lost`` says that coordinates are wrong already."""
+    # The samples decide: they are the most, and distances between them are what is gridded.
     target, finding = survey_crs(read["samples"], wanted, lost)
     found += [] if finding is None else [finding]
     frames = dict(read)
@@ -439,6 +447,7 @@ def _layer_name(path: Path, wanted: str | None) -> str:
         raise UsageError(
             f"{path.name} has {len(names)} layers, name one of them: {', '.join(names)}."
         )
+    # Names are found in any case: no format tells "Samples" from "samples" for sure.
     by_case = {name.casefold(): name for name in names}
     if wanted in names or wanted.casefold() in by_case:
         return wanted if wanted in names else by_case[wanted.casefold()]
@@ -476,6 +485,7 @@ def select_elements(
                 f"name them with elements = [...]. The columns are: {', '.join(columns)}."
             )
         return {column: units.get(column, unit) for column, unit in named.items()}
+    # By the column's name, in any case, or by the element that one column alone holds.
     folded = {column.casefold(): column for column in columns}
     found: dict[str, str] = {}
     for name in wanted:

@@ -94,6 +94,7 @@ def list_layers(path: str | Path, layout: Layout | None = None) -> list[LayerInf
     path = existing_path(path)
     if is_table(path):
         return _table_infos(path, layout or Layout())
+    # GeoParquet holds one layer and tells its CRS.
     if path.suffix.lower() == ".parquet":
         frame = read_parquet(path)
         kinds = list(frame.geom_type.dropna().mode())
@@ -126,6 +127,7 @@ def list_layers(path: str | Path, layout: Layout | None = None) -> list[LayerInf
 
 def _table_infos(path: Path, layout: Layout) -> list[LayerInfo]:
     """Return what a table tells, a layer a sheet that has rows and headings."""
+    # A sheet that is named, or the only one, is the table; else each sheet is a layer.
     names = sheet_names(path)
     stem = path.name.split(".")[0]
     if layout.sheet or len(names) < 2:
@@ -161,6 +163,7 @@ def recognise_layers(layers: Sequence[LayerInfo]) -> dict[str, LayerInfo]:
     samples, other points are deposits, lines are faults, the polygon layer with most features is
     the geology.
     """
+    # Role by role, in the order in which they matter; a layer plays one role.
     roles: dict[str, LayerInfo] = {}
     for role in ROLES:
         scored = [
@@ -221,6 +224,7 @@ def _is_named(layer: LayerInfo, role: str) -> bool:
 
 
 def _role_score(role: str, layer: LayerInfo) -> float:
+    # A name in a language we know counts ten times as much as a shape.
     named = _is_named(layer, role)
     if role == "deposits" and layer.geometry == "polygon" and named:
         return 1.0
@@ -295,6 +299,7 @@ def recognise_survey(
     DataError
         When no layer looks like samples or like deposits.
     """
+    # 1. what every file holds
     layers: list[LayerInfo] = []
     for number, path in enumerate(paths):
         own = (layout or Layout()) if number == 0 else Layout()
@@ -304,10 +309,12 @@ def recognise_survey(
         if number == 0 and layer:
             found = _only_layer(found, layer)
         layers += [_with_columns(info, x, y) for info in found]
+    # 2. which layer plays which role
     roles = recognise_layers(layers)
     for role in ("samples", "deposits"):
         if role not in roles:
             raise DataError(_no_role(role, layers))
+    # 3. where each is read from
     sources = {}
     for role, info in roles.items():
         first = layout if info.path == Path(paths[0]) else None
@@ -369,6 +376,7 @@ def _choices(layers: Sequence[LayerInfo], roles: dict[str, LayerInfo]) -> list[F
     """Return a finding for each role that another layer could play as well."""
     found = []
     for role, info in roles.items():
+        # Only layers without a role of their own could have played this one.
         free = [layer for layer in layers if layer not in roles.values()]
         others = [layer.name for layer in free if _role_score(role, layer) > 0]
         if others:
@@ -412,6 +420,7 @@ def _source(
     layout: Layout | None,
 ) -> Source:
     """Return the source of a layer; a CRS given by hand is for layers without one."""
+    # A CRS given by hand is for what has none: files that say theirs are believed.
     needs = info.crs is None
     given = str(parse_crs(crs).to_string()) if needs and crs else None
     if not is_table(info.path):

@@ -76,6 +76,7 @@ def storable_names(columns: pd.Index, geometry: str) -> list[str]:
     >>> storable_names(pd.Index(["Name", "NAME", "fid", "geometry"]), "geometry")
     ['Name', 'NAME_2', 'fid_old', 'geometry']
     """
+    # A new name must differ from those that stand already and from those to come.
     taken = {str(column).casefold() for column in columns}
     seen: set[str] = set()
     names = []

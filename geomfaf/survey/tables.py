@@ -108,6 +108,7 @@ def sheet_names(path: Path) -> list[str]:
 
 
 def _read_text(path: Path, layout: Layout) -> Table:
+    # 1. what kind of text it is: bytes, encoding, delimiter
     raw = _content(path)
     encoding = layout.encoding or find_encoding(raw)
     try:
@@ -118,6 +119,7 @@ def _read_text(path: Path, layout: Layout) -> Table:
         raise DataError(f"{path.name} cannot be read as {encoding}: {error}") from error
     if not rows:
         raise DataError(f"{path.name} is not a table that can be read: it is empty.")
+    # 2. which rows are headings and units
     header = find_header(
         rows,
         header=layout.header,
@@ -126,6 +128,7 @@ def _read_text(path: Path, layout: Layout) -> Table:
         file=path.name,
     )
     names, notes = _column_names(path, header, rows, lines)
+    # 3. the rows below them
     frame = _parsed(
         path,
         raw,
@@ -144,6 +147,7 @@ def find_delimiter(text: str) -> str:
     >>> find_delimiter("Au;Cu\n1,5;2,5\n"), find_delimiter("x,y\n1,2\n"), find_delimiter("x  y\n1  2\n")
     (';', ',', '\\s+')
     """
+    # The sign that gives the most lines the same number of cells; of equal ones, the most cells.
     best = (0.0, 0, BLANKS)
     lines = [line for line in text.splitlines()[:LOOKED_AT] if line.strip()]
     if len(text) >= START:
@@ -193,6 +197,7 @@ def _column_names(
     """Return a name for each cell of a row of data, and what was repaired; a table whose rows and
     headings disagree in more than one way is refused.
     """
+    # A unit from a row of its own goes into the name, as if it had stood there.
     names = [
         _with_unit(name, unit) for name, unit in zip(header.headings, header.units, strict=True)
     ]
@@ -251,6 +256,7 @@ def _with_unit(name: str, unit: str) -> str:
     """Return a heading with the unit that stands below it, where it names an element or an axis."""
     if not unit:
         return name
+    # Only where it tells: "Au" with "ppb" below; "remarks" with "text" below tells nothing.
     parsed = parse_element(name)
     # "Gold" alone names nothing yet, and an element with a unit below it.
     if (parsed or parse_element(f"{name}_{unit}")) is not None and not (parsed and parsed[1]):
@@ -280,6 +286,7 @@ def _parsed(
             skip_blank_lines=True,
         )
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeError) as error:
+        # pandas says which line has too many cells; people want it in a sentence.
         counts = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error))
         if counts:
             expected, line, saw = counts.groups()
@@ -323,6 +330,7 @@ def _said_of_rows(header: HeaderRows) -> list[str]:
 
 
 def _read_sheet(path: Path, layout: Layout) -> Table:
+    # A workbook often has empty sheets, or one of remarks.
     sheets = {name: rows for name, rows in _sheets(path).items() if len(rows) > 1}
     by_case = {name.casefold(): name for name in sheets}
     wanted = layout.sheet
@@ -416,6 +424,7 @@ def _text(cell: object) -> str:
 
 def _content(path: Path) -> bytes:
     """Return the bytes of a file, unpacked."""
+    # Packed files are read at most up to a size: a small one may unpack to anything.
     name = path.name.casefold()
     try:
         if name.endswith(".zip"):
@@ -451,6 +460,7 @@ def _member(path: Path) -> str | None:
             names = [name for name in archive.namelist() if not name.startswith("__MACOSX")]
     except (OSError, zipfile.BadZipFile):
         return None
+    # An archive is a table when one file of it is, and no layer lies beside it.
     known = (*TEXT_TABLES, *BOOKS)
     tables = [name for name in names if name.casefold().endswith(known)]
     if len(tables) > 1:  # what only explains the table

@@ -76,6 +76,7 @@ def check_survey(  # noqa: PLR0913  (one keyword a setting of [check])
         severity, layer, column, rule, count, done, advice, rows, names. See :func:`require_accepted`.
     """
     found: list[Finding] = list(survey.findings)
+    # What rows are called, before any of them is merged or left out.
     labels = {}
     for role, what in (("samples", "sample"), ("deposits", "deposit"), ("faults", "fault")):
         frame = getattr(survey, role)
@@ -189,6 +190,7 @@ def clean_samples(
 
 def _keep_inside(survey: Survey, found: list[Finding]) -> Survey:
     """Drop deposits outside the study area; samples outside it still help to grid its margin."""
+    # Deposits outside teach nothing that is mapped; samples outside still reach in.
     area = area_of(survey)
     shapely.prepare(area)
     samples = survey.samples
@@ -332,6 +334,7 @@ def _check_cover(survey: Survey, found: list[Finding]) -> None:
                 )
             )
             continue
+        # A layer elsewhere is a wrong CRS more often than a map without faults.
         touching = shapely.intersects(area, frame.geometry.to_numpy())
         if not touching.any():
             done = f"the {role} do not touch the study area"
@@ -356,6 +359,7 @@ def _check_cover(survey: Survey, found: list[Finding]) -> None:
 
 def _check_gaps(area: shapely.Geometry, shapes: np.ndarray, found: list[Finding]) -> None:
     """List the parts of the study area that no polygon of the geological map covers."""
+    # Rounding leaves slivers: a share of one is no gap.
     share, gaps = covered(area, shapes)
     if not len(gaps) or share >= 1 - 1e-9:
         return

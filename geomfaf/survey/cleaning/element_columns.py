@@ -149,6 +149,7 @@ def _assay(
     """Return one column with every value flagged, and a limit for each censored one."""
     name = (parse_element(column) or (column, ""))[0]
     assay = Assay(column, name, unit, parsed.numbers, parsed.flags)
+    # The order matters: codes are not censored values, and limits need both settled.
     read_words(assay, parsed, notes)
     find_codes(assay, notes)
     # A limit that was given is in its own unit, and the cells may have told the column's.
@@ -182,6 +183,7 @@ def censoring_flags(
     >>> censoring_flags(pd.DataFrame({"Au": ["0.3", "<0.1", "-9999", "x1"]}), ["Au"])["Au"].tolist()
     ['measured', 'below detection', 'missing', 'unreadable']
     """
+    # The same first steps as in the check, without their findings.
     flags = {}
     for column, parsed in _parse_columns(samples, list(elements), decimal):
         assay = Assay(column, column, "", parsed.numbers, parsed.flags)
@@ -223,6 +225,7 @@ def usable_elements(
     for known in learned:
         count += 1
         column = known.column
+        # The first reason counts: an element is set aside once.
         values = samples[column].dropna()
         missing = len(samples) - len(values)
         reason = known.aside
@@ -297,6 +300,7 @@ def _notice_points(
     for assay in assays if commas else []:
         if assay.column in commas:
             continue
+        # A number with decimals that could all be groups of three digits.
         numbers = np.where(assay.flags <= ABOVE, np.abs(assay.numbers), np.nan)
         broken = numbers % 1 > 0
         odd = numbers[broken]
@@ -381,6 +385,7 @@ def _measured(assay: Assay) -> int:
 
 def _agreement(best: Assay, other: Assay) -> str:
     """Return how two columns of one element agree, in one unit and as the element."""
+    # Both in ppm of the element itself: an oxide holds less of it than it weighs.
     factor = ppm_factor(best.unit)
     other_factor = ppm_factor(other.unit)
     both = (best.flags == OK) & (other.flags == OK) & (best.numbers > 0)
@@ -396,6 +401,7 @@ def _replaced(assays: list[Assay], replacement: str, found: list[Finding]) -> li
     values = []
     for assay in assays:
         numbers = np.where(assay.flags <= ABOVE, assay.numbers, np.nan)
+        # Too few measured values carry no regression: half the limit is what is usual then.
         below = (assay.flags == BELOW) & ~np.isnan(numbers)
         method = replacement
         if method == "ros" and below.any() and not can_regress(numbers, below):
@@ -425,6 +431,7 @@ def _replaced(assays: list[Assay], replacement: str, found: list[Finding]) -> li
 
 def _changes(assays: list[Assay], rows: int) -> np.ndarray:
     """Return what was changed in each row: "below detection: Au, Hg; above range: Cu", or ""."""
+    # One text a row: what was changed in which elements.
     said = np.full(rows, "", object)
     for flag in (BELOW, ABOVE, UNREADABLE):
         names = np.full(rows, "", object)

@@ -174,6 +174,7 @@ def as_table(
     table["rows"] = [" ".join(map(str, finding.rows[:ROWS_SHOWN])) for finding in findings]
     if labels is not None:
         table["names"] = [_named(finding, labels) for finding in findings]
+    # Mixed kinds of deposits limit the whole map: right behind what refuses the data.
     gravity = table["severity"].map({name: float(n) for n, name in enumerate(SEVERITIES)})
     gravity[table["rule"] == MIXED] = 0.5
     # Within a severity findings stay in the order in which the rules were asked.
@@ -182,6 +183,7 @@ def as_table(
 
 def _named(finding: Finding, labels: Mapping[str, pd.Series]) -> str:
     """Return the rows of a finding by name and feature id."""
+    # A person finds a row by its name, a GIS by its feature id.
     known = labels.get(finding.layer)
     names = []
     for row in finding.rows[:ROWS_SHOWN]:
@@ -244,6 +246,7 @@ def findings_layer(
         GIS counts, from 1), ``name`` (what the row is called, "" where nothing is said) and the
         feature's own shape, in the CRS of the layers.
     """
+    # A row a flagged feature: what was found, where, and the feature's own shape.
     facts_shown = [name for name in COLUMNS if name != "rows"]
     parts = []
     for finding in findings:
