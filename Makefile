@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 AREAS ?= ../shared/areas
 
-.PHONY: help install demo docs test quick fuzz torture test-lowest check bench skill networks tables areas plugin clean
+.PHONY: help install package demo docs test quick fuzz torture test-lowest check bench skill networks tables areas plugin clean
 
 help:
 	@echo "make demo    install into .venv, make a synthetic survey, map it (4 minutes after installing)"
@@ -21,6 +21,7 @@ help:
 	@echo "make tables  repeat the paper's Tables 3 to 6 on the synthetic survey, for docs/skill.md (hours)"
 	@echo "make areas   run the real areas of $(AREAS), when they are there"
 	@echo "make plugin  pack the QGIS plugin into dist/geomfaf_qgis.zip"
+	@echo "make package  build and check sdist and wheel into dist/"
 	@echo "make clean   remove .venv and every result"
 
 $(BIN)/python:
@@ -28,8 +29,15 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 
+# Without a graphics card, PyTorch's build for processors: the usual one for Linux brings gigabytes of
+# CUDA. Where it cannot be had, the usual one is taken.
+TORCH_CPU := https://download.pytorch.org/whl/cpu
+
 $(VENV)/installed: $(BIN)/python pyproject.toml
 	@echo "installing geomfaf and what it needs into $(VENV) (a minute or two, PyTorch is large)"
+	@if [ "$$(uname -s)" = Linux ] && ! command -v nvidia-smi >/dev/null; then \
+	  $(BIN)/python -m pip install --quiet --retries 1 --timeout 30 --index-url $(TORCH_CPU) torch torchvision \
+	  || echo "PyTorch's build for processors cannot be had: taking the usual one"; fi
 	$(BIN)/python -m pip install --quiet -e .
 	@touch $@
 
@@ -115,6 +123,13 @@ areas: install
 	    $(BIN)/geomfaf run areas/$$area/geomfaf.toml --overwrite || exit 1; \
 	  else echo "$(AREAS)/$$area.gpkg is not there: skipped"; fi; \
 	done
+
+# sdist and wheel, the same bytes for the same files; what is wrong with them is said.
+package: $(VENV)/installed-dev
+	rm -rf dist/*.whl dist/*.tar.gz
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/twine check --strict dist/*.whl dist/*.tar.gz
+	$(BIN)/check-wheel-contents dist/*.whl
 
 clean:
 	rm -rf $(VENV) .venv-lowest demo areas skill build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

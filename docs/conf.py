@@ -5,7 +5,6 @@ pages and Markdown are all well kept; the pages are Markdown, which also reads w
 from __future__ import annotations
 
 import re
-from importlib.metadata import version as version_of
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -65,7 +64,9 @@ for page in ("CHANGELOG.md", "CONTRIBUTING.md"):
 project = "geomfaf"
 author = "The geomfaf developers"
 copyright = author
-version = version_of("geomfaf")
+version = re.search(r'__version__ = "(.+)"', (ROOT / "geomfaf" / "__init__.py").read_text()).group(
+    1
+)
 extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",

@@ -9,7 +9,7 @@ import os
 
 import lazy_loader
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Must stand before torch is loaded. By default its threads spin while they wait for each other:
 # beside any other busy process a training step then takes five times as long.

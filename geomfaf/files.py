@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from . import __version__
 from .errors import OutputExistsError, UsageError
 
 
@@ -192,7 +193,6 @@ def library_versions() -> dict[str, str]:
     import platform
 
     names = (
-        "geomfaf",
         "torch",
         "torchvision",
         "numpy",
@@ -202,7 +202,8 @@ def library_versions() -> dict[str, str]:
         "geopandas",
         "shapely",
     )
-    return {"python": platform.python_version(), **{name: version(name) for name in names}}
+    own = {"python": platform.python_version(), "geomfaf": __version__}
+    return {**own, **{name: version(name) for name in names}}
 
 
 def plain_values(value: Any) -> Any:

@@ -83,9 +83,7 @@ def _client(scheduler: str) -> Any:
     try:
         from distributed import Client
     except ImportError as error:
-        raise UsageError(
-            'a scheduler needs the package distributed: pip install "dask[distributed]".'
-        ) from error
+        raise UsageError('a scheduler needs Dask: pip install "geomfaf[dask]".') from error
     try:
         return Client(scheduler, timeout=10)
     except (OSError, ValueError) as error:

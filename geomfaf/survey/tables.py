@@ -387,6 +387,10 @@ def _sheets(path: Path) -> dict[str, pd.DataFrame]:
             return {str(name): _ods_sheet(path, str(name)) for name, _ in pyogrio.list_layers(path)}
         content = io.BytesIO(_content(path))
         book = pd.read_excel(content, sheet_name=None, header=None)
+    except ImportError as error:
+        raise UsageError(
+            f"{path.name}: Excel needs openpyxl: pip install 'geomfaf[excel]'."
+        ) from error
     except DAMAGED_BOOK as error:
         raise DataError(
             f"{path.name} is not an Excel workbook that can be read: {error}"
