@@ -179,7 +179,7 @@ def test_the_evaluation_says_everything_it_found(small_run):
 
 def test_the_map_of_a_model_that_is_named_is_written(tmp_path):
     survey, _ = make_survey("small", seed=0)
-    project = prepare(tmp_path, survey, cell=100, train__epochs=1)
+    project = prepare(tmp_path, survey, cell=200, train__epochs=1)
     toml = tmp_path / "geomfaf.toml"
     toml.write_text(toml.read_text().replace('model = "auto"', 'model = "extra trees"'))
     out = run_project(load_project(toml))
@@ -233,7 +233,7 @@ def test_random_deposits_give_no_skill(tmp_path, seed):
     from.
     """
     survey, _ = make_survey("small", seed=seed, random_deposits=True)
-    run_project(prepare(tmp_path, survey))
+    run_project(prepare(tmp_path, survey, cell=200))
     table = pd.read_csv(tmp_path / "out" / "evaluation.csv").set_index("model")
     assert (table["map_auc_low"] < 0.5).all(), table
     assert table.loc["MFAF", "map_auc_high"] > 0.5
@@ -246,7 +246,7 @@ def test_samples_and_deposits_are_enough(tmp_path):
     source = tmp_path / "bare.gpkg"
     survey.samples.to_file(source, layer="soil")
     survey.deposits.to_file(source, layer="mines")
-    out = run_project(prepare(tmp_path / "p", source, train__epochs=2))
+    out = run_project(prepare(tmp_path / "p", source, cell=200, train__epochs=2))
     with rasterio.open(out / "stack.tif") as stack:
         assert all("IDW" in name for name in stack.descriptions)
         assert np.isnan(stack.read(1)[0, 0]) or stack.count > 0
