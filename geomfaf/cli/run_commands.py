@@ -110,6 +110,11 @@ def init(
 )
 @click.option("--out", type=NEW, help="Folder of the results [default: as the project says].")
 @seed_option
+@click.option(
+    "--quick",
+    is_flag=True,
+    help="A look around: one draw, two rivals, no null test; every result says so.",
+)
 @click.option("--plan", is_flag=True, help="Only say what would be done, with what, how long.")
 @overwrite_option
 def run(
@@ -117,6 +122,7 @@ def run(
     changes: tuple[str, ...],
     out: Path | None,
     seed: int | None,
+    quick: bool,
     plan: bool,
     overwrite: bool,
 ) -> None:
@@ -131,6 +137,8 @@ def run(
     settings = dict(setting_from_text(text) for text in changes)
     if seed is not None:
         settings["seed"] = seed
+    if quick:
+        settings["quick"] = True
     if out is not None:
         settings["out"] = str(out.resolve())
     if not plan:

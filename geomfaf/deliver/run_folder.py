@@ -250,6 +250,8 @@ def titles(
         kinds = {str(name): int(count) for name, count in counts.items()}
     area = str(content.get("area") or "")
     title = f"Prospectivity of {area or 'the survey area'}"
+    if content.get("quick"):
+        title = f"Quick look: {title[0].lower()}{title[1:]}"
     # A long list would be no title.
     if len(kinds) > 3:
         title += f": {len(kinds)} kinds of deposits"

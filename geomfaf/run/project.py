@@ -18,6 +18,17 @@ from ..survey.survey import Source, Survey
 ROLES = tuple(table.name for table in LAYERS)
 SOURCE_KEYS = {option.name for option in fields(Source)}
 
+QUICK = {
+    "draws": 1,
+    "network_draws": 1,
+    "baselines": ["extra trees", "logistic regression"],
+    "optimism": [],
+    "shifts": 0,
+    "network_shifts": 0,
+    "paper_protocol": False,
+}
+"""What ``quick = true`` makes of ``[evaluate]``: enough to look around, too little to rely on."""
+
 
 @dataclass(frozen=True)
 class Project:
@@ -35,6 +46,7 @@ class Project:
     model: str = "auto"
     crs: str | None = None
     seed: int = 0
+    quick: bool = False
     elements: list[str] | None = None
     units: dict[str, str] = field(default_factory=dict)
     geology_column: str | None = None
@@ -98,6 +110,9 @@ def project_from(content: Mapping[str, Any], path: Path) -> Project:
     """
     _require_known(path, content)
     tables = {name: _with_paths(name, content[name], path.parent) for name in content}
+    quick = content.get("quick", False)
+    if quick:
+        tables["evaluate"] = {**tables.get("evaluate", {}), **QUICK}
     return Project(
         folder=path.parent,
         sources=_sources(path, tables),
@@ -106,6 +121,7 @@ def project_from(content: Mapping[str, Any], path: Path) -> Project:
         model=content.get("model", "auto"),
         crs=content.get("crs"),
         seed=content.get("seed", 0),
+        quick=quick,
         elements=content.get("samples", {}).get("elements"),
         units=content.get("samples", {}).get("units", {}),
         geology_column=content.get("geology", {}).get("column"),

@@ -49,6 +49,7 @@ from ..models.model_files import save_model
 from ..models.network.starting_weights import pinned
 from ..models.predict import predict_scores
 from ..progress import say
+from ..rasters.bands import with_making
 from ..rasters.geotiff import write_raster
 from ..survey.cleaning.element_columns import detection_limits
 from ..survey.cleaning.findings import require_accepted
@@ -66,6 +67,11 @@ from .steps import (
     screen_in_folds,
     stack_choices,
     training_settings,
+)
+
+QUICK_LINE = (
+    "This is a quick look: one draw of barren windows, two rivals, no null test. Run without --quick"
+    " before anything is decided on it."
 )
 
 
@@ -145,9 +151,14 @@ def evaluate(run: Results, unfinished: Path) -> None:
     scores = _chosen_map(run, assessed, chosen)
     scores, line = with_applicability(scores, run.model, run.stack, run.tables[0])
     say(line)
+    if run.project.quick:
+        names = map(str, scores["band"].values)
+        scores = with_making(scores, {name: {"quick": QUICK_LINE} for name in names})
     write_raster(scores, run.out / "scores.tif", overwrite=True)
     said = commodity_sentence(main_commodities(run.survey.deposits), run.screening)
     verdict = [*assessed.verdict, *block_lines(run.folds, run.reach), line, *filter(None, [said])]
+    if run.project.quick:
+        verdict = [QUICK_LINE, *verdict]
     assessed = replace(assessed, verdict=verdict)
     agreement = _influence(run, chosen)
     record = {
@@ -295,6 +306,7 @@ def project_record(run: Results) -> dict[str, Any]:
             "preset": project.preset,
             "model": project.model,
             "seed": project.seed,
+            "quick": project.quick,
             "crs": project.crs,
             **project.stages,
         },
@@ -427,13 +439,13 @@ def _train_settings(project: Project) -> Any:
 
 def _evaluate_settings(project: Project) -> Any:
     stride = project.stage("predict").get("stride")
-    return [project.stage("evaluate"), stride, project.model, project.preset]
+    return [project.stage("evaluate"), stride, project.model, project.preset, project.quick]
 
 
 def _shown_settings(project: Project) -> Any:
     """Return all settings: the report shows them."""
     named = [project.content.get(key) for key in ("area", "author")]
-    return [project.stages, project.preset, project.model, project.seed, named]
+    return [project.stages, project.preset, project.model, project.seed, project.quick, named]
 
 
 def _table(name: str) -> Callable[[Project], Any]:

@@ -50,6 +50,7 @@ PROJECT = Table(
                 choices=BASELINES, words=("auto", ENSEMBLE, NETWORK)),
         Setting("seed", "whole number", 0, "the same seed gives the same map", least=0,
                 most=LARGEST_SEED),
+        Setting("quick", "flag", False, "a look around: one draw, two rivals, no null test; marked"),
         Setting("crs", "text", None, "metres; every layer goes into it", "UTM", "EPSG:32650"),
         Setting("area", "text", None, "name of the area, for titles", "none", "Central Lapland"),
         Setting("author", "text", None, "who answers for the map", "none", "A. Geologist"),

@@ -4,6 +4,7 @@ without leaks.
 
 import json
 import shutil
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -241,15 +242,30 @@ def test_random_deposits_give_no_skill(tmp_path, seed):
     assert "not show that the map of MFAF ensemble is better than chance" in summary
 
 
-def test_samples_and_deposits_are_enough(tmp_path):
+def test_samples_and_deposits_are_enough_and_a_quick_look_says_that_it_is_one(tmp_path):
     survey, _ = make_survey("small", seed=1)
     source = tmp_path / "bare.gpkg"
     survey.samples.to_file(source, layer="soil")
     survey.deposits.to_file(source, layer="mines")
-    out = run_project(prepare(tmp_path / "p", source, cell=200, train__epochs=2))
+    toml = prepare(tmp_path / "p", source, cell=200, train__epochs=2).path
+    out = run_project(load_project(toml, {"quick": True}))
     with rasterio.open(out / "stack.tif") as stack:
         assert all("IDW" in name for name in stack.descriptions)
         assert np.isnan(stack.read(1)[0, 0]) or stack.count > 0
+    table = pd.read_csv(out / "evaluation.csv")
+    assert list(table["model"]) == ["MFAF ensemble", "MFAF", "extra trees", "logistic regression"]
+    assert set(table["draws"]) == {1}
+    evaluation = json.loads((out / "evaluation.json").read_text())
+    assert evaluation["verdict"][0].startswith("This is a quick look")
+    assert evaluation["null_tests"] == evaluation["optimism"] == []
+    with rasterio.open(out / "scores.tif") as scores:
+        assert scores.tags(1)["quick"] == evaluation["verdict"][0]
+    for name in ("summary.md", "report.html"):
+        text = (out / name).read_text()
+        assert "Quick look: prospectivity" in text
+        assert "This is a quick look" in text
+    with zipfile.ZipFile(out / "project.qgz") as project:
+        assert b"Quick look: prospectivity" in project.read("project.qgs")
     findings = pd.read_csv(out / "check.csv")
     assert {"geology", "faults", "study_area"} <= set(findings["layer"])
 
