@@ -1,11 +1,17 @@
 """Measure geomfaf's interpolation against its peers, and write down what was measured.
 
-    python benchmarks/idw.py processes      whole processes, files read and written; answers
-    compared python benchmarks/idw.py computations   the computation alone, in memory; answers
-    compared python benchmarks/idw.py growth         cost against samples, cells, neighbours and
-    bands; a figure python benchmarks/idw.py scale          10,000 x 10,000 and 20,000 x 20,000
-    cells: time and memory python benchmarks/idw.py cold           first run with compilation
-    against a cached one
+    python benchmarks/idw.py JOB
+
+processes
+    the commands that users type, files read and written; answers compared
+computations
+    the computation alone, in memory; answers compared
+growth
+    cost against samples, cells, neighbours and bands; a figure
+scale
+    10,000 x 10,000 and 20,000 x 20,000 cells: time and memory
+cold
+    the command's first run, with compilation, against a later one
 
 Tables (CSV and Markdown) go to ``docs/benchmarks`` and into ``docs/gridding.md``. Tools take turns
 within one run, the fastest of the repeats counts, and ratios are of figures of the same run:
@@ -15,7 +21,6 @@ absolute seconds are this machine's.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import re
@@ -213,53 +218,55 @@ def draw_growth(table: pd.DataFrame, path: Path) -> None:
 
 
 def scale_runs() -> pd.DataFrame:
-    """Measure time and peak memory of two large files, each in a process of its own."""
+    """Measure time and peak memory of two large files, each by the command that a user types."""
     rows = []
-    script = Path(__file__).with_name("run_geomfaf.py")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for samples, cells in ((100_000, 10_000), (1_000_000, 20_000)):
             as_layer(*clustered_points(samples)).to_file(folder / "points.gpkg", layer="points")
-            report = folder / "report.json"
-            out = folder / "out.tif"
-            peers.run(
-                [sys.executable, script, folder / "points.gpkg", out, cells, 12, "none", report],
-                timeout=7200,
-            )
-            figures = json.loads(report.read_text())
+            command = peers.geomfaf_command(folder, survey_grid(cells), 12, None)
+            figures = command_cost(command)
             for kind in ("seconds", "core_seconds"):
                 figures[f"{kind}_per_million_cells"] = figures[kind] / cells**2 * 1e6
+            out = folder / "geomfaf.tif"
+            figures["file_gb"] = out.stat().st_size / 1e9
             rows.append({"samples": samples, "cells a side": cells, "bands": BANDS, **figures})
             print(rows[-1], file=sys.stderr, flush=True)
             out.unlink()
     return pd.DataFrame(rows)
 
 
+def command_cost(
+    command: list[object], environment: dict[str, str] | None = None
+) -> dict[str, float]:
+    """Return seconds, processor seconds and peak memory of a command."""
+    started = time.perf_counter()
+    with subprocess.Popen([str(part) for part in command], env=environment) as process:
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"{command[3:6]} ended with exit code {process.returncode}")
+    return {
+        "seconds": time.perf_counter() - started,
+        "core_seconds": used.ru_utime + used.ru_stime,
+        "peak_gb": used.ru_maxrss / 1e6,
+    }
+
+
 def cold_starts(repeats: int) -> pd.DataFrame:
-    """Measure whole processes with an empty and with a filled cache of compiled kernels."""
+    """Measure the command with an empty and with a filled cache of compiled kernels."""
     rows = []
-    script = Path(__file__).with_name("run_geomfaf.py")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_layers(folder, SAMPLES)
         for job in ("k = 12", "all samples"):
-            neighbours = JOBS[job][0] or "none"
-            command = [
-                sys.executable,
-                script,
-                folder / "points.gpkg",
-                folder / "out.tif",
-                CELLS,
-                neighbours,
-                "none",
-            ]
+            command = peers.geomfaf_command(folder, survey_grid(CELLS), JOBS[job][0], None)
             seconds = {"cold": np.inf, "cached": np.inf}
             for turn in range(repeats):
-                environment = {**os.environ, "NUMBA_CACHE_DIR": str(folder / f"{neighbours}{turn}")}
+                environment = {**os.environ, "NUMBA_CACHE_DIR": str(folder / f"{job}{turn}")}
                 for state in seconds:
-                    started = time.perf_counter()
-                    subprocess.run([str(part) for part in command], env=environment, check=True)
-                    seconds[state] = min(seconds[state], time.perf_counter() - started)
+                    spent = command_cost(command, environment)["seconds"]
+                    seconds[state] = min(seconds[state], spent)
             rows.append(
                 {"job": job, **seconds, "more when cold": seconds["cold"] - seconds["cached"]}
             )

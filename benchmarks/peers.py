@@ -16,7 +16,7 @@ from pathlib import Path
 import numba
 import numpy as np
 import rasterio
-from points import SIDE
+from points import BANDS, SIDE
 
 from geomfaf.rasters.blocks import cores
 from geomfaf.rasters.grid import Grid
@@ -44,24 +44,26 @@ def first_band(path: Path) -> np.ndarray:
         return source.read(1, masked=True).astype(float).filled(np.nan)
 
 
+def geomfaf_command(
+    folder: Path, grid: Grid, neighbours: int | None, radius: float | None
+) -> list[object]:
+    """Return what a user types to grid eight bands, into geomfaf.tif."""
+    command = [
+        *(sys.executable, "-m", "geomfaf", "--progress", "none", "grid"),
+        *(folder / "points.gpkg", folder / "geomfaf.tif", "--overwrite", "--no-errors"),
+        *("--elements", ",".join(f"e{number}" for number in range(BANDS))),
+        *("--cell", grid.cell, "--bounds", ",".join(map(str, grid.bounds))),
+        *("--neighbours", neighbours or 0),
+    ]
+    return command if radius is None else [*command, "--radius", radius]
+
+
 def geomfaf_process(
     folder: Path, grid: Grid, neighbours: int | None, radius: float | None
 ) -> np.ndarray:
-    """Eight bands in one process."""
-    script = Path(__file__).with_name("run_geomfaf.py")
-    out = folder / "geomfaf.tif"
-    run(
-        [
-            sys.executable,
-            script,
-            folder / "points.gpkg",
-            out,
-            grid.width,
-            neighbours or "none",
-            radius or "none",
-        ]
-    )
-    return first_band(out)
+    """Eight bands by one command."""
+    run(geomfaf_command(folder, grid, neighbours, radius))
+    return first_band(folder / "geomfaf.tif")
 
 
 def gdal_grid_process(
