@@ -40,7 +40,7 @@ from geomfaf.models.baselines import ExtraTreesWindow, make_baseline
 from geomfaf.models.ensemble import join, log_odds
 from geomfaf.models.network.options import training_options
 from geomfaf.progress import quiet, say, track
-from geomfaf.rasters.bands import Band, as_dataarray, bands_of, grid_of, valid_cells
+from geomfaf.rasters.bands import Band, as_dataarray, bands_of, grid_of, valid_cells, with_making
 from geomfaf.run.steps import (
     bands_in_folds,
     coarse_stack,
@@ -203,7 +203,7 @@ def _given(areas: Path, draws: int) -> tuple:
     named = [*bands_of(stack), *(band for layer in layers for band in layer.bands)]
     both = as_dataarray(np.concatenate([stack.values, values]), grid, named)
     making = {band.name: {"screened": "yes"} for layer in layers for band in layer.bands}
-    both.attrs["making"] = making
+    both = with_making(both, making)
     used = _kept_in_folds(both, deposits, folds, list(making))
     stack, bands = _with_cut(both, folds, used)
     return stack, folds, tables, bands, deposits

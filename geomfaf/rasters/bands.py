@@ -190,7 +190,7 @@ def reach_of(making: Mapping[str, Mapping[str, str]]) -> float:
     Parameters
     ----------
     making : mapping
-        Band -> what it remembers of its making, ``attrs["making"]`` of a stack.
+        Band -> what it remembers of its making, see :func:`making_of_bands`.
 
     Examples
     --------

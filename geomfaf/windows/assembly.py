@@ -11,7 +11,7 @@ import xarray as xr
 
 from ..errors import DataError, UsageError
 from ..progress import say
-from ..rasters.bands import grid_of, reach_of, valid_cells
+from ..rasters.bands import grid_of, making_of_bands, reach_of, valid_cells
 from ..rasters.grid import Grid
 from .folds import Folds, fold_number, spatial_folds
 from .negatives import draw_seed, draw_windows
@@ -75,7 +75,7 @@ def make_windows(  # noqa: PLR0913  (one keyword a setting of [windows] and [fol
         zones=zones,
         fold_column=fold_column,
         autocorrelation=autocorrelation_range(stack, seed=seed),
-        reach=reach_of(stack.attrs.get("making", {})),
+        reach=reach_of(making_of_bands(stack)),
         seed=seed,
     )
     draws = label_windows(

@@ -20,7 +20,7 @@ from geomfaf.evidence.structure import (
     pieces_by_strike,
     structure_layers,
 )
-from geomfaf.rasters.bands import reach_of
+from geomfaf.rasters.bands import making_of_bands, reach_of
 from geomfaf.rasters.grid import Grid
 from geomfaf.survey.survey import Survey
 from geomfaf.windows.assembly import make_windows
@@ -205,7 +205,7 @@ def test_noise_in_the_map_of_test_ground_changes_no_bit_of_what_trains():
         return build_stack(survey, grid, elements=[], structure=names, radii=[300, 1000])
 
     stack = stacked(squares_of_rock())
-    reach = reach_of(stack.attrs["making"])
+    reach = reach_of(making_of_bands(stack))
     assert reach == 1050
     found = {}
     for wide in (0.0, reach):

@@ -28,7 +28,7 @@ LONGEST_SIDE = 8.6
 """Inches of the map's longer side: with its panel it fits an A4 page."""
 PANEL = 2.75
 MARGIN = 0.65
-FORMATS = ("png", "svg")
+FORMATS: tuple[str, ...] = ("png", "svg")
 Extent = tuple[float, float, float, float]
 
 
