@@ -22,7 +22,7 @@ from ..notebook import page, sentences, small_map, table
 from ..rasters.bands import bands_of, grid_of, score_values, valid_cells
 from ..windows.folds import Folds, random_split
 from ..windows.leak_proof import prove_leak_free
-from ..windows.windows import deposit_cells
+from ..windows.windows import valid_deposits
 from .held_out import Baselines, Draw, network_draw
 from .metrics import boyce_index, map_figures, place_deposits, window_metrics
 from .verdict import recommended, verdict
@@ -243,13 +243,8 @@ def evaluate_baselines(
 def _deposits_on(
     valid: np.ndarray, deposits: gpd.GeoDataFrame, folds: Folds
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return rows and columns of the deposits on valid ground."""
-    # A deposit on nodata has no score and is counted nowhere.
-    rows, cols = deposit_cells(deposits, folds.grid)
-    on = valid[rows, cols]
-    if not on.any():
-        raise DataError("no deposit lies on valid ground: nothing can be evaluated.")
-    return rows[on], cols[on]
+    """Return rows and columns of the deposits on valid ground: the others have no score."""
+    return valid_deposits(deposits, folds.grid, valid, "nothing can be evaluated")
 
 
 def summarise(

@@ -161,7 +161,10 @@ class Baselines:
         self.size = size
         self.names = tuple(names)
         named = list(stack["band"].values)
-        self.bands = [[name for name in named if name in own] for own in map(set, bands)]
+        self.bands: list[list[str]] = []
+        for own in bands:
+            allowed = set(own)
+            self.bands.append([name for name in named if name in allowed])
         self.at = np.nonzero(lattice.wanted)
         self.ground: Features = window_features(
             stack, lattice.rows[self.at[0]], lattice.cols[self.at[1]], size

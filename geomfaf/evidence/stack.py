@@ -89,36 +89,33 @@ class StackPlan:
         self.grid = grid
         # 1. The ground that counts, and the elements: by catchments or by distances.
         area = survey.study_area
-        self.area = AreaLayer(study_area_of_samples(survey.samples) if area is None else area, grid)
+        if area is None:
+            area = study_area_of_samples(survey.samples)
+        self.area = AreaLayer(area, grid)
         self.layers: list[EvidenceLayer] = []
         elements = list(survey.elements) if elements is None else list(elements)
         if elements and catchments is not None:
             self.layers.append(CatchmentLayer(survey, elements, grid, catchments))
         elif elements:
-            self.layers.append(
-                ElementLayer(
-                    survey,
-                    elements,
-                    grid,
-                    power=power,
-                    neighbours=neighbours,
-                    radius=radius,
-                    scale=scale,
-                    options=options,
-                )
+            gridded = ElementLayer(
+                survey,
+                elements,
+                grid,
+                power=power,
+                neighbours=neighbours,
+                radius=radius,
+                scale=scale,
+                options=options,
             )
+            self.layers.append(gridded)
         # 2. The maps of the survey.
         if survey.geology is not None and survey.geology_column:
             self.layers.append(RockLayer(survey.geology, survey.geology_column, grid, rule=geology))
         if survey.faults is not None and len(faults):
             self.layers.append(FaultLayer(survey.faults, grid, faults))
         # 3. What the user adds, and what is derived from samples and maps.
-        for source in rasters:
-            raster = RasterLayer(source, grid)
-            report(raster_findings(raster, self.area))
-            self.layers.append(raster)
-        for near in proximity:
-            self.layers.append(proximity_layer(near, grid, survey.deposits))
+        self.layers += self._raster_layers(rasters)
+        self.layers += [proximity_layer(near, grid, survey.deposits) for near in proximity]
         if geochemistry:
             features = GeochemistryLayer(survey, list(survey.elements), grid, geochemistry)
             self.layers.append(features)
@@ -134,6 +131,15 @@ class StackPlan:
         for layer in self.layers:
             self.bands += layer.bands
             self.making += layer.making
+
+    def _raster_layers(self, rasters: Sequence[RasterSource]) -> list[EvidenceLayer]:
+        """Return the layers of the user's rasters; what is odd about them is said."""
+        layers: list[EvidenceLayer] = []
+        for source in rasters:
+            raster = RasterLayer(source, self.grid)
+            report(raster_findings(raster, self.area))
+            layers.append(raster)
+        return layers
 
     def block(
         self,

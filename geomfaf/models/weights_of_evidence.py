@@ -25,8 +25,7 @@ from scipy.stats import norm
 
 from ..errors import DataError, UsageError, nearest_name
 from ..rasters.bands import Band, as_dataarray, bands_of, grid_of, valid_cells
-from ..rasters.grid import Grid
-from ..windows.windows import deposit_cells
+from ..windows.windows import valid_deposits
 from .weight_patterns import (
     CONFIDENCE,
     Pattern,
@@ -110,7 +109,8 @@ def weigh_evidence(
     _require_bands("favourable", favourable, bands)
     # 1. deposits on valid ground, and how many units of area there are
     valid = valid_cells(stack)
-    rows, cols = _valid_deposits(deposits, grid, valid)
+    grid.require_crs(deposits.crs, "deposits")
+    rows, cols = valid_deposits(deposits, grid, valid, "there are no weights of evidence")
     if unit_area is not None and not unit_area > 0:
         raise UsageError(f"unit_area = {unit_area} must be a positive number of km2.")
     unit = 1.0 if unit_area is None else grid.cell_area / 1e6 / unit_area
@@ -149,18 +149,6 @@ def _require_bands(what: str, given: Mapping[str, Any], bands: Mapping[str, Band
     for name in given:
         if name not in bands:
             raise UsageError(f'{what}: the stack has no band "{name}".{nearest_name(name, bands)}')
-
-
-def _valid_deposits(
-    deposits: gpd.GeoDataFrame, grid: Grid, valid: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return rows and columns of the deposits on valid ground."""
-    grid.require_crs(deposits.crs, "deposits")
-    rows, cols = deposit_cells(deposits, grid)
-    on_valid = valid[rows, cols]
-    if not on_valid.any():
-        raise DataError("no deposit lies on valid ground: there are no weights of evidence.")
-    return rows[on_valid], cols[on_valid]
 
 
 def posterior_of_states(

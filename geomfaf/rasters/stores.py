@@ -248,10 +248,10 @@ class ZarrStore:
 
         # 1. what is known only when all blocks are
         group = zarr.open_group(self.part, mode="r+")
-        group["bands"].attrs["statistics"] = {
-            band.name: {key.lower(): float(value) for key, value in figures.items()}
-            for band, figures in zip(self.bands, statistics, strict=True)
-        }
+        told = {}
+        for band, figures in zip(self.bands, statistics, strict=True):
+            told[band.name] = {key.lower(): float(value) for key, value in figures.items()}
+        group["bands"].attrs["statistics"] = told
         group["bands"].attrs["legends"] = as_json(legends_of(self.bands))
         group["bands"].attrs["tags"] = {
             band.name: dict(tags) for band, tags in zip(self.bands, self.tags, strict=True)

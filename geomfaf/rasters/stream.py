@@ -199,10 +199,11 @@ class Journal:
 
     def statistics(self, bands: int, cells: int) -> list[dict[str, float]]:
         """Return minimum, maximum, mean, standard deviation and valid percentage of each band."""
-        return [
-            merge_moments([note["bands"][band] for note in self.done.values()], cells)
-            for band in range(bands)
-        ]
+        figures = []
+        for band in range(bands):
+            moments = [note["bands"][band] for note in self.done.values()]
+            figures.append(merge_moments(moments, cells))
+        return figures
 
     def _read(self) -> dict[Window, Note]:
         if not self.path.exists():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -168,8 +168,7 @@ def screen_in_folds(
     for fold in range(folds.count):
         kept = _kept_without(fold, survey, folds, options)
         chosen.append([element for element in survey.elements if element in kept])
-    counts = [sum(element in part for part in chosen) for element in table["element"]]
-    table["kept_in_folds"] = [f"{count} of {folds.count}" for count in counts]
+    table["kept_in_folds"] = _kept_in_folds(table["element"], chosen)
     _say_screening(table, chosen, options["radius"], _elements_alone(survey))
     if len(bands):
         table = pd.concat([table, bands], ignore_index=True)
@@ -210,11 +209,19 @@ def _screen_own_bands(
             )
             kept = set(part.loc[part["kept"], "element"])
         chosen.append([name for name in names if name in kept])
-    counts = [sum(name in part for part in chosen) for name in table["element"]]
-    table["kept_in_folds"] = [f"{count} of {folds.count}" for count in counts]
+    table["kept_in_folds"] = _kept_in_folds(table["element"], chosen)
     passed = int(table["kept"].sum())
     say(f"{passed} of {len(table)} further bands tell ore from barren ground, high or low")
     return table, chosen
+
+
+def _kept_in_folds(names: Iterable[str], chosen: Sequence[Sequence[str]]) -> list[str]:
+    """Return in how many folds each name was kept, as people read it."""
+    texts = []
+    for name in names:
+        count = sum(name in kept for kept in chosen)
+        texts.append(f"{count} of {len(chosen)}")
+    return texts
 
 
 def _elements_alone(survey: Survey) -> bool:

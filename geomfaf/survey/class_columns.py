@@ -144,12 +144,11 @@ def _choice(ranked: list[tuple[str, int]], count: int) -> list[Finding]:
 def _rank(column: str) -> int:
     """Return how plainly a heading names classes, see :func:`class_candidates`."""
     words = words_of(column)
-    ranks = [
-        rank
-        for rank, pattern in enumerate(_NAMES)
-        if any(re.fullmatch(pattern, word) for word in words)
-    ]
-    rank = min(ranks, default=len(_NAMES))
+    rank = len(_NAMES)
+    for number, pattern in enumerate(_NAMES):
+        if any(re.fullmatch(pattern, word) for word in words):
+            rank = number
+            break
     # "MAPSHEET_CODE" says a class and something else: behind all that say one thing.
     other = any(re.fullmatch(_OTHERS, word) for word in words)
     return rank + (len(_NAMES) + 1) * other

@@ -21,6 +21,9 @@ from .cleaning.findings import Finding
 Box = tuple[float, float, float, float]
 XY = tuple[float, float]
 
+EARTH: Box = (-180, -90, 180, 90)
+"""Where degrees lie."""
+
 # What people pass for metres east and north; how to undo it; the setting that says so.
 MISTAKES: tuple[tuple[str, Callable[[float, float], XY], str], ...] = (
     ("kilometres, not metres", lambda x, y: (1000 * x, 1000 * y), 'xy_unit = "km"'),
@@ -98,91 +101,106 @@ def _inside(xy: XY, box: Box, margin: float = 0.0) -> bool:
 # ----------------------------------------------------------------------------------------
 
 
-def check_coordinates(role: str, frame: gpd.GeoDataFrame) -> Finding | None:  # noqa: C901  (a case a fault of coordinates)
+def check_coordinates(role: str, frame: gpd.GeoDataFrame) -> Finding | None:
     """Return what is wrong with the coordinates of a layer, judged by the area of use of its CRS
     alone.
     """
     crs = CRS(frame.crs)
     box = extent_of(frame)
     home = home_of(crs)
-    use = crs.area_of_use
-    if box is None or home is None or use is None:
+    if box is None or home is None or crs.area_of_use is None:
         return None
     xy = _middle(box)
-    said = f"{_numbers(xy)} in {_name(crs)}"
-
-    def refuse(rule: str, what: str, advice: str) -> Finding:
-        return Finding(
-            "refused",
-            role,
-            "",
-            rule,
-            len(frame),
-            f"the coordinates ({said}) {what}",
-            advice,
-            (0,),
-        )
-
     if crs.is_geographic:
-        if _inside(xy, (-180, -90, 180, 90)):
-            return None
-        if _inside(xy[::-1], (-180, -90, 180, 90)):
-            return refuse(
-                "swapped axes",
-                "are swapped: latitude stands first",
-                _setting(role, "swap_xy = true"),
-            )
-        what = f"do not lie on the Earth in {crs.name}: they are no degrees"
-        advice = (
-            'name the right CRS, the projected CRS they were measured in: crs = "EPSG:..." under'
-            f" [{role}]"
-        )
-        return refuse("metres called degrees", what, advice)
+        return _check_degrees(role, frame, xy)
     if _inside(xy, home):
         return None
-    for what, undo, setting in MISTAKES:
-        if _inside(undo(*xy), home):
-            return refuse(what.split(",")[0].split(":")[0], f"are {what}", _setting(role, setting))
-    for degrees, swapped in ((xy, False), (xy[::-1], True)):
-        if _inside(degrees, use.bounds):
-            more = " and swap_xy = true" if swapped else ""
-            what = "are degrees, not metres" + (" (latitude first)" if swapped else "")
-            return refuse("degrees called metres", what, _setting(role, 'crs = "EPSG:4326"' + more))
-    if 1e6 < xy[0] < 1e8 and _inside((xy[0] % 1e6, xy[1]), home):
-        what = f"begin with a zone number ({int(xy[0] // 1e6)}) that this CRS does not have"
-        advice = f'name the variant of the CRS with zone numbers: crs = "EPSG:..." under [{role}]'
-        return refuse("zone in the easting", what, advice)
-    fits = next((other for other in neighbours(crs) if _same_ground(xy, crs, other)), None)
-    if _inside(xy, home, 2.0) and fits is not None:
-        done = f"the middle ({said}) lies outside the zone: lengths are distorted there"
-        return Finding(
-            "noticed",
-            role,
-            "",
-            "outside the zone",
-            len(frame),
-            done,
-            f"crs = {_quoted(fits)} fits better",
-        )
+    # The first mistake that would bring the layer home is the one that was made.
+    mistake = _mistake_in_metres(role, frame, xy, home)
+    if mistake is not None:
+        return mistake
     if _inside(xy, home, 2.0):
-        done = f"the middle ({said}) lies outside the area that this CRS is made for"
-        return Finding(
-            "noticed",
-            role,
-            "",
-            "outside the area of use",
-            len(frame),
-            done,
-            "name a CRS of the area",
-        )
+        return _beside_the_area(role, frame, xy)
     west, south, east, north = home
     what = (
         f"lie far from the area of this CRS (x {west:,.0f} to {east:,.0f}, y {south:,.0f} to"
         f" {north:,.0f})"
     )
-    return refuse(
-        "coordinates that cannot be", what, "correct the coordinates or name their CRS: crs ="
+    advice = "correct the coordinates or name their CRS: crs ="
+    return _refused(role, frame, xy, "coordinates that cannot be", what, advice)
+
+
+def _refused(
+    role: str,
+    frame: gpd.GeoDataFrame,
+    xy: XY,
+    rule: str,
+    what: str,
+    advice: str,
+) -> Finding:
+    """Return the finding that coordinates with this middle cannot be worked with."""
+    done = f"the coordinates ({_numbers(xy)} in {_name(CRS(frame.crs))}) {what}"
+    return Finding("refused", role, "", rule, len(frame), done, advice, (0,))
+
+
+def _check_degrees(role: str, frame: gpd.GeoDataFrame, xy: XY) -> Finding | None:
+    """Return what is wrong with coordinates that should be degrees."""
+    if _inside(xy, EARTH):
+        return None
+    if _inside(xy[::-1], EARTH):
+        advice = _setting(role, "swap_xy = true")
+        what = "are swapped: latitude stands first"
+        return _refused(role, frame, xy, "swapped axes", what, advice)
+    what = f"do not lie on the Earth in {CRS(frame.crs).name}: they are no degrees"
+    advice = (
+        'name the right CRS, the projected CRS they were measured in: crs = "EPSG:..." under'
+        f" [{role}]"
     )
+    return _refused(role, frame, xy, "metres called degrees", what, advice)
+
+
+def _mistake_in_metres(
+    role: str,
+    frame: gpd.GeoDataFrame,
+    xy: XY,
+    home: Box,
+) -> Finding | None:
+    """Return which known mistake explains coordinates away from the area of their CRS."""
+    # 1. axes swapped, kilometres, feet: what undoing it brings home
+    for what, undo, setting in MISTAKES:
+        if _inside(undo(*xy), home):
+            rule = what.split(",")[0].split(":")[0]
+            return _refused(role, frame, xy, rule, f"are {what}", _setting(role, setting))
+    # 2. degrees under a CRS of metres
+    use = CRS(frame.crs).area_of_use
+    for degrees, swapped in ((xy, False), (xy[::-1], True)):
+        if use is not None and _inside(degrees, use.bounds):
+            more = " and swap_xy = true" if swapped else ""
+            what = "are degrees, not metres" + (" (latitude first)" if swapped else "")
+            advice = _setting(role, 'crs = "EPSG:4326"' + more)
+            return _refused(role, frame, xy, "degrees called metres", what, advice)
+    # 3. eastings with the zone's number before them
+    if 1e6 < xy[0] < 1e8 and _inside((xy[0] % 1e6, xy[1]), home):
+        what = f"begin with a zone number ({int(xy[0] // 1e6)}) that this CRS does not have"
+        advice = f'name the variant of the CRS with zone numbers: crs = "EPSG:..." under [{role}]'
+        return _refused(role, frame, xy, "zone in the easting", what, advice)
+    return None
+
+
+def _beside_the_area(role: str, frame: gpd.GeoDataFrame, xy: XY) -> Finding:
+    """Say that a layer lies beside the area of its CRS, and which zone fits better, if any."""
+    crs = CRS(frame.crs)
+    said = f"{_numbers(xy)} in {_name(crs)}"
+    fits = next((other for other in neighbours(crs) if _same_ground(xy, crs, other)), None)
+    if fits is not None:
+        rule = "outside the zone"
+        done = f"the middle ({said}) lies outside the zone: lengths are distorted there"
+        advice = f"crs = {_quoted(fits)} fits better"
+    else:
+        rule = "outside the area of use"
+        done = f"the middle ({said}) lies outside the area that this CRS is made for"
+        advice = "name a CRS of the area"
+    return Finding("noticed", role, "", rule, len(frame), done, advice)
 
 
 def neighbours(crs: CRS) -> Iterator[CRS]:

@@ -45,7 +45,7 @@ def survey_crs(
         Whether the coordinates are known to be wrong: such a survey goes no farther than the check.
     """
     own = CRS(samples.crs)
-    count = len(samples)
+    # 1. the CRS that was asked for
     if wanted:
         target = parse_crs(wanted)
         if not is_metric(target):
@@ -56,40 +56,20 @@ def survey_crs(
         if target == own:
             return target, None
         done = f"reprojected from {own.name} to {target.name}, as asked"
-        return target, Finding(
-            "noticed",
-            "samples",
-            "",
-            "another CRS",
-            count,
-            done,
-        )
+        return target, _finding("noticed", samples, "another CRS", done)
     if lost:
         return own, None
+    # 2. degrees and feet become metres; a grid of a mine's own stays as it is
+    advice = "set crs to choose another"
     if not is_metric(own):
         target = local_crs(samples)
         unit = "degrees" if own.is_geographic else own.axis_info[0].unit_name
         done = f"coordinates in {unit} ({own.name}) were reprojected to {_said(target)}"
-        rule = "CRS is not metric"
-        return target, Finding(
-            "fixed",
-            "samples",
-            "",
-            rule,
-            count,
-            done,
-            "set crs to choose another",
-        )
+        return target, _finding("fixed", samples, "CRS is not metric", done, advice)
     if is_local(own):
         done = f"{own.name} is a local grid: its metres are taken as they are"
-        return own, Finding(
-            "noticed",
-            "samples",
-            "",
-            "local grid",
-            count,
-            done,
-        )
+        return own, _finding("noticed", samples, "local grid", done)
+    # 3. metres that are none on the ground
     scale = scale_at(samples)
     if abs(scale - 1) <= TRUE_SCALE:
         return own, None
@@ -98,16 +78,18 @@ def survey_crs(
         f"lengths in {own.name} are {scale:.3g} times those on the ground here: reprojected to"
         f" {_said(target)}"
     )
-    rule = "CRS distorts lengths"
-    return target, Finding(
-        "fixed",
-        "samples",
-        "",
-        rule,
-        count,
-        done,
-        "set crs to choose another",
-    )
+    return target, _finding("fixed", samples, "CRS distorts lengths", done, advice)
+
+
+def _finding(
+    severity: str,
+    samples: gpd.GeoDataFrame,
+    rule: str,
+    done: str,
+    advice: str = "",
+) -> Finding:
+    """Return a finding about the CRS of all samples."""
+    return Finding(severity, "samples", "", rule, len(samples), done, advice)
 
 
 def scale_at(frame: gpd.GeoDataFrame) -> float:

@@ -67,59 +67,52 @@ def points_of_table(
         pair = _best_pair(table, pairs, source, role, found)
     # 1. what the numbers are
     unit = source.xy_unit or ("km" if pair.unit == "km" else "m")
-    crs = _crs_of(
-        pair,
-        unit,
-        source,
-        table,
-        role,
-        found,
-    )
+    crs = _crs_of(pair, unit, source, table, role, found)
     degrees = crs.is_geographic
-    if unit == "km" and not source.xy_unit:
-        done = f"the headings {pair.x}, {pair.y} say kilometres: taken as such"
-        found.append(
-            Finding(
-                "noticed",
-                role,
-                "",
-                "kilometres",
-                len(table),
-                done,
-            )
-        )
-    if not pair.sure:
-        done = f"{pair.x} and {pair.y} are taken for the coordinates: their headings differ in the axis"
-        advice = f"if not: x = and y = under [{role}]"
-        found.append(Finding("noticed", role, "", "coordinates by shape", len(table), done, advice))
+    _say_what_headings_say(table, pair, unit, source, role, found)
     # 2. numbers, in metres or degrees
     xy = _numbers(table, pair, degrees, unit, crs)
     _say_other_writing(table, pair, xy / XY_UNITS[unit], role, found)
     if degrees:
         _in_their_half(xy, pair, role, found)
-    if degrees:
         _blank_few_off_earth(xy)
-    xy = _without_bad_rows(
-        table,
-        pair,
-        xy,
-        role,
-        found,
-        first_row,
-        file,
-    )
+    xy = _without_bad_rows(table, pair, xy, role, found, first_row, file)
     if source.swap_xy:
         xy = xy[:, ::-1]
     # 3. one CRS for all rows
     if not degrees and XY_UNITS[unit] == 1:
         xy = in_one_zone(table, xy, crs, role, found)
+    frame = _with_points(table.drop(columns=[pair.x, pair.y]), xy, crs)
+    wanted = parse_crs(source.crs) if source.crs else crs
+    return frame if wanted == crs else frame.to_crs(wanted)
+
+
+def _say_what_headings_say(
+    table: pd.DataFrame,
+    pair: Pair,
+    unit: str,
+    source: Source,
+    role: str,
+    found: list[Finding],
+) -> None:
+    """Say so where headings alone decided that numbers are kilometres, or coordinates at all."""
+    count = len(table)
+    if unit == "km" and not source.xy_unit:
+        done = f"the headings {pair.x}, {pair.y} say kilometres: taken as such"
+        found.append(Finding("noticed", role, "", "kilometres", count, done))
+    if not pair.sure:
+        done = f"{pair.x} and {pair.y} are taken for the coordinates: their headings differ in the axis"
+        advice = f"if not: x = and y = under [{role}]"
+        found.append(Finding("noticed", role, "", "coordinates by shape", count, done, advice))
+
+
+def _with_points(table: pd.DataFrame, xy: np.ndarray, crs: CRS) -> gpd.GeoDataFrame:
+    """Return rows as points; a row without both coordinates has no place."""
     points = np.full(len(table), None, object)
     placed = np.isfinite(xy).all(axis=1)
     points[placed] = shapely.points(xy[placed])
-    left = table.drop(columns=[pair.x, pair.y])
-    frame = gpd.GeoDataFrame(left, geometry=gpd.GeoSeries(points, index=left.index, crs=crs))
-    wanted = parse_crs(source.crs) if source.crs else crs
-    return frame if wanted == crs else frame.to_crs(wanted)
+    places = gpd.GeoSeries(points, index=table.index, crs=crs)
+    return gpd.GeoDataFrame(table, geometry=places)
 
 
 # --- which columns

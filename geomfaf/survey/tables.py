@@ -201,7 +201,7 @@ def _column_names(
     names = [
         _with_unit(name, unit) for name, unit in zip(header.headings, header.units, strict=True)
     ]
-    data = [row for row in rows[header.data :] if any(cell.strip() for cell in row)]
+    data = [row for row in rows[header.data :] if "".join(row).strip()]
     widths = [len(row) for row in data]
     usual = max(set(widths), key=widths.count, default=len(names))
     while len(names) > usual and not names[-1]:  # delimiters at the end of the headings
@@ -345,7 +345,9 @@ def _read_sheet(path: Path, layout: Layout) -> Table:
         hint = nearest_name(wanted, sheets)
         raise UsageError(f'{path.name} has no sheet "{wanted}".{hint} It has: {", ".join(sheets)}.')
     cells = sheets[by_case[wanted.casefold()]]
-    first = [[_text(cell) for cell in row] for row in cells.head(LOOKED_AT).to_numpy().tolist()]
+    first = []
+    for row in cells.head(LOOKED_AT).to_numpy().tolist():
+        first.append([_text(cell) for cell in row])
     header = find_header(
         first,
         header=layout.header,

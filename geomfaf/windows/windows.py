@@ -179,9 +179,44 @@ def windows_on(
 
 
 def deposit_cells(deposits: gpd.GeoDataFrame, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
-    """Return row and column of each deposit that lies on the grid."""
+    """Return row and column of each deposit that lies on the grid.
+
+    Deposits in another CRS are brought into the grid's: in degrees none of them would lie on it.
+    """
+    if deposits.crs is None:
+        grid.require_crs(None, "deposits")
+    if grid.crs != deposits.crs:
+        deposits = deposits.to_crs(grid.crs)
     rows, cols = grid.rowcol(deposits.geometry.x, deposits.geometry.y)
-    return rows[rows >= 0], cols[rows >= 0]
+    on_grid = rows >= 0
+    return rows[on_grid], cols[on_grid]
+
+
+def valid_deposits(
+    deposits: gpd.GeoDataFrame,
+    grid: Grid,
+    valid: np.ndarray,
+    otherwise: str,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return row and column of the deposits that count: those on valid ground.
+
+    Parameters
+    ----------
+    valid : ndarray
+        (y, x) bool.
+    otherwise : str
+        What cannot be done where there is none, for the message.
+
+    Raises
+    ------
+    DataError
+        When no deposit lies on valid ground.
+    """
+    rows, cols = deposit_cells(deposits, grid)
+    counts = valid[rows, cols]
+    if not counts.any():
+        raise DataError(f"no deposit lies on valid ground: {otherwise}.")
+    return rows[counts], cols[counts]
 
 
 def window_centres(windows: gpd.GeoDataFrame, grid: Grid) -> tuple[np.ndarray, np.ndarray]:

@@ -14,6 +14,7 @@ from geomfaf.windows.windows import (
     deposit_cells,
     read_windows,
     tiled_windows,
+    valid_deposits,
     window_centres,
 )
 
@@ -244,3 +245,24 @@ def test_read_windows_leaves_the_array_alone():
     windows = read_windows(array, np.array([-1]), np.array([-1]), 3)
     windows[:] = 9
     assert (array == 1).all()
+
+
+def test_deposits_in_degrees_are_on_the_same_cells_and_without_a_crs_are_refused():
+    """Degrees read as metres would lie on no cell, and every window would be barren."""
+    grid = make_grid(40, 50)
+    deposits = points_in(grid, *scattered_cells(grid, 7, 1))
+    in_degrees = deposits.to_crs(4326)
+    for own, other in zip(
+        deposit_cells(deposits, grid), deposit_cells(in_degrees, grid), strict=True
+    ):
+        np.testing.assert_array_equal(own, other)
+    valid = np.ones(grid.shape, bool)
+    assert tiled_windows(grid, 8, deposits=in_degrees, valid=valid)["deposits"].sum() == 7
+    with pytest.raises(DataError, match="deposits have no CRS"):
+        tiled_windows(grid, 8, deposits=deposits.set_crs(None, allow_override=True), valid=valid)
+    # Those off valid ground do not count; where none is left, the message says what is not done.
+    rows, cols = deposit_cells(deposits, grid)
+    valid[rows[0], cols[0]] = False
+    assert len(valid_deposits(deposits, grid, valid, "nothing")[0]) == 6
+    with pytest.raises(DataError, match="no deposit lies on valid ground: nothing is judged"):
+        valid_deposits(deposits, grid, np.zeros(grid.shape, bool), "nothing is judged")

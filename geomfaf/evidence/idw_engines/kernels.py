@@ -140,15 +140,7 @@ def _largest_gain(row, d2):
 
 
 @njit(**INNER)
-def _search(
-    px,
-    py,
-    near,
-    half,
-    k,
-    best,
-    d2,
-):
+def _search(px, py, near, half, k, best, d2):
     """Find the k smallest squared distances of each cell; return how many candidates can count.
 
     Candidates come sorted by their distance to the tile's centre; ``half`` is the distance from
@@ -176,12 +168,7 @@ def _search(
 
 
 @njit(**INNER, fastmath=FAST)
-def _mask_weights(
-    d2,
-    limit,
-    nearest,
-    power,
-):
+def _mask_weights(d2, limit, nearest, power):
     """Turn squared distances into weights in place, 0 beyond the limit; return the largest."""
     largest = 0.0
     # The usual power takes one pass.
@@ -214,12 +201,7 @@ def _mask_weights(
 
 
 @njit(**INNER, fastmath=FAST)
-def _add(
-    weights,
-    row,
-    total,
-    sums,
-):
+def _add(weights, row, total, sums):
     """Add one sample's weighted values (bands) to the sums (bands, cells)."""
     for p in range(weights.size):
         total[p] += weights[p]
@@ -236,13 +218,7 @@ def _count(d2, limit, used):
 
 
 @njit(**INNER)
-def _bucket_span(
-    buckets,
-    x,
-    y,
-    reach,
-    row,
-):
+def _bucket_span(buckets, x, y, reach, row):
     """Return the first sample and the end of the samples of a bucket row that a circle
     may touch.
     """
@@ -265,15 +241,7 @@ def _bucket_span(
 
 
 @njit(**INNER)
-def _gather(
-    buckets,
-    x,
-    y,
-    reach,
-    found,
-    ids,
-    d2,
-):
+def _gather(buckets, x, y, reach, found, ids, d2):
     """Collect the samples within ``reach`` of a point; return their number.
 
     A number above ``ids.size`` says that the lists are too short; nothing is lost, ask again.
@@ -320,15 +288,7 @@ def _sort(d2, ids, count):
 
 
 @njit(**INNER)
-def _candidates(
-    buckets,
-    rule,
-    x,
-    y,
-    reach,
-    half,
-    lists,
-):
+def _candidates(buckets, rule, x, y, reach, half, lists):
     """Gather, sort and cut the candidates of a tile centred at (x, y).
 
     ``reach`` is a first guess; when the k-th sample lies beyond it, it grows. Returns the lists
@@ -339,15 +299,7 @@ def _candidates(
     widest = rule.radius + half
     reach = widest if k == 0 else min(reach, widest)
     while True:
-        found = _gather(
-            buckets,
-            x,
-            y,
-            reach * (1.0 + 1e-8),
-            0,
-            ids,
-            d2,
-        )
+        found = _gather(buckets, x, y, reach * (1.0 + 1e-8), 0, ids, d2)
         # The lists were too short: ask again with longer ones.
         if found > ids.size:
             ids = np.empty(2 * found, np.int64)
@@ -371,16 +323,7 @@ def _candidates(
 
 
 @njit(**INNER)
-def _estimate_tile(
-    px,
-    py,
-    near,
-    ids,
-    half,
-    buckets,
-    rule,
-    work,
-):
+def _estimate_tile(px, py, near, ids, half, buckets, rule, work):
     """Estimate all cells of a tile: fills ``work`` with nearest distances, counts, weights and
     sums.
     """
@@ -388,15 +331,7 @@ def _estimate_tile(
     best, d2, limit, used, total, sums = work
     _, x, y = near
     k = max(rule.neighbours, 1)
-    last = _search(
-        px,
-        py,
-        near,
-        half,
-        k,
-        best,
-        d2,
-    )
+    last = _search(px, py, near, half, k, best, d2)
     # 2. How far samples count: the k-th distance with its ties, at most the radius.
     radius2 = (rule.radius * (1.0 + TIE)) ** 2
     for p in range(px.size):
@@ -417,14 +352,7 @@ def _estimate_tile(
 
 
 @njit(**INNER)
-def _store(
-    work,
-    rule,
-    side,
-    corner,
-    out,
-    extra,
-):
+def _store(work, rule, side, corner, out, extra):
     """Write a tile's estimates, and the nearest distance and the count when they are wanted."""
     best, _, limit, used, total, sums = work
     row0, column0 = corner
@@ -445,15 +373,7 @@ def _store(
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def knn_block(
-    steps,
-    window,
-    buckets,
-    rule,
-    side,
-    out,
-    extra,
-):
+def knn_block(steps, window, buckets, rule, side, out, extra):
     """Estimate the cells of a window of the grid.
 
     Parameters
@@ -509,15 +429,7 @@ def knn_block(
             r = window[0] + row + middle
             x = steps.x + c * steps.column_x + r * steps.row_x
             y = steps.y + c * steps.column_y + r * steps.row_y
-            ids, d2, found, kth = _candidates(
-                buckets,
-                rule,
-                x,
-                y,
-                reach,
-                half,
-                lists,
-            )
+            ids, d2, found, kth = _candidates(buckets, rule, x, y, reach, half, lists)
             lists = (ids, d2)
             if found > distance.size:
                 distance = np.empty(2 * found)
@@ -528,23 +440,7 @@ def knn_block(
                 cx[s] = buckets.x[ids[s]] - x
                 cy[s] = buckets.y[ids[s]] - y
             near = (distance[:found], cx[:found], cy[:found])
-            _estimate_tile(
-                px,
-                py,
-                near,
-                ids,
-                half,
-                buckets,
-                rule,
-                work,
-            )
-            _store(
-                work,
-                rule,
-                side,
-                (row, column),
-                out,
-                extra,
-            )
+            _estimate_tile(px, py, near, ids, half, buckets, rule, work)
+            _store(work, rule, side, (row, column), out, extra)
             if kth < FAR:
                 reach = kth + step + 2.0 * half

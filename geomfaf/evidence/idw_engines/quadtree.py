@@ -413,14 +413,7 @@ def _box(
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def far_cell(
-    tree,
-    target,
-    start,
-    fields,
-    corner,
-    out,
-):
+def far_cell(tree, target, start, fields, corner, out):
     """Estimate the part of a window that lies in the quadtree cell ``start`` (level, column, row),
     depth first.
 
@@ -434,15 +427,9 @@ def far_cell(
     and two tensor interpolations.
     """
     if out.size == 0:
-        cell_field(
-            tree,
-            start[0],
-            start[1],
-            start[2],
-            fields[0],
-            fields[1],
-        )
+        cell_field(tree, start[0], start[1], start[2], fields[0], fields[1])
         return
+    # 1. the cells still to be looked at, on a stack: four children a level at most
     window = (corner[0], corner[0] + out.shape[1], corner[1], corner[1] + out.shape[2])
     q = tree.nodes.size
     spans = np.empty((9, 2), np.int64)
@@ -463,14 +450,8 @@ def far_cell(
         # The field of the start cell is there already.
         if level > start[0]:
             below = level - start[0] + 1
-            cell_field(
-                tree,
-                level,
-                column,
-                row,
-                fields[below - 1],
-                fields[below],
-            )
+            cell_field(tree, level, column, row, fields[below - 1], fields[below])
+        # 2. split it, or estimate its grid cells: whichever costs less
         near = _near_samples(tree, level, column, row, spans)
         spared = 0.75 * cells * near
         cost = 3.0 * q * q * near + 8.0 * q * q * q

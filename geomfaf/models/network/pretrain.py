@@ -355,38 +355,48 @@ def fill_in(
         # 2. windows, turned, with the cells that are known beside the values
         row, col = at[rng.integers(len(at), size=BATCH)].T
         raw = read_windows(values, row, col, size).swapaxes(0, 1)
-        both = np.concatenate([encoder.transform(raw, names), np.isfinite(raw)[groups]]).swapaxes(
-            0, 1
-        )
-        drawn = torch.from_numpy(np.ascontiguousarray(both, np.float32))
-        target, known = (turn_and_flip(drawn, generator) if options.flips else drawn).split(
-            len(groups), dim=1
-        )
-        # 3. hide, and be judged where something was hidden and is known
+        drawn = _with_known(encoder.transform(raw, names), np.isfinite(raw)[groups])
+        if options.flips:
+            drawn = turn_and_flip(drawn, generator)
+        target, known = drawn.split(len(groups), dim=1)
+        # 3. hide as a model sees nodata (the median of the band), and be judged where something
+        #    was hidden and is known
         judged = hidden_cells(BATCH, groups, size, generator)
-        shown = target.masked_fill(judged, 0.0).to(
-            device
-        )  # as a model sees nodata: the median of the band
+        shown = target.masked_fill(judged, 0.0).to(device)
         judged = (judged & (known > 0)).to(device)
         target = target.to(device)
         # 4. one step
         with autocast(net, options):
-            predicted = head(
-                _one_branch_each(net, shown.contiguous(memory_format=torch.channels_last))
-            )
-        loss = (
-            ((predicted.float() - target)[judged] ** 2).mean()
-            if judged.any()
-            else predicted.sum() * 0
-        )
+            maps = _one_branch_each(net, shown.contiguous(memory_format=torch.channels_last))
+            predicted = head(maps)
+        loss = _loss(predicted, target, judged)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
-        history.append(
-            {"loss": float(loss.detach()), "constant_loss": _constant_loss(target, judged)}
-        )
+        constant = _constant_loss(target, judged)
+        history.append({"loss": float(loss.detach()), "constant_loss": constant})
     net.zero_grad(set_to_none=True)
     return history
+
+
+def _with_known(values: np.ndarray, known: np.ndarray) -> torch.Tensor:
+    """Return (channels, windows, y, x) values and which of them are known as one tensor (windows,
+    2 x channels, y, x): they are turned together.
+    """
+    both = np.concatenate([values, known]).swapaxes(0, 1)
+    return torch.from_numpy(np.ascontiguousarray(both, np.float32))
+
+
+def _loss(
+    predicted: torch.Tensor,
+    target: torch.Tensor,
+    judged: torch.Tensor,
+) -> torch.Tensor:
+    """Return the mean squared error of the judged cells; 0 with a gradient where there are none."""
+    if not judged.any():
+        return predicted.sum() * 0
+    error = (predicted.float() - target)[judged]
+    return (error**2).mean()
 
 
 def told(history: Sequence[dict[str, float]]) -> str:

@@ -420,7 +420,8 @@ def _told(
 ) -> str:
     counted = {name for name in state if not name.endswith("num_batches_tracked")}
     parts = dict.fromkeys(name.split(".")[0] for name in state)
-    fresh = [part for part in parts if not any(name.split(".")[0] == part for name in taken)]
+    begun = {name.split(".")[0] for name in taken}
+    fresh = [part for part in parts if part not in begun]
     told = f"{len(counted & taken)} of {len(counted)} tensors taken over"
     if before is None:
         told += f", the first convolution averaged over {len(now.channels)} channels"

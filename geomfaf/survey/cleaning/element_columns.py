@@ -204,7 +204,9 @@ def detection_limits(survey: Survey) -> pd.DataFrame:
         "column element unit values below share_below limits unknown_limit above share_above"
         " upper_limits".split()
     )
-    table = {name: [getattr(known, name) for known in survey.checked] for name in names}
+    table = {}
+    for name in names:
+        table[name] = [getattr(known, name) for known in survey.checked]
     return pd.DataFrame(table).round({"share_below": 4, "share_above": 4})
 
 

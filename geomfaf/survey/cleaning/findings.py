@@ -168,9 +168,10 @@ def as_table(
     """
     findings = list(findings)
     # Rows and shapes of findings are for the map: asdict would copy them all.
-    table = pd.DataFrame(
-        {name: [getattr(finding, name) for finding in findings] for name in COLUMNS}
-    )
+    columns = {}
+    for name in COLUMNS:
+        columns[name] = [getattr(finding, name) for finding in findings]
+    table = pd.DataFrame(columns)
     table["rows"] = [" ".join(map(str, finding.rows[:ROWS_SHOWN])) for finding in findings]
     if labels is not None:
         table["names"] = [_named(finding, labels) for finding in findings]
