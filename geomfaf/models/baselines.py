@@ -67,6 +67,7 @@ class BestBand(TableModel):
         self.level_ = float(line.intercept_[0])
 
     def _scaled(self, matrix: np.ndarray) -> np.ndarray:
+        # The one column, turned so that high values mean ore.
         values = matrix[:, [self.best_]].astype(float)
         return (self.sign_ * (values - self.centre_)) / self.spread_
 

@@ -93,6 +93,7 @@ def restore_simple_models(content: dict[str, Any], arrays: dict[str, np.ndarray]
     """
     columns = tuple(Column(**column) for column in content["columns"])
     rows = Features(arrays["rows"], columns, arrays["x"], arrays["y"])
+    # Trained again from its rows: no file that runs code is ever read.
     again = fit_simple_models(content["names"], rows, arrays["labels"], seed=content["seed"])
     # Another version of a library may learn something else from the same rows.
     change = float(np.abs(again.log_odds(rows) - arrays["said"]).max())

@@ -90,6 +90,7 @@ def load_model(folder: str | Path, *, device: str = "auto") -> Model:
     # 2. fold by fold: input layer, network, simple models
     fold_models = []
     for entry in content["fold_models"]:
+        # Each tensor's name begins with its fold's.
         prefix = f"fold_{entry['fold']}."
         encoder = Encoder(tuple(Channel(**channel) for channel in entry["channels"]))
         channels = len(encoder.channels)
@@ -184,6 +185,7 @@ def _simple_rows(folder: Path, content: dict[str, Any]) -> dict[str, np.ndarray]
     """
     from safetensors.numpy import load_file
 
+    # A network alone has no rows.
     wanted = content["simple_models_sha256"]
     path = folder / SIMPLE_MODELS_FILE
     if wanted is None:

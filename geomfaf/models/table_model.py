@@ -105,6 +105,7 @@ class TableModel:
         return np.stack([1 - ore, ore], axis=1).astype(np.float32)
 
     def _matrix(self, features: Features) -> np.ndarray:
+        # Gaps take what was learned for them in training.
         values = features.values[:, self.kept_]
         return np.where(np.isfinite(values), values, self.fills_)
 

@@ -29,10 +29,12 @@ def with_joined_degrees(table: pd.DataFrame, role: str, found: list[Finding]) ->
     {'Longitude': [116.5], 'Latitude': [-21.71]}
     """
     parts = {axis: _columns_of(table, words) for axis, words in _AXES.items()}
+    # Degrees alone are an ordinary column: both axes must have minutes.
     if not all("1" in columns for columns in parts.values()):
         return table
     joined = {axis: _joined(table, columns) for axis, columns in parts.items()}
     used = [name for columns in parts.values() for name in columns.values()]
+    # The table may have decimal degrees too: they keep their cells under another name.
     others = table.drop(columns=used)
     names = [axis for axis in joined if axis in others.columns]
     others = others.rename(columns={name: f"{name} of the table" for name in names})
@@ -47,6 +49,7 @@ def _columns_of(table: pd.DataFrame, axis: str) -> dict[str, str]:
     """
     columns: dict[str, str] = {}
     for column in map(str, table.columns):
+        # The axis and the part, in two words or grown together: LAT_D, LATDEG.
         words = words_of(column)
         words = words[:-1] if len(words) > 1 else words
         match = re.fullmatch(rf"({axis})([a-z]+)?", words[0]) if words else None
@@ -70,6 +73,7 @@ def _joined(table: pd.DataFrame, columns: dict[str, str]) -> np.ndarray:
         else np.zeros(len(table))
         for part in ("0", "1", "2")
     ]
+    # The sign stands on the degrees alone, also where these are -0.
     minutes = np.nan_to_num(np.abs(sizes[1])) / 60
     size = np.abs(sizes[0]) + minutes + np.nan_to_num(np.abs(sizes[2])) / 3600
     negative = np.signbit(sizes[0])

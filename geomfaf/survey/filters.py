@@ -63,6 +63,7 @@ def offered_filters(frame: gpd.GeoDataFrame, role: str) -> list[tuple[str, str]]
         most = max(MANY_KINDS, len(values) // 4)
         if not pd.api.types.is_string_dtype(values) or not 1 < values.nunique() <= most:
             continue
+        # A deposit of several kinds counts for each of them.
         kinds = values.fillna("(none)").map(lambda cell: _SEPARATOR.split(str(cell).strip()))
         counts = kinds.explode().value_counts()
         known = counts.drop("(none)", errors="ignore")

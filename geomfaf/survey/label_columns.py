@@ -76,6 +76,7 @@ def labels_of(frame: pd.DataFrame | gpd.GeoDataFrame, what: str) -> pd.Series:
     column = label_column(frame, what)
     if column is None:
         return pd.Series("", index=frame.index, dtype=object)
+    # Numbers with gaps are floats to pandas: 348 would be called "348.0".
     values = frame[column]
     if pd.api.types.is_float_dtype(values) and (values.dropna() % 1 == 0).all():
         values = values.astype("Int64")  # numbers beside blanks were read as 348.0

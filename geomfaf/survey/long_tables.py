@@ -125,6 +125,7 @@ def _names_elements(column: pd.Series, least: float) -> bool:
 
 def _with_limit(values: pd.Series, limits: pd.Series) -> pd.Series:
     """Return the values, ``<`` and the limit of its row in place of words such as ND."""
+    # A word for "below" without a number means the limit of its own row.
     texts = values.astype("string")
     words = [text for text in texts.dropna().unique() if plain_text(str(text)) == BELOW]
     here = texts.isin(words).to_numpy(bool) & limits.notna().to_numpy(bool)
@@ -136,6 +137,7 @@ def _with_qualifier(table: pd.DataFrame, value: str, qualifier: str | None) -> p
     values = table[value].astype(object)
     if qualifier is None:
         return values
+    # Letters as agencies write them: N not detected, L and U below, G above.
     signs = table[qualifier].astype("string").str.strip().str.upper()
     mark = signs.map(
         {
@@ -173,6 +175,7 @@ def _best_method(
     methods = group["method"].unique()
     if len(methods) < 2:
         return group
+    # Limits in one unit, so that methods can be compared.
     scored = []
     for method in methods:
         rows = group[group["method"] == method]

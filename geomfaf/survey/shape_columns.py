@@ -34,6 +34,7 @@ def shape_column(table: pd.DataFrame) -> str | None:
     for column in table.columns:
         if str(column).casefold() not in _SHAPE_NAMES and not folded(column).startswith("wkt"):
             continue
+        # A heading alone tells nothing: the first cell must read as a shape.
         texts = table[column].dropna().astype(str)
         if len(texts) and _shape(texts.iloc[0])[0] is not None:
             return str(column)
@@ -55,6 +56,7 @@ def _point_of(both: re.Match[str], lon_first: bool) -> shapely.Point | None:
 
 def _shape(text: str, lon_first: bool = False) -> tuple[shapely.Geometry | None, int | None]:
     """Return the shape that a text stands for, and its SRID where it says one."""
+    # EWKT says its CRS before the shape.
     said = re.match(r"\s*SRID=(\d+);", text, re.IGNORECASE)
     code = int(said[1]) if said else None
     plain = text[said.end() :] if said else text
@@ -83,11 +85,13 @@ def shapes_of_column(
     parsed = [
         _shape(str(text), lon_first) if pd.notna(text) else (None, None) for text in table[column]
     ]
+    # The settings count first, then what the cells say, then degrees.
     code = next((srid for _, srid in parsed if srid), None)
     if source.crs is None and code is None and source.xy_unit != "deg":
         raise DataError(no_crs(file))
     crs = parse_crs(source.crs) if source.crs else CRS.from_epsg(code or 4326)
     shapes = np.array([shape for shape, _ in parsed], object)
+    # Pairs of latitude and longitude are degrees, whatever metres the settings name.
     pairs = table[column].astype("string").str.fullmatch(_LAT_LON).fillna(False).to_numpy(bool)
     own = crs.geodetic_crs
     if pairs.any() and not crs.is_geographic and own is not None:

@@ -24,6 +24,7 @@ def refuse_foreign_settings(source: Source, table: bool = False) -> None:
     if source.layer == Path(source.path).stem:  # what the only layer of such a file is called
         known.add("layer")
     for setting, (what, advice) in _NEEDS.items():
+        # A setting that would change nothing is a mistake, and is said.
         value = getattr(source, setting)
         if value is None or setting in known:
             continue

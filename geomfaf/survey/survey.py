@@ -120,6 +120,7 @@ class Survey:
             (role, len(frame), ", ".join(map(str, frame.columns.drop(frame.geometry.name)[:8])))
             for role, frame in self.layers().items()
         ]
+        # What a notebook shows: layers, elements, findings and a small map.
         parts = [table(pd.DataFrame(rows, columns=["layer", "features", "columns"]))]
         elements = [f"{name} ({unit})" if unit else name for name, unit in self.elements.items()]
         parts.append(sentences([f"elements: {', '.join(elements)}"]))

@@ -36,6 +36,7 @@ def in_one_zone(
     own = re.search(r"(?:zone |CM )(\d+)", crs.name)
     if column is None or own is None:
         return xy
+    # Numbers that are no zones of this survey's CRS change nothing.
     zones = _zone_numbers(table[column], crs)
     known = np.unique(zones[np.isfinite(zones)]).astype(int)
     here = int(own[1])
@@ -48,6 +49,7 @@ def in_one_zone(
         done = f"column {column} says zone {known[0]}, the CRS is {crs.name}: the CRS counts"
         notes.noticed("another zone", np.isfinite(zones), done, "is the CRS that of the data?")
         return xy
+    # Rows of neighbouring zones are brought into the CRS's own, each zone at once.
     for zone in known[known != here]:
         other = _zone(crs, own, int(zone))
         rows = zones == zone
@@ -67,6 +69,7 @@ def _zone_numbers(column: pd.Series, crs: CRS) -> np.ndarray:
     """Return the zone that each cell says, as its number or as the code of its CRS; NaN where it
     says none.
     """
+    # A zone by its number, or by the code of its CRS; there are 60.
     texts = column.astype("string").str.strip().str.casefold()
     numbers = pd.to_numeric(
         texts.str.extract(_ZONE_TEXT, flags=re.IGNORECASE)[0], errors="coerce"

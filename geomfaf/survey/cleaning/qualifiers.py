@@ -67,6 +67,7 @@ def unknown_qualifiers(samples: pd.DataFrame, elements: Iterable[str]) -> list[F
         numbers = pd.api.types.is_numeric_dtype(texts)
         if not len(texts) or numbers or qualifier_flags(samples[column]) is not None:
             continue
+        # Many different texts are remarks; a few unknown ones may be qualifiers all the same.
         codes = sorted(set(texts.astype(str).str.strip().str.upper()) - _MEASURED)
         if 0 < len(codes) <= MOST_CODES:
             done = f"looks like the qualifiers of {element}; its codes are not known: not used"
@@ -94,6 +95,7 @@ def _named_qualifiers(columns: Iterable[object], elements: list[str]) -> dict[st
         rest = None if name in elements and not _has_sign(name) else _without_qualifier(name)
         if not rest:
             continue
+        # All words of the heading must be the element's, and of one element alone.
         fitting = [
             element for element in elements if element != name and set(rest) <= words[element]
         ]
@@ -143,6 +145,7 @@ def _beside(samples: pd.DataFrame, elements: list[str], found: dict[str, str]) -
         and _is_nameless(name)
         and _holds_signs(samples[name])
     ]
+    # Which side the signs stand on is the same all over the table: the better side is taken.
     ways = []
     for step in (1, -1):
         pairs = {
@@ -190,6 +193,7 @@ def qualifier_flags(column: pd.Series) -> dict[str, int] | None:
     below = bool(_SAYS_BELOW & set(_heading_words(str(column.name))))
     if pd.api.types.is_numeric_dtype(column) and not below:
         return None
+    # A column called "below" holds yes and no, others the codes of laboratories.
     codes = sorted(set(column.dropna().astype(str).str.strip().str.upper().unique()))
     if below and set(codes) <= _YES | _NO and set(codes) & _YES:
         return {code: BELOW if code in _YES else OK for code in codes}
@@ -220,6 +224,7 @@ def apply_qualifiers(assay: Assay, qualifiers: pd.Series, notes: Notes) -> None:
     flags = codes.map(known).astype("float").to_numpy()
     instead = {BELOW: "below the limit that stands as its value", ABOVE: "above it"}
     for flag in (BELOW, ABOVE, MISSING):
+        # What the cell itself said before goes before its qualifier.
         mask = (flags == flag) & (assay.flags == OK)
         if not mask.any():
             continue
