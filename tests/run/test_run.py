@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import rasterio
+from projects import prepare
 
 import geomfaf
 from geomfaf.errors import DataError, OutputExistsError, UsageError
@@ -22,37 +23,13 @@ from geomfaf.run.folder import KEPT, MARKER
 from geomfaf.run.project import Project, load_project
 from geomfaf.run.run import run_project
 from geomfaf.run.template import init_project
-from geomfaf.synthetic import make_survey, write_survey
+from geomfaf.synthetic import make_survey
 from geomfaf.windows.windows import window_centres
 
 AREAS = Path(__file__).resolve().parents[3] / "shared" / "areas"
 FOLDER = """check.csv curves.csv curves.png evaluation.csv
 evaluation.json run.json scores.png scores.tif screen.csv stack.png stack.tif
 attention.csv report.html summary.md targets.csv targets.gpkg windows.gpkg model/model.json model/weights.safetensors""".split()
-
-
-def prepare(folder, survey, cell=100, **settings):
-    """Write a survey and the project file that `geomfaf init` makes of it, with coarse cells to be
-    quick.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    source = survey
-    if not isinstance(survey, Path):
-        source = folder / "survey.gpkg"
-        write_survey(survey, source)
-    toml = folder / "geomfaf.toml"
-    init_project([source], toml)
-    lines = [
-        f"cell = {cell}" if line.startswith("# cell = ") else line
-        for line in toml.read_text().splitlines()
-    ]
-    quick = {"evaluate__draws": 2, "evaluate__network_draws": 1, "evaluate__shifts": 19}
-    quick["evaluate__baselines"] = '["distance to deposit", "logistic regression", "extra trees"]'
-    for key, value in {**quick, **settings}.items():
-        table, name = key.split("__")
-        lines.insert(lines.index(f"[{table}]") + 1, f"{name} = {value}")
-    toml.write_text("\n".join(lines))
-    return load_project(toml)
 
 
 @pytest.fixture(scope="module")
@@ -226,20 +203,6 @@ def test_a_second_run_uses_the_trained_model_again(small_run, tmp_path):
         rasterio.open(copy.out / "scores.tif") as second,
     ):
         assert np.array_equal(first.read(), second.read(), equal_nan=True)
-
-
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_random_deposits_give_no_skill(tmp_path, seed):
-    """The leak test: deposits that follow nothing cannot be found on ground that was not learned
-    from.
-    """
-    survey, _ = make_survey("small", seed=seed, random_deposits=True)
-    run_project(prepare(tmp_path, survey, cell=200))
-    table = pd.read_csv(tmp_path / "out" / "evaluation.csv").set_index("model")
-    assert (table["map_auc_low"] < 0.5).all(), table
-    assert table.loc["MFAF", "map_auc_high"] > 0.5
-    summary = (tmp_path / "out" / "summary.md").read_text()
-    assert "not show that the map of MFAF ensemble is better than chance" in summary
 
 
 def test_samples_and_deposits_are_enough_and_a_quick_look_says_that_it_is_one(tmp_path):
