@@ -256,7 +256,9 @@ def titles(
     if len(kinds) > 3:
         title += f": {len(kinds)} kinds of deposits"
     elif kinds:
-        title += f": {' and '.join(kinds)}"
+        names = list(kinds)
+        listed = [", ".join(names[:-1]), names[-1]] if len(names) > 1 else names
+        title += f": {' and '.join(listed)}"
     author = str(content.get("author") or "")
     return {
         "title": title,

@@ -50,6 +50,15 @@ class Band:
         return self.description or (f"{self.name} ({self.unit})" if self.unit else self.name)
 
 
+def assumed(label: str) -> str:
+    """Return a label with the mark of a unit that nobody stated in words.
+
+    >>> assumed("K (ppm?), IDW of log10")
+    'K (ppm, assumed), IDW of log10'
+    """
+    return label.replace("?)", ", assumed)", 1)
+
+
 def as_dataarray(values: np.ndarray, grid: Grid, bands: Sequence[Band]) -> xr.DataArray:
     """Join (band, y, x) values, their grid and their bands.
 

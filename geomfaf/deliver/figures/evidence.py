@@ -16,7 +16,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator
 
 from ...evidence.stack import UNMAPPED
-from ...rasters.bands import Band, bands_of, grid_of
+from ...rasters.bands import Band, assumed, bands_of, grid_of
 from .map_sheet import Extent, draw_coordinates, draw_lines, grid_extent, on_page
 
 LEGEND_CLASSES = 12
@@ -44,25 +44,27 @@ def draw_evidence(
     bands = bands_of(stack)
     grid = grid_of(stack)
     columns = min(4, len(bands))
-    rows = -(-len(bands) // columns)
     # A place for everything, in inches: a layout engine would draw ten maps three times.
     wide = 2.5
     high = wide * grid.height / grid.width
     pitch_x = wide + 1.0
     # A legend stands below its map: two columns of names.
-    longest = max(len(band.legend) for band in bands)
-    pitch_y = high + 0.6 + 0.07 * min(longest, LEGEND_CLASSES + 1)
-    page = (columns * pitch_x + 0.3, rows * pitch_y + 0.4)
+    lines = [min(len(band.legend), LEGEND_CLASSES + 1) for band in bands]
+    longest = [max(lines[first : first + columns]) for first in range(0, len(bands), columns)]
+    heights = [high + 0.6 + 0.07 * most for most in longest]
+    page = (columns * pitch_x + 0.3, sum(heights) + 0.4)
     figure = Figure(figsize=page)
     FigureCanvasAgg(figure)
     for number, (band, layer) in enumerate(zip(bands, stack.values, strict=True)):
         # From the top left, row by row, as one reads.
         row = number // columns
         left = 0.35 + (number % columns) * pitch_x
-        top = page[1] - 0.25 - row * pitch_y
+        top = page[1] - 0.25 - sum(heights[:row])
         axes = figure.add_axes(on_page(page, left, top - high, wide, high))
         draw_band(axes, band, layer, grid_extent(grid))
-        axes.set_title(f"({_letter(number + 1)}) {_plain(band.label, 40)}", fontsize=8, loc="left")
+        axes.set_title(
+            f"({_letter(number + 1)}) {_plain(assumed(band.label), 40)}", fontsize=8, loc="left"
+        )
         draw_coordinates(axes, size=5.5)
         axes.set(xlabel="", ylabel="")
         # White below black: an outline that shows on dark and on pale ground.
@@ -134,7 +136,7 @@ def draw_band(
     bar = axes.figure.colorbar(image, cax=beside)
     bar.ax.tick_params(labelsize=6, which="both")
     if band.unit:
-        bar.set_label(band.unit, fontsize=6)
+        bar.set_label(band.unit.rstrip("?"), fontsize=6)
     if logarithmic:
         bar.set_ticks(LogLocator(subs=(1, 2, 3, 5)), minor=False)
         bar.ax.yaxis.set_major_formatter("{x:g}")

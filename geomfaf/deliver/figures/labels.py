@@ -83,7 +83,8 @@ def place_labels(
         )
         # 3. Move it to the first free place, or take it away.
         extent = note.get_window_extent(canvas.get_renderer())
-        size_of = (extent.width, extent.height)
+        # A little more than the letters: two names that touch read as one.
+        size_of = (extent.width + 2 * pixels, extent.height)
         found = _free_place(anchor, size_of, boxes, frame, pixels)
         if found is None:
             note.remove()

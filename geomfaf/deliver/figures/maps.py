@@ -78,7 +78,7 @@ def draw_targets(run: RunFolder, *, supported: bool = True) -> Figure:
 
 def draw_geology(run: RunFolder) -> Figure:
     """Return samples, faults and deposits on the geological map, as the paper's Figure 1."""
-    sheet = map_sheet(run.grid, f"Geology and samples: {run.area or run.title}", _note(run))
+    sheet = map_sheet(run.grid, f"{run.title}\nGeology and samples", _note(run))
     axes = sheet.axes
     # The rocks as the models saw them: the band, not the polygons.
     handles: list[Artist] = []
@@ -111,7 +111,7 @@ def draw_geology(run: RunFolder) -> Figure:
 
 def draw_cells(run: RunFolder) -> Figure:
     """Return the numbered window cells, known and new told apart, as the paper's Figure 8."""
-    sheet = map_sheet(run.grid, f"Numbered window cells: {run.area or run.title}", _note(run))
+    sheet = map_sheet(run.grid, f"{run.title}\nNumbered window cells", _note(run))
     axes = sheet.axes
     _draw_shares(axes, run)
     # All cells thin, the new and the known ones over them.

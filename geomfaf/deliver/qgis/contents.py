@@ -15,7 +15,7 @@ import rasterio
 from pyproj import CRS
 
 from ...errors import UsageError
-from ...rasters.bands import Band, from_rasterio
+from ...rasters.bands import Band, assumed, from_rasterio
 from ...rasters.grid import Grid
 
 RASTERS = ("scores.tif", "stack.tif", "risk_return.tif")
@@ -32,7 +32,7 @@ class StoredBand:
     @property
     def title(self) -> str:
         """What a layer tree shows: the label without the words on how it was gridded."""
-        return self.band.label.split(", IDW")[0]
+        return assumed(self.band.label.split(", IDW")[0])
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,8 @@ def value_classes(
 
     The classes span the 2nd to the 98th percentile; what lies beyond is the first and last class.
     """
-    # 1. Values that can be cut.
+    # 1. Values that can be cut. That a unit is assumed stands in the layer's name.
+    unit = unit.rstrip("?")
     finite = values[np.isfinite(values)]
     logarithmic = kind in ("element", "distance")
     if logarithmic:

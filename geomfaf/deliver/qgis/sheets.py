@@ -113,7 +113,7 @@ _FACTS: tuple[tuple[str, tuple[str, ...], str, int], ...] = (
     (
         "Fault",
         ("fault", "fault_distance_m", "fault_strike"),
-        f"concat(\"fault\", ' at ', {rounded('fault_distance_m', 0, 'm')}, ', strike ',"
+        f"concat(nullif(\"fault\", '') || ', ', {rounded('fault_distance_m', 0, 'm')}, ', strike ',"
         f" {rounded('fault_strike', 0, '°')})",
         1,
     ),
@@ -121,7 +121,7 @@ _FACTS: tuple[tuple[str, tuple[str, ...], str, int], ...] = (
     (
         "Nearest deposit",
         ("nearest_deposit", "nearest_commodity", "deposit_distance_m"),
-        "concat(\"nearest_deposit\", ' (', \"nearest_commodity\", ') at ',"
+        "concat(nullif(\"nearest_deposit\", '') || ', ', nullif(\"nearest_commodity\", '') || ', ',"
         f" {rounded('deposit_distance_m', 0, 'm')})",
         1,
     ),

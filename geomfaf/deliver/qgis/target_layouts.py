@@ -184,7 +184,7 @@ SHEET_TABLES = {
     "Elements of each target": (
         TableColumn('"element"', "element", 24),
         TableColumn(_shown_number("value", 3), "value", 16),
-        TableColumn('"unit"', "unit", 12),
+        TableColumn("replace(\"unit\", '?', '')", "unit", 12),
         TableColumn(_shown_number("percentile", 0), "percentile", 18),
         TableColumn('"sample_id"', "sample", 18),
     ),

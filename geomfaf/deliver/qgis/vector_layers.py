@@ -124,8 +124,10 @@ def target_style(
     return [*found, *field_nodes(columns), *tip_nodes(columns, title, TIP_LINES)]
 
 
-def cell_style(columns: Sequence[str]) -> list[Element]:
-    """Return the style of the numbered cells; those on a target or with a deposit show numbers."""
+def cell_style(columns: Sequence[str], statuses: Iterable[str] = ()) -> list[Element]:
+    """Return the style of the numbered cells; those on a target or with a deposit show numbers. The
+    legend names the ``statuses`` that occur, all when none is given.
+    """
     fills = {
         "new": (STATUS["new"], "new: on an exploration target", 110),
         "extension": (STATUS["extension"], "extension: on a target beside a known deposit", 110),
@@ -133,9 +135,11 @@ def cell_style(columns: Sequence[str]) -> list[Element]:
         "missed": ("#c83c3c", "missed: a known deposit, on no target", 110),
         "": ("#ffffff", "on no target", 0),
     }
+    there = {"" if pd.isna(status) else status for status in statuses} & set(fills) or set(fills)
     classes = [
         SymbolClass(status, label, fill_symbol(colour, "#a0a0a0", 0.1, alpha=alpha))
         for status, (colour, label, alpha) in fills.items()
+        if status in there
     ]
     # Thousands of numbers on empty ground would hide the map.
     shown = "if(coalesce(\"status\", '') = '', NULL, to_string(\"number\"))"
@@ -353,7 +357,7 @@ def stored_style(layer: StoredLayer, frame: gpd.GeoDataFrame, geology_column: st
     if layer.name == "targets":
         return target_style(columns, frame.get("status", ()))
     if layer.name == "cells":
-        return cell_style(columns)
+        return cell_style(columns, frame.get("status", ()))
     if layer.name == "deposits":
         return deposit_style(frame)
     if layer.name == "samples":
