@@ -1,12 +1,13 @@
 """Count the undiscovered deposits of made-up surveys that lie in their targets.
 
-    python benchmarks/targets.py [--seeds 5] [--folder targets]
+    python benchmarks/targets.py [--seeds 5] [--first 0] [--folder targets]
 
 Each seed is a survey of `geomfaf demo`, whose makers know a third of the deposits that the survey
 does not list. It is run with the default settings up to the map of the default model; a finished run
 that lies in the folder is taken as it is. Then targets are made twice from the same map: all ground in one list (known_distance = 0), and with the
 defaults, the exploration targets alone. What only the maker knows is looked at when both are made.
-The table goes to docs/benchmarks/targets.csv and .md.
+The table goes to docs/benchmarks/targets.csv and .md; with ``--first``, rows of seeds before it are taken
+from the table that is there.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import geopandas as gpd
 import pandas as pd
-from idw import write
+from idw import OUT, write
 
 import geomfaf as gm
 from geomfaf.progress import say
@@ -31,10 +32,11 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     options.add_argument("--seeds", type=int, default=5, help="how many surveys, from seed 0")
+    options.add_argument("--first", type=int, default=0, help="the first seed that is measured")
     options.add_argument("--folder", type=Path, default=Path("targets"), help="keeps the runs")
     given = options.parse_args()
-    rows = []
-    for seed in range(given.seeds):
+    rows = measured_before(given.first)
+    for seed in range(given.first, given.seeds):
         rows += rows_of(seed, given.folder / f"seed_{seed}")
     table = pd.DataFrame(rows)
     summary = table.groupby("targets", sort=False).mean(numeric_only=True).drop(columns="seed")
@@ -42,6 +44,16 @@ def main() -> None:
     table = pd.concat([table, means[table.columns]], ignore_index=True)
     command = f"python benchmarks/targets.py --seeds {given.seeds}"
     write(table, "targets", f"Undiscovered deposits in targets, `{command}`.")
+
+
+def measured_before(first: int) -> list[dict[str, object]]:
+    """Return the rows of the seeds before ``first`` that the table has."""
+    if not first:
+        return []
+    table = pd.read_csv(OUT / "targets.csv")
+    table = table[table["seed"] != "mean"]
+    table["seed"] = table["seed"].astype(int)
+    return table[table["seed"] < first].to_dict("records")
 
 
 def rows_of(seed: int, folder: Path) -> list[dict[str, object]]:

@@ -6,6 +6,7 @@ import stat
 import sys
 import threading
 import time
+from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
@@ -217,8 +218,6 @@ def test_no_shell_is_ever_asked():
 
 
 def test_metadata_has_what_qgis_asks_for():
-    from configparser import ConfigParser
-
     metadata = ConfigParser()
     metadata.read(PLUGIN / "geomfaf_qgis" / "metadata.txt", encoding="utf-8")
     found = dict(metadata["general"])
@@ -227,5 +226,10 @@ def test_metadata_has_what_qgis_asks_for():
         *("repository", "tracker"),
     )
     assert all(found.get(name) for name in needed)
+    for name in ("homepage", "repository", "tracker"):
+        assert found[name].startswith("https://")
+    assert re.fullmatch(r"\d+\.\d+\.\d+", found["version"])
+    # Shown as plain text.
+    assert not re.search(r"[<>\n]", found["description"] + found["about"])
     assert found["hasprocessingprovider"] == "yes"
     assert (PLUGIN / "geomfaf_qgis" / found["icon"]).exists()
