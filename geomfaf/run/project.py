@@ -191,6 +191,8 @@ def _sources(path: Path, tables: Mapping[str, Any]) -> dict[str, Source]:
             continue
         table = {key: value for key, value in tables[role].items() if key in SOURCE_KEYS}
         place = table.pop("path", None)
+        if "layers" in table:
+            table["layers"] = tuple(table["layers"])
         if place is None:
             raise UsageError(f"{path.name}: [{role}] has no path.")
         sources[role] = Source(place if is_database(place) else path.parent / place, **table)

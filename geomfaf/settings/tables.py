@@ -77,11 +77,14 @@ _LAYER = (
 )
 _ELEMENTS = Setting("elements", "texts", None, "element columns", "found by name", ["Au_ppb"])
 _UNITS = Setting("units", "pairs", None, "units of columns", "from their names", {"Au": "ppb"})
+_SEVERAL = Setting("layers", "texts", None, "layers of the file that are joined", "layer",
+                   ["soils_2019", "soils_2021"])
 _COLUMN = Setting("column", "text", None, "column of the classes", "found by name", "rock")
 
 LAYERS = (
-    Table("samples", "stream sediments, soils or rocks", (*_LAYER, _ELEMENTS, _UNITS)),
-    Table("deposits", "known deposits: what the map learns from and is judged by", _LAYER),
+    Table("samples", "stream sediments, soils or rocks", (*_LAYER, _SEVERAL, _ELEMENTS, _UNITS)),
+    Table("deposits", "known deposits: what the map learns from and is judged by",
+          (*_LAYER, _SEVERAL)),
     Table("geology", "polygons of the geological map", (*_LAYER, _COLUMN)),
     Table("faults", "fault lines", _LAYER),
     Table("study_area", "outside it nothing is computed or counted", _LAYER),

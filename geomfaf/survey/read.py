@@ -8,6 +8,7 @@ import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import geopandas as gpd
@@ -33,6 +34,7 @@ from .formats import (
     text_encoding,
 )
 from .ground import brought_to, survey_crs
+from .joined_layers import join_layers
 from .line_kinds import without_other_lines
 from .long_tables import from_long
 from .places import points_of_table
@@ -58,7 +60,14 @@ def read_layer(source: Source | str | Path) -> gpd.GeoDataFrame:
 
 
 def _read(source: Source, role: str, found: list[Finding]) -> gpd.GeoDataFrame:
-    """Read one layer and add what had to be assumed to the findings."""
+    """Read one layer, or several that are joined, and add what had to be assumed to the findings."""
+    if source.layers:
+        if source.layer is not None:
+            raise UsageError(f"[{role}]: layer and layers name the same thing: give one of them.")
+        single = {name: replace(source, layer=name, layers=None) for name in source.layers}
+        return join_layers(
+            {name: _read(one, role, found) for name, one in single.items()}, role, found
+        )
     require_known(source.xy_unit or "m", XY_UNITS, "xy_unit")
     if is_database(source.path):
         refuse_foreign_settings(source)
@@ -149,16 +158,7 @@ def _with_crs(
     wanted = parse_crs(source.crs)
     if own is not None and own != wanted:
         done = f"the file says {own.name}, the settings {wanted.name}: the settings count"
-        found.append(
-            Finding(
-                "noticed",
-                role,
-                "",
-                "CRS overruled",
-                len(frame),
-                done,
-            )
-        )
+        found.append(Finding("noticed", role, "", "CRS overruled", len(frame), done))
     return frame.set_crs(wanted, allow_override=True)
 
 
@@ -196,17 +196,7 @@ def _features(
     if encoding and not source.encoding:
         done = f"the file does not say its encoding: read as {encoding}"
         advice = "encoding = where letters are wrong"
-        found.append(
-            Finding(
-                "noticed",
-                role,
-                "",
-                "encoding",
-                len(frame),
-                done,
-                advice,
-            )
-        )
+        found.append(Finding("noticed", role, "", "encoding", len(frame), done, advice))
     if re.search("Curve|Surface|Circular", declared):
         done = f"{declared}: arcs were made of short straight pieces"
         found.append(Finding("noticed", role, "", "curved geometry", len(frame), done))
@@ -418,16 +408,7 @@ def _in_one_crs(
             continue
         done = f"reprojected from {CRS(frame.crs).name} to {target.name}"
         if role != "samples" or finding is None:
-            found.append(
-                Finding(
-                    "noticed",
-                    role,
-                    "",
-                    "another CRS",
-                    len(frame),
-                    done,
-                )
-            )
+            found.append(Finding("noticed", role, "", "another CRS", len(frame), done))
         frames[role] = brought_to(frame, target, role, found)
     found += [] if lost else check_extents(read, target)
     return frames

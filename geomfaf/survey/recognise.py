@@ -385,6 +385,8 @@ def _choices(layers: Sequence[LayerInfo], roles: dict[str, LayerInfo]) -> list[F
                 f" others that could be: {', '.join(others)}"
             )
             advice = f"if not: layer = under [{role}]"
+            if role in ("samples", "deposits"):
+                advice += "; all of one file: layers = [...]"
             found.append(
                 Finding(
                     "noticed",

@@ -142,8 +142,8 @@ class Survey:
 class Source:
     """Where a layer comes from.
 
-    ``path`` is a file, or the address of a database (``postgresql://user@host/base``). ``x`` and
-    ``y`` are the coordinate columns of a table. ``crs`` is for files without a CRS and overrules
+    ``path`` is a file, or the address of a database (``postgresql://user@host/base``). ``layers`` names several layers of
+    the file that are joined. ``x`` and ``y`` are the coordinate columns of a table. ``crs`` is for files without a CRS and overrules
     the one of a file that has one. ``xy_unit`` (m, km, deg) and ``swap_xy`` say what the
     coordinates are. ``where`` keeps only the features that meet an SQL condition, such as
     ``commodity LIKE '%Cu%'``; ``query`` is the SQL query of a database; ``encoding`` is that of the
@@ -153,6 +153,7 @@ class Source:
 
     path: Path | str
     layer: str | None = None
+    layers: tuple[str, ...] | None = None
     x: str | None = None
     y: str | None = None
     crs: str | None = None

@@ -2,6 +2,7 @@
 writing. Each row is one way in which people have such data.
 """
 
+import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pytest
@@ -20,6 +21,8 @@ from survey_tables import (
     write_text,
 )
 
+from geomfaf.errors import UsageError
+from geomfaf.run.project import load_project
 from geomfaf.survey.cleaning.check import check_survey
 from geomfaf.survey.cleaning.laboratory_words import BELOW
 from geomfaf.survey.cleaning.parse_numbers import parse_column
@@ -359,3 +362,65 @@ def test_a_long_table_with_more_than_elements_and_limits_of_its_own(tmp_path):
     survey, _ = checked(tmp_path, write_csv(tmp_path, pd.DataFrame(rows)))
     assert [(known.element, known.below) for known in survey.checked] == [("Cu", 9), ("Zn", 0)]
     np.testing.assert_allclose(survey.samples["Cu_ppm"][:9], 10)
+
+
+# --- 7. several layers of one role
+
+
+def two_campaigns(folder, **second):
+    path = folder / "survey.gpkg"
+    table = samples_table(X=None, Y=None)
+    points = gpd.GeoDataFrame(table, geometry=gpd.points_from_xy(X, Y), crs=UTM)
+    points.iloc[:18].to_file(path, layer="soils_2019")
+    later = points.iloc[18:].rename(columns={"Au_ppb": "Au-AA23 ppm"})
+    later["Au-AA23 ppm"] = (AU[18:] / 1000).round(5)
+    later.assign(**second).to_crs(4326).to_file(path, layer="soils_2021")
+    deposits().iloc[:5].to_file(path, layer="register_a")
+    deposits().iloc[5:].to_file(path, layer="register_b")
+    return path
+
+
+def test_layers_are_joined_by_what_their_columns_hold(tmp_path):
+    path = two_campaigns(tmp_path)
+    (tmp_path / "geomfaf.toml").write_text(
+        f'[samples]\npath = "{path.name}"\nlayers = ["soils_2019", "soils_2021"]\n'
+        f'[deposits]\npath = "{path.name}"\nlayers = ["register_a", "register_b"]\n'
+    )
+    survey, findings = check_survey(load_project(tmp_path).read(), min_sites=10)
+    np.testing.assert_allclose(survey.samples["Au_ppb"], AU, rtol=1e-3)
+    np.testing.assert_allclose(survey.samples.geometry.x, X, atol=0.01)
+    assert survey.samples["layer_of_origin"].value_counts().to_dict() == {
+        "soils_2019": 18,
+        "soils_2021": 18,
+    }
+    assert len(survey.deposits) == 8
+    said = findings.set_index("rule")
+    assert said.done["units differ"].startswith("Au is in ppm in layer soils_2021 and in ppb")
+    assert (
+        said.done["layers joined"] == "2 layers were joined: soils_2019 18, soils_2021 18"
+    ).any()
+
+
+def test_limits_that_differ_between_layers_are_said(tmp_path):
+    path = tmp_path / "s.gpkg"
+    for name, limit, rows in (("a", "<5", slice(0, 18)), ("b", "<10", slice(18, 36))):
+        cells = [limit if n < 3 else str(cu) for n, cu in enumerate(CU[rows])]
+        table = {"Cu_ppm": cells, "Au_ppb": AU[rows]}
+        points = gpd.points_from_xy(X[rows], Y[rows])
+        gpd.GeoDataFrame(table, geometry=points, crs=UTM).to_file(path, layer=name)
+    deposits().to_file(tmp_path / "d.gpkg")
+    sources = {"samples": Source(path, layers=("a", "b")), "deposits": Source(tmp_path / "d.gpkg")}
+    findings = read_survey(sources).findings
+    said = next(finding.done for finding in findings if finding.rule == "limits differ")
+    assert said == "the detection limits of Cu differ: 5 in a, 10 in b"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [({"layer": "a", "layers": ("a", "b")}, "layer and layers name the same"), ({"layers": ("a", "soil")}, 'no layer "soil"')],
+)  # fmt: skip
+def test_layers_that_cannot_be_are_refused(tmp_path, settings, message):
+    deposits().to_file(tmp_path / "d.gpkg", layer="a")
+    deposits().to_file(tmp_path / "d.gpkg", layer="b")
+    with pytest.raises(UsageError, match=message):
+        read_layer(Source(tmp_path / "d.gpkg", **settings))
