@@ -27,7 +27,7 @@ _NAMES = (
 # Words of columns about something else: the sheet, the source, the record.
 _OTHERS = (
     r"sheet\w*|mapsheet\w*|blatt\w*|kartblad\w*|karttalehti\w*|hoja|feuille|folha|source\w*|src|id|"
-    r"guid|globalid|objectid|fid|oid|uuid|link|url|href|hyperlink|date\w*|edit\w*|created|updated|"
+    r"guid|globalid|objectid|fid|oid|uuid|link|url|href|hyperlink|date\w*|edit\w*|created|updated|last\w*|modified|"
     r"area|perimeter|length|len|shape|state|country|province|year|author|scale|ref\w*|no|nr|num|"
     r"number|version|status|remark\w*|comment\w*|图幅\w*|编号|序号"
 )
@@ -100,8 +100,9 @@ def class_candidates(geology: gpd.GeoDataFrame) -> list[tuple[str, int]]:
             continue
         several = values.nunique()
         useless = several < 2 or several > max(0.9 * len(values), 2)
-        scored.append(((rank, not text, useless, place), str(column)))
-    return [(column, score[0]) for score, column in sorted(scored)]
+        # One class is no map, whatever its column is called.
+        scored.append(((several < 2, rank, not text, useless, place), str(column)))
+    return [(column, score[1]) for score, column in sorted(scored)]
 
 
 def as_class_names(values: pd.Series) -> pd.Series:

@@ -10,15 +10,16 @@ import pandas as pd
 from .cleaning.findings import Finding, Notes
 
 _FAULT = re.compile(
-    r"fault|thrust|shear|lineament|fractur|detachment|strike.?slip|falla|cabalgamiento|faille"
+    r"fault|thrust|shear|cizalla|cisalham|cisaillement|skj[æa]r|scherzone|deformation|d[ée]collement|lineament|fractur|detachment|strike.?slip|falla|cabalgamiento|faille"
     r"|chevauchement|falha|st[öo]rung|verwerfung|[üu]berschiebung|siirro|hiertovy[öo]hyke|forkastning"
     r"|f[öo]rkastning|разлом|надвиг|断层|断裂|逆冲",
     re.IGNORECASE,
 )
 _OTHER = re.compile(
     r"contact|boundar|border|unconform|limit|outline|extent|edge|dyke|dike|vein|fold|syncline|anticline"
-    r"|axis|axial|bedding|marker|coast|shore|water|river|map.?(sheet|edge|frame)|neatline|contacto"
-    r"|l[íi]mite|contato|kontakt|grenze|raja|gr[äa]ns|граница|контакт|界线|边界|不整合",
+    r"|axis|axial|achse|eje\b|pliegue|dobra|falte|bedding|form ?line|trend ?line|foliation|isograd|joint|road|track"
+    r"|contour|filon|filón|dique|\bgang\b|g[åa]ng|railway|fence|cleavage|layering|bedding|marker|coast|shore|water|river|map.?(sheet|edge|frame)|neatline|contacto"
+    r"|l[íi]mite|contato|kontakt|gren[sz]e|raja|gr[äa]ns|граница|контакт|界线|边界|不整合",
     re.IGNORECASE,
 )
 MOST_KINDS = 60

@@ -16,6 +16,8 @@ from survey_tables import (
     X,
     Y,
     deposits,
+    faults,
+    geology,
     samples_table,
     write_csv,
     write_text,
@@ -23,12 +25,15 @@ from survey_tables import (
 
 from geomfaf.errors import UsageError
 from geomfaf.run.project import load_project
+from geomfaf.survey.class_columns import class_column
 from geomfaf.survey.cleaning.check import check_survey
 from geomfaf.survey.cleaning.laboratory_words import BELOW
+from geomfaf.survey.cleaning.media import drop_controls
 from geomfaf.survey.cleaning.parse_numbers import parse_column
 from geomfaf.survey.cleaning.qualifiers import qualifier_columns
 from geomfaf.survey.element_names import element_columns, parse_element
 from geomfaf.survey.headings import coordinate_pairs
+from geomfaf.survey.line_kinds import without_other_lines
 from geomfaf.survey.read import read_layer, read_survey
 from geomfaf.survey.recognise import recognise_survey
 from geomfaf.survey.survey import Source
@@ -424,3 +429,56 @@ def test_layers_that_cannot_be_are_refused(tmp_path, settings, message):
     deposits().to_file(tmp_path / "d.gpkg", layer="b")
     with pytest.raises(UsageError, match=message):
         read_layer(Source(tmp_path / "d.gpkg", **settings))
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["QAQC", "Standardprobe", "标准样", "Стандарт", "Холостая проба", "LABSTD", "NIST 2709", "Témoin", "Blanc", "Padrão",
+     "STSD-1", "GSS-4", "Kontrollprov", "REF", "Std-A", "coarse blank"],
+)  # fmt: skip
+def test_kinds_of_samples_that_are_no_ground(kind):
+    samples = gpd.GeoDataFrame(
+        {"SAMPLE_TYPE": ["Soil", "Soil", kind]}, geometry=gpd.points_from_xy(X[:3], Y[:3]), crs=UTM
+    )
+    assert drop_controls(samples, [])["SAMPLE_TYPE"].tolist() == ["Soil", "Soil"]
+
+
+@pytest.mark.parametrize("kind", ["Field duplicate", "Till", "SS", "Silt", "Control point"])
+def test_kinds_of_samples_that_are_ground(kind):
+    samples = gpd.GeoDataFrame(
+        {"MEDIUM": ["Soil", "Soil", kind]}, geometry=gpd.points_from_xy(X[:3], Y[:3]), crs=UTM
+    )
+    assert len(drop_controls(samples, [])) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [("OREAS 45e", False), ("GXR-1", False), ("BLANK", False), ("STD_2", False), ("CRM12", False), ("S012", True),
+     ("Blanket Creek", True), ("STD12345", True)],
+)  # fmt: skip
+def test_samples_called_like_a_reference_material_are_left_out(name, kept):
+    names = [*(f"S{number:03d}" for number in range(7)), name]
+    samples = gpd.GeoDataFrame(
+        {"SampleID": names}, geometry=gpd.points_from_xy(X[:8], Y[:8]), crs=UTM
+    )
+    found = []
+    assert (name in drop_controls(samples, found)["SampleID"].tolist()) == kept
+    assert [finding.rule for finding in found] == ([] if kept else ["standards and blanks"])
+
+
+@pytest.mark.parametrize(
+    ("fault", "other"),
+    [("Faille", "Contour géologique"), ("Falla", "Eje de pliegue"), ("Fault", "Trend line"), ("FAULT", "FORM LINE"),
+     ("Falha", "Dique"), ("Verwerfung", "Achse"), ("Zona de cizalla", "Contacto"), ("Skjærsone", "Bergartsgrense"),
+     ("Deformationszon", "Bergartsgräns"), ("Lineament", "Isograd"), ("thrust", "foliation"), ("Fault", "Road")],
+)  # fmt: skip
+def test_lines_that_are_no_faults(fault, other):
+    lines = faults(TYPE=[fault, other, fault, "?"])
+    assert without_other_lines(lines, [])["TYPE"].tolist() == [fault, fault, "?"]
+
+
+def test_one_class_is_no_map():
+    assert (
+        class_column(geology(rock=["granite"] * 12, GEOL_AGE=["Archean", "Cambrian"] * 6))
+        == "GEOL_AGE"
+    )

@@ -9,18 +9,30 @@ import numpy as np
 import pandas as pd
 
 from ..headings import words_of
+from ..label_columns import label_column
 from .findings import Finding, Notes
 
 _COLUMN = re.compile(
-    r"(sample|samp|smp|spl)?(medium|media|material|matrix|type|typ|class|kind|category)(desc\w*|code|name)?"
+    r"(sample|samp|smp|spl)?(medium|media|material|matrix|type|typ|class|kind|category|purpose)(desc\w*|code|name)?"
+    r"|(sample|samp|smp)(desc\w*|remark|role|qc)|(dup|check|control)(std|standard|type)?|routine(qc)?|типпробы"
     r"|(qa|qc|qaqc|quality)(type|code|flag|control)?|tipo(muestra)?|medio|probenart|probentyp|nayte(tyyppi|laji)"
     r"|provtyp|provmedium|matriz|nature|样品类型|介质"
 )
 _CONTROL = re.compile(
-    r"\b(standards?|std|crm|srm|reference( material)?|ref mat|blanks?|blk|certified|control|qc|est[aá]ndar|patr[oó]n"
-    r"|blanco|blanko|leerprobe|oreas[\w-]*|gxr[\w-]*)\b|标样|空白",
+    r"\b((lab)?(standards?|std)\w?|crms?|srms?|ref|reference( material)?|ref mat|blanks?|blk|certified|qa ?qc|qc"
+    r"|(?<!ground )controls?( samples?)?(?! point)|est[aá]ndar|patr[oó]n|padr[aã]o|standaard|standardproben?|nollaprov\w*"
+    r"|kontrollprov\w*|t[eé]moin|blanco?|branco|blanko|leerproben?|стандарт\w*|сос?|холост\w*|бланк|oreas ?\d*\w*"
+    r"|gxr[ -]?\d|(st|lk)sd[ -]?\d|till[ -]\d|g(sd|ss|sr|au)[ -]?\d+\w?|nist ?\d*|mrg[ -]?\d*|rm \d+)\b"
+    r"|标样|标准样|标准物质|空白",
     re.IGNORECASE,
 )
+_CONTROL_NAME = re.compile(
+    r"(lab )?(oreas ?\d+\w*|gxr[ -]?\d|(st|lk)sd[ -]?\d|g(sd|ss|sr)[ -]\d+\w?|nist ?\d+\w*|(crm|srm|std|blank|blk)[ -]?\d{0,3}[a-z]?)",
+    re.IGNORECASE,
+)
+"""Names of samples that no place on the ground has."""
+MOST_CONTROLS = 0.25
+"""Where more of the samples are called so, it is how that survey names its samples."""
 _REPEAT = re.compile(
     r"\b(dup(licate)?s?|field dup\w*|lab dup\w*|repeats?|replicates?|duplicado|duplikat|doublon)\b|重复",
     re.IGNORECASE,
@@ -57,6 +69,7 @@ def medium_column(samples: pd.DataFrame) -> str | None:
 
 def drop_controls(samples: gpd.GeoDataFrame, found: list[Finding]) -> gpd.GeoDataFrame:
     """Return the samples without standards and blanks; samples of several media are counted."""
+    samples = _without_named_controls(samples, found)
     column = medium_column(samples)
     if column is None:
         return samples
@@ -72,6 +85,21 @@ def drop_controls(samples: gpd.GeoDataFrame, found: list[Finding]) -> gpd.GeoDat
         done = f"{media} kinds of samples are gridded together: {counts}"
         advice = "keep one kind with where = under [samples]: init offers it"
         notes.noticed("several media", ~control, done, advice)
+    return samples[~control]
+
+
+def _without_named_controls(samples: gpd.GeoDataFrame, found: list[Finding]) -> gpd.GeoDataFrame:
+    """Leave out the samples whose name is that of a reference material or a blank."""
+    column = label_column(samples, "sample")
+    if column is None or not pd.api.types.is_string_dtype(samples[column]):
+        return samples
+    names = samples[column].astype("string").str.replace("_", " ").str.strip()
+    control = names.str.fullmatch(_CONTROL_NAME).fillna(False).to_numpy(bool)
+    if control.mean() > MOST_CONTROLS:
+        return samples
+    shown = ", ".join(f'"{name}"' for name in pd.unique(samples[column][control])[:3])
+    done = f"samples called {shown} are no ground: left out"
+    Notes(found, "samples", samples.index, column).fixed("standards and blanks", control, done)
     return samples[~control]
 
 
