@@ -79,7 +79,8 @@ def grid(
     """
     from ..evidence.inverse_distance import idw_to_file
     from ..survey.cleaning.check import clean_samples
-    from ..survey.read import metric_layer, select_elements
+    from ..survey.element_choice import select_elements
+    from ..survey.read import metric_layer
 
     output = output_of(out, scheduler, overwrite)
     crs = crs_of_raster(options.get("like"))
@@ -197,7 +198,7 @@ def stack(  # noqa: PLR0913  (click: an argument an option)
     100
     """
     from ..evidence.stack import stack_to_file, survey_grid
-    from ..survey.read import select_elements
+    from ..survey.element_choice import select_elements
 
     output = output_of(out, scheduler, overwrite)
     project = project_of(survey)

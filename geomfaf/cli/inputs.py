@@ -141,7 +141,8 @@ def layer_of(
 def element_samples(path: Path, crs: Any) -> Any:
     """Return samples with clean values in all columns that name elements."""
     from ..survey.cleaning.check import clean_samples
-    from ..survey.read import metric_layer, select_elements
+    from ..survey.element_choice import select_elements
+    from ..survey.read import metric_layer
 
     layer = metric_layer(source_of(path, {}, "samples"), crs)
     cleaned, findings = clean_samples(layer, select_elements(layer))

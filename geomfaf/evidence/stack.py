@@ -126,11 +126,8 @@ class StackPlan:
         if not self.layers:
             raise DataError("no band is left: the survey needs usable elements, geology or faults.")
         # 4. Each layer brings its bands, in the order of the layers.
-        self.bands: list[Band] = []
-        self.making: list[dict[str, str]] = []
-        for layer in self.layers:
-            self.bands += layer.bands
-            self.making += layer.making
+        self.bands = [band for layer in self.layers for band in layer.bands]
+        self.making = [own for layer in self.layers for own in layer.making]
 
     def _raster_layers(self, rasters: Sequence[RasterSource]) -> list[EvidenceLayer]:
         """Return the layers of the user's rasters; what is odd about them is said."""

@@ -102,7 +102,9 @@ def as_dataarray(values: np.ndarray, grid: Grid, bands: Sequence[Band]) -> xr.Da
     # The authority's code, where there is one, is the same text before and after a round trip; WKT
     # is not.
     code = grid.crs.to_authority(min_confidence=70)
-    crs = ":".join(code) if code and CRS.from_authority(*code) == grid.crs else grid.crs.to_wkt()
+    crs = grid.crs.to_wkt()
+    if code and CRS.from_authority(*code) == grid.crs:
+        crs = ":".join(code)
     array = array.rio.write_crs(crs).rio.write_transform(grid.transform).rio.write_nodata(np.nan)
     # Among the attributes, so that the CRS is a coordinate again when a netCDF is opened.
     array.attrs["grid_mapping"] = array.encoding.pop("grid_mapping")
@@ -124,7 +126,10 @@ def making_of_bands(array: xr.DataArray) -> dict[str, dict[str, str]]:
     return json.loads(array.attrs.get("making", "{}"))
 
 
-def with_making(array: xr.DataArray, making: Mapping[str, Mapping[str, str]]) -> xr.DataArray:
+def with_making(
+    array: xr.DataArray,
+    making: Mapping[str, Mapping[str, str]],
+) -> xr.DataArray:
     """Return the array with what its bands remember of their making, those that remember any."""
     known = {name: dict(tags) for name, tags in making.items() if tags}
     return array.assign_attrs(making=as_json(known)) if known else array
@@ -182,9 +187,9 @@ def bands_of(array: xr.DataArray) -> list[Band]:
     # A foreign raster says nothing of kinds: its bands read as elements.
     columns = {}
     for key, default in (("kind", "element"), ("unit", ""), ("description", "")):
-        columns[key] = (
-            [str(v) for v in array[key].values] if key in array.coords else [default] * len(names)
-        )
+        columns[key] = [default] * len(names)
+        if key in array.coords:
+            columns[key] = [str(value) for value in array[key].values]
     legends = json.loads(array.attrs.get("legends", "{}"))
     found = []
     for name, kind, unit, description in zip(names, *columns.values(), strict=True):
@@ -249,4 +254,5 @@ def grid_from(record: Mapping[str, Any]) -> Grid:
 
 def band_from(record: Mapping[str, Any]) -> Band:
     """Return a band as JSON keeps it: the numbers of a legend are texts there."""
-    return Band(**{**record, "legend": {int(key): name for key, name in record["legend"].items()}})
+    legend = {int(key): name for key, name in record["legend"].items()}
+    return Band(**{**record, "legend": legend})

@@ -29,7 +29,9 @@ width).
 
 def cores() -> int:
     """Return the number of cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def block_windows(grid: Grid, size: int = BLOCK) -> list[Window]:
@@ -105,9 +107,8 @@ def fill_blocks(
     with block_runner(compute) as runner:
         # Blocks come back in the order of their windows, whichever thread was first.
         results = runner.ordered(windows)
-        for window in track(
-            windows, label, unit="cells", weights=[window[2] * window[3] for window in windows]
-        ):
+        cells = [height * width for _, _, height, width in windows]
+        for window in track(windows, label, unit="cells", weights=cells):
             row, column, height, width = window
             out[:, row : row + height, column : column + width] = next(results)
     return out
@@ -134,5 +135,6 @@ def dask_blocks(compute: Compute, grid: Grid, bands: int) -> Any:
             rows.append([])
         window = (row, column, part.height, part.width)
         block = dask.delayed(call_block, pure=False)(shared, window)
-        rows[-1].append(da.from_delayed(block, (bands, part.height, part.width), np.float32))
+        shape = (bands, part.height, part.width)
+        rows[-1].append(da.from_delayed(block, shape, np.float32))
     return da.block([list(line) for line in rows])

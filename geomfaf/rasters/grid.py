@@ -151,7 +151,11 @@ class Grid:
         """Northing of the cell centres, (rows,) float64, descending."""
         return self.xy(np.arange(self.height), 0)[1]
 
-    def xy(self, row: object, col: object) -> tuple[np.ndarray, np.ndarray]:
+    def xy(
+        self,
+        row: object,
+        col: object,
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Return x and y of the centres of cells, broadcast like ``row`` and ``col``."""
         rows, cols = np.broadcast_arrays(np.asarray(row, float), np.asarray(col, float))
         # A cell's centre is half a cell from its corner: written here and nowhere else.
@@ -159,7 +163,11 @@ class Grid:
         y = self.transform.f + (rows + 0.5) * self.transform.e
         return x, y
 
-    def rowcol(self, x: object, y: object) -> tuple[np.ndarray, np.ndarray]:
+    def rowcol(
+        self,
+        x: object,
+        y: object,
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Return row and column of the cells that hold points, -1 for both where outside.
 
         A point on an inner edge belongs to the cell east or south of it; on the outermost
@@ -181,8 +189,10 @@ class Grid:
             & (row <= self.height + EDGE)
         )
         # Cut to whole cells; a point on the outermost edge would be one too far.
-        cols = np.clip(np.floor(np.where(inside, col, 0.0)).astype(np.int64), 0, self.width - 1)
-        rows = np.clip(np.floor(np.where(inside, row, 0.0)).astype(np.int64), 0, self.height - 1)
+        cols = np.floor(np.where(inside, col, 0.0)).astype(np.int64)
+        rows = np.floor(np.where(inside, row, 0.0)).astype(np.int64)
+        cols = np.clip(cols, 0, self.width - 1)
+        rows = np.clip(rows, 0, self.height - 1)
         return np.where(inside, rows, -1), np.where(inside, cols, -1)
 
     def window_bounds(
@@ -223,13 +233,9 @@ class Grid:
         """Yield (first row, first column, sub-grid) of the square blocks that cover the grid."""
         for row in range(0, self.height, size):
             for col in range(0, self.width, size):
-                yield (
-                    row,
-                    col,
-                    self.window(
-                        row, col, min(size, self.height - row), min(size, self.width - col)
-                    ),
-                )
+                height = min(size, self.height - row)
+                width = min(size, self.width - col)
+                yield row, col, self.window(row, col, height, width)
 
     def require_memory(self, bands: int, *, copies: float = 3.0) -> None:
         """Refuse a grid whose float32 bands would not fit into the memory that is free.
@@ -245,7 +251,13 @@ class Grid:
 
         self._require_room(bands, copies, psutil.virtual_memory().available, "are free")
 
-    def require_disk(self, bands: int, folder: Path, *, copies: float = 1.0) -> None:
+    def require_disk(
+        self,
+        bands: int,
+        folder: Path,
+        *,
+        copies: float = 1.0,
+    ) -> None:
         """Refuse a grid whose float32 bands would not fit on the disk of a folder, compression left
         aside.
         """
@@ -288,9 +300,9 @@ class Grid:
                 " first."
             )
         # A millionth of a cell is rounding in some file format, more is another place.
-        same = np.allclose(
-            tuple(self.transform)[:6], tuple(other.transform)[:6], rtol=0, atol=self.cell * 1e-6
-        )
+        mine = tuple(self.transform)[:6]
+        theirs = tuple(other.transform)[:6]
+        same = np.allclose(mine, theirs, rtol=0, atol=self.cell * 1e-6)
         if not same or self.shape != other.shape:
             raise DataError(
                 f"{what} is on another grid: {other.height} x {other.width} cells of {other.cell:g}"

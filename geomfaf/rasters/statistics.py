@@ -42,10 +42,16 @@ def block_moments(block: np.ndarray) -> list[float]:
     for start in range(0, len(valid), PIECE):
         centred = valid[start : start + PIECE] - np.float64(mean)
         spread += float(np.square(centred, out=centred).sum())
-    return [len(valid), float(valid.min()), float(valid.max()), mean * len(valid), spread]
+    count = len(valid)
+    low = float(valid.min())
+    high = float(valid.max())
+    return [count, low, high, mean * count, spread]
 
 
-def merge_moments(parts: Sequence[Sequence[float]], cells: int) -> dict[str, float]:
+def merge_moments(
+    parts: Sequence[Sequence[float]],
+    cells: int,
+) -> dict[str, float]:
     """Join the moments of blocks (Chan et al. 1983); nothing when no cell is valid.
 
     >>> parts = [block_moments(np.array([1.0, 2.0])), block_moments(np.array([3.0, np.nan]))]
@@ -53,13 +59,15 @@ def merge_moments(parts: Sequence[Sequence[float]], cells: int) -> dict[str, flo
     2.0
     """
     # Empty blocks have no moments.
-    known = np.array([part for part in parts if part[0]], float).reshape(-1, 5)
+    filled = [part for part in parts if part[0]]
+    known = np.array(filled, float).reshape(-1, 5)
     count, low, high, total, spread = known.T
     if not len(count):
         return {}
     mean = total.sum() / count.sum()
     # Within the blocks, and between the means of the blocks.
-    squares = spread.sum() + (count * (total / count - mean) ** 2).sum()
+    off = total / count - mean
+    squares = spread.sum() + (count * off**2).sum()
     return {
         "MINIMUM": float(low.min()),
         "MAXIMUM": float(high.max()),

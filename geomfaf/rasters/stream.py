@@ -122,9 +122,8 @@ def _write_blocks(
     saved = time.monotonic()
     # Workers compute and compress ahead; this thread alone writes, in the order of the blocks.
     results = runner.ordered(windows)
-    for window in track(
-        windows, "writing", unit="cells", weights=[window[2] * window[3] for window in windows]
-    ):
+    cells = [height * width for _, _, height, width in windows]
+    for window in track(windows, "writing", unit="cells", weights=cells):
         encoded, moments = next(results)
         journal.add(window, {**store.write(window, encoded), "bands": moments})
         if time.monotonic() - saved > CHECKPOINT:
@@ -132,7 +131,12 @@ def _write_blocks(
             saved = time.monotonic()
 
 
-def check_target(path: Path, *, overwrite: bool = False, cog: bool = False) -> None:
+def check_target(
+    path: Path,
+    *,
+    overwrite: bool = False,
+    cog: bool = False,
+) -> None:
     """Refuse a name that cannot be written to, before any work."""
     if path.exists() and not overwrite:
         raise OutputExistsError(
@@ -197,7 +201,11 @@ class Journal:
         self.done.update(self._unsaved)
         self._unsaved = {}
 
-    def statistics(self, bands: int, cells: int) -> list[dict[str, float]]:
+    def statistics(
+        self,
+        bands: int,
+        cells: int,
+    ) -> list[dict[str, float]]:
         """Return minimum, maximum, mean, standard deviation and valid percentage of each band."""
         figures = []
         for band in range(bands):

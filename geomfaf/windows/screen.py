@@ -15,7 +15,7 @@ from scipy.stats import norm, rankdata
 from ..errors import DataError, UsageError, require_known
 from ..rasters.bands import grid_of, valid_cells
 from ..rasters.grid import require_metres
-from ..survey.read import select_elements
+from ..survey.element_choice import select_elements
 
 CRITICAL_ZAUC = 2.58
 """Two-sided 1 % point of the normal distribution, the paper's threshold."""

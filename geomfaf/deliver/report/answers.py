@@ -209,4 +209,6 @@ def _joined(names: list[str]) -> str:
     >>> _joined(["Au", "Cu", "fault distance"]), _joined(["Au"])
     ('Au, Cu and fault distance', 'Au')
     """
-    return " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
+    if len(names) == 1:
+        return names[0]
+    return f"{', '.join(names[:-1])} and {names[-1]}"

@@ -131,7 +131,10 @@ def sample_features(run: RunFolder) -> list[dict[str, Any]]:
     names = shown.get("sample_id", shown.index)
     names = names.astype(str).tolist()
     points = _coordinates(shown)
-    return [{"at": point, "name": name} for point, name in zip(points, names, strict=True)]
+    found = []
+    for point, name in zip(points, names, strict=True):
+        found.append({"at": point, "name": name})
+    return found
 
 
 def line_features(run: RunFolder, name: str) -> list[Line]:
@@ -171,7 +174,9 @@ def _geology_image(run: RunFolder) -> dict[str, Any]:
     places, areas = np.unique(known, return_counts=True)
     widest_first = np.argsort(-areas, kind="stable")
     widest = places[widest_first].astype(int)
-    legend = [(names[place], to_hex(colours[place])) for place in widest[:LEGEND_CLASSES]]
+    legend = []
+    for place in widest[:LEGEND_CLASSES]:
+        legend.append((names[place], to_hex(colours[place])))
     unnamed = len(names) - len(legend)
     if unnamed:
         legend.append((f"and {unnamed} smaller classes", ""))

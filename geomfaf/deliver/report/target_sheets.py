@@ -138,7 +138,11 @@ def draw_surroundings(run: RunFolder, row: dict[str, Any], classes: np.ndarray) 
     figure = Figure(figsize=(4.6, 4.6))
     FigureCanvasAgg(figure)
     axes = figure.add_axes((0.1, 0.1, 0.88, 0.88))
-    axes.set(xlim=(x - half, x + half), ylim=(y - half, y + half), aspect="equal")
+    axes.set(
+        xlim=(x - half, x + half),
+        ylim=(y - half, y + half),
+        aspect="equal",
+    )
     # 1. The classes of area under everything; only the part in sight is drawn.
     _draw_part(axes, run, classes)
     draw_coordinates(axes, size=6)
@@ -203,7 +207,8 @@ def _name_in_sight(axes: Axes, run: RunFolder) -> None:
     named = run.deposits[run.deposits[column].notna()]
     places = point_coordinates(named)
     symbols = point_coordinates(run.deposits)
-    place_labels(axes, places, named[column].astype(str).tolist(), symbols=symbols, size=7)
+    texts = named[column].astype(str).tolist()
+    place_labels(axes, places, texts, symbols=symbols, size=7)
 
 
 def _draw_bar(axes: Axes, half: float) -> None:

@@ -14,8 +14,8 @@ import numpy as np
 
 from ...errors import DataError, UsageError, require_known
 from ...progress import say
+from ..element_choice import select_elements
 from ..element_names import label
-from ..read import select_elements
 from ..survey import Survey
 
 LOG_RATIO = "ln ratio"
