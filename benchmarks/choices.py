@@ -16,6 +16,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from idw import write
+from pooled import chosen_without
 from surveys import (
     GROUND,
     SURVEYS,
@@ -34,7 +35,13 @@ from geomfaf.models.network.options import Training, training_options
 from geomfaf.progress import say, track
 from geomfaf.rasters.bands import grid_of
 
-MODELS = ("extra trees", "logistic regression", "fuzzy overlay", "weights of evidence")
+MODELS = (
+    "extra trees",
+    "logistic regression",
+    "fuzzy overlay",
+    "weights of evidence",
+    "ridge logistic regression",
+)
 LONG = {"epochs": 1, "least_steps": 100}
 FAST = {"learning_rate": 1e-3}  # every choice but those that name another rate
 
@@ -71,7 +78,11 @@ JOINED = {
     "joined with extra trees, logistic regression": ("middle, 40 steps", MODELS[:2]),
     "joined with extra trees, fuzzy overlay": ("middle, 40 steps", BOTH),
     "joined with extra trees, logistic regression, fuzzy overlay": ("middle, 40 steps", MODELS[:3]),
-    "joined with all four": ("middle, 40 steps", MODELS),
+    "joined with all four": ("middle, 40 steps", MODELS[:4]),
+    "joined with extra trees, ridge logistic regression": (
+        "middle, 40 steps",
+        ("extra trees", "ridge logistic regression"),
+    ),
     "whole window, joined with extra trees, fuzzy overlay": ("whole window, 40 steps", BOTH),
     "rate 0.0005, joined with extra trees, fuzzy overlay": ("middle, 40 steps, rate 0.0005", BOTH),
     "rate 0.0003, joined with extra trees, fuzzy overlay": ("middle, 40 steps, rate 0.0003", BOTH),
@@ -108,13 +119,9 @@ def table(rows: pd.DataFrame) -> pd.DataFrame:
     kept = [name for name in TAKEN_OUT if name in auc.index]
     gain = (auc - auc.loc["extra trees"]).loc[[*MODELS, *NETWORKS, *kept, *JOINED]]
     caught = (capture - capture.loc["extra trees"]).loc[gain.index]
-    gain.loc["**chosen without it**"] = [
-        gain.loc[gain.drop(columns=survey).mean(axis=1).idxmax(), survey] for survey in auc.columns
-    ]
-    caught.loc["**chosen without it**"] = [
-        caught.loc[gain.iloc[:-1].drop(columns=survey).mean(axis=1).idxmax(), survey]
-        for survey in auc.columns
-    ]
+    nested = chosen_without(gain)
+    caught.loc["**chosen without it**"] = chosen_without(caught, gain)
+    gain.loc["**chosen without it**"] = nested
     result = gain.map(lambda value: f"{value:+.3f}")
     result["mean"] = gain.mean(axis=1).map(lambda value: f"{value:+.4f}")
     result["in best 10 %"] = caught.mean(axis=1).map(lambda value: f"{value:+.3f}")

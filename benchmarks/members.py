@@ -14,7 +14,7 @@ log odds is computed from them without training anything again. The tables go to
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -22,8 +22,6 @@ from pathlib import Path
 import geopandas as gpd
 import numpy as np
 import pandas as pd
-import rasterio.features
-import shapely
 import xarray as xr
 from idw import write
 from pooled import Pooled, areas_needed, chosen_without, pool
@@ -35,7 +33,6 @@ from sklearn.preprocessing import StandardScaler
 from surveys import GROUND, parser, placed, placed_at, project_of, surveys_there
 
 import geomfaf as gm
-from geomfaf.evidence.structure import structure_layers
 from geomfaf.models.baselines import ExtraTreesWindow, make_baseline
 from geomfaf.models.ensemble import join, log_odds
 from geomfaf.models.network.options import training_options
@@ -55,8 +52,7 @@ from geomfaf.survey.cleaning.check import check_survey
 from geomfaf.windows.features import Features, window_features
 from geomfaf.windows.folds import Folds
 from geomfaf.windows.negatives import draw_seed
-from geomfaf.windows.screen import screen_bands
-from geomfaf.windows.windows import deposit_cells, window_centres
+from geomfaf.windows.windows import window_centres
 
 STACK = "cloncurry_iocg"
 REAL = ("clb_finland", "mtpainter_sa", "murchison_wa", STACK)
@@ -74,9 +70,6 @@ STRUCTURE = (
 )
 EVIDENCE = ("plain", "structure", "structure, cut")
 """The bands of a run; with the structural ones; with their distances cut at the folds' margin."""
-
-COARSE = 4
-"""Cells of a stack without vectors that are one for its geological map."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +124,7 @@ def _features(stack: xr.DataArray, windows: gpd.GeoDataFrame) -> Features:
 
 def _surveyed(name: str, areas: Path, folder: Path, draws: int) -> tuple:
     """Return stack, folds, windows, bands by evidence and deposits of a survey."""
+    plain = project_of(name, areas, folder, draws)
     project = project_of(name, areas, folder, draws, structure=STRUCTURE)
     survey, _ = check_survey(project.read(), **project.stage("check"))
     grid = run_grid(project, survey)
@@ -139,7 +133,7 @@ def _surveyed(name: str, areas: Path, folder: Path, draws: int) -> tuple:
     own = set(screened_bands(evidence))
     others = [str(band) for band in evidence["band"].values if str(band) not in own]
     reach = gm.autocorrelation_range(evidence.sel(band=others), seed=project.seed)
-    ore, folds = cut_windows(project, survey, grid, reach)
+    ore, folds = cut_windows(plain, survey, grid, reach)
     _, chosen = screen_in_folds(project, survey, folds, evidence)
     # 2. Every band, and those that each fold may use.
     stack = gm.build_stack(survey, grid, **stack_choices(project, survey))
@@ -173,7 +167,7 @@ def _with_cut(stack: xr.DataArray, folds: Folds, used: list[list[str]]) -> tuple
 
 
 def _given(areas: Path, draws: int) -> tuple:
-    """Return the same of the area that is a stack; its structure is that of its geological band."""
+    """Return the same of the area that is a stack."""
     from skill import _cloncurry
 
     stack = _cloncurry(areas / f"{STACK}_stack.tif")
@@ -184,46 +178,10 @@ def _given(areas: Path, draws: int) -> tuple:
         ore, grid, valid_cells(stack), autocorrelation=gm.autocorrelation_range(stack)
     )
     tables = [gm.draw_windows(ore, folds, stack, seed=draw_seed(0, n)) for n in range(draws)]
-    # 1. Polygons of the classes, on coarser cells.
-    coarse = stack.sel(band="strat_no").values[::COARSE, ::COARSE]
-    shapes = rasterio.features.shapes(
-        np.nan_to_num(coarse).astype(np.int32),
-        np.isfinite(coarse),
-        transform=grid.transform * grid.transform.scale(COARSE),
-    )
-    found = [(shapely.geometry.shape(shape), f"{number:g}") for shape, number in shapes]
-    geology = gpd.GeoDataFrame(
-        {"rock": [name for _, name in found]}, geometry=[s for s, _ in found], crs=grid.crs
-    )
-    survey = gm.Survey(samples=deposits, deposits=deposits, geology=geology, geology_column="rock")
-    # 2. Its structural bands, screened in the folds as a run does it.
-    layers = structure_layers(survey, grid, STRUCTURE)
-    blocks = [layer.block(0, 0, *grid.shape, valid_cells(stack)) for layer in layers]
-    values = np.where(valid_cells(stack), np.concatenate(blocks), np.nan).astype(np.float32)
-    named = [*bands_of(stack), *(band for layer in layers for band in layer.bands)]
-    both = as_dataarray(np.concatenate([stack.values, values]), grid, named)
-    making = {band.name: {"screened": "yes"} for layer in layers for band in layer.bands}
-    both = with_making(both, making)
-    used = _kept_in_folds(both, deposits, folds, list(making))
-    stack, bands = _with_cut(both, folds, used)
+    # Without a map of polygons or lines there is no structure: every evidence is the same.
+    names = [str(name) for name in stack["band"].values]
+    bands = {evidence: [names] * folds.count for evidence in (*EVIDENCE, "everything")}
     return stack, folds, tables, bands, deposits
-
-
-def _kept_in_folds(
-    stack: xr.DataArray, deposits: gpd.GeoDataFrame, folds: Folds, names: list[str]
-) -> list[list[str]]:
-    """Return all other bands, and those of the names that tell ore from barren without the fold."""
-    radius = 2000.0
-    raster = folds.raster()
-    at = raster[deposit_cells(deposits, folds.grid)]
-    others = [str(name) for name in stack["band"].values if str(name) not in names]
-    used = []
-    for fold in range(folds.count):
-        away = raster != fold
-        table = screen_bands(stack, deposits[at != fold], names, radius=radius, where=away)
-        kept = set(table.loc[table["kept"], "element"])
-        used.append([*others, *(name for name in names if name in kept)])
-    return used
 
 
 class CellValues:
@@ -254,11 +212,16 @@ USUAL: dict[str, Callable[[int], object]] = {
     "usual: weights of evidence": lambda seed: make_baseline("weights of evidence", seed=seed),
 }
 NETWORK = "network"
+WIDE = "; twice the margin"
+"""Folds that keep twice as much ground free around their test ground."""
+
 MEASURED = {
     "plain": (*SIMPLE, NETWORK),
     "structure": ("extra trees", "ridge logistic regression", NETWORK),
     "structure, cut": ("extra trees", "ridge logistic regression"),
     "everything": tuple(USUAL),
+    f"plain{WIDE}": ("extra trees",),
+    f"structure{WIDE}": ("extra trees",),
 }
 """Models by the evidence that they are measured on."""
 
@@ -272,7 +235,7 @@ class Scores:
 
     def path(self, draw: int, evidence: str, model: str) -> Path:
         """Return the file of one model's scores."""
-        words = f"{draw} {evidence} {model}".replace(",", "").replace(":", "").replace(" ", "_")
+        words = f"{draw} {evidence} {model}".translate(str.maketrans(" ", "_", ",:;"))
         return self.folder / f"{words}.npy"
 
     def get(self, draw: int, evidence: str, model: str) -> np.ndarray | None:
@@ -338,11 +301,16 @@ def measure(name: str, chosen: object, scores: Scores) -> None:
     np.savez(scores.folder / "places.npz", deposit=area.deposit, clusters=area.clusters)
     for draw, evidence, model in track(missing, name, unit="models"):
         unscreened = [area.everything] * area.folds.count
-        bands = unscreened if evidence == "everything" else area.bands[evidence]
+        own = evidence.removesuffix(WIDE)
+        bands = unscreened if own == "everything" else area.bands[own]
         if model == NETWORK:
             found = judge_network(area, draw, bands)
         else:
-            found = judge_simple(area, draw, bands, (SIMPLE | USUAL)[model])
+            folds = area.folds
+            if own != evidence:
+                folds = replace(folds, margin=2 * folds.margin)
+            judged = replace(area, folds=folds)
+            found = judge_simple(judged, draw, bands, (SIMPLE | USUAL)[model])
         scores.put(draw, evidence, model, found)
 
 
@@ -395,6 +363,8 @@ def rows_of(folder: Path, areas: list[str], draws: int) -> dict[str, Row]:
     for evidence in EVIDENCE:
         suffix = "" if evidence == "plain" else f"; {evidence}"
         wanted |= {f"{name}{suffix}": (evidence, models) for name, models in CHOICES.items()}
+    for evidence in ("plain", "structure"):
+        wanted[f"extra trees; {evidence}{WIDE}"] = (evidence + WIDE, ("extra trees",))
     wanted |= {name: ("everything", models) for name, models in USUAL_PIPELINE.items()}
     rows = {}
     for name, (evidence, models) in wanted.items():

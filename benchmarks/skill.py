@@ -52,14 +52,46 @@ TITLES = {
 
 BENCHMARKS = Path("docs/benchmarks")
 IMAGES = Path("docs/images")
+MEMBERS = (
+    (
+        "Pooled figures are unweighted means over areas: no weights by variance, with which one easy"
+        " area would decide. A row is a choice of what makes the ensemble (mean of log odds) and,"
+        " behind a semicolon, of the evidence: *structure* adds contacts, rock mixture, class"
+        " distances and the fault network, *cut* cuts their distances at the folds' margin, *twice"
+        " the margin* keeps twice as much ground free around test ground. *Usual* is the usual"
+        " pipeline: library defaults on the values of the cell, all bands, nothing screened"
+        " (`python benchmarks/members.py`)."
+    ),
+    ("members_pooled_1", "Against extra trees on all rows, the best simple model before:"),
+    ("members_pooled_2", "Against the default before:"),
+    ("members", "Each area:"),
+)
 OTHERS = (
+    (
+        "More evidence on synthetic surveys: rasters of one's own",
+        "evidence_rasters",
+        (
+            "Magnetics over the hidden intrusions and elevation, in another CRS and other cells than"
+            " the run's, and the distance to one rock, against the same without them (`python"
+            " benchmarks/evidence.py rasters`)."
+        ),
+    ),
+    (
+        "More evidence on synthetic surveys: catchments",
+        "evidence_catchments",
+        (
+            "Sediment routed down the survey's streams, as bands of inverse distances and of"
+            " catchments (`python benchmarks/evidence.py catchments`)."
+        ),
+    ),
     (
         "Networks beside each other",
         "networks",
         (
             "The default (MFAF ensemble), its network MFAF alone, other networks"
             " and the simple models, on the same folds and windows (`python"
-            " benchmarks/networks.py`)."
+            " benchmarks/networks.py`). Measured with the default before: extra trees on all rows"
+            " and fuzzy overlay."
         ),
     ),
     (
@@ -69,7 +101,8 @@ OTHERS = (
             "What was tried, on six surveys (`python benchmarks/choices.py`). The means over"
             " surveys decide; the column of a single survey has the spread of its few deposits. The"
             ' row *chosen without it* is the nested one: what the rule "take the choice that did'
-            ' best on the other surveys" earns on a survey that had no say.'
+            ' best on the other surveys" earns on a survey that had no say. Measured with the extra'
+            " trees before, on all rows."
         ),
     ),
     (
@@ -243,11 +276,23 @@ def page(folder: Path) -> str:
             ]
             continue
         lines += [f"## {title}", "", *_area_lines(out), ""]
+    lines += _members_lines()
     for title, name, text in OTHERS:
         path = BENCHMARKS / f"{name}.md"
         if path.exists():
             lines += [f"## {title}", "", text, "", path.read_text(encoding="utf-8").rstrip(), ""]
     return "\n".join([*lines, *_paper_lines(folder / "tables" / "out" / "experiments")])
+
+
+def _members_lines() -> list[str]:
+    """Return the section on what the ensemble may be made of, where it was measured."""
+    about, *tables = MEMBERS
+    found = ["## Members of the ensemble and kinds of evidence", "", about, ""]
+    for name, text in tables:
+        path = BENCHMARKS / f"{name}.md"
+        if path.exists():
+            found += [text, "", path.read_text(encoding="utf-8").rstrip(), ""]
+    return found
 
 
 def _paper_lines(folder: Path) -> list[str]:

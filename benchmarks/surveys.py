@@ -45,6 +45,9 @@ SURVEYS = (
     "mtpainter_sa",
     "murchison_wa",
 )
+UNCUT = 1e6
+"""Metres beyond every distance."""
+
 GROUND = 1500
 """Cells drawn once that stand for the ground."""
 
@@ -112,7 +115,11 @@ class Case:
 @cache
 def case_of(survey: str, areas: Path, folder: Path, draws: int) -> Case:
     """Build a survey's stack, folds and windows with a run's defaults."""
-    project = project_of(survey, areas, folder, draws)
+    return case_from(project_of(survey, areas, folder, draws))
+
+
+def case_from(project: gm.Project) -> Case:
+    """Build the stack, folds and windows of a project."""
     stack, folds, tables, bands, checked = drawn(project)
     size = int(tables[0]["size"].iloc[0])
     places, deposit = placed_at(checked.deposits, grid_of(stack), valid_cells(stack), size)
@@ -122,7 +129,9 @@ def case_of(survey: str, areas: Path, folder: Path, draws: int) -> Case:
 def project_of(
     survey: str, areas: Path, folder: Path, draws: int, structure: Sequence[str] | None = None
 ) -> gm.Project:
-    """Return the project of a survey with a run's settings; named structural bands where given."""
+    """Return the project of a survey with a run's settings; named structural bands where given,
+    their distances not cut.
+    """
     own = folder / survey.replace(" ", "_")
     own.mkdir(parents=True, exist_ok=True)
     source = areas / f"{survey}.gpkg"
@@ -135,7 +144,7 @@ def project_of(
     text = toml.read_text(encoding="utf-8")
     settings = {"evaluate": f"draws = {draws}"}
     if structure is not None:
-        settings["structure"] = f"bands = {json.dumps(list(structure))}"
+        settings["structure"] = f"bands = {json.dumps(list(structure))}\nmax = {UNCUT}"
     for table, line in settings.items():
         text = text.replace(f"[{table}]\n", f"[{table}]\n{line}\n")
     toml.write_text(text, encoding="utf-8")
@@ -167,7 +176,8 @@ def drawn(
     reach = gm.autocorrelation_range(evidence, seed=project.seed)
     ore, folds = cut_windows(project, checked, grid, reach)
     _, chosen = screen_in_folds(project, checked, folds, evidence)
-    kept = sorted({e for part in chosen for e in part}, key=list(checked.elements).index)
+    screened = {name for part in chosen for name in part}
+    kept = [element for element in checked.elements if element in screened]
     stack = gm.build_stack(checked, grid, elements=kept, **choices_of_stack(project, checked))
     return (
         stack,

@@ -6,9 +6,11 @@ hidden intrusions, which no layer of the survey shows and which deposits follow,
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import rasterio.crs
 import xarray as xr
 from rasterio.enums import Resampling
@@ -19,8 +21,9 @@ from scipy.ndimage import gaussian_filter
 from .rasters.bands import Band, as_dataarray
 from .rasters.geotiff import write_raster
 from .rasters.grid import Grid, parse_crs
-from .synthetic import make_survey
-from .synthetic_ground import CELL, CRS, SIZES, drain, noise
+from .survey.survey import Survey
+from .synthetic import Truth, _analyse, make_survey
+from .synthetic_ground import CELL, CRS, SIZES, cell_centres, drain, noise
 
 FINE = 4
 """Cells of the magnetic grid along one of the survey's: 50 m."""
@@ -73,6 +76,42 @@ def make_rasters(size: str = "small", *, seed: int = 0) -> dict[str, xr.DataArra
             field[None], fine, [Band("magnetics", "continuous", "nT", "Magnetic field (nT)")]
         ),
     }
+
+
+def route_sediment(survey: Survey, truth: Truth, size: str = "small", *, seed: int = 0) -> Survey:
+    """Return the survey with the values that its streams would carry to its samples.
+
+    The ground of every cell of 200 m holds what :func:`geomfaf.make_survey` would find there; a
+    sample holds the mean of the ground whose water passes it, and a laboratory's error of 2 %.
+
+    Parameters
+    ----------
+    survey, truth, size, seed
+        Result and arguments of :func:`geomfaf.make_survey`.
+    """
+    rngs = np.random.default_rng(seed).spawn(8)
+    grid = Grid.from_bounds(SIZES[size].bounds, CELL, CRS)
+    receiver, upstream, way = drain(rngs[1], grid)
+    # 1. what the ground of every cell holds
+    places = cell_centres(grid)
+    deposits = pd.concat([survey.deposits, truth.undiscovered], ignore_index=True)
+    ground = _analyse(rngs[6], grid, survey.geology, deposits, places)
+    # 2. the sums of everything upstream, from the farthest cell down
+    names = list(survey.elements)
+    values = ground[names].to_numpy(float)
+    values = np.where(values < 0, -values / 2, values)
+    load = np.where(np.isfinite(values), values, np.nanmedian(values, axis=0))
+    for source in np.argsort(-way):
+        if receiver[source] >= 0:
+            load[receiver[source]] += load[source]
+    # 3. what arrives at the samples
+    xy = survey.samples.get_coordinates().to_numpy()
+    row, column = grid.rowcol(*xy.T)
+    at = row * grid.width + column
+    error = np.random.default_rng([seed, 2]).normal(0, 0.02, (len(at), len(names)))
+    arrived = load[at] / upstream[at, None] * 10**error
+    samples = survey.samples.assign(**dict(zip(names, arrived.T, strict=True)))
+    return replace(survey, samples=samples)
 
 
 def write_rasters(

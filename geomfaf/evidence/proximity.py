@@ -150,6 +150,8 @@ class DistanceLayer:
     inside_of : ndarray of geometry, optional
         Polygons inside which the distance is negative ("signed"); without them it is 0 inside the
         polygons among the shapes.
+    bounded : bool
+        Whether ``most`` is how far the band looks, and the folds' margin is as wide at least.
     """
 
     def __init__(
@@ -160,9 +162,12 @@ class DistanceLayer:
         *,
         most: float | None = None,
         inside_of: np.ndarray | None = None,
+        bounded: bool = False,
     ):
         self.bands = [band]
         self.making = [dict(SCREENED)]
+        if bounded and most is not None:
+            self.making[0][REACH] = f"{most:g}"
         self.grid = grid
         self.most = most
         self.signed = inside_of is not None

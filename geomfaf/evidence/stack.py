@@ -51,7 +51,7 @@ class StackPlan:
     Parameters
     ----------
     survey, grid, elements, power, neighbours, radius, scale, options, geology, faults, rasters, \
-    proximity, structure, radii, fault_type, catchments, geochemistry, installed
+    proximity, structure, radii, structure_max, fault_type, catchments, geochemistry, installed
         See :func:`build_stack`.
 
     Attributes
@@ -81,6 +81,7 @@ class StackPlan:
         proximity: Sequence[ProximitySource] = (),
         structure: Sequence[str] = (),
         radii: Sequence[float] | None = None,
+        structure_max: float | None = None,
         fault_type: str | None = None,
         catchments: CatchmentOptions | None = None,
         geochemistry: Sequence[str] = (),
@@ -120,7 +121,7 @@ class StackPlan:
             features = GeochemistryLayer(survey, list(survey.elements), grid, geochemistry)
             self.layers.append(features)
         self.layers += structure_layers(
-            survey, grid, structure, radii=radii, type_column=fault_type
+            survey, grid, structure, radii=radii, most=structure_max, type_column=fault_type
         )
         self.layers += [InstalledLayer(name, survey, grid) for name in installed]
         if not self.layers:
@@ -193,6 +194,7 @@ def build_stack(  # noqa: PLR0913  (one keyword a kind of evidence)
     proximity: Sequence[ProximitySource] = (),
     structure: Sequence[str] = (),
     radii: Sequence[float] | None = None,
+    structure_max: float | None = None,
     fault_type: str | None = None,
     catchments: CatchmentOptions | None = None,
     geochemistry: Sequence[str] = (),
@@ -227,6 +229,8 @@ def build_stack(  # noqa: PLR0913  (one keyword a kind of evidence)
         :func:`geomfaf.evidence.structure.structure_layers`.
     radii : sequence of float, optional
         Metres, of the densities and mixtures in ``structure``; ten cells when omitted.
+    structure_max : float, optional
+        Metres, at which the distances in ``structure`` are cut; sixteen cells when omitted.
     fault_type : str, optional
         Column of the faults, for ``fault_type_distance``.
     catchments : CatchmentOptions, optional
@@ -261,6 +265,7 @@ def build_stack(  # noqa: PLR0913  (one keyword a kind of evidence)
         proximity=proximity,
         structure=structure,
         radii=radii,
+        structure_max=structure_max,
         fault_type=fault_type,
         catchments=catchments,
         geochemistry=geochemistry,
@@ -297,6 +302,7 @@ def stack_to_file(  # noqa: PLR0913  (kinds of evidence and choices of the file)
     proximity: Sequence[ProximitySource] = (),
     structure: Sequence[str] = (),
     radii: Sequence[float] | None = None,
+    structure_max: float | None = None,
     fault_type: str | None = None,
     catchments: CatchmentOptions | None = None,
     geochemistry: Sequence[str] = (),
@@ -313,7 +319,7 @@ def stack_to_file(  # noqa: PLR0913  (kinds of evidence and choices of the file)
     Parameters
     ----------
     elements, power, neighbours, radius, scale, options, geology, faults, rasters, proximity, \
-    structure, radii, fault_type, catchments, geochemistry, installed
+    structure, radii, structure_max, fault_type, catchments, geochemistry, installed
         See :func:`build_stack`.
     path, cog, scheduler
         See :func:`geomfaf.idw_to_file`.
@@ -333,6 +339,7 @@ def stack_to_file(  # noqa: PLR0913  (kinds of evidence and choices of the file)
         proximity=proximity,
         structure=structure,
         radii=radii,
+        structure_max=structure_max,
         fault_type=fault_type,
         catchments=catchments,
         geochemistry=geochemistry,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -47,6 +48,9 @@ WITH_RADIUS = (
 )
 """Bands of what lies within a radius."""
 
+MOST_CELLS = 16
+"""Cells at which distances are cut, where it is not said: a window, and so the folds' margin."""
+
 SLIVER = 1.0
 """Metres: gaps and overlaps of neighbouring polygons up to this width are no edge of the map."""
 
@@ -63,6 +67,7 @@ def structure_layers(
     names: Sequence[str],
     *,
     radii: Sequence[float] | None = None,
+    most: float | None = None,
     type_column: str | None = None,
 ) -> list[EvidenceLayer]:
     """Return the layers of the named bands; those of a map that the survey lacks are left out.
@@ -74,21 +79,25 @@ def structure_layers(
         ``strike_distance`` one a strike class, ``fault_type_distance`` one a type of fault.
     radii : sequence of float, optional
         Metres, of densities and mixtures, one band each; ten cells when omitted.
+    most : float, optional
+        Metres; ground farther from a contact, crossing, end or fault is as far. Sixteen cells when
+        omitted: what lies farther away has no say, and test ground none in what trains.
     type_column : str, optional
         Column with the type of each fault.
     """
     for name in names:
         require_known(name, STRUCTURE, "structural band")
     radii = list(radii or [density_radius(None, grid)])
+    most = longest_distance(most, grid)
     layers: list[EvidenceLayer] = []
     if survey.geology is not None and survey.geology_column:
         wanted = [name for name in names if name in OF_GEOLOGY]
         if wanted:
-            layers += _of_geology(survey.geology, survey.geology_column, grid, wanted, radii)
+            layers += _of_geology(survey.geology, survey.geology_column, grid, wanted, radii, most)
     if survey.faults is not None:
         wanted = [name for name in names if name in OF_FAULTS]
         if wanted:
-            layers += _of_faults(survey.faults, grid, wanted, radii, type_column)
+            layers += _of_faults(survey.faults, grid, wanted, radii, most, type_column)
     return layers
 
 
@@ -98,15 +107,17 @@ def _of_geology(
     grid: Grid,
     names: Sequence[str],
     radii: list[float],
+    most: float,
 ) -> list[EvidenceLayer]:
     layers: list[EvidenceLayer] = []
+    cut: dict[str, Any] = {"most": most, "bounded": True}
     # 1. Contacts: where the ground of one class meets that of another.
     classes = dissolved_classes(geology, column)
     contacts = class_contacts(classes)
     every = shapely.get_parts(shapely.union_all(list(contacts.values())))
     if "contact_distance" in names and len(every):
         band = Band("contact_distance", "distance", "m", "Distance to nearest contact (m)")
-        layers.append(DistanceLayer(band, every, grid))
+        layers.append(DistanceLayer(band, every, grid, **cut))
     for radius in radii:
         if "contact_density" in names and len(every):
             band = _density_band("contact_density", "contacts", radius)
@@ -123,7 +134,7 @@ def _of_geology(
             text = f"Distance to {name}, negative inside (m)"
             band = Band(f"distance_to_{name}", "continuous", "m", text)
             own = shapely.get_parts(classes[name])
-            layers.append(DistanceLayer(band, shapely.get_parts(lines), grid, inside_of=own))
+            layers.append(DistanceLayer(band, shapely.get_parts(lines), grid, inside_of=own, **cut))
     return layers
 
 
@@ -132,9 +143,11 @@ def _of_faults(
     grid: Grid,
     names: Sequence[str],
     radii: list[float],
+    most: float,
     type_column: str | None,
 ) -> list[EvidenceLayer]:
     lines = shapely.get_parts(faults.geometry.to_numpy())
+    cut: dict[str, Any] = {"most": most, "bounded": True}
     layers: list[EvidenceLayer] = []
     # Once for all bands: the network is cut at every crossing.
     crossings = line_crossings(lines)
@@ -144,10 +157,10 @@ def _of_faults(
         band = Band(
             "crossing_distance", "distance", "m", "Distance to nearest crossing of faults (m)"
         )
-        layers.append(DistanceLayer(band, crossings, grid))
+        layers.append(DistanceLayer(band, crossings, grid, **cut))
     if "fault_end_distance" in names and len(ends):
         band = Band("fault_end_distance", "distance", "m", "Distance to nearest end of a fault (m)")
-        layers.append(DistanceLayer(band, ends, grid))
+        layers.append(DistanceLayer(band, ends, grid, **cut))
     # 2. Densities at every scale.
     for radius in radii:
         if "fault_density" in names:
@@ -161,13 +174,15 @@ def _of_faults(
         for strike, pieces in pieces_by_strike(faults).items():
             text = f"Distance to nearest fault striking {strike.upper()} (m)"
             band = Band(f"fault_distance_{strike}", "distance", "m", text)
-            layers.append(DistanceLayer(band, pieces, grid))
+            layers.append(DistanceLayer(band, pieces, grid, **cut))
     if "fault_type_distance" in names:
-        layers += _by_type(faults, type_column, grid)
+        layers += _by_type(faults, type_column, grid, cut)
     return layers
 
 
-def _by_type(faults: gpd.GeoDataFrame, column: str | None, grid: Grid) -> list[EvidenceLayer]:
+def _by_type(
+    faults: gpd.GeoDataFrame, column: str | None, grid: Grid, cut: dict[str, Any]
+) -> list[EvidenceLayer]:
     if column is None or column not in faults:
         raise UsageError(
             f"fault_type_distance needs type_column, a column of the faults: {column!r} is none of"
@@ -177,8 +192,13 @@ def _by_type(faults: gpd.GeoDataFrame, column: str | None, grid: Grid) -> list[E
     for name, part in faults[faults[column].notna()].groupby(column):
         text = f"Distance to nearest fault, {name} (m)"
         band = Band(f"fault_distance_{name}", "distance", "m", text)
-        layers.append(DistanceLayer(band, shapely.get_parts(part.geometry.to_numpy()), grid))
+        layers.append(DistanceLayer(band, shapely.get_parts(part.geometry.to_numpy()), grid, **cut))
     return layers
+
+
+def longest_distance(most: float | None, grid: Grid) -> float:
+    """Return the metres at which structural distances are cut: sixteen cells where it is not said."""
+    return MOST_CELLS * grid.cell if most is None else most
 
 
 def _density_band(

@@ -19,7 +19,7 @@ from ..evidence.inverse_distance import IDW_SETTINGS, IdwOptions
 from ..evidence.own_rasters import RasterSource
 from ..evidence.proximity import ProximitySource, density_radius, density_reach
 from ..evidence.stack import build_stack, survey_grid
-from ..evidence.structure import WITH_RADIUS
+from ..evidence.structure import WITH_RADIUS, longest_distance
 from ..models.network.options import Training, training_options
 from ..progress import say
 from ..rasters.bands import bands_of, grid_of, making_of_bands
@@ -63,6 +63,7 @@ def coarse_stack(project: Project, survey: Survey, grid: Grid) -> xr.DataArray:
     choices = stack_choices(project, survey)
     # Bands have the names and the radii of the run's own cells.
     choices["radii"] = choices["radii"] or [density_radius(None, grid)]
+    choices["structure_max"] = longest_distance(choices["structure_max"], grid)
     near = choices["proximity"]
     choices["proximity"] = [replace(own, radius=density_radius(own.radius, grid)) for own in near]
     return build_stack(
@@ -105,7 +106,10 @@ def evidence_reach(project: Project, grid: Grid) -> float:
     """
     structure = project.stage("structure")
     found = [0.0]
-    if set(structure.get("bands", ())) & set(WITH_RADIUS):
+    bands = set(structure.get("bands", ()))
+    if bands - set(WITH_RADIUS):
+        found.append(longest_distance(structure.get("max"), grid))
+    if bands & set(WITH_RADIUS):
         radii = structure.get("radii") or [density_radius(None, grid)]
         found.append(density_reach(max(radii), grid))
     for source in own_sources(project, "proximity", ProximitySource):
@@ -302,6 +306,7 @@ def stack_choices(project: Project, survey: Survey) -> dict[str, Any]:
         "proximity": own_sources(project, "proximity", ProximitySource),
         "structure": structure.get("bands", ()),
         "radii": structure.get("radii"),
+        "structure_max": structure.get("max"),
         "fault_type": structure.get("fault_type"),
         "catchments": _catchments(project),
         "geochemistry": project.stage("grid").get("features", ()),

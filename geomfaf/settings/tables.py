@@ -253,6 +253,8 @@ STRUCTURE = Table(
                          "fault_type_distance")),
         Setting("radii", "numbers", None, "metres, of densities and mixtures", "ten cells",
                 [1000, 5000], least=0, open=True),
+        Setting("max", "number", None, "metres at which distances are cut; the folds' margin is as"
+                " wide", "sixteen cells", 1600, least=0, open=True),
         Setting("fault_type", "text", None, "column of the faults, for fault_type_distance",
                 "none", "type"),
     ),
@@ -313,7 +315,7 @@ TRAIN = Table(
     "train",
     "the network; defaults of the compact preset",
     (
-        Setting("ensemble", "texts", ["extra trees", "fuzzy overlay"],
+        Setting("ensemble", "texts", ["extra trees", "ridge logistic regression"],
                 "simple models joined with the network; [] for none", choices=BASELINES),
         Setting("view", "number", 0.5, "share of the window's side that the network looks at",
                 least=0.01, most=1),

@@ -22,6 +22,8 @@ from geomfaf.evidence.structure import (
 )
 from geomfaf.rasters.bands import making_of_bands, reach_of
 from geomfaf.rasters.grid import Grid
+from geomfaf.run.project import Project
+from geomfaf.run.steps import evidence_reach
 from geomfaf.survey.survey import Survey
 from geomfaf.windows.assembly import make_windows
 from geomfaf.windows.features import window_features
@@ -64,9 +66,9 @@ def make_survey():
     )
 
 
-def bands(names, **options):
+def bands(names, most=1e5, **options):
     found = {}
-    for layer in structure_layers(make_survey(), GRID, names, **options):
+    for layer in structure_layers(make_survey(), GRID, names, most=most, **options):
         values = layer.block(0, 0, *GRID.shape)
         for band, one in zip(layer.bands, values, strict=True):
             found[band.name] = one
@@ -176,6 +178,32 @@ def test_all_of_them_are_bands_of_a_stack_with_names_of_their_own():
     assert np.isfinite(stack.values).all()
 
 
+def test_distances_are_cut_where_the_margin_ends():
+    names = ["contact_distance", "class_distance", "fault_end_distance", "strike_distance"]
+    far = bands(names)
+    near = bands(names, most=None)
+    assert set(far) == set(near)
+    for name, metres in far.items():
+        assert abs(metres).max() > 800
+        np.testing.assert_array_equal(near[name], metres.clip(-800, 800))
+
+
+@pytest.mark.parametrize(
+    ("tables", "reach"),
+    [
+        ({}, 0),
+        ({"structure": {"bands": ["contact_distance"]}}, 800),
+        ({"structure": {"bands": ["contact_distance"], "max": 2000}}, 2000),
+        ({"structure": {"bands": ["fault_density"], "radii": [500, 900]}}, 950),
+        ({"proximity": [{"path": "a", "name": "dykes", "kind": "density"}]}, 550),
+        ({"rasters": [{"path": "a", "name": "dem", "derive": ["slope", "residual:30"]}]}, 1500),
+    ],
+)
+def test_a_project_knows_how_far_its_bands_look(tmp_path, tables, reach):
+    project = Project(tmp_path, {}, tmp_path / "out", stages=tables)
+    assert evidence_reach(project, GRID) == reach
+
+
 def squares_of_rock(changed=None):
     """Squares of 250 m, each of one of three rocks by chance; others where ``changed`` says so."""
     rng = np.random.default_rng(3)
@@ -199,6 +227,7 @@ def test_noise_in_the_map_of_test_ground_changes_no_bit_of_what_trains():
     windows = centred_windows(grid, 8, deposits, np.ones(grid.shape, bool), negatives=8, seed=2)
     strips = frame([box(0, 0, 2000, 6000), box(2000, 0, 4000, 6000), box(4000, 0, 6000, 6000)])
     names = ["contact_density", "class_count", "class_entropy"]
+    names += ["contact_distance", "class_distance"]
 
     def stacked(geology):
         survey = replace(make_survey(), geology=geology, study_area=frame([box(0, 0, 6000, 6000)]))

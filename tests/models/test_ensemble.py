@@ -166,7 +166,7 @@ def test_simple_models_are_fitted_with_the_seed_and_rows_they_are_given():
 def test_an_unknown_simple_model_is_refused_with_the_nearest():
     with pytest.raises(UsageError, match=r'"extra tree" is unknown.*Did you mean "extra trees"'):
         Training(ensemble=("extra tree",))
-    assert training_options().ensemble == ("extra trees", "fuzzy overlay")
+    assert training_options().ensemble == ("extra trees", "ridge logistic regression")
     assert training_options("mfaf").ensemble == ()
     assert training_options(ensemble=["best band"]).ensemble == ("best band",)
 
