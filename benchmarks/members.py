@@ -37,7 +37,7 @@ from geomfaf.models.baselines import ExtraTreesWindow, make_baseline
 from geomfaf.models.ensemble import join, log_odds
 from geomfaf.models.network.options import training_options
 from geomfaf.progress import quiet, say, track
-from geomfaf.rasters.bands import Band, as_dataarray, bands_of, grid_of, valid_cells, with_making
+from geomfaf.rasters.bands import Band, as_dataarray, bands_of, grid_of, valid_cells
 from geomfaf.run.steps import (
     bands_in_folds,
     coarse_stack,
