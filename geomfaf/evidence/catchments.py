@@ -184,6 +184,7 @@ class CatchmentLayer:
         grid.require_memory(1, copies=24)
         dem = RasterLayer(RasterSource(options.dem, "dem"), grid)
         self.drainage = Drainage(dem.values(0, 0, *grid.shape), grid)
+        grid.require_crs(survey.samples.crs, "samples")
         xy, values = sample_values(survey.samples, elements, "linear")
         snap = SNAP_CELLS * grid.cell if options.snap is None else options.snap
         cell, metres = self.drainage.place(xy, stream=options.stream, snap=snap)
@@ -453,6 +454,7 @@ def cross_validate_catchments(
     # 1. Drainage and samples as the layer itself has them.
     dem = RasterLayer(RasterSource(options.dem, "dem"), grid)
     drainage = Drainage(dem.values(0, 0, *grid.shape), grid)
+    grid.require_crs(survey.samples.crs, "samples")
     xy, values = sample_values(survey.samples, elements, "log")
     snap = SNAP_CELLS * grid.cell if options.snap is None else options.snap
     cell, _ = drainage.place(xy, stream=options.stream, snap=snap)

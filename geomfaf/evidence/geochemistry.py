@@ -52,6 +52,7 @@ class GeochemistryLayer:
         grid: Grid,
         names: Sequence[str],
     ):
+        grid.require_crs(survey.samples.crs, "samples")
         xy, logs = sample_values(survey.samples, elements, "log")
         found: dict[str, np.ndarray] = {}
         self.bands: list[Band] = []

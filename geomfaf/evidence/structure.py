@@ -93,10 +93,12 @@ def structure_layers(
     if survey.geology is not None and survey.geology_column:
         wanted = [name for name in names if name in OF_GEOLOGY]
         if wanted:
+            grid.require_crs(survey.geology.crs, "geology's polygons")
             layers += _of_geology(survey.geology, survey.geology_column, grid, wanted, radii, most)
     if survey.faults is not None:
         wanted = [name for name in names if name in OF_FAULTS]
         if wanted:
+            grid.require_crs(survey.faults.crs, "faults")
             layers += _of_faults(survey.faults, grid, wanted, radii, most, type_column)
     return layers
 

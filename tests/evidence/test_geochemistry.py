@@ -95,3 +95,12 @@ def test_features_need_positive_values():
         build_stack(
             replace(survey, samples=samples), make_grid(), geochemistry=["bandpass:500-900"]
         )
+
+
+def test_samples_in_another_zone_than_the_grid_are_refused():
+    """Eastings of one zone taken for those of another would move every feature by kilometres."""
+    survey = make_survey()
+    grid = make_grid()
+    moved = replace(survey, samples=survey.samples.to_crs(grid.crs.name.replace("33N", "34N")))
+    with pytest.raises(DataError, match="the samples are in WGS 84 / UTM zone 34N, the grid in"):
+        GeochemistryLayer(moved, ["Au_ppb", "Cu"], grid, ["ratio:Au_ppb/Cu"])

@@ -8,7 +8,7 @@ import pytest
 import shapely
 from shapely import LineString, box
 
-from geomfaf.errors import UsageError
+from geomfaf.errors import DataError, UsageError
 from geomfaf.evidence.stack import build_stack
 from geomfaf.evidence.structure import (
     STRUCTURE,
@@ -250,3 +250,14 @@ def test_noise_in_the_map_of_test_ground_changes_no_bit_of_what_trains():
     assert found == {0.0: False, reach: True}
     # The same in one call.
     assert make_windows(stack, deposits, size=8, zones=strips)[1].margin == 21
+
+
+@pytest.mark.parametrize(
+    ("role", "name"), [("faults", "fault_density"), ("geology", "contact_distance")]
+)
+def test_layers_in_another_crs_are_refused(role, name):
+    """Degrees read as metres lie on no cell: every density would be 0, unsaid."""
+    survey = make_survey()
+    elsewhere = replace(survey, **{role: getattr(survey, role).to_crs(4326)})
+    with pytest.raises(DataError, match="are in WGS 84, the grid in WGS 84 / UTM zone 33N"):
+        structure_layers(elsewhere, GRID, [name])
