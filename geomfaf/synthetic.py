@@ -259,6 +259,14 @@ def write_survey(survey: Survey, path: str | os.PathLike[str], *, overwrite: boo
 
     Written under a temporary name and then renamed, so that no half-written file is left. A file
     that is there is kept unless ``overwrite`` is given.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import geomfaf as gm
+    >>> path = gm.write_survey(gm.make_survey("small")[0], f"{tempfile.mkdtemp()}/survey.gpkg")
+    >>> path.name
+    'survey.gpkg'
     """
     path = Path(path)
     with finished_file(path, overwrite=overwrite) as unfinished:

@@ -176,10 +176,17 @@ def test_public_functions_show_their_real_keywords():
             assert inspect.Parameter.VAR_KEYWORD not in kinds, f"{name} hides keywords in **"
 
 
-def test_the_public_interface_is_small_and_every_name_has_a_docstring():
+def test_the_public_interface_is_small():
     assert len(geomfaf.__all__) <= 70
-    for name in geomfaf.__all__:
-        assert (getattr(geomfaf, name).__doc__ or "").strip(), name
+
+
+@pytest.mark.parametrize("name", geomfaf.__all__)
+def test_every_public_name_says_what_it_is_and_shows_how_it_is_called(name):
+    """pytest runs the examples too: --doctest-modules."""
+    words = inspect.getdoc(getattr(geomfaf, name)) or ""
+    assert len(words.partition("\n\n")[0]) > 20, f"{name} does not say what it is"
+    examples = re.findall(r"^>>> (?!import|from)(.+)$", words, re.MULTILINE)
+    assert any(name in line for line in examples), f"{name} has no example that calls it"
 
 
 def test_names_that_docstrings_point_to_exist():

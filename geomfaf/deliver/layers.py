@@ -40,6 +40,15 @@ def write_layers(
 
     Columns whose names differ by case alone, or that the format keeps for itself (``fid``,
     ``geom``), get ``_`` behind them. A frame without geometry becomes a table.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import geomfaf as gm
+    >>> survey, _ = gm.check_survey(gm.make_survey("small")[0])
+    >>> path = gm.write_layers({"deposits": survey.deposits}, f"{tempfile.mkdtemp()}/layers.gpkg")
+    >>> [layer.name for layer in gm.list_layers(path)]
+    ['deposits']
     """
     path = Path(path)
     if not layers:

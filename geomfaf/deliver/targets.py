@@ -110,6 +110,18 @@ def make_targets(  # noqa: PLR0913  (layers, and one keyword a setting)
         exploration targets first, both lists by mean score. ``attrs`` holds ``known_distance``
         (m), ``min_km2``, ``max_km2`` and ``threshold`` (the score of the poorest ground taken).
         Empty when no piece is large enough.
+
+    Examples
+    --------
+    >>> import geomfaf as gm
+    >>> survey, _ = gm.check_survey(gm.make_survey("small")[0])
+    >>> grid = gm.survey_grid(survey, cell=200)
+    >>> stack = gm.build_stack(survey, grid, elements=["Au_ppb", "Cu_ppm"])
+    >>> windows, folds = gm.make_windows(stack, survey.deposits, size=8)
+    >>> scores = gm.predict_baseline("logistic regression", stack, windows, folds)
+    >>> targets = gm.make_targets(scores, survey.deposits, stack=stack, size=8)
+    >>> targets["list"].unique().tolist()
+    ['exploration', 'known ground']
     """
     # 1. All layers on the raster's ground.
     grid = grid_of(scores)
@@ -296,6 +308,18 @@ def make_cells(
         no target; empty elsewhere), target (its number, 0 = none), score, heldout_score, spread,
         vote_share (means over the cell's valid ground), vote (1 = a majority of the branches votes
         ore), deposits, valid_share.
+
+    Examples
+    --------
+    >>> import geomfaf as gm
+    >>> survey, _ = gm.check_survey(gm.make_survey("small")[0])
+    >>> grid = gm.survey_grid(survey, cell=200)
+    >>> stack = gm.build_stack(survey, grid, elements=["Au_ppb", "Cu_ppm"])
+    >>> windows, folds = gm.make_windows(stack, survey.deposits, size=8)
+    >>> scores = gm.predict_baseline("logistic regression", stack, windows, folds)
+    >>> targets = gm.make_targets(scores, survey.deposits, size=8)
+    >>> gm.make_cells(scores, 8, survey.deposits, targets)["number"].tolist()[:3]
+    [1, 2, 3]
     """
     grid = grid_of(scores)
     deposits = in_crs(deposits, grid.crs, "the deposits")

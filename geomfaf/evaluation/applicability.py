@@ -203,6 +203,19 @@ def area_of_applicability(
     DataArray, Applicability
         float32 (band, y, x) with ``dissimilarity`` and ``applicable`` (1 or 0), NaN off the valid
         ground, and what was learned, with the threshold.
+
+    Examples
+    --------
+    >>> import geomfaf as gm
+    >>> survey, _ = gm.check_survey(gm.make_survey("small")[0])
+    >>> grid = gm.survey_grid(survey, cell=200)
+    >>> stack = gm.build_stack(survey, grid, elements=["Au_ppb", "Cu_ppm"])
+    >>> windows, folds = gm.make_windows(stack, survey.deposits, size=8)
+    >>> import numpy as np
+    >>> area, fitted = gm.area_of_applicability(
+    ...     stack, windows["row"] + 4, windows["col"] + 4, folds.of_windows(windows))
+    >>> area["band"].values.tolist()
+    ['dissimilarity', 'applicable']
     """
     fitted = fit_applicability(window_features(stack, rows, cols), folds, importance=importance)
     grid = grid_of(stack)

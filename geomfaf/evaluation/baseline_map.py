@@ -62,8 +62,8 @@ def predict_baseline(
     >>> import geomfaf as gm
     >>> from sklearn.naive_bayes import GaussianNB
     >>> survey, _ = gm.check_survey(gm.make_survey("small")[0])
-    >>> stack = gm.build_stack(survey, gm.survey_grid(survey, cell=200), elements=["Au_ppb", "Cu_ppm"])
-    >>> windows, folds = gm.make_windows(stack, survey.deposits, size=8)
+    >>> stack = gm.build_stack(survey, gm.survey_grid(survey, cell=400), elements=["Au_ppb", "Cu_ppm"])
+    >>> windows, folds = gm.make_windows(stack, survey.deposits, size=4)
     >>> scores = gm.predict_baseline(GaussianNB(), stack, windows, folds)
     >>> scores["band"].values.tolist(), scores.shape[1:] == stack.shape[1:]
     (['score', 'heldout_score', 'spread', 'vote_share'], True)

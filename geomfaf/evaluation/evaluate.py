@@ -133,6 +133,22 @@ def evaluate_model(
         Of the baselines' maps; use the one of ``scores``.
     folder : Path, optional
         Keeps what is finished, fold by fold, so that an interrupted evaluation goes on.
+
+    Examples
+    --------
+    >>> import geomfaf as gm
+    >>> survey, _ = gm.check_survey(gm.make_survey("small")[0])
+    >>> grid = gm.survey_grid(survey, cell=400)
+    >>> stack = gm.build_stack(survey, grid, elements=["Au_ppb", "Cu_ppm"])
+    >>> windows, folds = gm.make_windows(stack, survey.deposits, size=4)
+    >>> options = gm.training_options("mfaf", least_steps=2)
+    >>> model = gm.train_model(stack, windows, folds, options=options)
+    >>> scores = gm.predict_scores(model, stack)
+    >>> draws = [gm.Draw(windows, model.seed)]
+    >>> found = gm.evaluate_model(
+    ...     model, stack, draws, survey.deposits, scores, baselines=["best band"])
+    >>> found.table["model"].tolist()
+    ['MFAF', 'best band']
     """
     for what, array in (("the stack", stack), ("the score map", scores)):
         model.folds.grid.require_same(grid_of(array), what)

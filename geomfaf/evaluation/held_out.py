@@ -44,6 +44,16 @@ class Draw:
         Model -> (y, x) float32, NaN where not valid.
     scores : dict
         Model -> (windows,) score of each window that tests, NaN for the others.
+
+    Examples
+    --------
+    >>> import geomfaf as gm
+    >>> survey, _ = gm.check_survey(gm.make_survey("small")[0])
+    >>> grid = gm.survey_grid(survey, cell=200)
+    >>> stack = gm.build_stack(survey, grid, elements=["Au_ppb", "Cu_ppm"])
+    >>> windows, folds = gm.make_windows(stack, survey.deposits, size=8)
+    >>> gm.Draw(windows, seed=0)
+    <Draw: 700 windows, seed 0, judged by no model yet>
     """
 
     windows: gpd.GeoDataFrame

@@ -133,6 +133,17 @@ def rate_curve(placement: Placement) -> tuple[np.ndarray, np.ndarray]:
     -------
     area, captured : ndarray
         Shares from (0, 0) to (1, 1).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import geomfaf as gm
+    >>> from geomfaf.evaluation.metrics import place_deposits
+    >>> score = np.arange(100.0).reshape(10, 10)
+    >>> placement = place_deposits(score, score >= 0, np.array([9, 9]), np.array([9, 0]))
+    >>> area, captured = gm.rate_curve(placement)
+    >>> area.round(2).tolist(), captured.round(2).tolist()
+    ([0.0, 0.01, 0.09, 0.1, 1.0], [0.0, 0.5, 0.5, 1.0, 1.0])
     """
     # The curve bends where the ground of some deposit's score begins and ends.
     ends = placement.above + placement.tied
@@ -188,6 +199,16 @@ def boyce_index(placement: Placement) -> float:
     the deposits over the share of the area; the index is their rank correlation (Spearman) with the
     score: 1 where deposits get denser with every rise of the score, 0 without skill, -1 for a map
     the wrong way round. NaN for a map of one value.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import geomfaf as gm
+    >>> from geomfaf.evaluation.metrics import place_deposits
+    >>> score = np.arange(100.0).reshape(10, 10)
+    >>> placement = place_deposits(score, score >= 0, np.array([9, 9]), np.array([9, 0]))
+    >>> round(gm.boyce_index(placement), 2)
+    0.54
     """
     return float(_boyce(placement, np.ones((1, len(placement.scores))))[0])
 
@@ -217,6 +238,16 @@ def map_metrics(
         cells, equal to the area under the prediction-rate curve), ``capture_1`` ... ``capture_20``
         (share of deposits on the best 1 ... 20 % of the area), ``pa_area`` and ``nd`` (P-A plot),
         ``boyce``; each of these also with ``_low`` and ``_high``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import geomfaf as gm
+    >>> from geomfaf.evaluation.metrics import place_deposits
+    >>> score = np.arange(100.0).reshape(10, 10)
+    >>> placement = place_deposits(score, score >= 0, np.array([9, 9]), np.array([9, 0]))
+    >>> gm.map_metrics(placement)["map_auc"]
+    0.95
     """
     clusters = np.arange(len(placement.scores)) if clusters is None else np.asarray(clusters)
     corners, curve = rate_curve(placement)

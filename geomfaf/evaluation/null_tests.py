@@ -128,6 +128,16 @@ def null_test(
     ------
     DataError
         With fewer than two deposits on valid ground.
+
+    Examples
+    --------
+    >>> import geomfaf as gm
+    >>> survey, _ = gm.check_survey(gm.make_survey("small")[0])
+    >>> grid = gm.survey_grid(survey, cell=200)
+    >>> stack = gm.build_stack(survey, grid, elements=["Au_ppb", "Cu_ppm"])
+    >>> test = gm.null_test(stack, survey.deposits, block=20, margin=8, shifts=4)
+    >>> test.way
+    'torus'
     """
     ground = _Ground(stack, block, margin, seed)
     patterns = ground.patterns(deposits, shifts, way, seed)

@@ -58,6 +58,17 @@ def measure_optimism(  # noqa: PLR0913  (what a training needs, and what it is j
     DataFrame
         One row a model: model, random_auc, spatial_auc (window AUC, out of fold), optimism (their
         difference), windows, ore_windows.
+
+    Examples
+    --------
+    >>> import geomfaf as gm
+    >>> survey, _ = gm.check_survey(gm.make_survey("small")[0])
+    >>> grid = gm.survey_grid(survey, cell=400)
+    >>> stack = gm.build_stack(survey, grid, elements=["Au_ppb", "Cu_ppm"])
+    >>> windows, folds = gm.make_windows(stack, survey.deposits, size=4)
+    >>> found = gm.measure_optimism(stack, folds, survey.deposits, size=4)
+    >>> found["model"].tolist()
+    ['extra trees']
     """
     windows = _overlapping(stack, folds, deposits, size, seed)
     labels = windows["label"].to_numpy()

@@ -93,6 +93,22 @@ def assess_map(
         when omitted), ``stride`` (of the maps; that of ``scores``).
     folder : Path, optional
         Keeps what is finished, so that an interrupted evaluation goes on.
+
+    Examples
+    --------
+    >>> import geomfaf as gm
+    >>> survey, _ = gm.check_survey(gm.make_survey("small")[0])
+    >>> grid = gm.survey_grid(survey, cell=400)
+    >>> stack = gm.build_stack(survey, grid, elements=["Au_ppb", "Cu_ppm"])
+    >>> windows, folds = gm.make_windows(stack, survey.deposits, size=4)
+    >>> options = gm.training_options("mfaf", least_steps=2)
+    >>> model = gm.train_model(stack, windows, folds, options=options)
+    >>> scores = gm.predict_scores(model, stack)
+    >>> found = gm.assess_map(
+    ...     model, stack, [windows], survey.deposits, scores,
+    ...     settings={"baselines": ["best band"], "optimism": []})
+    >>> found.table["model"].tolist()
+    ['MFAF', 'best band']
     """
     settings = settings or {}
     # 1. the draws on which the network is trained too

@@ -74,6 +74,12 @@ class CatchmentOptions:
         of rock classes in the catchment expects.
     fallback : {"idw", "none"}
         What ground without a sample downstream gets.
+
+    Examples
+    --------
+    >>> import geomfaf as gm
+    >>> gm.CatchmentOptions("dem.tif", stream=1.0).nested
+    'smallest'
     """
 
     dem: str | Path

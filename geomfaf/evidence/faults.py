@@ -364,6 +364,15 @@ def fault_bands(
 
     ``cell_distance`` is the distance transform: to the centre of the nearest cell with a fault,
     half a cell's diagonal off at most.
+
+    Examples
+    --------
+    >>> import geomfaf as gm
+    >>> survey, _ = gm.check_survey(gm.make_survey("small")[0])
+    >>> grid = gm.survey_grid(survey, cell=200)
+    >>> distance = gm.fault_bands(survey.faults, grid, ["distance"])[0]
+    >>> distance.shape == grid.shape, float(distance.min()) < 200
+    (True, True)
     """
     layer = FaultLayer(faults, grid, kinds, radius=radius)
 

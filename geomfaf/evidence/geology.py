@@ -209,6 +209,15 @@ def rasterize_geology(
         uint16 (y, x), 0 = no polygon.
     legend : dict
         Number -> name, numbered from 1 in alphabetical order.
+
+    Examples
+    --------
+    >>> import geomfaf as gm
+    >>> survey, _ = gm.check_survey(gm.make_survey("small")[0])
+    >>> grid = gm.survey_grid(survey, cell=200)
+    >>> classes, legend = gm.rasterize_geology(survey.geology, survey.geology_column, grid)
+    >>> classes.shape == grid.shape, legend[1]
+    (True, 'Carboniferous')
     """
     layer = GeologyLayer(geology, column, grid, rule=rule)
     # float32 holds every uint16 exactly.

@@ -219,6 +219,16 @@ def idw_to_file(  # noqa: PLR0913  (choices of the gridding and of the file)
     scheduler : str, optional
         Address of a Dask scheduler, such as "tcp://10.0.0.1:8786", whose workers compute the
         blocks.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import geomfaf as gm
+    >>> survey, _ = gm.check_survey(gm.make_survey("small")[0])
+    >>> grid = gm.survey_grid(survey, cell=200)
+    >>> path = gm.idw_to_file(survey.samples, ["Au_ppb"], grid, f"{tempfile.mkdtemp()}/au.tif")
+    >>> gm.read_raster(path).sel(band="Au").shape == grid.shape
+    True
     """
     plan, bands = plan_grid(
         samples,
@@ -321,6 +331,15 @@ def idw(
     -------
     ndarray
         float32 (band, y, x), NaN where no sample counts.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import geomfaf as gm
+    >>> grid = gm.Grid.from_bounds((0, 0, 300, 100), 100, 32633)
+    >>> xy = np.array([[50.0, 50.0], [250.0, 50.0]])
+    >>> gm.idw(xy, np.array([[1.0, 3.0]]), grid).tolist()
+    [[[1.0, 2.0, 3.0]]]
     """
     plan = IdwPlan(
         xy,

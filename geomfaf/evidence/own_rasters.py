@@ -78,6 +78,12 @@ class RasterSource:
         The code for "no value", where the file does not say it.
     crs : str, optional
         Where the file does not say it.
+
+    Examples
+    --------
+    >>> import geomfaf as gm
+    >>> gm.RasterSource("tmi.tif", "magnetics", unit="nT", derive=["vertical"]).kind
+    'continuous'
     """
 
     path: str | Path

@@ -66,6 +66,15 @@ class ProximitySource:
         Of "value" and "strike".
     unit : str
         Of the column.
+
+    Examples
+    --------
+    >>> import geomfaf as gm
+    >>> survey, _ = gm.check_survey(gm.make_survey("small")[0])
+    >>> grid = gm.survey_grid(survey, cell=200)
+    >>> granite = gm.ProximitySource(survey.faults, "faults", max=2000)
+    >>> float(gm.build_stack(survey, grid, elements=[], proximity=[granite]).sel(band="faults").max())
+    2000.0
     """
 
     path: str | Path | gpd.GeoDataFrame

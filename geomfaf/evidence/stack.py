@@ -40,6 +40,13 @@ from .structure import structure_layers
 def survey_grid(survey: Survey, cell: float | None = None) -> Grid:
     """Return the grid over the study area; the cell is a round number giving 500 to 1,000 cells by
     default.
+
+    Examples
+    --------
+    >>> import geomfaf as gm
+    >>> survey, _ = gm.check_survey(gm.make_survey("small")[0])
+    >>> gm.survey_grid(survey, cell=200).shape
+    (100, 100)
     """
     bounds = area_of(survey).bounds
     return Grid.from_bounds(bounds, default_cell_size(bounds) if cell is None else cell, survey.crs)
@@ -249,6 +256,17 @@ def build_stack(  # noqa: PLR0913  (one keyword a kind of evidence)
         float32 (band, y, x): elements, ``geology``, ``fault_distance``, ... NaN outside the study
         area in every band, a class band included (in memory and in the file, which has one nodata
         value).
+
+    Examples
+    --------
+    >>> import geomfaf as gm
+    >>> survey, _ = gm.check_survey(gm.make_survey("small")[0])
+    >>> grid = gm.survey_grid(survey, cell=200)
+    >>> stack = gm.build_stack(survey, grid, elements=["Au_ppb", "Cu_ppm"])
+    >>> stack["band"].values.tolist()
+    ['Au_ppb', 'Cu_ppm', 'geology', 'fault_distance']
+    >>> stack.sel(band="Au")["unit"].item()
+    'ppb'
     """
     plan = StackPlan(
         survey,
@@ -323,6 +341,16 @@ def stack_to_file(  # noqa: PLR0913  (kinds of evidence and choices of the file)
         See :func:`build_stack`.
     path, cog, scheduler
         See :func:`geomfaf.idw_to_file`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import geomfaf as gm
+    >>> survey, _ = gm.check_survey(gm.make_survey("small")[0])
+    >>> grid = gm.survey_grid(survey, cell=200)
+    >>> path = gm.stack_to_file(survey, grid, f"{tempfile.mkdtemp()}/stack.tif", elements=["Au_ppb"])
+    >>> gm.read_raster(path)["band"].values.tolist()
+    ['Au_ppb', 'geology', 'fault_distance']
     """
     plan = StackPlan(
         survey,

@@ -38,6 +38,18 @@ def factor_attention(model: Model, stack: xr.DataArray, windows: gpd.GeoDataFram
         fold and branch (from 1), dilation (cells), factor (band), weight (mean over the windows),
         spread (standard deviation over the windows), windows (how many). Empty for a model without
         channel attention.
+
+    Examples
+    --------
+    >>> import geomfaf as gm
+    >>> survey, _ = gm.check_survey(gm.make_survey("small")[0])
+    >>> grid = gm.survey_grid(survey, cell=400)
+    >>> stack = gm.build_stack(survey, grid, elements=["Au_ppb", "Cu_ppm"])
+    >>> windows, folds = gm.make_windows(stack, survey.deposits, size=4)
+    >>> options = gm.training_options("mfaf", least_steps=2)
+    >>> model = gm.train_model(stack, windows, folds, options=options)
+    >>> gm.factor_attention(model, stack, windows)["factor"].unique().tolist()
+    ['Au_ppb', 'Cu_ppm', 'geology', 'fault_distance']
     """
     fold_of = model.folds.of_windows(windows)
     rows = []

@@ -236,6 +236,17 @@ def train_model(
         fold).
     checkpoints : Path, optional
         Folder that keeps the state of the training; an interrupted one continues from it.
+
+    Examples
+    --------
+    >>> import geomfaf as gm
+    >>> survey, _ = gm.check_survey(gm.make_survey("small")[0])
+    >>> grid = gm.survey_grid(survey, cell=400)
+    >>> stack = gm.build_stack(survey, grid, elements=["Au_ppb", "Cu_ppm"])
+    >>> windows, folds = gm.make_windows(stack, survey.deposits, size=4)
+    >>> options = gm.training_options("mfaf", least_steps=2)
+    >>> gm.train_model(stack, windows, folds, options=options)
+    <Model MFAF: 5 folds, windows of 4 cells of 400 m, bands Au_ppb, Cu_ppm, geology, fault_distance>
     """
     options = pinned(options or training_options())
     grid = grid_of(stack)

@@ -32,6 +32,20 @@ SIMPLE_MODELS_FILE = "simple_models.safetensors"
 def save_model(model: Model, folder: str | Path, *, overwrite: bool = False) -> Path:
     """Write ``weights.safetensors`` and ``model.json`` into a folder, and the rows of simple models
     where there are any.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import geomfaf as gm
+    >>> survey, _ = gm.check_survey(gm.make_survey("small")[0])
+    >>> grid = gm.survey_grid(survey, cell=400)
+    >>> stack = gm.build_stack(survey, grid, elements=["Au_ppb", "Cu_ppm"])
+    >>> windows, folds = gm.make_windows(stack, survey.deposits, size=4)
+    >>> options = gm.training_options("mfaf", least_steps=2)
+    >>> model = gm.train_model(stack, windows, folds, options=options)
+    >>> folder = gm.save_model(model, f"{tempfile.mkdtemp()}/model")
+    >>> sorted(path.name for path in folder.iterdir())
+    ['model.json', 'weights.safetensors']
     """
     from safetensors.numpy import save_file as save_arrays
     from safetensors.torch import save_file as save_tensors
@@ -77,6 +91,20 @@ def save_model(model: Model, folder: str | Path, *, overwrite: bool = False) -> 
 def load_model(folder: str | Path, *, device: str = "auto") -> Model:
     """Read a model written by :func:`save_model`; only tensors and JSON are read, nothing is
     executed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import geomfaf as gm
+    >>> survey, _ = gm.check_survey(gm.make_survey("small")[0])
+    >>> grid = gm.survey_grid(survey, cell=400)
+    >>> stack = gm.build_stack(survey, grid, elements=["Au_ppb", "Cu_ppm"])
+    >>> windows, folds = gm.make_windows(stack, survey.deposits, size=4)
+    >>> options = gm.training_options("mfaf", least_steps=2)
+    >>> model = gm.train_model(stack, windows, folds, options=options)
+    >>> folder = gm.save_model(model, f"{tempfile.mkdtemp()}/model")
+    >>> gm.load_model(folder).name
+    'MFAF'
     """
     from safetensors.torch import load_file
 

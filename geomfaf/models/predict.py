@@ -218,6 +218,19 @@ def predict_scores(
     ModelMismatchError
         When the stack lacks a band of the training, or has it in another unit, kind, legend or
         cell.
+
+    Examples
+    --------
+    >>> import geomfaf as gm
+    >>> survey, _ = gm.check_survey(gm.make_survey("small")[0])
+    >>> grid = gm.survey_grid(survey, cell=400)
+    >>> stack = gm.build_stack(survey, grid, elements=["Au_ppb", "Cu_ppm"])
+    >>> windows, folds = gm.make_windows(stack, survey.deposits, size=4)
+    >>> options = gm.training_options("mfaf", least_steps=2)
+    >>> model = gm.train_model(stack, windows, folds, options=options)
+    >>> scores = gm.predict_scores(model, stack)
+    >>> scores["band"].values.tolist()
+    ['score', 'heldout_score', 'spread', 'vote_share']
     """
     if isinstance(model, str | Path):
         from .model_files import load_model

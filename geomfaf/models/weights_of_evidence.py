@@ -100,6 +100,16 @@ def weigh_evidence(
         km2 of ground that hold at most one deposit; a cell when omitted.
     confidence : float
         Least studentised contrast of a favourable pattern that is looked for.
+
+    Examples
+    --------
+    >>> import geomfaf as gm
+    >>> survey, _ = gm.check_survey(gm.make_survey("small")[0])
+    >>> grid = gm.survey_grid(survey, cell=200)
+    >>> stack = gm.build_stack(survey, grid, elements=["Au_ppb", "Cu_ppm"])
+    >>> found = gm.weigh_evidence(stack, survey.deposits)
+    >>> found.summary()["band"].tolist()
+    ['Au_ppb', 'Cu_ppm', 'geology', 'fault_distance']
     """
     grid = grid_of(stack)
     bands = {band.name: band for band in bands_of(stack)}

@@ -36,6 +36,12 @@ class Band:
     ``kind`` decides how a model scales the band: ``element`` (logarithm), ``ratio`` (a logarithm
     already), ``continuous`` (as it is), ``class`` (one-hot by ``legend``, id -> name), ``distance`` and ``density`` (metres,
     km per km2), ``presence`` (0 or 1).
+
+    Examples
+    --------
+    >>> import geomfaf as gm
+    >>> gm.Band("Au_ppb", "element", "ppb").label
+    'Au_ppb (ppb)'
     """
 
     name: str

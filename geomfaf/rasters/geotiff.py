@@ -45,6 +45,16 @@ def write_raster(array: xr.DataArray, path: str | Path, *, overwrite: bool = Fal
     Every band carries its description, unit, kind, legend, what it remembers of its making and the
     statistics of its valid cells; nodata is NaN; overviews are those of
     :mod:`geomfaf.rasters.overviews`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import geomfaf as gm
+    >>> survey, _ = gm.check_survey(gm.make_survey("small")[0])
+    >>> grid = gm.survey_grid(survey, cell=200)
+    >>> stack = gm.build_stack(survey, grid, elements=["Au_ppb", "Cu_ppm"])
+    >>> gm.write_raster(stack, f"{tempfile.mkdtemp()}/stack.tif").name
+    'stack.tif'
     """
     grid = grid_of(array)
     bands = bands_of(array)
@@ -108,6 +118,17 @@ def read_raster(path: str | Path) -> xr.DataArray:
     float32.
 
     A Zarr store must be one of geomfaf's.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import geomfaf as gm
+    >>> survey, _ = gm.check_survey(gm.make_survey("small")[0])
+    >>> grid = gm.survey_grid(survey, cell=200)
+    >>> stack = gm.build_stack(survey, grid, elements=["Au_ppb", "Cu_ppm"])
+    >>> path = gm.write_raster(stack, f"{tempfile.mkdtemp()}/stack.tif")
+    >>> gm.read_raster(path).sel(band="Au")["unit"].item()
+    'ppb'
     """
     if Path(path).suffix == ".zarr":
         return read_zarr(Path(path))

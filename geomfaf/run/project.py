@@ -90,6 +90,16 @@ def load_project(path: str | Path, changes: Mapping[str, Any] | None = None) -> 
     UsageError
         For a setting that does not exist, with the nearest one that does, for one that is gone,
         with the reason, and for a value that is not allowed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import geomfaf as gm
+    >>> folder = tempfile.mkdtemp()
+    >>> path = gm.write_survey(gm.make_survey("small")[0], f"{folder}/survey.gpkg")
+    >>> _ = gm.init_project([path], f"{folder}/geomfaf.toml")
+    >>> gm.load_project(folder, {"seed": 3}).seed
+    3
     """
     path = Path(path)
     path = path / "geomfaf.toml" if path.is_dir() else path

@@ -42,6 +42,17 @@ def run_project(
         For a finished run without ``overwrite``, and for a folder that holds other files.
     UsageError
         When an input lies in the run folder, or when another run works there.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import geomfaf as gm
+    >>> folder = tempfile.mkdtemp()
+    >>> path = gm.write_survey(gm.make_survey("small")[0], f"{folder}/survey.gpkg")
+    >>> _ = gm.init_project([path], f"{folder}/geomfaf.toml")
+    >>> out = gm.run_project(f"{folder}/geomfaf.toml", until="check")
+    >>> (out / "check.csv").exists()
+    True
     """
     project = project if isinstance(project, Project) else load_project(project)
     out = project.out

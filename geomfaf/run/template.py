@@ -49,6 +49,15 @@ def init_project(
         CRS of the files that have none.
     xy_unit : {"m", "km", "deg"}, optional
         Unit of the coordinates of tables.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import geomfaf as gm
+    >>> folder = tempfile.mkdtemp()
+    >>> path = gm.write_survey(gm.make_survey("small")[0], f"{folder}/survey.gpkg")
+    >>> gm.init_project([path], f"{folder}/geomfaf.toml")[0]
+    'samples: survey.gpkg, layer samples (1,900 features)'
     """
     vectors = [path for path in paths if not is_raster(path)]
     known = recognise_survey(vectors, crs, xy_unit)

@@ -54,6 +54,15 @@ def read_layer(source: Source | str | Path) -> gpd.GeoDataFrame:
         When the file, layer, column or filter does not exist.
     DataError
         When there is no CRS, or the coordinates are no numbers.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import geomfaf as gm
+    >>> folder = tempfile.mkdtemp()
+    >>> path = gm.write_survey(gm.make_survey("small")[0], f"{folder}/survey.gpkg")
+    >>> len(gm.read_layer(gm.Source(path, "deposits")))
+    36
     """
     return _read(source if isinstance(source, Source) else Source(Path(source)), "layer", [])
 

@@ -90,6 +90,15 @@ def list_layers(path: str | Path, layout: Layout | None = None) -> list[LayerInf
     """Return what is in a file, without reading all of it; a table is a layer a sheet.
 
     ``layout`` says which rows of a table hold its headings, where that is not found.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import geomfaf as gm
+    >>> folder = tempfile.mkdtemp()
+    >>> path = gm.write_survey(gm.make_survey("small")[0], f"{folder}/survey.gpkg")
+    >>> [(layer.name, layer.geometry) for layer in gm.list_layers(path)]
+    [('samples', 'point'), ('deposits', 'point'), ('geology', 'polygon'), ('faults', 'line'), ('study_area', 'polygon')]
     """
     path = existing_path(path)
     if is_table(path):

@@ -89,6 +89,13 @@ class Survey:
     checked : tuple of CheckedElement
         What :func:`geomfaf.check_survey` learned of the element columns, those it set aside among
         them; empty before.
+
+    Examples
+    --------
+    >>> import geomfaf as gm
+    >>> made = gm.make_survey("small")[0]
+    >>> gm.Survey(made.samples, made.deposits)
+    <Survey: 1,900 samples, 36 deposits; 0 elements, 0 findings; WGS 84 / UTM zone 50N>
     """
 
     samples: gpd.GeoDataFrame
@@ -149,6 +156,12 @@ class Source:
     ``commodity LIKE '%Cu%'``; ``query`` is the SQL query of a database; ``encoding`` is that of the
     text, where it is not found. ``header``, ``units_row`` and ``skip`` say which rows of a table,
     counted from 1, hold the headings and the units, and how many at the top are no part of it.
+
+    Examples
+    --------
+    >>> import geomfaf as gm
+    >>> gm.Source("survey.gpkg", "deposits", where="commodity = 'Au'").name
+    'survey.gpkg'
     """
 
     path: Path | str

@@ -61,6 +61,16 @@ def make_windows(  # noqa: PLR0913  (one keyword a setting of [windows] and [fol
         See :func:`geomfaf.tiled_windows`; ``fold`` (from 1) is the fold that tests the window.
     folds : Folds
         What :func:`geomfaf.train_model` takes.
+
+    Examples
+    --------
+    >>> import geomfaf as gm
+    >>> survey, _ = gm.check_survey(gm.make_survey("small")[0])
+    >>> grid = gm.survey_grid(survey, cell=200)
+    >>> stack = gm.build_stack(survey, grid, elements=["Au_ppb", "Cu_ppm"])
+    >>> windows, folds = gm.make_windows(stack, survey.deposits, size=8)
+    >>> set(windows["label"]), folds.count
+    ({0, 1}, 5)
     """
     windows, folds = cut_windows(
         deposits,

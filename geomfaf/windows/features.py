@@ -148,6 +148,15 @@ def window_features(
     Features
         For each continuous band, and each class as 0 or 1: centre, and mean, sd and max over the
         window's cells that have a value.
+
+    Examples
+    --------
+    >>> import geomfaf as gm
+    >>> survey, _ = gm.check_survey(gm.make_survey("small")[0])
+    >>> grid = gm.survey_grid(survey, cell=200)
+    >>> stack = gm.build_stack(survey, grid, elements=["Au_ppb", "Cu_ppm"])
+    >>> gm.window_features(stack, [40, 50], [40, 60], size=8)
+    <Features: 32 columns at 2 places>
     """
     grid = grid_of(stack)
     bands = bands_of(stack)

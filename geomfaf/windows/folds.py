@@ -250,6 +250,17 @@ def spatial_folds(  # noqa: PLR0913  (one keyword a setting of [folds])
     ------
     DataError
         When the deposits are too close together to learn from some and test on others.
+
+    Examples
+    --------
+    >>> import geomfaf as gm
+    >>> import numpy as np
+    >>> survey, _ = gm.check_survey(gm.make_survey("small")[0])
+    >>> grid = gm.survey_grid(survey, cell=200)
+    >>> valid = np.ones(grid.shape, bool)
+    >>> windows = gm.centred_windows(grid, 8, survey.deposits, valid)
+    >>> gm.spatial_folds(windows, grid, valid, count=3)
+    <Folds: 3 folds of blocks of 6,400 m, 8 cells between>
     """
     size = int(windows["size"].iloc[0])
     margin = max(size, math.ceil(reach / grid.cell - 1e-9))

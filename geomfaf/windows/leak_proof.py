@@ -32,6 +32,17 @@ def prove_leak_free(windows: gpd.GeoDataFrame, folds: Folds) -> pd.DataFrame:
     InternalError
         When a cell trains and tests, a training window lies within the margin, or one cluster lies
         in two folds.
+
+    Examples
+    --------
+    >>> import geomfaf as gm
+    >>> survey, _ = gm.check_survey(gm.make_survey("small")[0])
+    >>> grid = gm.survey_grid(survey, cell=200)
+    >>> stack = gm.build_stack(survey, grid, elements=["Au_ppb", "Cu_ppm"])
+    >>> windows, folds = gm.make_windows(stack, survey.deposits, size=8)
+    >>> proof = gm.prove_leak_free(windows, folds)
+    >>> bool((proof["gap"] >= folds.margin).all())
+    True
     """
     raster = folds.raster()
     rows = []

@@ -73,6 +73,19 @@ def draw_windows(
         As ``windows``, deposits first, with ``trains``: 0 = every fold that its place allows, a
         number = that fold alone (from 1), -1 = none. Barren test windows are always at random
         ``min_distance`` from deposits, so that the rules can be compared.
+
+    Examples
+    --------
+    >>> import geomfaf as gm
+    >>> import numpy as np
+    >>> survey, _ = gm.check_survey(gm.make_survey("small")[0])
+    >>> grid = gm.survey_grid(survey, cell=200)
+    >>> stack = gm.build_stack(survey, grid, elements=["Au_ppb", "Cu_ppm"])
+    >>> ore = gm.centred_windows(grid, 8, survey.deposits, np.ones(grid.shape, bool), negatives=0)
+    >>> folds = gm.spatial_folds(ore, grid, np.ones(grid.shape, bool))
+    >>> drawn = gm.draw_windows(ore, folds, stack, rule="random")
+    >>> bool((drawn["label"] == 0).any())
+    True
     """
     require_known(rule, RULES, "rule for barren windows")
     require_negatives(negatives)

@@ -110,6 +110,14 @@ def screen_elements(
     DataFrame
         One row an element, best first: element, auc, auc_low, auc_high (95 %), zauc, p (two-sided),
         n_ore, n_barren, kept; ``attrs["radius"]`` holds the radius.
+
+    Examples
+    --------
+    >>> import geomfaf as gm
+    >>> survey, _ = gm.check_survey(gm.make_survey("small")[0])
+    >>> table = gm.screen_elements(survey.samples, survey.deposits, survey.elements)
+    >>> table.loc[table["kept"], "element"].tolist()[:3]
+    ['Cu_ppm', 'Au_ppb', 'Ag_ppb']
     """
     require_known(method, ("rank", "svm"), "screening method")
     if not len(deposits):

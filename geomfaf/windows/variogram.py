@@ -192,6 +192,15 @@ def autocorrelation_range(stack: xr.DataArray, *, seed: int = 0) -> float:
 
     The median: a distance band rises all over the map and has no range, and one such band must not
     decide.
+
+    Examples
+    --------
+    >>> import geomfaf as gm
+    >>> survey, _ = gm.check_survey(gm.make_survey("small")[0])
+    >>> grid = gm.survey_grid(survey, cell=200)
+    >>> stack = gm.build_stack(survey, grid, elements=["Au_ppb", "Cu_ppm"])
+    >>> 1000 < gm.autocorrelation_range(stack) < 20_000
+    True
     """
     ranges = band_ranges(stack, seed=seed)
     known = [value for value in ranges.values() if np.isfinite(value)]

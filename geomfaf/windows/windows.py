@@ -126,6 +126,16 @@ def centred_windows(
         As :func:`tiled_windows`; deposit windows first. Deposits of one cell share a window. One on
         ground that is not valid gets none: what a window on it learned would be that there is no
         data.
+
+    Examples
+    --------
+    >>> import geomfaf as gm
+    >>> import numpy as np
+    >>> survey, _ = gm.check_survey(gm.make_survey("small")[0])
+    >>> grid = gm.survey_grid(survey, cell=200)
+    >>> windows = gm.centred_windows(grid, 8, survey.deposits, np.ones(grid.shape, bool))
+    >>> windows["label"].value_counts().to_dict()
+    {0: 144, 1: 36}
     """
     _require_size(size, grid)
     # 1. Deposits on the grid; those without data around them teach nothing.

@@ -43,6 +43,12 @@ class IdwOptions:
         Relative error allowed when all samples count; 0 sums directly.
     engine : {"auto", "scipy", "numba"}
         ``"auto"`` compiles unless the job is so small that scipy is done sooner.
+
+    Examples
+    --------
+    >>> import geomfaf as gm
+    >>> gm.IdwOptions(anisotropy=(3.0, 45.0)).minimum
+    1
     """
 
     minimum: int = 1

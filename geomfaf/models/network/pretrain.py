@@ -125,6 +125,16 @@ def pretrain_network(
     -------
     Pretrained
         For :func:`save_pretrained`.
+
+    Examples
+    --------
+    >>> import geomfaf as gm
+    >>> survey, _ = gm.check_survey(gm.make_survey("small")[0])
+    >>> grid = gm.survey_grid(survey, cell=200)
+    >>> stack = gm.build_stack(survey, grid, elements=["Au_ppb", "Cu_ppm"])
+    >>> found = gm.pretrain_network(stack, size=8, steps=2)
+    >>> type(found).__name__
+    'Pretrained'
     """
     options = options or Training()
     if steps < 1 or options != options.fresh():

@@ -74,6 +74,13 @@ def check_survey(  # noqa: PLR0913  (one keyword a setting of [check])
         a study area. Its ``findings`` are those of the table, with all their rows.
     findings : DataFrame
         severity, layer, column, rule, count, done, advice, rows, names. See :func:`require_accepted`.
+
+    Examples
+    --------
+    >>> import geomfaf as gm
+    >>> survey, findings = gm.check_survey(gm.make_survey("small")[0])
+    >>> findings["severity"].isin(["refused", "fixed", "noticed"]).all().item()
+    True
     """
     found: list[Finding] = list(survey.findings)
     # What rows are called, before any of them is merged or left out.

@@ -199,6 +199,13 @@ def detection_limits(survey: Survey) -> pd.DataFrame:
 
     Columns: column, element, unit, values (known), below, share_below, limits ("0.05 (12), 0.1
     (3)": limit and rows), unknown_limit (rows), above, share_above, upper_limits.
+
+    Examples
+    --------
+    >>> import geomfaf as gm
+    >>> survey, _ = gm.check_survey(gm.make_survey("small")[0])
+    >>> gm.detection_limits(survey)[["element", "values", "below"]].head(2).values.tolist()
+    [['Ag', 1900, 16], ['Au', 1900, 28]]
     """
     names = (
         "column element unit values below share_below limits unknown_limit above share_above"

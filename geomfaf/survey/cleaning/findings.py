@@ -51,6 +51,13 @@ class Finding:
         :data:`ROWS_KEPT` of them.
     shapes : tuple of geometry
         Places that are no row of the layer, such as the gaps of a map, in the CRS of the survey.
+
+    Examples
+    --------
+    >>> import geomfaf as gm
+    >>> finding = gm.Finding("fixed", "samples", "Au_ppb", "zero values", 3, "read as below detection")
+    >>> f"{finding.count} {finding.rule}: {finding.done}"
+    '3 zero values: read as below detection'
     """
 
     severity: str
@@ -214,7 +221,14 @@ def as_refusals(findings: Sequence[Finding]) -> list[Finding]:
 
 
 def require_accepted(findings: pd.DataFrame) -> None:
-    """Raise :class:`DataError` with the reasons when a finding refuses the data."""
+    """Raise :class:`DataError` with the reasons when a finding refuses the data.
+
+    Examples
+    --------
+    >>> import geomfaf as gm
+    >>> survey, findings = gm.check_survey(gm.make_survey("small")[0])
+    >>> gm.require_accepted(findings)  # nothing is refused
+    """
     refused = findings[findings["severity"] == "refused"]
     if len(refused):
         lines = []

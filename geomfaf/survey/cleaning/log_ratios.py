@@ -99,6 +99,13 @@ def use_log_ratios(
     parts : sequence of str, optional
         Columns or elements; all usable elements when omitted. Elements that are no part are left
         out.
+
+    Examples
+    --------
+    >>> import geomfaf as gm
+    >>> survey, _ = gm.check_survey(gm.make_survey("small")[0])
+    >>> list(gm.use_log_ratios(survey).elements)[:2]
+    ['clr(Ag)', 'clr(Au)']
     """
     require_known(kind, LOG_RATIOS, "log-ratio")
     # 1. the parts
