@@ -65,7 +65,7 @@ def measure_optimism(  # noqa: PLR0913  (what a training needs, and what it is j
     >>> survey, _ = gm.check_survey(gm.make_survey("small")[0])
     >>> grid = gm.survey_grid(survey, cell=400)
     >>> stack = gm.build_stack(survey, grid, elements=["Au_ppb", "Cu_ppm"])
-    >>> windows, folds = gm.make_windows(stack, survey.deposits, size=4)
+    >>> windows, folds = gm.make_windows(stack, survey.deposits, size=4, fold_count=2)
     >>> found = gm.measure_optimism(stack, folds, survey.deposits, size=4)
     >>> found["model"].tolist()
     ['extra trees']

@@ -100,7 +100,7 @@ def assess_map(
     >>> survey, _ = gm.check_survey(gm.make_survey("small")[0])
     >>> grid = gm.survey_grid(survey, cell=400)
     >>> stack = gm.build_stack(survey, grid, elements=["Au_ppb", "Cu_ppm"])
-    >>> windows, folds = gm.make_windows(stack, survey.deposits, size=4)
+    >>> windows, folds = gm.make_windows(stack, survey.deposits, size=4, fold_count=2)
     >>> options = gm.training_options("mfaf", least_steps=2)
     >>> model = gm.train_model(stack, windows, folds, options=options)
     >>> scores = gm.predict_scores(model, stack)
