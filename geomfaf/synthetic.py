@@ -271,7 +271,11 @@ def write_survey(survey: Survey, path: str | os.PathLike[str], *, overwrite: boo
     path = Path(path)
     with finished_file(path, overwrite=overwrite) as unfinished:
         for role, frame in survey.layers().items():
-            frame.to_file(unfinished, layer=role, driver="GPKG", engine="pyogrio")
+            # Version 1.2: QGIS 3.22 warns about later ones.
+            new = {} if unfinished.exists() else {"VERSION": "1.2"}
+            frame.to_file(
+                unfinished, layer=role, driver="GPKG", engine="pyogrio", dataset_options=new
+            )
     return path
 
 

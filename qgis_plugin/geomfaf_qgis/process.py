@@ -57,18 +57,22 @@ def run_process(
     reader = threading.Thread(target=_read, args=(process, lines), daemon=True)
     reader.start()
     report = Report(feedback)
-    # Cancelling must not wait for the next line, which may be seconds away.
-    for line in _lines_until_end(lines, feedback):
-        if line is None:
-            _stop(process)
-            raise RunError(
-                "cancelled: nothing half-written is left, and the same run goes on later"
-            )
-        if json_lines:
-            report.take(line)
-        else:
-            report.say(line)
-    code = process.wait()
+    try:
+        # Cancelling must not wait for the next line, which may be seconds away.
+        for line in _lines_until_end(lines, feedback):
+            if line is None:
+                _stop(process)
+                raise RunError(
+                    "cancelled: nothing half-written is left, and the same run goes on later"
+                )
+            if json_lines:
+                report.take(line)
+            else:
+                report.say(line)
+        code = process.wait()
+    finally:
+        # The reader ends with the process; what it read from is closed by it.
+        reader.join(PATIENCE)
     if code:
         raise RunError(report.error or report.last or f"{command[0]} ended with code {code}")
 
@@ -94,8 +98,9 @@ def _started(command: Sequence[str], folder: Path) -> subprocess.Popen:
 
 
 def _read(process: subprocess.Popen, lines: queue.Queue) -> None:
-    for line in process.stderr:
-        lines.put(line.rstrip("\n"))
+    with process.stderr:
+        for line in process.stderr:
+            lines.put(line.rstrip("\n"))
     lines.put(None)
 
 

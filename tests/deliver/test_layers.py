@@ -1,5 +1,7 @@
 """Layers for a GIS: the survey as it was used, names that a GeoPackage can hold, what was changed."""
 
+import sqlite3
+
 import geopandas as gpd
 import pandas as pd
 import pyogrio
@@ -138,3 +140,13 @@ def test_a_column_that_says_nothing_names_nothing():
     assert label_column(table, "deposit") == "deposit_id"
     assert labels_of(table, "deposit").tolist() == ["1", ""]
     assert labels_of(table, "fault").tolist() == ["", ""]
+
+
+def test_every_geopackage_is_one_that_an_older_qgis_reads_without_a_warning(tmp_path):
+    survey, _ = gm.make_survey("small", seed=0)
+    demo = gm.write_survey(survey, tmp_path / "demo.gpkg")
+    ours = write_layers({"samples": samples(Au=[1.0])}, tmp_path / "ours.gpkg")
+    for path in (demo, ours):
+        with sqlite3.connect(path) as database:
+            (version,) = database.execute("PRAGMA user_version").fetchone()
+        assert version == 10200, path.name
