@@ -363,8 +363,6 @@ def rows_of(folder: Path, areas: list[str], draws: int) -> dict[str, Row]:
     for evidence in EVIDENCE:
         suffix = "" if evidence == "plain" else f"; {evidence}"
         wanted |= {f"{name}{suffix}": (evidence, models) for name, models in CHOICES.items()}
-    for evidence in ("plain", "structure"):
-        wanted[f"extra trees; {evidence}{WIDE}"] = (evidence + WIDE, ("extra trees",))
     wanted |= {name: ("everything", models) for name, models in USUAL_PIPELINE.items()}
     rows = {}
     for name, (evidence, models) in wanted.items():
@@ -475,15 +473,35 @@ def write_tables(areas: list[str], chosen: object) -> None:
         f" network is trained), a map judged at its deposits and {GROUND:,} other cells."
     )
     write(area_table(rows, areas), "members", f"Map AUC (share in the best 5 / 10 %). {judged}")
+    far = _far_distances(chosen.folder, chosen.draws, areas)
     for number, against in enumerate(SHOWN, start=1):
         nested = nested_gain(rows, areas, against)
         shown = ", ".join(f"{area} {gain:+.3f}" for area, gain in nested.items())
         note = (
             f"Map AUC minus that of *{against}*: unweighted mean over areas, 95 % interval of"
             " Student's t over areas, p by sign flips of whole clusters of deposits. Chosen without"
-            f" the area that judges it: {nested.mean():+.3f} ({shown}). {_needed(rows, areas, against)}"
+            f" the area that judges it: {nested.mean():+.3f} ({shown}). {_needed(rows, areas, against)} {far}"
         )
         write(pooled_table(rows, sets, chosen.folder, against), f"members_pooled_{number}", note)
+
+
+def _far_distances(folder: Path, draws: int, areas: list[str]) -> str:
+    """Say what uncut distances gain where twice the margin is kept free."""
+    parts = []
+    for area in areas:
+        scores = Scores(folder, area)
+        found = [
+            ranks_of(scores, draws, evidence + margin, ("extra trees",))
+            for margin in ("", WIDE)
+            for evidence in ("structure", "plain")
+        ]
+        if area != STACK and all(ranks is not None for ranks in found):
+            gains = [(found[n] - found[n + 1]).mean() for n in (0, 2)]
+            parts.append(f"{area} {gains[0]:+.3f} and {gains[1]:+.3f}")
+    return (
+        "Extra trees with structure, not cut, minus without, at the folds' margin and at twice of it:"
+        f" {'; '.join(parts)}."
+    )
 
 
 def _needed(rows: dict[str, Row], areas: list[str], against: str) -> str:

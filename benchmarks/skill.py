@@ -244,8 +244,20 @@ def _cloncurry(path: Path) -> xr.DataArray:
     return as_dataarray(stack.values, grid_of(stack), bands)
 
 
-def page(folder: Path) -> str:
-    """Return docs/skill.md from the finished runs."""
+def section_of(text: str, title: str) -> list[str]:
+    """Return the lines of a section of a page, its heading first; none where it is not there."""
+    lines = text.splitlines()
+    if f"## {title}" not in lines:
+        return []
+    first = lines.index(f"## {title}")
+    ends = [n for n in range(first + 1, len(lines)) if lines[n].startswith("## ")]
+    return lines[first : ends[0] if ends else len(lines)]
+
+
+def page(folder: Path, before: str = "") -> str:
+    """Return docs/skill.md from the finished runs; an area that was not run keeps what the page
+    said ``before``.
+    """
     lines = [
         "# Skill on a synthetic survey and on real areas",
         "",
@@ -261,14 +273,18 @@ def page(folder: Path) -> str:
         "",
         (
             "The real areas are public data, described where they are kept; they are not part of"
-            " this repository."
+            " this repository. An area whose verdict names the fuzzy overlay was run with the"
+            " default before: network, extra trees on all rows and fuzzy overlay. What the"
+            " default of today adds to it, on all areas together, is in the section on the members"
+            " of the ensemble."
         ),
         "",
     ]
     for area, title in TITLES.items():
         out = folder / area / "out"
         if not (out / "run.json").exists():
-            lines += [
+            kept = section_of(before, title)
+            lines += kept or [
                 f"## {title}",
                 "",
                 "Not run: its data were not there, or the measurement was interrupted.",
@@ -281,7 +297,7 @@ def page(folder: Path) -> str:
         path = BENCHMARKS / f"{name}.md"
         if path.exists():
             lines += [f"## {title}", "", text, "", path.read_text(encoding="utf-8").rstrip(), ""]
-    return "\n".join([*lines, *_paper_lines(folder / "tables" / "out" / "experiments")])
+    return "\n".join([*lines, *_paper_lines(folder / "tables" / "out" / "experiments", before)])
 
 
 def _members_lines() -> list[str]:
@@ -295,9 +311,13 @@ def _members_lines() -> list[str]:
     return found
 
 
-def _paper_lines(folder: Path) -> list[str]:
+def _paper_lines(folder: Path, before: str) -> list[str]:
     """Return the paper's tables as `geomfaf experiment` wrote them, one heading lower."""
-    lines = ["## The paper's Tables 3 to 6, on the synthetic survey", "", PAPER_TEXT, ""]
+    title = "The paper's Tables 3 to 6, on the synthetic survey"
+    kept = section_of(before, title)
+    if kept and not folder.exists():
+        return [*kept, ""]
+    lines = [f"## {title}", "", PAPER_TEXT, ""]
     missing = []
     for number in (3, 4, 5, 6):
         path = folder / f"table{number}.md"
@@ -395,10 +415,16 @@ def main() -> None:
             run_stack(chosen.areas, chosen.folder / area)
         else:
             run_vectors(area, source, chosen.folder / area, chosen.network_draws)
-        chosen.out.write_text(page(chosen.folder), encoding="utf-8")
+        write_page(chosen)
     if chosen.tables:
         run_tables(chosen.folder / "tables", seeds=3)
-    chosen.out.write_text(page(chosen.folder), encoding="utf-8")
+    write_page(chosen)
+
+
+def write_page(chosen: argparse.Namespace) -> None:
+    """Write the page; what is not measured here stays."""
+    before = chosen.out.read_text(encoding="utf-8") if chosen.out.exists() else ""
+    chosen.out.write_text(page(chosen.folder, before), encoding="utf-8")
 
 
 if __name__ == "__main__":
