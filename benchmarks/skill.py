@@ -68,7 +68,7 @@ MEMBERS = (
 )
 OTHERS = (
     (
-        "More evidence on synthetic surveys: rasters of one's own",
+        "More evidence on synthetic surveys: own rasters",
         "evidence_rasters",
         (
             "Magnetics over the hidden intrusions and elevation, in another CRS and other cells than"
