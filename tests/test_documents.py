@@ -12,7 +12,7 @@ from run_builder import make_run
 from geomfaf.cli.main import main
 
 ROOT = Path(__file__).parents[1]
-PAGES = ["README.md", "docs/index.md", "docs/guide.md", "docs/conventions.md"]
+PAGES = ["README.md", "docs/index.md", "docs/guide.md", "docs/conventions.md", "docs/python.md"]
 
 
 def blocks(page: str) -> list[tuple[str, str]]:
@@ -71,11 +71,12 @@ def test_the_start_page_ends_with_what_it_promises(folder):
 @pytest.mark.parametrize("page", PAGES)
 def test_code_that_a_reader_copies_runs(folder, page):
     with chdir(folder):
+        names = {"__name__": "page"}  # a block goes on where the one above it ended
         for kind, text in blocks(page):
             if kind == "python":
                 code = text.replace("cell=50)", "cell=400)")
                 code = code.replace("make_windows(stack, survey.deposits)", SMALL_WINDOWS)
-                exec(compile(code, page, "exec"), {"__name__": "page"})
+                exec(compile(code, page, "exec"), names)
 
 
 SMALL_WINDOWS = "make_windows(stack, survey.deposits, size=4, fold_count=2, fold_block=20)"

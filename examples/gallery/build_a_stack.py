@@ -6,6 +6,8 @@ Elements, the rocks and the distance to faults become bands of one ``xarray.Data
 It is written as a GeoTIFF that QGIS opens with names and units.
 """
 
+import tempfile
+
 import matplotlib.pyplot as plt
 
 import geomfaf as gm
@@ -17,7 +19,7 @@ stack = gm.build_stack(survey, grid, elements=["Au_ppb", "Cu_ppm"])
 for band in stack["band"].values:
     layer = stack.sel(band=band)
     print(f"{band}: {layer['kind'].item()}, {layer['unit'].item() or 'no unit'}")
-gm.write_raster(stack, "stack.tif", overwrite=True)
+gm.write_raster(stack, f"{tempfile.mkdtemp()}/stack.tif")
 
 figure, panels = plt.subplots(1, stack.sizes["band"], figsize=(15, 3.6), layout="constrained")
 for axes, band in zip(panels, stack["band"].values, strict=True):
