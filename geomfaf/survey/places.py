@@ -299,11 +299,14 @@ def _numbers(
     otherwise = _read_as(table, pair, degrees, other) * XY_UNITS[unit]
     if _mostly_inside(otherwise, home):
         return otherwise
-    # Of "400.721" beside "2.400.637" the first was taken for a decimal before anybody saw it.
-    for axis, name in enumerate((pair.x, pair.y)):
+    # Of "400.721" beside "2.400.637" the first was taken for a decimal before anybody saw it. Where
+    # both are numbers already, nobody grouped them: they are kilometres, or wrong.
+    are_numbers = [pd.api.types.is_numeric_dtype(table[name]) for name in (pair.x, pair.y)]
+    for axis in (0, 1):
         grouped = otherwise.copy()
         grouped[:, axis] *= 1000
-        if pd.api.types.is_numeric_dtype(table[name]) and _mostly_inside(grouped, home):
+        alone = are_numbers[axis] and not are_numbers[1 - axis]
+        if alone and _mostly_inside(grouped, home):
             return grouped
     return read
 

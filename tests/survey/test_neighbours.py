@@ -31,6 +31,7 @@ from geomfaf.survey.cleaning.laboratory_words import BELOW
 from geomfaf.survey.cleaning.media import drop_controls
 from geomfaf.survey.cleaning.parse_numbers import parse_column
 from geomfaf.survey.cleaning.qualifiers import qualifier_columns
+from geomfaf.survey.coordinates import check_coordinates
 from geomfaf.survey.element_names import element_columns, parse_element
 from geomfaf.survey.headings import coordinate_pairs
 from geomfaf.survey.line_kinds import without_other_lines
@@ -482,3 +483,14 @@ def test_one_class_is_no_map():
         class_column(geology(rock=["granite"] * 12, GEOL_AGE=["Archean", "Cambrian"] * 6))
         == "GEOL_AGE"
     )
+
+
+def test_kilometres_of_a_table_are_never_taken_for_grouped_metres(tmp_path):
+    """400.721 and 2400.637 in one row are kilometres: read as 400,721 m east and 2,401 m north, the
+    whole survey would lie on a line, unsaid.
+    """
+    table = samples_table(X=X / 1000 + 0.721, Y=Y / 1000 + 0.637)
+    frame = read_layer(Source(write_csv(tmp_path, table), crs=f"EPSG:{UTM}"))
+    finding = check_coordinates("samples", frame)
+    assert finding is not None
+    assert (finding.severity, finding.rule) == ("refused", "kilometres")
