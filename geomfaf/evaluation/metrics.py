@@ -398,17 +398,8 @@ def reliability_table(labels: np.ndarray, scores: np.ndarray, *, bins: int = BIN
             "ore_share": labels == 1,
         }
     )
-    table = (
-        table.groupby("bin")
-        .agg(
-            {
-                "windows": "sum",
-                "mean_score": "mean",
-                "ore_share": "mean",
-            }
-        )
-        .reset_index()
-    )
+    how = {"windows": "sum", "mean_score": "mean", "ore_share": "mean"}
+    table = table.groupby("bin").agg(how).reset_index()
     table.insert(0, "low", table["bin"] / bins)
     table.insert(1, "high", (table["bin"] + 1) / bins)
     return table.drop(columns="bin")
