@@ -168,10 +168,12 @@ def _large_lines(
     lines: Iterable[Any],
     least_km2: float,
 ) -> list[shapely.LineString]:
-    """Return the lines of a level but its specks; a line of one point is none."""
+    """Return the lines of a level but its specks; a line of one place is none, however many points
+    it has there: flat ground gives such lines.
+    """
     kept = []
     for points in lines:
-        if len(points) < 2:
+        if np.ptp(points, axis=0).max() == 0:
             continue
         line = shapely.LineString(points)
         if _large(line, least_km2):
@@ -184,7 +186,10 @@ def _large(line: shapely.LineString, least_km2: float) -> bool:
     is wide.
     """
     if line.is_closed:
-        return shapely.Polygon(line).area >= least_km2 * 1e6
+        # The surveyor's formula, from the first point on: a ring of two places encloses nothing.
+        x, y = (shapely.get_coordinates(line) - line.coords[0]).T
+        area = abs(np.sum(x[:-1] * y[1:] - x[1:] * y[:-1])) / 2
+        return bool(area >= least_km2 * 1e6)
     return line.length >= np.sqrt(least_km2 * 1e6)
 
 

@@ -12,6 +12,7 @@ from geomfaf.deliver.concentration_area import concentration_area
 from geomfaf.deliver.isolines import (
     METHODS,
     PERCENTILES,
+    _large_lines,
     anomaly_classes,
     element_bands,
     isolines,
@@ -163,3 +164,14 @@ def test_what_cannot_be_drawn_is_said(tmp_path):
         anomaly_classes(stack, methods=["x"])
     flat = as_dataarray(np.ones((1, *GRID.shape)), GRID, [Band("Au")])
     assert len(isolines(flat)) == len(anomaly_classes(flat)) == 0
+
+
+def test_rings_of_flat_ground_are_no_lines():
+    """Contours of ground where many cells have one value: rings of one place, and of two."""
+    one_place = np.full((5, 2), 7.0)
+    there_and_back = np.array([[0.0, 0.0], [9.0, 0.0], [0.0, 0.0]])
+    square = np.array([[5e5, 6e6], [501e3, 6e6], [501e3, 6001e3], [5e5, 6001e3], [5e5, 6e6]])
+    kept = _large_lines([one_place, there_and_back, square, one_place[:1]], least_km2=0.9999)
+    assert [line.length for line in kept] == [4000]
+    assert _large_lines([square], least_km2=1.0001) == []
+    assert _large_lines([one_place], least_km2=0.0) == []
