@@ -86,6 +86,8 @@ $(VENV)/installed-docs: $(VENV)/installed
 
 docs: $(VENV)/installed-docs
 	$(BIN)/python -m sphinx -q -W --keep-going -b html docs build/site
+	@! grep -rlE '<(script|link)[^>]+(src|href)="(https?:)?//' build/site --include='*.html' \
+	  || (echo "these pages of the site load something from the network"; exit 1)
 	@echo "open build/site/index.html"
 
 # Against gdal_grid, SAGA and the other peers that are installed; rewrites the tables of docs/benchmarks.

@@ -80,6 +80,8 @@ exclude_patterns = ["made/api.md"]
 suppress_warnings = ["toc.not_included"]
 html_theme = "furo"
 html_title = "geomfaf"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_copy_source = False
 myst_heading_anchors = 4
 myst_enable_extensions = ["colon_fence"]
@@ -98,6 +100,8 @@ sphinx_gallery_conf = {
     "remove_config_comments": True,
     "download_all_examples": False,
     "show_memory": False,
+    # Their page would load its table's scripts from the network.
+    "write_computation_times": False,
     "min_reported_time": 1e9,
     "within_subsection_order": "FileNameSortKey",
     "plot_gallery": True,

@@ -19,9 +19,8 @@ survey, _ = gm.check_survey(survey)
 grid = gm.survey_grid(survey, cell=100)
 folder = tempfile.mkdtemp()
 
-with LocalCluster(
-    n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None
-) as cluster:
+threads = {"processes": False, "n_workers": 1, "threads_per_worker": 2}
+with LocalCluster(**threads, dashboard_address=None) as cluster:
     path = gm.idw_to_file(
         survey.samples,
         ["Au_ppb"],
