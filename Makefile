@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 AREAS ?= ../shared/areas
 
-.PHONY: help install package demo docs test quick fuzz torture test-lowest check bench skill networks tables areas plugin clean
+.PHONY: help install package demo docs test quick fuzz torture test-lowest check bench skill members networks tables areas plugin clean
 
 help:
 	@echo "make demo    install into .venv, make a synthetic survey, map it (4 minutes after installing)"
@@ -17,6 +17,7 @@ help:
 	@echo "make test-lowest   the suite with the lowest versions that pyproject.toml allows"
 	@echo "make bench   measure the gridding against its peers (a quarter of an hour)"
 	@echo "make skill   measure every model on the synthetic survey and the real areas, write docs/skill.md (an hour)"
+	@echo "make members  measure what the default may be made of, pooled over areas, and more evidence, for docs/skill.md (an hour)"
 	@echo "make networks  measure networks and their choices on the same surveys, for docs/skill.md (two hours)"
 	@echo "make tables  repeat the paper's Tables 3 to 6 on the synthetic survey, for docs/skill.md (hours)"
 	@echo "make areas   run the real areas of $(AREAS), when they are there"
@@ -98,6 +99,13 @@ bench: install
 # Goes on where it stopped: a finished area is not run again. `make clean` forgets them.
 skill: install
 	$(BIN)/python benchmarks/skill.py --areas $(AREAS)
+
+# Goes on where it stopped, as the others do.
+members: install
+	$(BIN)/python benchmarks/members.py --areas $(AREAS)
+	$(BIN)/python benchmarks/evidence.py rasters
+	$(BIN)/python benchmarks/evidence.py catchments --seeds 2
+	$(BIN)/python benchmarks/skill.py --page
 
 networks: install
 	$(BIN)/python benchmarks/networks.py --areas $(AREAS)

@@ -1,7 +1,7 @@
 """Measure what the default ensemble may be made of: its simple models, its network, its evidence.
 
-    python benchmarks/members.py [--areas ../shared/areas] [--folder skill/members] [--draws 3]
-    [--network-draws 2] [--only AREA] [--simple]
+    python benchmarks/members.py [--areas ../shared/areas] [--folder skill/members] [--draws 2]
+    [--network-draws 1] [--only AREA] [--simple]
 
 Three synthetic surveys and the real areas, with a run's settings. The stack of an area is built
 once, with every element and every structural band, and so are the features of all its windows; each
@@ -317,6 +317,7 @@ def measure(name: str, chosen: object, scores: Scores) -> None:
 TREES = "extra trees on all rows"
 RIDGE = "ridge logistic regression"
 BEFORE = "network, extra trees on all rows, fuzzy overlay"
+DEFAULT = "network, extra trees, ridge"
 # Name -> the models whose log odds are averaged.
 CHOICES: dict[str, tuple[str, ...]] = {
     TREES: ("extra trees, all rows",),
@@ -480,7 +481,7 @@ def write_tables(areas: list[str], chosen: object) -> None:
         note = (
             f"Map AUC minus that of *{against}*: unweighted mean over areas, 95 % interval of"
             " Student's t over areas, p by sign flips of whole clusters of deposits. Chosen without"
-            f" the area that judges it: {nested.mean():+.3f} ({shown}). {_needed(rows, areas, against)} {far}"
+            f" the area that judges it: {nested.mean():+.3f} ({shown}). {_default(rows, areas, chosen.folder, against)} {_needed(rows, areas, against)} {far}"
         )
         write(pooled_table(rows, sets, chosen.folder, against), f"members_pooled_{number}", note)
 
@@ -501,6 +502,20 @@ def _far_distances(folder: Path, draws: int, areas: list[str]) -> str:
     return (
         "Extra trees with structure, not cut, minus without, at the folds' margin and at twice of it:"
         f" {'; '.join(parts)}."
+    )
+
+
+def _default(rows: dict[str, Row], areas: list[str], folder: Path, against: str) -> str:
+    """Say in words what the default of today is worth, and whether that can be told."""
+    if DEFAULT not in rows or against not in rows:
+        return ""
+    found = pooled(rows, DEFAULT, against, areas, folder)
+    told = (
+        "beyond its interval" if found.low > 0 or found.high < 0 else "which cannot be told apart"
+    )
+    return (
+        f"The default of today, *{DEFAULT}*, differs by {found} over all {len(areas)} areas"
+        f" (p = {found.p:.3f}), {told}; it was chosen after seeing these areas and others."
     )
 
 
