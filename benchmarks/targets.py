@@ -43,7 +43,9 @@ def main() -> None:
     means = summary.round(2).reset_index().assign(seed="mean")
     table = pd.concat([table, means[table.columns]], ignore_index=True)
     command = f"python benchmarks/targets.py --seeds {given.seeds}"
-    write(table, "targets", f"Undiscovered deposits in targets, `{command}`.")
+    before = f" Seeds before {given.first} were measured earlier (`--first {given.first}`)."
+    said = f"Undiscovered deposits in targets, `{command}`.{before if given.first else ''}"
+    write(table, "targets", said)
 
 
 def measured_before(first: int) -> list[dict[str, object]]:

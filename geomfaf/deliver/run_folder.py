@@ -23,6 +23,7 @@ from ..models.baselines import NETWORK
 from ..rasters.bands import Band, bands_of, grid_of
 from ..rasters.geotiff import read_raster
 from ..rasters.grid import Grid
+from ..survey.commodities import main_commodities
 from ..survey.label_columns import label_column
 
 EXPLORATION = "exploration"
@@ -243,11 +244,8 @@ def titles(
     >>> titles({"area": "Central Lapland"}, mines)["title"]
     'Prospectivity of Central Lapland: Au and Cu'
     """
-    column = label_column(deposits, "commodity")
-    kinds: dict[str, int] = {}
-    if column is not None:
-        counts = deposits[column].dropna().astype(str).value_counts()
-        kinds = {str(name): int(count) for name, count in counts.items()}
+    # A deposit of several metals counts for the one that is named first.
+    kinds = main_commodities(deposits)
     area = str(content.get("area") or "")
     title = f"Prospectivity of {area or 'the survey area'}"
     if content.get("quick"):
