@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from ..errors import UsageError, nearest_name
+from ..errors import UsageError, require_known
 from ..files import file_hash, library_versions, write_json, write_table
 from ..models.fold_models import Model, train_model
 from ..models.model_files import load_model
@@ -105,11 +105,7 @@ def run_experiment(
 
 def _known_table(table: str) -> tuple[Method, ...]:
     """Return the methods of a table; refuse a name that there is not."""
-    if table not in TABLES:
-        raise UsageError(
-            f'experiment "{table}" is unknown.{nearest_name(table, TABLES)} Known:'
-            f" {', '.join(TABLES)}."
-        )
+    require_known(table, TABLES, "experiment")
     return TABLES[table][1]
 
 
@@ -233,12 +229,24 @@ def spatial_figures(
     folds: Folds,
     *,
     bands: Sequence[Sequence[str]],
-    **training: Any,
+    options: Training,
+    seed: int = 0,
+    device: str = "auto",
+    checkpoints: Path | None = None,
 ) -> dict[str, float]:
     """Train a network a fold and return the metrics of all held-out windows together, see
     :func:`train_model`.
     """
-    model = train_model(stack, windows, folds, bands=bands, **training)
+    model = train_model(
+        stack,
+        windows,
+        folds,
+        bands=bands,
+        options=options,
+        seed=seed,
+        device=device,
+        checkpoints=checkpoints,
+    )
     # Every window by the network that never saw its ground.
     scores = np.full(len(windows), np.nan)
     for fold_model in model.fold_models:
