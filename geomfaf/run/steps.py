@@ -346,11 +346,15 @@ def bands_in_folds(stack: xr.DataArray, chosen: list[list[str]]) -> list[list[st
     is not chosen.
     """
     screened = set(screened_bands(stack))
-    others = []
-    for band in bands_of(stack):
+    named = bands_of(stack)
+    others = set()
+    for band in named:
         if band.kind not in ("element", "ratio") and band.name not in screened:
-            others.append(band.name)
-    return [[*names, *others] for names in chosen]
+            others.add(band.name)
+    # In the stack's order: features of all ground have it, and a model knows its columns by it.
+    return [
+        [band.name for band in named if band.name in others or band.name in own] for own in chosen
+    ]
 
 
 def training_settings(project: Project) -> tuple[Training, str]:
