@@ -230,7 +230,7 @@ def _cloncurry(path: Path) -> xr.DataArray:
     """Return the evidence with the kinds that the file does not tell; the posterior is not among
     it.
     """
-    stack = gm.read_raster(path)
+    stack = gm.read_raster(path, kind="continuous")
     stack = stack.sel(band=[name for name in stack["band"].values if "posterior" not in str(name)])
     bands = []
     for name, layer in zip(map(str, stack["band"].values), stack.values, strict=True):

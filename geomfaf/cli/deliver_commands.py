@@ -62,7 +62,7 @@ def targets(
     require_geopackage(out)
     table = out.with_suffix(".csv")
     refuse_taken([out, table], overwrite)
-    bands = read_raster(scores)
+    bands = read_raster(scores, kind="score")
     crs = grid_of(bands).crs
     points = layer_of(deposits, options, "deposits", crs)
     lines = layer_of(faults, {}, "faults", crs) if faults else None

@@ -273,7 +273,7 @@ def evaluate(
             " that trained it."
         )
     points = layer_of(named["deposits"], options, "deposits", trained.folds.grid.crs)
-    scores = read_raster(named["scores"])
+    scores = read_raster(named["scores"], kind="score")
     stride = options["stride"]
     draws = [Draw(labelled, trained.seed)]
     result = evaluate_model(

@@ -121,8 +121,7 @@ class RasterFile:
         """Return which points of a CRS lie on a pixel with a value, (points,) bool."""
         to_file = Transformer.from_crs(crs, CRS.from_wkt(self.crs.to_wkt()), always_xy=True)
         file_x, file_y = to_file.transform(x, y)
-        # The inverse transform takes metres to pixels.
-        columns, rows = ~self.transform * (np.asarray(file_x), np.asarray(file_y))
+        columns, rows = self._pixels(np.asarray(file_x), np.asarray(file_y))
         inside = (rows >= 0) & (rows < self.shape[0]) & (columns >= 0) & (columns < self.shape[1])
         found = np.zeros(len(x), bool)
         # Rows of points share rows of the file: one narrow read for each of them.
@@ -143,13 +142,20 @@ class RasterFile:
         warped, _, _ = calculate_default_transform(self.crs, target, width, height, *bounds)
         return float(np.sqrt(abs(warped.a * warped.e)))
 
+    def _pixels(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return columns and rows, with decimals, of points in metres of the file."""
+        # Written out: versions of affine differ in the sign for it.
+        inverse = ~self.transform
+        columns = inverse.a * x + inverse.b * y + inverse.c
+        return columns, inverse.d * x + inverse.e * y + inverse.f
+
     def window_of(self, bounds: tuple[float, ...], margin: int) -> Part | None:
         """Return the part of the file under bounds in its CRS; None when they do not meet."""
         west, south, east, north = bounds
         if not np.isfinite(bounds).all():
             return None
         # Corners one by one: the rows of a file may run north or south.
-        columns, rows = ~self.transform * (
+        columns, rows = self._pixels(
             np.array([west, east, west, east]),
             np.array([south, south, north, north]),
         )

@@ -9,9 +9,10 @@ import numpy as np
 import rasterio
 import xarray as xr
 
-from ..errors import DataError, UsageError
+from ..errors import DataError, UsageError, require_known
 from ..files import finished_file, require_folder_of
 from .bands import (
+    KINDS,
     Band,
     as_dataarray,
     bands_of,
@@ -113,11 +114,21 @@ def _grid(source: rasterio.DatasetReader) -> Grid:
     return Grid(from_rasterio(source.crs), source.transform, source.shape)
 
 
-def read_raster(path: str | Path) -> xr.DataArray:
-    """Read a raster with what it says of its bands; a foreign GeoTIFF gets defaults. (band, y, x)
-    float32.
+def read_raster(path: str | Path, kind: str | None = None) -> xr.DataArray:
+    """Read a raster with what it says of its bands. (band, y, x) float32.
 
-    A Zarr store must be one of geomfaf's.
+    Parameters
+    ----------
+    path : path
+        A GeoTIFF, or a Zarr store of geomfaf's.
+    kind : str, optional
+        Of bands that do not say theirs, one of :data:`geomfaf.rasters.bands.KINDS`: as an element a
+        magnetic map would lose its negative half.
+
+    Raises
+    ------
+    DataError
+        When a band does not say its kind, and ``kind`` is not given.
 
     Examples
     --------
@@ -135,10 +146,10 @@ def read_raster(path: str | Path) -> xr.DataArray:
     try:
         with _opened(path) as source:
             grid = _grid(source)
-            # Before a cell is read: a raster that does not fit is refused, not half read.
+            # Before a cell is read: a raster that cannot be used is refused, not half read.
+            bands = [_band(source, index, kind) for index in source.indexes]
             grid.require_memory(source.count)
             values = source.read(masked=True).astype(np.float32).filled(np.nan)
-            bands = [_band(source, index) for index in source.indexes]
             # What each band remembers of its making travels beside the values.
             making = {}
             for index, band in enumerate(bands, start=1):
@@ -160,12 +171,19 @@ def _making(source: rasterio.DatasetReader, index: int) -> dict[str, str]:
     }
 
 
-def _band(source: rasterio.DatasetReader, index: int) -> Band:
+def _band(source: rasterio.DatasetReader, index: int, kind: str | None) -> Band:
+    if kind is not None:
+        require_known(kind, KINDS, "kind")
     tags = source.tags(index)
     description = source.descriptions[index - 1] or ""
-    # A foreign raster has none of these tags: its bands read as elements without a unit.
+    kind = tags.get("kind", kind)
+    if kind is None:
+        raise DataError(
+            f"{source.name}: band {index} ({description or 'without a name'}) does not say its kind,"
+            " so nobody knows how to scale it: make it a band of its own with kind = under"
+            f" [[rasters]], or say kind = to read_raster (one of {', '.join(KINDS)})."
+        )
+    # A foreign raster has none of these tags.
     legend = {int(key): name for key, name in json.loads(tags.get("legend", "{}")).items()}
     name = tags.get("name") or description or f"band_{index}"
-    return Band(
-        name, tags.get("kind", "element"), source.units[index - 1] or "", description, legend
-    )
+    return Band(name, kind, source.units[index - 1] or "", description, legend)

@@ -174,6 +174,10 @@ def brought_to(
         ) from error
 
 
+MOST_LOOKED_AT = 10_000
+"""Features that the middle of a layer is taken from, about."""
+
+
 def _middle(frame: gpd.GeoDataFrame) -> tuple[float, float]:
     """Return the middle of a layer, longitude and latitude in degrees."""
     own = CRS(frame.crs)
@@ -181,7 +185,9 @@ def _middle(frame: gpd.GeoDataFrame) -> tuple[float, float]:
     lon = np.array([])
     if box is not None and own.geodetic_crs is not None:
         # The median of directions: a survey across 180 degrees has no mean longitude.
-        spots = shapely.get_coordinates(shapely.centroid(frame.geometry.to_numpy()))
+        # Some of many features tell it as well as all of them.
+        some = frame.geometry.to_numpy()[:: max(1, len(frame) // MOST_LOOKED_AT)]
+        spots = shapely.get_coordinates(shapely.centroid(some))
         lon, lat = Transformer.from_crs(own, 4326, always_xy=True).transform(*spots.T)
         known = np.isfinite(lon) & np.isfinite(lat) & (np.abs(lat) <= 90)
         lon = np.radians(lon[known])

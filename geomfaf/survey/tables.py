@@ -394,8 +394,9 @@ def _sheets(path: Path) -> dict[str, pd.DataFrame]:
             f"{path.name}: Excel needs openpyxl: pip install 'geomfaf[excel]'."
         ) from error
     except DAMAGED_BOOK as error:
+        reason = str(error).splitlines()[0].rstrip(".:") if str(error) else type(error).__name__
         raise DataError(
-            f"{path.name} is not an Excel workbook that can be read: {error}"
+            f"{path.name} is not an Excel workbook that can be read: {reason}."
         ) from error
     return {str(name): rows for name, rows in book.items()}
 

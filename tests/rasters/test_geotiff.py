@@ -225,12 +225,17 @@ def write_foreign(path, values, **profile):
     return path
 
 
-def test_foreign_rasters_get_defaults_and_their_nodata_becomes_nan(tmp_path):
+def test_foreign_rasters_need_a_kind_and_their_nodata_becomes_nan(tmp_path):
     values = np.array([[1, -9999, 3], [4, 5, 6]], np.int16)
-    read = read_raster(write_foreign(tmp_path / "f.tif", values, nodata=-9999))
+    path = write_foreign(tmp_path / "f.tif", values, nodata=-9999)
+    with pytest.raises(DataError, match=r"band 1 \(without a name\) does not say its kind"):
+        read_raster(path)
+    with pytest.raises(UsageError, match='kind "elements" is unknown'):
+        read_raster(path, kind="elements")
+    read = read_raster(path, kind="continuous")
     assert np.isnan(read.values[0, 0, 1])
     assert read.values[0, 1].tolist() == [4, 5, 6]
-    assert bands_of(read) == [Band("band_1", "element", "", "band_1")]
+    assert bands_of(read) == [Band("band_1", "continuous", "", "band_1")]
     assert grid_of(read).bounds == (0, 0, 30, 20)
 
 
@@ -259,7 +264,7 @@ def test_a_missing_or_broken_raster_is_refused(tmp_path):
 
 def test_the_published_stack_of_cloncurry_reads_as_it_is_described(real_area):
     path = real_area("cloncurry_iocg").with_name("cloncurry_iocg_stack.tif")
-    array = read_raster(path)
+    array = read_raster(path, kind="continuous")
     grid = grid_of(array)
     assert sorted(grid.shape) == [1259, 2487]
     assert (grid.cell, grid.crs) == (100, CRS(7845))
@@ -520,4 +525,4 @@ def test_a_raster_larger_than_the_memory_is_refused_before_it_is_read(tmp_path):
     with rasterio.open(path, "w", **profile, **kind, transform=place, bigtiff="yes"):
         pass
     with pytest.raises(UsageError, match="GB"):
-        read_raster(path)
+        read_raster(path, kind="continuous")

@@ -55,8 +55,10 @@ def clean_geometry(role: str, frame: gpd.GeoDataFrame, found: list[Finding]) -> 
     notes = Notes(found, role, frame.index)
     shapes = frame.geometry.to_numpy()
     # 1. flat shapes that lie somewhere
-    notes.noticed("3-D geometry", shapely.has_z(shapes), "heights are not used")
-    shapes = shapely.force_2d(shapes)
+    high = shapely.has_z(shapes)
+    notes.noticed("3-D geometry", high, "heights are not used")
+    if high.any():
+        shapes = shapely.force_2d(shapes)
     # NaN is in no range: a shape without bounds lies nowhere either
     nowhere = ~(np.abs(shapely.bounds(shapes)) <= FARTHEST).all(axis=1)
     left_out = shapely.is_missing(shapes) | shapely.is_empty(shapes) | nowhere
