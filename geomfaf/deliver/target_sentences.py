@@ -73,6 +73,8 @@ def _ground_text(target: Mapping[str, Any]) -> str:
 def _deposit_text(target: Mapping[str, Any]) -> str:
     """Say which known deposit lies inside or nearest."""
     name = str(target.get("nearest_deposit") or "")
+    # A number of a data base is no name.
+    name = f"no. {name}" if name.isdigit() else name
     commodity = target.get("nearest_commodity")
     said = f"{name} ({commodity})" if name and commodity else name
     count = target.get("deposits", 0)

@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 from xml.etree import ElementTree
 
+import geopandas as gpd
 import numpy as np
 import pyogrio
 import pytest
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from run_folders import HOSTILE, RECORD, full_run, poor_run, run_of_many_rocks
 
 from geomfaf.cli.main import main
+from geomfaf.deliver.layers import write_layers
 from geomfaf.deliver.qgis.contents import read_contents
 from geomfaf.deliver.qgis.layout_items import Box
 from geomfaf.deliver.qgis.layout_maps import fit_map, next_scale
@@ -306,3 +308,15 @@ def test_the_class_numbers_of_the_stack_keep_their_names(full):
     root = ElementTree.parse(full / "stack.tif.aux.xml").getroot()
     rows = [[cell.text for cell in row.findall("F")] for row in root.iter("Row")]
     assert {int(row[0]): row[1] for row in rows} == legend
+
+
+def test_a_column_that_says_nothing_has_no_room_in_the_table_of_a_map(tmp_path):
+    out = run_of_many_rocks(tmp_path / "out")
+    targets = gpd.read_file(out / "targets.gpkg", layer="targets")
+    for elements, shown in (("Au 98 %", True), ("", False)):
+        frame = targets.assign(elements=elements, number=[1, 2, 3])
+        write_layers({"targets": frame}, out / "targets.gpkg", overwrite=True)
+        write_project(out, {})
+        texts = [item.get("heading") for item in xml_of(out / "project.qgz").iter("column")]
+        assert ("elements (percentile)" in texts) == shown
+        assert "host" in texts

@@ -116,7 +116,7 @@ def run_layers(contents: RunContents, record: Mapping[str, Any]) -> RunLayers:
         isolines=isoline_layers(contents),
         anomalies=anomaly_layers(contents),
         targets=_target_layer(contents, stored, record),
-        target_columns=stored.columns if stored else (),
+        target_columns=_told_columns(contents, stored) if stored else (),
         target_count=stored.count if stored else 0,
         cells=_plain_layer(contents, "targets.gpkg", "cells", "Numbered cells", visible=False),
         deposits=_deposit_layer(contents),
@@ -150,6 +150,17 @@ def _plain_layer(
         visible,
         NOTES.get(name, ""),
     )
+
+
+def _told_columns(contents: RunContents, stored: StoredLayer) -> tuple[str, ...]:
+    """Return the columns of the targets that say something of one of them: a table has no room for
+    the others.
+    """
+    frame = contents.frame(stored)
+    if not len(frame):
+        return stored.columns
+    said = {column for column in frame if (frame[column].notna() & (frame[column] != "")).any()}
+    return tuple(column for column in stored.columns if column in said)
 
 
 def _target_layer(
