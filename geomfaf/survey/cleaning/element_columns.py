@@ -445,8 +445,10 @@ def _changes(assays: list[Assay], rows: int) -> np.ndarray:
     for flag in (BELOW, ABOVE, UNREADABLE):
         names = np.full(rows, "", object)
         for assay in assays:
-            names[assay.flags == flag] += f", {assay.name}"
-        here = names != ""
+            rows_of_flag = np.flatnonzero(assay.flags == flag)
+            if len(rows_of_flag):
+                names[rows_of_flag] += f", {assay.name}"
+        here = np.flatnonzero(names != "")
         said[here] += [f"; {FLAG_NAMES[flag]}: {text[2:]}" for text in names[here]]
     return np.array([text[2:] for text in said], object)
 

@@ -57,8 +57,8 @@ def clean_geometry(role: str, frame: gpd.GeoDataFrame, found: list[Finding]) -> 
     # 1. flat shapes that lie somewhere
     high = shapely.has_z(shapes)
     notes.noticed("3-D geometry", high, "heights are not used")
-    if high.any():
-        shapes = shapely.force_2d(shapes)
+    # A copy either way: the caller's shapes stay as they are.
+    shapes = shapely.force_2d(shapes) if high.any() else shapes.copy()
     # NaN is in no range: a shape without bounds lies nowhere either
     nowhere = ~(np.abs(shapely.bounds(shapes)) <= FARTHEST).all(axis=1)
     left_out = shapely.is_missing(shapes) | shapely.is_empty(shapes) | nowhere
