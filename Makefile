@@ -104,6 +104,7 @@ skill: install
 members: install
 	$(BIN)/python benchmarks/members.py --areas $(AREAS)
 	$(BIN)/python benchmarks/evidence.py rasters
+	$(BIN)/python benchmarks/evidence.py magnetics --seeds 2
 	$(BIN)/python benchmarks/evidence.py catchments --seeds 2
 	$(BIN)/python benchmarks/skill.py --page
 

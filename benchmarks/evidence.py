@@ -1,11 +1,12 @@
 """Measure what more evidence is worth on synthetic surveys, whose truth is known.
 
     python benchmarks/evidence.py rasters [--folder skill/evidence] [--draws 2] [--seeds 3]
+    python benchmarks/evidence.py magnetics [...]
     python benchmarks/evidence.py catchments [...]
     python benchmarks/evidence.py run [...]
 
 ``rasters``: magnetics over the hidden intrusions and elevation, in another CRS and other cells than
-the run's, and the distance to one rock, against the same run without them. ``catchments``: sediment
+the run's, and the distance to one rock, against the same run without them; ``magnetics``: these alone. ``catchments``: sediment
 routed down the survey's streams, as bands of inverse distances and of catchments, by the error at
 samples left out and by the map; a figure in docs/images. ``run``: one whole run with the rasters;
 says which targets name them. Maps are judged as in choices.py, by extra trees, by the ridge
@@ -15,6 +16,7 @@ logistic regression and by both joined: no network is trained but for ``run``.
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -87,13 +89,13 @@ def judged(case: Case, draws: int) -> dict[str, dict[str, float]]:
     return {name: pd.DataFrame(rows).mean().to_dict() for name, rows in found.items()}
 
 
-def rasters(folder: Path, draws: int, seeds: int) -> None:
-    """Measure runs with and without the rasters."""
+def rasters(folder: Path, draws: int, seeds: int, *, alone: bool = False) -> None:
+    """Measure runs with and without the rasters, or the magnetics alone."""
     rows = []
     for seed in range(seeds):
         own = folder_of(seed, folder)
-        for name, tables in (("without", []), ("with", more_tables(own))):
-            case = case_from(project_with(own, name, draws, *tables))
+        for name, tables in (("without", []), ("with", more_tables(own)[: 1 if alone else None])):
+            case = case_from(project_with(own, f"{name}{alone:d}", draws, *tables))
             kept = sum("magnetics" in names for names in case.bands)
             for model, own_figures in judged(case, draws).items():
                 rows.append({"survey": seed, "evidence": name, "model": model, **own_figures})
@@ -109,7 +111,7 @@ def rasters(folder: Path, draws: int, seeds: int) -> None:
     )
     write(
         means,
-        "evidence_rasters",
+        "evidence_magnetics" if alone else "evidence_rasters",
         f"Held-out map AUC and captures on {seeds} synthetic surveys of 20 x 20 km, mean of {draws}"
         f" draws, judged at the deposits and {GROUND:,} other cells. Gain in map AUC, survey by"
         f" survey: {said}.",
@@ -217,15 +219,18 @@ def whole_run(folder: Path) -> None:
 def main() -> None:
     """Measure one of them."""
     options = parser(__doc__, "skill/evidence", 2)
-    options.add_argument("what", choices=["rasters", "catchments", "run"])
+    options.add_argument("what", choices=["rasters", "magnetics", "catchments", "run"])
     options.add_argument("--seeds", type=int, default=3)
     chosen = options.parse_args()
     if chosen.what == "run":
         whole_run(chosen.folder)
     else:
-        {"rasters": rasters, "catchments": catchments}[chosen.what](
-            chosen.folder, chosen.draws, chosen.seeds
-        )
+        measure = {
+            "rasters": rasters,
+            "magnetics": partial(rasters, alone=True),
+            "catchments": catchments,
+        }[chosen.what]
+        measure(chosen.folder, chosen.draws, chosen.seeds)
 
 
 if __name__ == "__main__":

@@ -77,6 +77,11 @@ OTHERS = (
         ),
     ),
     (
+        "More evidence on synthetic surveys: magnetics alone",
+        "evidence_magnetics",
+        "The same with the magnetics alone (`python benchmarks/evidence.py magnetics`).",
+    ),
+    (
         "More evidence on synthetic surveys: catchments",
         "evidence_catchments",
         (
