@@ -37,8 +37,10 @@ TORCH_CPU := https://download.pytorch.org/whl/cpu
 $(VENV)/installed: $(BIN)/python pyproject.toml
 	@echo "installing geomfaf and what it needs into $(VENV) (a minute or two, PyTorch is large)"
 	@if [ "$$(uname -s)" = Linux ] && ! command -v nvidia-smi >/dev/null; then \
-	  $(BIN)/python -m pip install --quiet --retries 1 --timeout 30 --index-url $(TORCH_CPU) torch torchvision \
-	  || echo "PyTorch's build for processors cannot be had: taking the usual one"; fi
+	  $(BIN)/python -m pip --isolated install --quiet --retries 1 --timeout 30 --index-url $(TORCH_CPU) torch torchvision 2>/dev/null \
+	  && $(BIN)/python -c "import torchvision" 2>/dev/null \
+	  || { echo "PyTorch's build for processors cannot be had: taking the usual one"; \
+	       $(BIN)/python -m pip uninstall --quiet --yes torch torchvision 2>/dev/null; } ; fi
 	$(BIN)/python -m pip install --quiet -e .
 	@touch $@
 
