@@ -165,7 +165,8 @@ def test_a_random_split_of_overlapping_windows_flatters_and_the_meter_shows_it()
         stack, folds, deposits, size=8, options=QUICK, models=["extra trees", NETWORK]
     ).set_index("model")
     assert row.loc["extra trees", "spatial_auc"] == pytest.approx(0.5, abs=0.13)
-    assert row.loc["extra trees", "optimism"] > 0.15
+    # Trees on half of the rows remember less of them than trees on all rows do (0.15 and more).
+    assert row.loc["extra trees", "optimism"] > 0.1
     assert (row["optimism"] == row["random_auc"] - row["spatial_auc"]).all()
 
 

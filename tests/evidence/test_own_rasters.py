@@ -305,7 +305,7 @@ def test_a_project_hands_its_tables_to_the_stack(tmp_path):
     own = ["tmi", "tmi_residual_5", "north", "contact_distance"]
     assert screened_bands(stack) == own
     assert bands_in_folds(stack, [["Cu", "tmi"], []]) == [
-        ["Cu", "tmi", "geology", "fault_distance"],
+        ["Cu", "geology", "fault_distance", "tmi"],
         ["geology", "fault_distance"],
     ]
     (tmp_path / "geomfaf.toml").write_text("[[rasters]]\nname = 'tmi'\n")
