@@ -446,5 +446,17 @@ def target_layers(
         "targets": rounded(targets),
         "cells": rounded(make_cells(scores, size, deposits, targets)),
         "deposits": placed_deposits(scores, deposits, targets),
-        "target_elements": rounded(target_elements(inside, targets, stack, samples)),
+        "target_elements": placed_at_targets(
+            rounded(target_elements(inside, targets, stack, samples)), targets
+        ),
     }
+
+
+def placed_at_targets(table: pd.DataFrame, targets: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    """Return a table of rows by target with the target's point, so that a map program shows it.
+
+    QGIS leaves tables without geometry out of the order of a project's layers.
+    """
+    places = targets.set_index("number")[["x", "y"]].reindex(table["number"])
+    points = gpd.points_from_xy(places["x"].to_numpy(float), places["y"].to_numpy(float))
+    return gpd.GeoDataFrame(table, geometry=points, crs=targets.crs)

@@ -21,7 +21,7 @@ from ..deliver.report.write import write_report, write_summary
 from ..deliver.rounding import rounded, significant
 from ..deliver.run_folder import read_run, titles
 from ..deliver.target_ground import cells_inside
-from ..deliver.targets import make_targets, target_layers, with_factors
+from ..deliver.targets import make_targets, placed_at_targets, target_layers, with_factors
 from ..errors import UsageError
 from ..evaluation.baseline_map import baseline_scores
 from ..evaluation.evaluate import evaluate_paper_protocol
@@ -245,7 +245,7 @@ def targets(run: Results, _: Path) -> None:
     contributions = target_contributions(_judges(run), run.stack, labels)
     found = with_factors(found, contributions)
     layers = target_layers(found, run.scores, survey.deposits, **evidence)
-    layers["target_factors"] = rounded(contributions)
+    layers["target_factors"] = placed_at_targets(rounded(contributions), found)
     write_layers(layers, run.out / "targets.gpkg", overwrite=True)
     rules = {
         "known_distance_m": round(found.attrs["known_distance"], 1),

@@ -132,6 +132,8 @@ def full_run(out: Path) -> Path:
             "contribution": [0.12, -0.02, 0.1],
         }
     )
+    points = targets.set_index("number").representative_point().loc[factors["number"]]
+    factors = gpd.GeoDataFrame(factors, geometry=points.to_numpy(), crs=UTM)
     layers = {"targets": targets, "cells": cells, "deposits": deposits, "target_factors": factors}
     write_layers(layers, out / "targets.gpkg")
     write_survey(out, deposits)

@@ -215,7 +215,10 @@ def test_elements_are_ranked_within_the_area_and_name_their_best_sample():
         targets, make_scores(GRID, two_hills()), NO_DEPOSITS, stack=stack, samples=samples
     )
     table = layers["target_elements"]
-    assert tuple(table.columns) == ELEMENT_COLUMNS
+    assert tuple(table.columns) == (*ELEMENT_COLUMNS, "geometry")
+    by_number = targets.set_index("number")
+    assert all(row.geometry.x == by_number["x"][row.number] for row in table.itertuples())
+    assert table.crs == targets.crs
     assert sorted(set(table["element"])) == ["Au", "Cu"]
     big = table[table["number"] == 1].set_index("element")
     gold = stack.sel(band="Au").values

@@ -37,7 +37,7 @@ class RunLayers:
     target_count : int
         How many targets there are.
     tables : list of Layer
-        Tables without geometry: what each target's factors and elements are.
+        What each target's factors and elements are, a row each, at the target's point.
     """
 
     score: Layer
@@ -104,10 +104,12 @@ def run_layers(contents: RunContents, record: Mapping[str, Any]) -> RunLayers:
         layer = _plain_layer(contents, file, name, title, visible=False)
         trust += _there([layer])
     # 3. The reasons of each target.
-    tables = [
-        _plain_layer(contents, "targets.gpkg", "target_factors", "Factors of each target"),
-        _plain_layer(contents, "targets.gpkg", "target_elements", "Elements of each target"),
-    ]
+    tables = []
+    for name, title in (
+        ("target_factors", "Factors of each target"),
+        ("target_elements", "Elements of each target"),
+    ):
+        tables.append(_plain_layer(contents, "targets.gpkg", name, title, visible=False))
     return RunLayers(
         score=score,
         mask=mask,
