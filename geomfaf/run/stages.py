@@ -158,7 +158,7 @@ def evaluate(run: Results, unfinished: Path) -> None:
     said = commodity_sentence(main_commodities(run.survey.deposits), run.screening)
     verdict = [*assessed.verdict, *block_lines(run.folds, run.reach), line, *filter(None, [said])]
     if run.project.quick:
-        verdict = [QUICK_LINE, *verdict]
+        verdict = [f"{QUICK_LINE} {verdict[0]}", *verdict[1:]]
     assessed = replace(assessed, verdict=verdict)
     agreement = _influence(run, chosen)
     record = {
