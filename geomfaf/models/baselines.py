@@ -19,6 +19,8 @@ from scipy.special import expit
 from ..errors import DataError, UsageError, nearest_name
 from ..plugins import MODELS, installed, load_installed
 from ..settings.tables import BASELINES as KNOWN_TO_SETTINGS
+from ..settings.tables import ENSEMBLE as ENSEMBLE
+from ..settings.tables import NETWORK as NETWORK
 from ..windows.features import Column, Features
 from .any_classifier import AnyClassifier, is_classifier_object
 from .fuzzy_overlay import FuzzyOverlay
@@ -396,10 +398,3 @@ def _band_values(features: Features, band: str) -> tuple[np.ndarray, tuple[str, 
 
 for _name in installed(MODELS):
     BASELINES.setdefault(_name, partial(_installed_model, _name))
-
-
-NETWORK = "MFAF"
-"""Name of the network's row in every table."""
-
-ENSEMBLE = "MFAF ensemble"
-"""The network joined with the simple models that ``[train] ensemble`` names."""

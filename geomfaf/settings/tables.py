@@ -21,7 +21,11 @@ LARGEST_SEED = 2**31 - 1
 PRESETS = ("compact", "mfaf", "paper")
 BACKBONES = ("compact", "resnet18", "shufflenet_v2", "googlenet", "mobilenet_v2", "mnasnet")
 NETWORK = "MFAF"
+"""Name of the network's row in every table."""
+
 ENSEMBLE = "MFAF ensemble"
+"""The network joined with the simple models that ``[train] ensemble`` names."""
+
 BASELINES = ModelNames(
     [
         "distance to deposit",
