@@ -75,9 +75,11 @@ def described(layer):
         found["tip"] = layer.mapTipTemplate()
         found["display"] = layer.displayExpression()
         found["labels"] = layer.labelsEnabled()
-        found["legend"] = (
-            [item.label() for item in renderer.legendSymbolItems()] if renderer else []
-        )
+        items = renderer.legendSymbolItems() if renderer else []
+        found["legend"] = [item.label() for item in items]
+        found["ticked"] = [
+            item.label() for item in items if renderer.legendSymbolItemChecked(item.ruleKey())
+        ]
     else:
         found["legend"] = [label for label, _ in renderer.legendSymbologyItems()]
         found["bands"] = renderer.usesBands()

@@ -282,6 +282,18 @@ def test_qgis_opens_the_folder_wherever_it_is_moved(full, tmp_path, qgis):
         for name, layer in layers.items():
             assert layer["styled"], f"{file} {name}"
             assert layer.get("colours", 2) > 1, f"{file} {name} is blank"
+    # Of three elements in one file the first is drawn, the others wait in the legend for a tick.
+    alone = report["files"][str(moved / "isolines.gpkg")]
+    lines = alone["isolines"]
+    kinds = [label for label in lines["legend"] if ":" not in label]
+    shown = [label for label in lines["ticked"] if ":" not in label]
+    assert len(kinds) == 3
+    assert shown == kinds[:1]
+    assert all(label.split()[-1] == "ppm" for label in lines["legend"] if ":" in label)
+    ground = alone["anomalies"]
+    kinds = [label for label in ground["legend"] if not label.startswith("above")]
+    assert len(kinds) == len(set(kinds)) == 9
+    assert [label for label in ground["ticked"] if label in kinds] == kinds[:1]
     table = report["tables"][str(moved / "stack.tif")]["4"]
     assert [row[1] for row in table] == [*HOSTILE, "rock 4"]
 

@@ -8,7 +8,7 @@ from typing import Any
 from xml.etree.ElementTree import Element
 
 from .colours import rgba
-from .markup import column_expression, computed, node, options
+from .markup import column_expression, computed, node, options, text_expression
 
 TEXT = "#222222"
 
@@ -143,6 +143,37 @@ def by_class(column: str, classes: Sequence[SymbolClass]) -> Element:
         "symbollevels": 0,
     }
     return node("renderer-v2", kind, categories, symbols)
+
+
+@dataclass(frozen=True)
+class ClassGroup:
+    """Features of one kind (an expression) with the classes of their own, one entry of the legend."""
+
+    label: str
+    which: str
+    classes: Sequence[SymbolClass]
+
+
+def by_group(column: str, groups: Sequence[ClassGroup]) -> Element:
+    """Return the renderer that draws the features by group, and in it by the value of a column.
+
+    The first group is drawn; the others wait in the legend for a tick.
+    """
+    rules = node("rules", {"key": "all"})
+    symbols = node("symbols")
+    for place, group in enumerate(groups):
+        # Without a symbol of its own the rule only gathers those of its classes.
+        shown = {"label": group.label, "filter": group.which, "checkstate": int(place == 0)}
+        parent = node("rule", {"key": f"group {place}", **shown})
+        for item in group.classes:
+            which = f"{column_expression(column)} = {text_expression(item.value)}"
+            number = len(symbols)
+            rule = {"key": f"class {number}", "filter": which, "label": item.label}
+            parent.append(node("rule", {**rule, "symbol": number}))
+            item.symbol.set("name", str(number))
+            symbols.append(item.symbol)
+        rules.append(parent)
+    return node("renderer-v2", {"type": "RuleRenderer", "symbollevels": 0}, rules, symbols)
 
 
 def text_style(

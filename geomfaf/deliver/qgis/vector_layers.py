@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from xml.etree.ElementTree import Element
 
 import geopandas as gpd
@@ -14,8 +14,10 @@ from .contents import RunContents, StoredLayer
 from .fields import field_nodes, tip_nodes
 from .markup import column_expression, text_expression
 from .symbols import (
+    ClassGroup,
     SymbolClass,
     by_class,
+    by_group,
     fill_symbol,
     labels,
     labels_around,
@@ -309,41 +311,70 @@ def anomaly_layers(contents: RunContents) -> dict[str, list[Layer]]:
 
 def _only(**chosen: str) -> str:
     """Return the part of a source that keeps the rows with some values."""
+    return f"|subset={_where(chosen)}"
+
+
+def _where(chosen: Mapping[str, str]) -> str:
+    """Return the expression for the rows with some values."""
     terms = [f'"{column}" = {text_expression(str(value))}' for column, value in chosen.items()]
-    return f"|subset={' AND '.join(terms)}"
+    return " AND ".join(terms)
 
 
 def isoline_style(lines: pd.DataFrame, columns: Sequence[str]) -> list[Element]:
-    """Return the style of isolines: darker and thicker with the class."""
+    """Return the style of isolines: darker and thicker with the class; of several elements the
+    first is drawn, the others are in the legend.
+    """
+    value = 'to_string(round("value", if("value" < 10, 2, 0)))'
+    renderer = _by_kind(lines, ["element"], _isoline_classes)
+    return [renderer, labels(value, 5, priority=1), *field_nodes(columns)]
+
+
+def _isoline_classes(lines: pd.DataFrame) -> list[SymbolClass]:
     middle = lines.groupby("class")["value"].median().sort_values()
-    # The classes of one element have a value each; of several, only their name.
-    single = lines["element"].nunique() == 1
+    unit = lines["unit"].fillna("").iloc[0] if len(lines) else ""
     classes = []
     for place, (name, value) in enumerate(middle.items()):
         step = _step(place, len(middle))
-        unit = lines["unit"].fillna("").iloc[0]
-        label = f"{name}: {value:,.3g} {unit}".strip() if single else str(name)
+        label = f"{name}: {value:,.3g} {unit}".strip()
         symbol = line_symbol(LEVELS[step], 0.2 + 0.15 * step)
         classes.append(SymbolClass(str(name), label, symbol))
-    value = 'to_string(round("value", if("value" < 10, 2, 0)))'
-    if not single:
-        # Lines of several elements: a number alone would say nothing.
-        value = f"\"element\" || ' ' || {value}"
-    return [by_class("class", classes), labels(value, 5, priority=1), *field_nodes(columns)]
+    return classes
 
 
 def anomaly_style(ground: pd.DataFrame, columns: Sequence[str]) -> list[Element]:
-    """Return the style of anomaly classes: darker with the class, named by their lower ends."""
+    """Return the style of anomaly classes: darker with the class, named by their lower ends; of
+    several elements and rules the first is drawn, the others are in the legend.
+    """
+    renderer = _by_kind(ground, ["method", "element"], _anomaly_classes)
+    return [renderer, *field_nodes(columns)]
+
+
+def _anomaly_classes(ground: pd.DataFrame) -> list[SymbolClass]:
     lower = ground.groupby("class")["lower"].median()
-    single = ground["element"].nunique() == 1
     unit = ground["unit"].fillna("").iloc[0] if len(ground) else ""
     classes = []
     for place, (number, value) in enumerate(lower.items()):
-        label = f"above {value:,.3g} {unit}".strip() if single else f"class {number}"
+        label = f"above {value:,.3g} {unit}".strip()
         colour = LEVELS[_step(place, len(lower))]
         symbol = fill_symbol(colour, colour, 0.2, alpha=150)
         classes.append(SymbolClass(str(number), label, symbol))
-    return [by_class("class", classes), *field_nodes(columns)]
+    return classes
+
+
+def _by_kind(
+    frame: pd.DataFrame,
+    kinds: Sequence[str],
+    classes_of: Callable[[pd.DataFrame], list[SymbolClass]],
+) -> Element:
+    """Return the renderer by ``class``; where rows of several kinds are in one layer, kind by kind."""
+    groups = []
+    for values, rows in frame.groupby(list(kinds), sort=False):
+        chosen = dict(zip(kinds, map(str, values), strict=True))
+        label = ", ".join(str(value) for value in reversed(values))
+        groups.append(ClassGroup(label, _where(chosen), classes_of(rows)))
+    if len(groups) == 1:
+        return by_class("class", groups[0].classes)
+    return by_group("class", groups)
 
 
 def _step(place: int, count: int) -> int:
