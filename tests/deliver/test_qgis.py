@@ -23,9 +23,12 @@ from geomfaf.deliver.qgis.contents import read_contents
 from geomfaf.deliver.qgis.layout_items import Box
 from geomfaf.deliver.qgis.layout_maps import fit_map, next_scale
 from geomfaf.deliver.qgis.markup import node, to_text
+from geomfaf.deliver.qgis.page import A3, A3_UPRIGHT, fit_page, place_aside
 from geomfaf.deliver.qgis.project import write_project
 from geomfaf.deliver.qgis.raster_styles import linear_breaks, log_breaks, share_classes
 from geomfaf.deliver.qgis.run_layers import geology_column
+from geomfaf.deliver.qgis.sheets import table_columns
+from geomfaf.deliver.targets import TARGET_COLUMNS
 from geomfaf.errors import UsageError
 from geomfaf.rasters.bands import bands_of
 from geomfaf.rasters.geotiff import read_raster
@@ -332,3 +335,39 @@ def test_a_column_that_says_nothing_has_no_room_in_the_table_of_a_map(tmp_path):
         texts = [item.get("heading") for item in xml_of(out / "project.qgz").iter("column")]
         assert ("elements (percentile)" in texts) == shown
         assert "host" in texts
+
+
+# --- what a page has room for --------------------------------------------------------------------
+
+
+@given(st.floats(100, 1e6), st.floats(0.2, 5))
+def test_map_and_legend_have_a_place_each_on_the_page(width, ratio):
+    extent = (0, 0, width, width / ratio)
+    size, frame = fit_page(extent)
+    legend, columns = place_aside(frame, size)
+    for box in (frame.box, legend):
+        assert box.x >= 10
+        assert box.y >= 20
+        assert box.x + box.width <= size[0] - 10 + 1e-6
+        assert box.y + box.height <= size[1] - 10
+    right = frame.box.x + frame.box.width
+    bottom = frame.box.y + frame.box.height
+    assert legend.x >= right or legend.y >= bottom
+    # A legend needs some room, whatever the map's shape.
+    assert legend.width / columns >= 60
+    assert legend.height >= 40
+
+
+def test_the_page_of_a_tall_area_stands():
+    assert fit_page((0, 0, 20_000, 30_000))[0] == A3_UPRIGHT
+    assert fit_page((0, 0, 20_000, 20_000))[0] == A3
+    assert fit_page((0, 0, 30_000, 20_000))[0] == A3
+    assert fit_page((0, 0, 20_000, 30_000), may_stand=False)[0] == A3
+
+
+@pytest.mark.parametrize("width", [60.0, 126.0, 201.0, 270.0])
+def test_the_table_of_targets_fills_its_place(width):
+    columns = table_columns(TARGET_COLUMNS, width)
+    assert sum(column.width for column in columns) == pytest.approx(width)
+    assert [column.heading for column in columns][:3] == ["target", "status", "km²"]
+    assert min(column.width for column in columns) >= 11

@@ -10,11 +10,9 @@ from .layout_maps import fit_map, map_item, map_uuid
 from .markup import without_expressions
 from .page import (
     A3,
-    BOTTOM,
     LINE,
     MARGIN,
     Sheet,
-    column_beside,
     footer_item,
     legend_height,
     legend_references,
@@ -26,7 +24,10 @@ PANELS = 11
 """Bands on a page; one cell more holds the legend that all of them share."""
 
 PANELS_TOP = 20.0
-PANELS_BOTTOM = 286.0
+PANELS_HEIGHT = 266.0
+STRIP = 32.0
+"""Height of a legend below all panels: where there are few, they become larger so."""
+
 LEGEND_WIDTH = 31.0
 MOST_COLUMNS = 6
 
@@ -50,18 +51,30 @@ def _evidence_page(sheet: Sheet, bands: Sequence[Layer], page: int) -> list[Elem
     heading = f"{without_expressions(sheet.titles.title)}: the evidence"
     place = Box(MARGIN, top + 7, 400, 9)
     items = [label_item(place, heading, 14, bold=True, name=f"title {number}")]
-    # 1. The bands, lettered through all pages.
-    cells = panel_cells(sheet.extent, len(bands) + 1, top + PANELS_TOP)
+    # 1. The bands, lettered through all pages; the legend in a cell of its own or below them all.
+    cells = panel_cells(sheet.extent, len(bands) + 1, top + PANELS_TOP, PANELS_HEIGHT)
+    legend = cells[len(bands)]
+    larger = panel_cells(sheet.extent, len(bands), top + PANELS_TOP, PANELS_HEIGHT - STRIP)
+    if _panel_scale(sheet, larger) < _panel_scale(sheet, cells):
+        cells = larger
+        legend = Box(MARGIN, top + PANELS_TOP + PANELS_HEIGHT - STRIP, A3[0] - 2 * MARGIN, STRIP)
     for place_on_page, layer in enumerate(bands):
         letter = chr(ord("a") + (page * PANELS + place_on_page) % 26)
         items.extend(_panel(sheet, layer, cells[place_on_page], f"{letter}) {layer.name}"))
     # 2. What all panels share.
-    items.extend(_shared_legend(sheet, bands[0], cells[0], cells[len(bands)], number))
+    items.extend(_shared_legend(sheet, bands[0], cells[0], legend, number))
     items.append(footer_item(sheet.titles, top + 289, f"footer {number}"))
     return items
 
 
-def panel_cells(extent: tuple[float, float, float, float], count: int, top: float) -> list[Box]:
+def _panel_scale(sheet: Sheet, cells: Sequence[Box]) -> float:
+    """Return the denominator of the scale of the maps in such cells."""
+    return fit_map(sheet.extent, _map_room(cells[0]), round_scale=False).scale
+
+
+def panel_cells(
+    extent: tuple[float, float, float, float], count: int, top: float, total: float
+) -> list[Box]:
     """Return the cells of a page from its top left, in so many columns that the maps are largest.
 
     Parameters
@@ -72,13 +85,15 @@ def panel_cells(extent: tuple[float, float, float, float], count: int, top: floa
         How many cells are needed.
     top : float
         Where the first row begins (mm).
+    total : float
+        Height of all rows (mm).
     """
     best: list[Box] = []
     finest = float("inf")
     for columns in range(1, MOST_COLUMNS + 1):
         rows = -(-count // columns)
         width = (A3[0] - 2 * MARGIN) / columns
-        height = (PANELS_BOTTOM - PANELS_TOP) / rows
+        height = total / rows
         # 1. The cells row by row, with a gap between them.
         cells = []
         for number in range(columns * rows):
@@ -134,13 +149,26 @@ def _shared_legend(
     """Return scale bar and legend of deposits, targets and faults; they read the first panel."""
     frame = fit_map(sheet.extent, _map_room(first), round_scale=False)
     linked = map_uuid(frame, f"map of {band.name}")
-    bar = Box(cell.x, cell.y + 4, 40, 9)
     layers = sheet.layers
     shown = legend_references([layers.deposits, layers.targets, layers.faults])
+    # 1. In a cell: one below the other; in a strip: side by side.
+    bar = Box(cell.x, cell.y + 4, 40, 9)
     place = Box(cell.x, cell.y + 16, 60, 40)
+    columns = 1
+    if cell.height == STRIP:
+        bar = Box(cell.x, cell.y + 4, 60, 9)
+        place = Box(cell.x + 80, cell.y + 4, cell.width - 80, STRIP - 6)
+        columns = 3
     return [
         scale_bar_item(bar, linked, frame.scale, name=f"scale {number}"),
-        legend_item(place, linked, shown, size=6.5, name=f"shared legend {number}"),
+        legend_item(
+            place,
+            linked,
+            shown,
+            size=6.5,
+            name=f"shared legend {number}",
+            columns=columns,
+        ),
     ]
 
 
@@ -148,20 +176,23 @@ def geology_map(sheet: Sheet) -> Element:
     """Return "Geology and samples A3": rocks, faults, samples and deposits."""
     layers = sheet.layers
     what = ": geology, samples and known deposits"
-    frame, items = map_page(sheet, "Geology and samples", what)
-    column = column_beside(frame)
+    page = map_page(sheet, "Geology and samples", what)
+    items = page.items
+    column = page.aside
     shown = [layers.deposits, layers.targets, layers.faults, layers.study_area, layers.samples]
     references = legend_references(shown)
     if layers.geology is not None:
         # The classes with the most ground, in the order of their names.
-        left = BOTTOM - column.y - legend_height(shown) - 10
-        fitting = max(4, int(left / (1.1 * LINE)))
+        taken = int(legend_height(shown) / LINE) + 3
+        fitting = max(4, page.lines - taken)
         chosen = sorted(layers.geology_order[:fitting])
         references.append(layer_reference(layers.geology, nodes=chosen))
         hidden = len(layers.geology_order) - len(chosen)
         if hidden > 0:
             text = f"and {hidden} classes with less ground"
-            place = Box(column.x, BOTTOM + 2, column.width, 4)
+            place = Box(column.x, column.y + column.height + 2, column.width, 4)
             items.append(label_item(place, text, 6, name="classes left out"))
-    items.append(legend_item(column, map_uuid(frame, "map"), references))
-    return layout_node("Geology and samples A3", A3, items)
+    linked = map_uuid(page.frame, "map")
+    many = len(layers.geology_order) > page.lines / page.columns / 2
+    items.append(legend_item(column, linked, references, columns=page.columns, split=many))
+    return layout_node("Geology and samples A3", page.size, items)

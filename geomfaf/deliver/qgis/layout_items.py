@@ -120,10 +120,13 @@ def legend_item(
     *,
     size: float = 7,
     name: str = "legend",
+    columns: int = 1,
+    split: bool = False,
     only_on_map: bool = False,
 ) -> Element:
     """Return a legend of layers (from :func:`geomfaf.deliver.qgis.tree.layer_reference`), or
-    ``only_on_map`` of those classes that its map shows.
+    ``only_on_map`` of those classes that its map shows. ``split``: the classes of one layer may go
+    on in the next column.
     """
     # 1. Sizes and gaps (mm) of headings and lines.
     styles = node("styles")
@@ -143,17 +146,18 @@ def legend_item(
             "alignment": 1,
         }
         styles.append(node("style", space, font))
-    # 2. One column that grows with what it holds.
+    # 2. Columns that grow with what they hold.
     shown = {
         "map_uuid": linked,
         "title": "",
         "resizeToContents": 1,
         "symbolWidth": 0.75 * size,
         "symbolHeight": 0.35 * size,
-        "columnCount": 1,
+        "columnCount": columns,
+        "splitLayer": split,
         "legendFilterByMap": only_on_map,
         "boxSpace": 0,
-        "columnSpace": 3,
+        "columnSpace": 8,
         "lineSpacing": 0.5,
         "legendFilterByAtlas": 0,
         "wrapChar": "",

@@ -13,6 +13,7 @@ from .run_layers import RunLayers
 from .tree import Layer, Theme, layer_reference
 
 A3 = (420.0, 297.0)
+A3_UPRIGHT = (297.0, 420.0)
 A4 = (210.0, 297.0)
 MARGIN = 10.0
 BOTTOM = 272.0
@@ -20,6 +21,14 @@ BOTTOM = 272.0
 
 MAP_ROOM = Box(17, 24, 272, 254)
 """What a map may take of an A3 page; a legend stands beside it."""
+
+UPRIGHT_ROOM = Box(17, 24, 270, 328)
+"""What it may take of an upright page; a legend of :data:`UPRIGHT_COLUMNS` stands below it."""
+
+UPRIGHT_COLUMNS = 3
+
+LARGER = 0.9
+"""A page is upright where this makes the map's scale at least so much larger."""
 
 LINE = 3.3
 """Millimetres of a line of a legend of seven points."""
@@ -42,8 +51,30 @@ class Sheet(NamedTuple):
     titles: Titles
 
 
-def map_page(sheet: Sheet, theme: str, what: str) -> tuple[MapFrame, list[Element]]:
-    """Return the map of an A3 page, and all items that every such page has: titles, map, scale,
+class MapPage(NamedTuple):
+    """An A3 page with one map: its size, the map, and where its legend and a note may stand."""
+
+    size: tuple[float, float]
+    frame: MapFrame
+    items: list[Element]
+    aside: Box
+    columns: int
+
+    @property
+    def lines(self) -> int:
+        """Lines that a legend has room for."""
+        return int(self.columns * self.aside.height / (1.1 * LINE))
+
+    def note_place(self, legend: float) -> Box:
+        """Return the place of a few lines of text: below a legend so high, or left of it."""
+        if self.size == A3:
+            top = self.aside.y + legend + 4
+            return Box(self.aside.x, top, self.aside.width, 30)
+        return Box(self.frame.box.x, self.aside.y + 22, 66, 40)
+
+
+def map_page(sheet: Sheet, theme: str, what: str, *, may_stand: bool = True) -> MapPage:
+    """Return an A3 page with a map and all items that every such page has: titles, map, scale,
     north arrow and footer.
 
     Parameters
@@ -52,31 +83,54 @@ def map_page(sheet: Sheet, theme: str, what: str) -> tuple[MapFrame, list[Elemen
         What the map shows.
     what : str
         Behind the title, such as ": numbered cells".
+    may_stand : bool
+        Turn the page upright where the map of a tall area becomes larger by it.
     """
-    frame = fit_map(sheet.extent, MAP_ROOM)
+    size, frame = fit_page(sheet.extent, may_stand=may_stand)
+    aside, columns = place_aside(frame, size)
     # 1. Above the map.
     heading = without_expressions(sheet.titles.title) + what
     subtitle = without_expressions(sheet.titles.subtitle)
+    width = size[0] - 2 * MARGIN
     items = [
-        label_item(Box(MARGIN, 6, 400, 9), heading, 16, bold=True, name="title"),
-        label_item(Box(MARGIN, 15, 400, 5), subtitle, 8, name="subtitle"),
+        label_item(Box(MARGIN, 6, width, 9), heading, 16, bold=True, name="title"),
+        label_item(Box(MARGIN, 15, width, 5), subtitle, 8, name="subtitle"),
     ]
-    # 2. The map, and beside it how large and which way round it is.
+    # 2. The map, and beside or below it how large and which way round it is.
     items.append(map_item(frame, sheet.themes[theme], "map"))
     linked = map_uuid(frame, "map")
-    x = column_beside(frame).x
-    items.append(label_item(Box(x, 25, 50, 5), scale_text("map"), 9, bold=True, name="scale"))
-    items.append(scale_bar_item(Box(x, 31, 62, 9), linked, frame.scale))
-    items.append(north_arrow_item(Box(x + 70, 24, 14, 15), linked))
-    # 3. Below it.
-    items.append(footer_item(sheet.titles, 292))
-    return frame, items
+    corner = Box(aside.x, 25, 0, 0) if size == A3 else Box(frame.box.x, aside.y, 0, 0)
+    text = Box(corner.x, corner.y, 50, 5)
+    items.append(label_item(text, scale_text("map"), 9, bold=True, name="scale"))
+    items.append(scale_bar_item(Box(corner.x, corner.y + 6, 58, 9), linked, frame.scale))
+    items.append(north_arrow_item(Box(corner.x + 62, corner.y - 1, 12, 15), linked))
+    # 3. At the foot.
+    items.append(footer_item(sheet.titles, size[1] - 5))
+    return MapPage(size, frame, items, aside, columns)
 
 
-def column_beside(frame: MapFrame) -> Box:
-    """Return the column to the right of a map, below its scale."""
-    x = frame.box.x + frame.box.width + 9
-    return Box(x, 45, A3[0] - MARGIN - x, BOTTOM - 45)
+def fit_page(
+    extent: tuple[float, float, float, float], *, may_stand: bool = True
+) -> tuple[tuple[float, float], MapFrame]:
+    """Return the page on which the map of an extent is clearly largest, and the map."""
+    frame = fit_map(extent, MAP_ROOM)
+    upright = fit_map(extent, UPRIGHT_ROOM)
+    if may_stand and upright.scale <= LARGER * frame.scale:
+        return A3_UPRIGHT, upright
+    return A3, frame
+
+
+def place_aside(frame: MapFrame, size: tuple[float, float]) -> tuple[Box, int]:
+    """Return the place of a map's legend and its columns: right of it and below its scale, or below
+    it and right of its scale.
+    """
+    right = frame.box.x + frame.box.width
+    if size == A3:
+        x = right + 9
+        return Box(x, 45, A3[0] - MARGIN - x, BOTTOM - 45), 1
+    x = frame.box.x + 80
+    y = frame.box.y + frame.box.height + 11
+    return Box(x, y, size[0] - MARGIN - x, size[1] - 12 - y), UPRIGHT_COLUMNS
 
 
 def footer_item(titles: Titles, top: float, name: str = "footer") -> Element:

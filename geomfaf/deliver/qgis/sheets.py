@@ -57,7 +57,6 @@ def table_columns(columns: Sequence[str], width: float) -> list[TableColumn]:
         ("elements", shortened("elements", 28), "elements (percentile)", 42),
         ("fault_distance_m", rounded("fault_distance_m", 0), "fault (m)", 16),
         ("deposit_distance_m", rounded("deposit_distance_m", 0), "deposit (m)", 19),
-        ("factors", shortened("factors", 44), "made the score", 60),
     ]
     # The first ones, as far as the width goes.
     found = []
@@ -66,7 +65,20 @@ def table_columns(columns: Sequence[str], width: float) -> list[TableColumn]:
         if column in columns and needed <= left:
             found.append(TableColumn(expression, heading, needed))
             left -= needed
-    return found
+    # What is left goes to what made the score; or to all columns, so that the table fills its place.
+    if "factors" in columns and left >= LEAST_WIDTH:
+        text = shortened("factors", int(left / LETTER))
+        found.append(TableColumn(text, "made the score", left))
+        left = 0
+    stretch = width / (width - left)
+    return [column._replace(width=column.width * stretch) for column in found]
+
+
+LETTER = 1.36
+"""Millimetres of a letter of six points, about."""
+
+LEAST_WIDTH = 28.0
+"""Millimetres that the column of a target's factors needs."""
 
 
 class Fact(NamedTuple):

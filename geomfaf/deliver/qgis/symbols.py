@@ -198,7 +198,7 @@ def text_style(
     # White around the letters, not quite opaque: the map shows through.
     buffer = {
         "bufferDraw": halo,
-        "bufferSize": 0.7,
+        "bufferSize": 0.1 * size,
         "bufferSizeUnits": "MM",
         "bufferColor": "255,255,255,255",
         "bufferOpacity": 0.85,
@@ -245,7 +245,6 @@ def labels(
         field=field,
         bold=bold,
         colour=colour,
-        halo=not inside,
     )
     drawn = node(
         "rendering",

@@ -22,7 +22,6 @@ from .page import (
     BOTTOM,
     MARGIN,
     Sheet,
-    column_beside,
     footer_item,
     legend_height,
     legend_references,
@@ -44,8 +43,11 @@ TABLE_HEIGHT = 31.0
 def target_map(sheet: Sheet) -> Element:
     """Return "Target map A3": the map, its legend and the table of the targets."""
     layers = sheet.layers
-    frame, items = map_page(sheet, "Target map", "")
-    column = column_beside(frame)
+    # The page lies, so that the table of the targets stands beside the map.
+    page = map_page(sheet, "Target map", "", may_stand=False)
+    frame = page.frame
+    items = page.items
+    column = page.aside
     shown = [layers.deposits, layers.targets, layers.faults, layers.study_area]
     shown += [layers.mask, layers.score]
     linked = map_uuid(frame, "map")
@@ -219,11 +221,13 @@ def _sheet_legends(sheet: Sheet) -> list[Element]:
 def cell_map(sheet: Sheet, cells: Layer) -> Element:
     """Return "Numbered cells A3": the cells by number, coloured by the target on them."""
     layers = sheet.layers
-    frame, items = map_page(sheet, "Numbered cells", ": numbered cells")
-    column = column_beside(frame)
+    page = map_page(sheet, "Numbered cells", ": numbered cells")
+    items = page.items
     shown = [layers.deposits, cells, layers.faults, layers.study_area]
-    items.append(legend_item(column, map_uuid(frame, "map"), legend_references(shown)))
+    references = legend_references(shown)
+    linked = map_uuid(page.frame, "map")
+    items.append(legend_item(page.aside, linked, references, columns=page.columns))
     # What the cells are, and that targets go before them.
-    top = column.y + legend_height(shown) + 4
-    items.append(label_item(Box(column.x, top, column.width, 30), cells.note, 7, name="note"))
-    return layout_node("Numbered cells A3", A3, items)
+    place = page.note_place(legend_height(shown))
+    items.append(label_item(place, cells.note, 7, name="note"))
+    return layout_node("Numbered cells A3", page.size, items)
