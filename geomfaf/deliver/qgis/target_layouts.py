@@ -176,12 +176,17 @@ def _shown_number(column: str, decimals: int) -> str:
 
 # "Au_ppb" is a column's name: people say "Au (ppb)".
 FACTOR_NAME = "replace(regexp_replace(\"factor\", '_(ppm|ppb|pct)$', ' (\\\\1)'), '_', ' ')"
+# A class has no mean: the target's commonest stands there, as far as the column goes.
+FACTOR_VALUE = (
+    'coalesce(to_string(round("value", 3)), if("factor" = \'geology\','
+    " left(attribute(@atlas_feature, 'geology'), 14), ''), '')"
+)
 SHEET_TABLES = {
     "Factors of each target": (
-        TableColumn(FACTOR_NAME, "factor", 34),
-        TableColumn(_shown_number("value", 3), "value", 16),
-        TableColumn(_shown_number("percentile", 0), "percentile", 18),
-        TableColumn(_shown_number("contribution", 3), "contribution", 20),
+        TableColumn(FACTOR_NAME, "factor", 31),
+        TableColumn(FACTOR_VALUE, "value", 21),
+        TableColumn(_shown_number("percentile", 0), "percentile", 17),
+        TableColumn(_shown_number("contribution", 3), "contribution", 19),
     ),
     "Elements of each target": (
         TableColumn('"element"', "element", 24),
