@@ -39,7 +39,7 @@ def draw_curves(curves: pd.DataFrame, evaluation: pd.DataFrame, chosen: str) -> 
     FigureCanvasAgg(figure)
     colours = class_colours(len(order))
     for number, most in enumerate((100, 20), start=1):
-        left = 0.055 + 0.385 * (number - 1)
+        left = 0.055 + 0.402 * (number - 1)
         axes = figure.add_axes((left, 0.11, 0.335, 0.78))
         # Lines differ in dashes too: ten colours are too many for some eyes.
         for place, name in enumerate(order):

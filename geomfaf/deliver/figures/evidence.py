@@ -139,8 +139,8 @@ def draw_band(
         bar.set_label(band.unit.rstrip("?"), fontsize=6)
     if logarithmic:
         bar.set_ticks(LogLocator(subs=(1, 2, 3, 5)), minor=False)
-        bar.ax.yaxis.set_major_formatter("{x:g}")
         bar.minorticks_off()
+    bar.ax.yaxis.set_major_formatter("{x:,g}")
 
 
 def draw_classes(
