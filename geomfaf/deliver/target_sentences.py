@@ -33,7 +33,8 @@ def why_sentence(target: Mapping[str, Any]) -> str:
     lifted = [part for part in factors.split("; ") if " +" in part]
     if lifted:
         names = [part.rpartition(" +")[0] for part in lifted]
-        parts.append(f"what raises the score most is {_joined(names)}")
+        verb = "raises" if len(names) == 1 else "raise"
+        parts.append(f"{_joined(names)} {verb} the score most")
     # 3. What to be wary of.
     if target.get("samples") == 0 and target.get("elements"):
         parts.append("no sample lies inside: the values are interpolated from around it")

@@ -334,7 +334,11 @@ def test_shape_place_and_deposit_of_a_target():
             "No element is high here, on granite 62 %.",
         ),
         ({"elements": "Au 98 %"}, "High in Au."),
-        ({"factors": "Au +0.12; fault distance +0.08; Cu -0.02"}, "is Au and fault distance."),
+        (
+            {"factors": "Au +0.12; fault distance +0.08; Cu -0.02"},
+            "Au and fault distance raise the score most.",
+        ),
+        ({"factors": "Au +0.12; Cu -0.02"}, "Au raises the score most."),
         ({"fault_distance_m": 3.0, "fault": ""}, "Under 10 m from a fault."),
         ({"extrapolated": 0.51}, "ostly extrapolated: 51 %"),
         ({"extrapolated": 0.5}, "Nothing but the score"),

@@ -109,9 +109,10 @@ def reason_lines(run: RunFolder) -> list[str]:
         sure = ranked[ranked["permutation"] > spread].sort_values("permutation", ascending=False)
         names = [factor_label(str(name)) for name in sure["factor"].head(3)]
         if names:
+            what = "it costs the map" if len(names) == 1 else "each of these costs it"
             lines.append(
-                f"The map leans most on {_joined(names)}: shuffled among the held-out windows, each"
-                " of these costs it skill."
+                f"The map leans most on {_joined(names)}: shuffled among the held-out windows,"
+                f" {what} skill."
             )
         else:
             lines.append(
