@@ -27,7 +27,9 @@ def why_sentence(target: Mapping[str, Any]) -> str:
     High in Au and Cu, on granite 62 %, shale 30 %, 120 m from fault F07; the nearest known deposit, North pit (Cu), lies 1.2 km away; no sample lies inside: the values are interpolated from around it; mostly extrapolated: 70 % of it is unlike the ground that the model learned from.
     """
     # 1. What is there, and what lies near.
-    parts = [_ground_text(target), _deposit_text(target)]
+    elements = str(target.get("elements") or "")
+    nothing_high = "no element is high here" if elements == NONE_HIGH else ""
+    parts = [_ground_text(target), nothing_high, _deposit_text(target)]
     # 2. What the model says.
     factors = str(target.get("factors") or "")
     lifted = [part for part in factors.split("; ") if " +" in part]
@@ -54,9 +56,7 @@ def _ground_text(target: Mapping[str, Any]) -> str:
     elements = str(target.get("elements") or "")
     samples = str(target.get("best_samples") or "")
     best, _, _ = samples.partition(";")
-    if elements == NONE_HIGH:
-        parts.append("no element is high here")
-    elif elements:
+    if elements and elements != NONE_HIGH:
         # "Au 98 %, Cu 95 %": the names alone.
         high = elements.removesuffix(" %").split(" %, ")
         names = [part.rpartition(" ")[0] for part in high]

@@ -128,6 +128,9 @@ def optimism_lines(meter: pd.DataFrame) -> list[str]:
     ]
 
 
+DOUBT = 0.05
+"""Above this p of a null test, chance is named as a possible reason."""
+
 FEW_SHIFTS = 19
 """Moved patterns below which p cannot reach 0.05."""
 
@@ -151,7 +154,7 @@ def null_line(test: NullTest) -> str:
             f" {len(test.moved)} moved ones, which are too few for a p below"
             f" {1 / (1 + len(test.moved)):.2f} ({figures})."
         )
-    if test.p <= 0.05:
+    if test.p <= DOUBT:
         return (
             f"The deposits do follow the evidence, beyond what their pattern explains ({figures})."
         )
@@ -165,8 +168,8 @@ def with_null_tests(lines: Sequence[str], tests: Sequence[NullTest]) -> list[str
     """Return the verdict's lines and those on chance: a doubt goes straight behind the first one,
     which it limits.
     """
-    doubts = [null_line(test) for test in tests if test.p > 0.05]
-    rest = [null_line(test) for test in tests if test.p <= 0.05]
+    doubts = [null_line(test) for test in tests if test.p > DOUBT]
+    rest = [null_line(test) for test in tests if test.p <= DOUBT]
     return [*lines[:1], *doubts, *lines[1:], *rest]
 
 

@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import replace
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -92,8 +93,43 @@ def test_the_five_answers_are_those_of_the_run(out):
     assert "leans most on Au: shuffled among" in answers["Why these?"]
     assert "Target T1: Gold and copper are high beside a fault." in answers["Why these?"]
     # 10 % of the area holds 10 / 40 of the six deposits.
-    assert "10 % of the ground holds 2 of 6 held-out deposits (0 to 3" in answers["What next?"]
+    assert (
+        "10 % of the ground holds 2 of 6 held-out deposits (0 to 3, 95 % interval; 1 by chance):"
+        " not surely more than ground picked at random would." in answers["What next?"]
+    )
     assert "no sample lies inside: T1." in answers["What next?"]
+
+
+def answers_of(folder: Path) -> dict[str, str]:
+    return {question: " ".join(lines) for question, lines in five_answers(read_run(folder))}
+
+
+@pytest.mark.parametrize(
+    ("p", "moved", "doubted"), [(0.6, 199, True), (0.05, 199, False), (0.5, 4, False)]
+)
+def test_a_pattern_that_scores_as_well_elsewhere_is_said_at_once(tmp_path, p, moved, doubted):
+    folder = make_run(tmp_path)
+    path = folder / "evaluation.json"
+    assessment = json.loads(path.read_text())
+    assessment["null_tests"] = [{"model": "logistic regression", "p": p, "moved": [0.5] * moved}]
+    path.write_text(json.dumps(assessment))
+    said = answers_of(folder)["Can it be trusted?"]
+    assert ("moved at random, scores as well too often (null test, p = 0.60)" in said) == doubted
+    assert ("ideas to check, not results" in said) == doubted
+    page = write_report(folder).read_text(encoding="utf-8")
+    assert page.count("scores as well too often") == 2 * doubted
+
+
+@pytest.mark.parametrize(("low", "sure"), [(0.11, True), (0.10, False), (0.0, False)])
+def test_ground_no_better_than_chance_is_no_place_to_begin(tmp_path, low, sure):
+    folder = make_run(tmp_path)
+    path = folder / "evaluation.csv"
+    table = pd.read_csv(path)
+    table["capture_10_low"] = low
+    table.to_csv(path, index=False)
+    said = answers_of(folder)["What next?"]
+    assert ("begin there" in said) == sure
+    assert ("not surely more than ground picked at random" in said) != sure
 
 
 def test_page_and_summary_tell_the_same(page, text):

@@ -331,7 +331,7 @@ def test_shape_place_and_deposit_of_a_target():
         ({"deposits": 3, "nearest_deposit": ""}, "3 known deposits inside."),
         (
             {"elements": NONE_HIGH, "rocks": "granite 62 %"},
-            "No element is high here, on granite 62 %.",
+            "On granite 62 %; no element is high here.",
         ),
         ({"elements": "Au 98 %"}, "High in Au."),
         (

@@ -30,6 +30,9 @@ UPRIGHT_COLUMNS = 3
 LARGER = 0.9
 """A page is upright where this makes the map's scale at least so much larger."""
 
+LETTER = 0.21
+"""Millimetres of a letter of a bold title, for each point of its size."""
+
 LINE = 3.3
 """Millimetres of a line of a legend of seven points."""
 
@@ -92,8 +95,9 @@ def map_page(sheet: Sheet, theme: str, what: str, *, may_stand: bool = True) -> 
     heading = without_expressions(sheet.titles.title) + what
     subtitle = without_expressions(sheet.titles.subtitle)
     width = size[0] - 2 * MARGIN
+    points = min(16.0, round(width / (LETTER * len(heading)), 1))
     items = [
-        label_item(Box(MARGIN, 6, width, 9), heading, 16, bold=True, name="title"),
+        label_item(Box(MARGIN, 6, width, 9), heading, points, bold=True, name="title"),
         label_item(Box(MARGIN, 15, width, 5), subtitle, 8, name="subtitle"),
     ]
     # 2. The map, and beside or below it how large and which way round it is.

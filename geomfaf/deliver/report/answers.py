@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from ...evaluation.verdict import DOUBT, FEW_SHIFTS
 from ..run_folder import EXPLORATION, RunFolder
 from ..target_reasons import factor_label
 from .tables import low_elements
@@ -69,12 +70,24 @@ def commodity_text(run: RunFolder) -> str:
 
 
 def trust_lines(run: RunFolder) -> list[str]:
-    """Return the verdict in one sentence, and a warning where the map shows no skill."""
+    """Return the verdict in one sentence, and what limits it: no skill, or a pattern of deposits
+    that scores as well wherever it is put.
+    """
     verdict = list(run.assessment.get("verdict", []))
     if not verdict:
         return ["This run was not judged on held-out ground: nothing is known of its skill."]
-    first = str(verdict[0])
-    return [first] if run.supported else [first, "The targets are ideas to check, not results."]
+    lines = [str(verdict[0])]
+    for test in run.assessment.get("null_tests", []):
+        if test["p"] > DOUBT and len(test["moved"]) >= FEW_SHIFTS:
+            lines.append(
+                "But the same pattern of deposits, moved at random, scores as well too often (null"
+                f" test, p = {test['p']:.2f}): it cannot be excluded that they follow nothing in"
+                " the evidence."
+            )
+            break
+    if len(lines) > 1 or not run.supported:
+        lines.append("The targets are ideas to check, not results.")
+    return lines
 
 
 def target_lines(run: RunFolder) -> list[str]:
@@ -138,10 +151,13 @@ def next_lines(run: RunFolder) -> list[str]:
         # Whole deposits: the interval is wider than any decimal.
         total = row["deposits"]
         found = [total * row[f"capture_10{end}"] for end in ("", "_low", "_high")]
+        by_chance = 0.1 * total
+        better = found[1] > by_chance
+        advice = "begin there" if better else "not surely more than ground picked at random would"
         lines.append(
             f"The best 10 % of the ground holds {found[0]:.0f} of {total:.0f} held-out deposits"
-            f" ({found[1]:.0f} to {found[2]:.0f}, 95 % interval)"
-            + (": begin there." if run.supported else ".")
+            f" ({found[1]:.0f} to {found[2]:.0f}, 95 % interval; {by_chance:.0f} by chance):"
+            f" {advice}."
         )
     # What makes a target less sure than its score says.
     explore = run.targets[run.targets["list"] == EXPLORATION]

@@ -16,7 +16,14 @@ from ..figures.curves import draw_one_curve
 from ..figures.map_sheet import figure_bytes, save_figure, small_png
 from ..figures.run_figures import FIGURES
 from ..run_folder import EXPLORATION, RunFolder, read_run
-from .answers import NOT_THIS, UNSUPPORTED, commodity_text, five_answers, map_row
+from .answers import (
+    NOT_THIS,
+    UNSUPPORTED,
+    commodity_text,
+    five_answers,
+    map_row,
+    trust_lines,
+)
 from .map_layers import map_content, sheet_id
 from .pictures import data_address, leaflet_sources
 from .tables import (
@@ -80,6 +87,7 @@ def report_parts(run: RunFolder) -> dict[str, Any]:
         "facts": header_facts(run),
         "answers": five_answers(run),
         "chosen": run.chosen,
+        "trust": trust_lines(run),
         "verdict": [str(line) for line in run.assessment.get("verdict", [])],
         "warning": "" if run.supported else UNSUPPORTED,
         "lists": [_target_list("Exploration targets", explore), _target_list(KNOWN_TITLE, known)],
