@@ -119,13 +119,15 @@ def _what(severity: str, group: Any) -> Any:
     """Return what was done in the column where it was done most, the advice, and the rows."""
     from rich.text import Text
 
+    from ..survey.cleaning.findings import as_sentence
+
     first = group.sort_values("count", ascending=False, kind="stable").iloc[0]
     named = len(group) > 1 and first["column"] not in first["done"]
     what = Text(f"{first['done']} ({first['column']})" if named else first["done"])
     advice = first["advice"]
     if advice:
         style = "bold" if severity == "refused" else "dim"
-        what.append(f". {advice[0].upper()}{advice[1:]}", style)
+        what.append(f". {as_sentence(advice)}", style)
     if first.get("names"):
         what.append(f" [{first['names']}]", "dim")
     elif first["rows"]:

@@ -8,7 +8,7 @@ layers of a survey by where they lie among themselves.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 import geopandas as gpd
 import numpy as np
@@ -126,7 +126,7 @@ def check_coordinates(role: str, frame: gpd.GeoDataFrame) -> Finding | None:
         f"lie far from the area of this CRS (x {west:,.0f} to {east:,.0f}, y {south:,.0f} to"
         f" {north:,.0f})"
     )
-    advice = "correct the coordinates or name their CRS: crs ="
+    advice = _minus_in_area(role, xy, crs) or "correct the coordinates or name their CRS: crs ="
     return _refused(role, frame, xy, "coordinates that cannot be", what, advice)
 
 
@@ -180,8 +180,11 @@ def _mistake_in_metres(
             advice = _setting(role, 'crs = "EPSG:4326"' + more)
             return _refused(role, frame, xy, "degrees called metres", what, advice)
     # 3. eastings with the zone's number before them
-    if 1e6 < xy[0] < 1e8 and _inside((xy[0] % 1e6, xy[1]), home):
-        what = f"begin with a zone number ({int(xy[0] // 1e6)}) that this CRS does not have"
+    before = int(xy[0] // 1e6) if 1e6 < xy[0] < 1e8 else 0
+    zone = re.search(r"zone (\d+)", CRS(frame.crs).name)
+    own = zone is None or int(zone[1]) == before
+    if before and own and _inside((xy[0] % 1e6, xy[1]), home):
+        what = f"begin with a zone number ({before}) that this CRS does not have"
         advice = f'name the variant of the CRS with zone numbers: crs = "EPSG:..." under [{role}]'
         return _refused(role, frame, xy, "zone in the easting", what, advice)
     return None
@@ -195,7 +198,7 @@ def _beside_the_area(role: str, frame: gpd.GeoDataFrame, xy: XY) -> Finding:
     if fits is not None:
         rule = "outside the zone"
         done = f"the middle ({said}) lies outside the zone: lengths are distorted there"
-        advice = f"crs = {_quoted(fits)} fits better"
+        advice = f"set crs = {_quoted(fits)}, which fits better"
     else:
         rule = "outside the area of use"
         done = f"the middle ({said}) lies outside the area that this CRS is made for"
@@ -249,7 +252,11 @@ def no_crs(what: str, degrees: bool = False) -> str:
 # -------------------------------------------------------------------------------------
 
 
-def check_extents(read: dict[str, gpd.GeoDataFrame], target: CRS) -> list[Finding]:
+def check_extents(
+    read: dict[str, gpd.GeoDataFrame],
+    target: CRS,
+    in_degrees: Collection[str] = (),
+) -> list[Finding]:
     """Return which layers lie away from the others, by how far, and the setting that would bring
     them there.
 
@@ -259,7 +266,10 @@ def check_extents(read: dict[str, gpd.GeoDataFrame], target: CRS) -> list[Findin
         Role -> layer as read, each in its own CRS.
     target : CRS
         The metric CRS of the survey.
+    in_degrees : collection of str
+        Roles whose places were written in degrees, whatever CRS they are in by now.
     """
+    written = {*in_degrees, *(role for role in read if CRS(read[role].crs).is_geographic)}
     # Overlapping boxes are enough to say that two layers belong together.
     boxes = {
         role: box
@@ -281,6 +291,7 @@ def check_extents(read: dict[str, gpd.GeoDataFrame], target: CRS) -> list[Findin
         if not advice and len(together) == 1:  # either of the two may be the one that is wrong
             other = together[0]
             advice = _remedy(other, read[other], target, boxes[role])
+        advice = advice or _lost_minus(read, role, together, written)
         advice = advice or f"check the CRS and the coordinates of the {role}"
         found.append(
             Finding(
@@ -345,6 +356,59 @@ def _remedy(
             what = f" ({other.name})" if other != crs and other.is_projected else ""
             return f"{_setting(role, setting)}{what} would bring them together"
     return ""
+
+
+def _lost_minus(
+    read: dict[str, gpd.GeoDataFrame],
+    away: str,
+    together: list[str],
+    in_degrees: Collection[str],
+) -> str:
+    """Return what to do where degrees of the west or south stand without their minus, or "".
+
+    ``away`` is the layer that does not overlap the others; either side may be the one at fault.
+    """
+    boxes = {}
+    for role in (away, *together):
+        box = extent_of(read[role].to_crs(4326))
+        if box is not None:
+            boxes[role] = box
+    for role, (west, south, east, north) in boxes.items():
+        if role not in in_degrees:
+            continue
+        others = together if role == away else [away]
+        ground = [shapely.box(*boxes[other]) for other in others if other in boxes]
+        for axis, mirrored in (
+            (0, (-east, south, -west, north)),
+            (1, (west, -north, east, -south)),
+        ):
+            least = (west, south)[axis]
+            if least > 0 and shapely.intersects(shapely.box(*mirrored), ground).any():
+                return _minus(role, axis, least)
+    return ""
+
+
+def _minus_in_area(role: str, xy: XY, crs: CRS) -> str:
+    """Return what to do where a place would lie in the area of a CRS with a minus before its
+    degrees, or "".
+    """
+    use = crs.area_of_use
+    if use is None:
+        return ""
+    lon, lat = Transformer.from_crs(crs, 4326, always_xy=True).transform(*xy)
+    for axis, mirrored in ((0, (-lon, lat)), (1, (lon, -lat))):
+        if (lon, lat)[axis] > 0 and _inside(mirrored, use.bounds):
+            return _minus(role, axis, (lon, lat)[axis])
+    return ""
+
+
+def _minus(role: str, axis: int, degrees: float) -> str:
+    """Return the advice for degrees of the west (axis 0) or south that stand without their minus."""
+    name, half = (("longitude", "west"), ("latitude", "south"))[axis]
+    return (
+        f"the {name}s of the {role} lack the minus of the {half}: write -{degrees:.6g}, or"
+        f' "{name.capitalize()} ({half[0].upper()})" as the heading of the column'
+    )
 
 
 def _setting(role: str, setting: str) -> str:

@@ -17,7 +17,7 @@ from pyproj.transformer import TransformerGroup
 from ..errors import DataError
 from ..rasters.grid import parse_crs
 from .cleaning.findings import Finding
-from .coordinates import extent_of, is_local, is_metric
+from .coordinates import is_local, is_metric
 
 TRUE_SCALE = 0.005
 """Lengths may differ by this share from those on the ground: UTM's own differ by 0.001."""
@@ -181,9 +181,8 @@ MOST_LOOKED_AT = 10_000
 def _middle(frame: gpd.GeoDataFrame) -> tuple[float, float]:
     """Return the middle of a layer, longitude and latitude in degrees."""
     own = CRS(frame.crs)
-    box = extent_of(frame)
     lon = np.array([])
-    if box is not None and own.geodetic_crs is not None:
+    if own.geodetic_crs is not None:
         # The median of directions: a survey across 180 degrees has no mean longitude.
         # Some of many features tell it as well as all of them.
         some = frame.geometry.to_numpy()[:: max(1, len(frame) // MOST_LOOKED_AT)]

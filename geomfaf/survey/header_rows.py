@@ -66,9 +66,28 @@ class HeaderRows:
     units_row: int | None
 
     @property
+    def names(self) -> list[str]:
+        """A name for each column: its heading, with the unit that stands in a row of its own."""
+        return [
+            _with_unit(name, unit) for name, unit in zip(self.headings, self.units, strict=True)
+        ]
+
+    @property
     def plain(self) -> bool:
         """Whether the first row is the only one of headings, as in most tables."""
         return self.rows == (1,) and self.units_row is None and self.data == 1
+
+
+def _with_unit(name: str, unit: str) -> str:
+    """Return a heading with the unit that stands below it, where it names an element or an axis."""
+    if not unit:
+        return name
+    # Only where it tells: "Au" with "ppb" below; "remarks" with "text" below tells nothing.
+    parsed = parse_element(name)
+    # "Gold" alone names nothing yet, and an element with a unit below it.
+    if (parsed or parse_element(f"{name}_{unit}")) is not None and not (parsed and parsed[1]):
+        return f"{name}_{unit}"
+    return f"{name}_{unit}" if axis_of(name) and unit.casefold() != "m" else name
 
 
 def find_header(

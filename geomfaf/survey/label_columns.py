@@ -54,17 +54,17 @@ def label_column(frame: pd.DataFrame | gpd.GeoDataFrame, what: str) -> str | Non
     >>> [label_column(table, what) for what in ("sample", "deposit", "commodity")]
     ['ID', 'NAME', 'Main Commodities']
     """
-    columns: dict[str, str] = {}
-    for column in frame.columns:
-        # A column without one word in it names nothing, whatever its heading.
-        if frame[column].notna().any() and not hasattr(frame[column], "geom_type"):
-            heading = re.sub(r"[\s_.:#°º/()-]+", "", str(column).casefold())
-            columns.setdefault(heading, column)
+    headings = [re.sub(r"[\s_.:#°º/()-]+", "", str(name).casefold()) for name in frame.columns]
     for pattern in _HEADINGS[what]:
-        for heading, column in columns.items():
-            if re.fullmatch(pattern, heading):
+        for heading, column in zip(headings, frame.columns, strict=True):
+            if re.fullmatch(pattern, heading) and _says_something(frame[column]):
                 return column
     return None
+
+
+def _says_something(values: pd.Series) -> bool:
+    """Return whether a column holds a word: an empty one names nothing, whatever its heading."""
+    return not hasattr(values, "geom_type") and bool(values.notna().any())
 
 
 def labels_of(frame: pd.DataFrame | gpd.GeoDataFrame, what: str) -> pd.Series:

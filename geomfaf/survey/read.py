@@ -106,7 +106,7 @@ def _rows_with_places(
     table = read_table(path, layout)
     if table.encoding and not source.encoding and not table.encoding.startswith("utf-8"):
         done = f"the text is not UTF-8: read as {table.encoding}"
-        advice = "encoding = where letters are wrong"
+        advice = "set encoding = where letters are wrong"
         found.append(
             Finding(
                 "noticed",
@@ -203,7 +203,7 @@ def _features(
         )
     if encoding and not source.encoding:
         done = f"the file does not say its encoding: read as {encoding}"
-        advice = "encoding = where letters are wrong"
+        advice = "set encoding = where letters are wrong"
         found.append(Finding("noticed", role, "", "encoding", len(frame), done, advice))
     if re.search("Curve|Surface|Circular", declared):
         done = f"{declared}: arcs were made of short straight pieces"
@@ -391,7 +391,13 @@ def _in_one_crs(
         if role != "samples" or finding is None:
             found.append(Finding("noticed", role, "", "another CRS", len(frame), done))
         frames[role] = brought_to(frame, target, role, found)
-    found += [] if lost else check_extents(read, target)
+    found += (
+        []
+        if lost
+        else check_extents(
+            read, target, {one.layer for one in found if one.rule == "degrees by name"}
+        )
+    )
     return frames
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
+import numpy as np
 import pandas as pd
 import shapely
 from pyproj import CRS
@@ -189,8 +190,10 @@ class Source:
 
 def study_area_of_samples(samples: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
     """Return the convex hull of the samples, buffered by twice their median spacing."""
-    points = shapely.multipoints(shapely.get_coordinates(samples.geometry.to_numpy()))
-    hull = shapely.convex_hull(points).buffer(2 * median_spacing(samples) or 1000.0)
+    xy = shapely.get_coordinates(samples.geometry.to_numpy())
+    # One line through all of them has their hull, without a shape for each; a line needs two ends.
+    line = shapely.linestrings(np.vstack([xy, xy[:1]]))
+    hull = shapely.convex_hull(line).buffer(2 * median_spacing(samples) or 1000.0)
     return gpd.GeoDataFrame(geometry=[hull], crs=samples.crs)
 
 

@@ -20,10 +20,9 @@ import pandas as pd
 import pyogrio
 
 from ..errors import DataError, UsageError, nearest_name
-from .element_names import parse_element
 from .formats import BOOKS, find_encoding
 from .header_rows import LOOKED_AT, HeaderRows, find_header
-from .headings import axis_of
+from .row_widths import BLANKS, column_names, widest_row
 
 TEXT_TABLES = (".csv", ".tsv", ".txt", ".dat", ".tab.txt", ".asc")
 
@@ -31,9 +30,6 @@ TEXT_TABLES = (".csv", ".tsv", ".txt", ".dat", ".tab.txt", ".asc")
 _EXPLAINS = re.compile(r"read.?me|metadata|licen[cs]e|legend|dictionary|about|notes", re.IGNORECASE)
 START = 200_000
 """Bytes of a text that are looked at to find its delimiter and headings."""
-
-BLANKS = r"\s+"
-"""The delimiter of a text whose columns are told apart by blanks."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +123,7 @@ def _read_text(path: Path, layout: Layout) -> Table:
         skip=layout.skip,
         file=path.name,
     )
-    names, notes = _column_names(path, header, rows, lines)
+    names, notes = column_names(path.name, header, rows, lines, delimiter)
     # 3. the rows below them
     frame = _parsed(
         path,
@@ -136,6 +132,7 @@ def _read_text(path: Path, layout: Layout) -> Table:
         delimiter,
         names,
         skip=_lines_above(header, lines),
+        cells=max((len(row) for row in rows[header.data :]), default=0),
     )
     notes += _said_of_rows(header)
     return Table(_without_blank_columns(frame), encoding, tuple(notes), header.data + 1)
@@ -188,82 +185,6 @@ def _lines_above(header: HeaderRows, lines: Sequence[int]) -> int:
     return lines[header.data - 1] if header.data else 0
 
 
-def _column_names(
-    path: Path,
-    header: HeaderRows,
-    rows: Sequence[Sequence[str]],
-    lines: Sequence[int],
-) -> tuple[list[str], list[str]]:
-    """Return a name for each cell of a row of data, and what was repaired; a table whose rows and
-    headings disagree in more than one way is refused.
-    """
-    # A unit from a row of its own goes into the name, as if it had stood there.
-    names = [
-        _with_unit(name, unit) for name, unit in zip(header.headings, header.units, strict=True)
-    ]
-    data = [row for row in rows[header.data :] if "".join(row).strip()]
-    widths = [len(row) for row in data]
-    usual = max(set(widths), key=widths.count, default=len(names))
-    while len(names) > usual and not names[-1]:  # delimiters at the end of the headings
-        names.pop()
-    notes = []
-    if usual > len(names) and all(not cell.strip() for row in data for cell in row[len(names) :]):
-        notes.append("every row ends in delimiters that the headings lack: left out")
-    elif usual == len(names) + 1 and _are_row_names([row[0] for row in data]):
-        names.insert(0, "row")
-        notes.append("the first column has no heading and names the rows")
-    elif usual != len(names):
-        joined = _joined_headings(names)
-        if len(joined) != usual:
-            at = lines[header.data + widths.index(usual)]
-            raise DataError(
-                f"{path.name}, line {at}: it has {usual} cells, and the headings (row"
-                f" {header.rows[-1]}) have {len(names)}: correct the table, or name the row of the"
-                " headings with --header (header =)."
-            )
-        notes.append(f"headings with a delimiter in them were joined: {', '.join(joined)}")
-        names = joined
-    names += [""] * (usual - len(names))
-    return [name or f"Unnamed: {number}" for number, name in enumerate(names)], notes
-
-
-def _joined_headings(names: Sequence[str]) -> list[str]:
-    """Join headings that were divided at a delimiter before their unit: ``Au`` and ``ppb``."""
-    joined: list[str] = []
-    for name in names:
-        if (
-            joined
-            and parse_element(joined[-1])
-            and parse_element(f"{joined[-1]} {name}")
-            not in (
-                None,
-                parse_element(joined[-1]),
-            )
-        ):
-            joined[-1] = f"{joined[-1]} {name}"
-        else:
-            joined.append(name)
-    return joined
-
-
-def _are_row_names(cells: Sequence[str]) -> bool:
-    """Return whether the first cells of the rows number them, as R writes them."""
-    plain = [cell.strip().strip('"') for cell in cells]
-    return plain == [str(number) for number in range(1, len(plain) + 1)]
-
-
-def _with_unit(name: str, unit: str) -> str:
-    """Return a heading with the unit that stands below it, where it names an element or an axis."""
-    if not unit:
-        return name
-    # Only where it tells: "Au" with "ppb" below; "remarks" with "text" below tells nothing.
-    parsed = parse_element(name)
-    # "Gold" alone names nothing yet, and an element with a unit below it.
-    if (parsed or parse_element(f"{name}_{unit}")) is not None and not (parsed and parsed[1]):
-        return f"{name}_{unit}"
-    return f"{name}_{unit}" if axis_of(name) and unit.casefold() != "m" else name
-
-
 def _parsed(
     path: Path,
     raw: bytes,
@@ -271,32 +192,35 @@ def _parsed(
     delimiter: str,
     names: list[str],
     skip: int,
+    cells: int,
 ) -> pd.DataFrame:
-    """Return the rows below the headings, as pandas sees them."""
+    """Return the rows below the headings, as pandas sees them; ``cells`` is the most that a row is
+    known to have.
+    """
+    # pandas drops what stands beyond the names: room for it shows what it is.
+    if cells > len(names):
+        cells = widest_row(path.name, raw, encoding, delimiter, skip, len(names))
+    room = [*names, *(f"beyond {number}" for number in range(len(names), cells))]
     try:
-        return pd.read_csv(
+        frame = pd.read_csv(
             io.BytesIO(raw),
             sep=delimiter,
             encoding=encoding,
             skiprows=skip,
             header=None,
-            names=names,
+            names=room,
             index_col=False,
             low_memory=False,
             skip_blank_lines=True,
         )
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeError) as error:
-        # pandas says which line has too many cells; people want it in a sentence.
-        counts = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error))
-        if counts:
-            expected, line, saw = counts.groups()
-            raise DataError(
-                f"{path.name}, line {line}: it has {saw} cells, and the rows above have {expected}:"
-                " a delimiter stands inside a cell; put the cell in quotes."
-            ) from error
+        widest = widest_row(path.name, raw, encoding, delimiter, skip, len(names))
+        if widest > cells:
+            return _parsed(path, raw, encoding, delimiter, names, skip, widest)
         raise DataError(
             f"{path.name} is not a table that can be read (as {encoding}): {error}"
         ) from error
+    return frame.iloc[:, : len(names)]
 
 
 def _without_blank_columns(frame: pd.DataFrame) -> pd.DataFrame:
@@ -355,9 +279,7 @@ def _read_sheet(path: Path, layout: Layout) -> Table:
         skip=layout.skip,
         file=path.name,
     )
-    names = [
-        _with_unit(name, unit) for name, unit in zip(header.headings, header.units, strict=True)
-    ]
+    names = header.names
     names += [""] * (cells.shape[1] - len(names))
     frame = cells.iloc[header.data :].dropna(how="all").reset_index(drop=True)
     frame.columns = [name or f"Unnamed: {number}" for number, name in enumerate(names)]

@@ -2,7 +2,9 @@
 closed forms.
 """
 
+import geopandas as gpd
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +20,8 @@ from geomfaf.survey.cleaning.below_detection import (
     sentinels,
     settle_limits,
 )
+from geomfaf.survey.cleaning.element_columns import clean_values
+from geomfaf.survey.cleaning.findings import CHANGES
 from geomfaf.survey.cleaning.parse_numbers import ABOVE, BELOW, OK
 
 POSITIVE = st.floats(1e-3, 1e4)
@@ -202,3 +206,22 @@ def test_a_limit_is_found_by_column_then_element_in_the_column_s_unit():
     assert limit_for("Fe_pct", "%", limits) == pytest.approx(0.06994, rel=1e-4)
     assert limit_for("Cu_ppm", "ppm", limits) == 5
     assert limit_for("Zn_ppm", "ppm", limits) is None
+
+
+@pytest.mark.parametrize("count", [1, 59, 60, 61, 130])
+def test_each_row_says_what_was_changed_in_it_however_many_elements_there_are(count):
+    rng = np.random.default_rng(count)
+    names = [f"c{number}" for number in range(count)]
+    cells = rng.choice(["12.5", "13", "<5", ">90", "x7"], (40, count), p=[0.5, 0.2, 0.1, 0.1, 0.1])
+    cells[0] = "12.5"
+    table = pd.DataFrame(cells, columns=names)
+    places = gpd.GeoDataFrame(table, geometry=gpd.points_from_xy(range(40), range(40)))
+    changes = clean_values(places, dict.fromkeys(names, "ppm"), [])[0][CHANGES]
+    # The same said row by row, as a person would.
+    kinds = {"<": "below detection", ">": "above range", "x": "unreadable"}
+    for row in range(40):
+        parts = []
+        for sign, kind in kinds.items():
+            here = [name for name in names if table[name][row].startswith(sign)]
+            parts += [f"{kind}: {', '.join(here)}"] if here else []
+        assert changes[row] == "; ".join(parts)

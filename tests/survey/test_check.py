@@ -335,7 +335,7 @@ def test_samples_outside_the_study_area_are_kept_and_said():
 def test_samples_in_another_world_are_refused():
     survey = clean_survey(samples=lattice().set_geometry(lattice().translate(5e6, 0)))
     with pytest.raises(
-        DataError, match=r"all samples lie outside the study area\. check the CRS and the units"
+        DataError, match=r"all samples lie outside the study area\. Check the CRS and the units"
     ):
         require_accepted(check_survey(survey)[1])
 
@@ -371,7 +371,7 @@ def test_no_deposit_and_one_deposit_are_refused():
         findings = check_survey(clean_survey(deposits=frame(points)))[1]
         assert finding(findings, "too few deposits")["severity"] == "refused"
         with pytest.raises(
-            DataError, match=f"deposits: {words} lies inside the study area. at least two"
+            DataError, match=rf"deposits: {words} lies inside the study area\. At least two"
         ) as caught:
             require_accepted(findings)
         assert caught.value.exit_code == 3
@@ -513,7 +513,7 @@ def test_layers_that_lie_elsewhere_are_refused(role):
     layer = getattr(clean_survey(), role)
     survey = clean_survey(**{role: layer.set_geometry(layer.translate(5e6, 0))})
     with pytest.raises(
-        DataError, match=f"{role}: the {role} do not touch the study area. check the CRS"
+        DataError, match=f"{role}: the {role} do not touch the study area. Check the CRS"
     ):
         require_accepted(check_survey(survey)[1])
 

@@ -179,7 +179,7 @@ def test_a_survey_beyond_its_zone_is_told_the_zone_that_fits(tmp_path):
     _, findings = checked(tmp_path, layers)
     rows = findings[findings["rule"] == "outside the zone"]
     assert set(rows["severity"]) == {"noticed"}
-    assert set(rows["advice"]) == {'crs = "EPSG:32633" fits better'}
+    assert set(rows["advice"]) == {'set crs = "EPSG:32633", which fits better'}
 
 
 def test_a_crs_that_overrules_the_file_is_said(tmp_path):

@@ -236,3 +236,31 @@ def test_shapes_written_in_a_column(tmp_path, srid):
     hexes = list(gpd.points_from_xy(X, Y))
     table = samples_table(X=None, Y=None, the_geom=[shape.wkb_hex for shape in hexes])
     assert offset(read_with(tmp_path, table)) < 1e-6
+
+
+@pytest.mark.parametrize("crs", ["EPSG:4326", "EPSG:32630"])
+@pytest.mark.parametrize("wrong", ["samples", "deposits"])
+@pytest.mark.parametrize(("half", "lon", "lat"), [("west", -5.5, 40.0), ("south", 20.0, -30.0)])
+def test_degrees_of_the_west_or_south_without_their_minus_are_told(
+    tmp_path, crs, wrong, half, lon, lat
+):
+    if (half, crs) == ("south", "EPSG:32630"):
+        crs = "EPSG:32734"
+    sign = (-1, 1) if half == "west" else (1, -1)
+    sources = {}
+    for role, count in (("samples", 36), ("deposits", 8)):
+        x, y = lon + (LON - LON.min())[:count], lat + (LAT - LAT.min())[:count]
+        if role == wrong:
+            x, y = x * sign[0], y * sign[1]
+        table = samples_table(X=None, Y=None).head(count).assign(Longitude=x, Latitude=y)
+        sources[role] = Source(write_csv(tmp_path, table, f"{role}.csv"), crs=crs)
+    survey = read_survey(sources)
+    advice = [one.advice for one in survey.findings if one.severity == "refused"]
+    axis = "longitude" if half == "west" else "latitude"
+    assert len(advice) == 1
+    assert advice[0].startswith(f"the {axis}s of the {wrong} lack the minus of the {half}: write -")
+    # What it says to do puts the layer right.
+    path = sources[wrong].path
+    heading = axis.capitalize()
+    path.write_text(path.read_text().replace(heading, f"{heading} ({half[0].upper()})"))
+    assert not [one for one in read_survey(sources).findings if one.severity == "refused"]

@@ -362,7 +362,7 @@ def test_metres_that_are_called_degrees_are_refused(tmp_path):
     survey = read_survey({"samples": wrong, "deposits": wrong})
     with pytest.raises(
         DataError,
-        match=r"do not lie on the Earth in WGS 84: they are no degrees\. name the right CRS",
+        match=r"do not lie on the Earth in WGS 84: they are no degrees\. Name the right CRS",
     ):
         require_accepted(check_survey(survey)[1])
 

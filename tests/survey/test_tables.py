@@ -106,6 +106,43 @@ def test_rows_that_disagree_with_the_headings_are_refused_with_both_counts(tmp_p
         read_layer(Source(write_text(tmp_path, text), crs="EPSG:32650"))
 
 
+@pytest.mark.parametrize(
+    ("rows", "line"),
+    [((0,), 2), ((30,), 32), (range(0, 36, 3), 2), (range(2, 36), 4), (range(36), 2), ((8000,), 8002)],
+    ids=["first", "late", "a third", "most", "all", "far down"],
+)  # fmt: skip
+@pytest.mark.parametrize("cell", ["quartz, vein", "a, b, c"])
+def test_a_comma_inside_a_cell_is_refused_with_its_line_and_the_way_out(tmp_path, rows, line, cell):
+    count = max(36, max(rows) + 1)
+    lines = ["Sample,Note,X,Y,Au_ppb,Cu_ppm"]
+    for number in range(count):
+        note = cell if number in rows else "ok"
+        lines.append(ROWS[number % 36].replace(",", f",{note},", 1))
+    path = write_text(tmp_path, "\n".join(lines) + "\n")
+    found = (
+        rf"samples\.csv, line {line}: it has {6 + cell.count(',')} cells, and the headings have 6"
+    )
+    with pytest.raises(DataError, match=found + r"\. A comma stands inside a cell .* in quotes"):
+        read_layer(Source(path, crs="EPSG:32650"))
+
+
+def test_decimal_commas_between_commas_are_refused_with_the_way_out(tmp_path):
+    body = "\n".join(row.replace(".", ",") for row in ROWS) + "\n"
+    path = write_text(tmp_path, HEADS["plain"] + body)
+    with pytest.raises(DataError, match=r"cells, and the headings have 5\. .*a decimal comma"):
+        read_layer(Source(path, crs="EPSG:32650"))
+
+
+@pytest.mark.parametrize("row", [0, 7, 35])
+def test_delimiters_at_the_end_of_one_row_are_nothing(tmp_path, row):
+    lines = list(ROWS)
+    lines[row] += ",,"
+    path = write_text(tmp_path, HEADS["plain"] + "\n".join(lines) + "\n")
+    frame = read_layer(Source(path, crs="EPSG:32650"))
+    np.testing.assert_allclose(frame["Cu_ppm"], CU)
+    assert list(frame.columns) == ["Sample", "Au_ppb", "Cu_ppm", "geometry"]
+
+
 @pytest.mark.parametrize("sign", [",", ";", "\t", "|", "  "])
 def test_delimiters(tmp_path, sign):
     text = (HEADS["plain"] + BODY).replace(",", sign)

@@ -272,7 +272,9 @@ def _find_negatives(
     if repeated:
         done = f"a negative value is minus a detection limit ({_list(sizes)}): {instead}"
         rest = assay.numbers[(assay.flags == OK) & (assay.numbers > 0)]
-        exceeds = len(rest) and sizes.max() > np.median(rest)
+        largest = sizes.max()
+        # The smallest one tells at once where limits are limits.
+        exceeds = len(rest) and largest > rest.min() and largest > np.median(rest)
         advice = "such a limit exceeds most values: is it a code?" if exceeds else ""
         notes.fixed("negative = below detection", negative, done, advice)
         limit = -assay.numbers

@@ -49,6 +49,9 @@ from .qualifiers import apply_qualifiers, qualifier_columns, unknown_qualifiers
 
 NEGATIVES = ("auto", "limits")
 
+BITS = 60
+"""Elements whose flags one whole number holds, a bit each."""
+
 NAMES_SHOWN = 8
 """Columns that a finding about many of them lists."""
 
@@ -440,17 +443,33 @@ def _replaced(assays: list[Assay], replacement: str, found: list[Finding]) -> li
 
 def _changes(assays: list[Assay], rows: int) -> np.ndarray:
     """Return what was changed in each row: "below detection: Au, Hg; above range: Cu", or ""."""
-    # One text a row: what was changed in which elements.
     said = np.full(rows, "", object)
     for flag in (BELOW, ABOVE, UNREADABLE):
         names = np.full(rows, "", object)
-        for assay in assays:
-            rows_of_flag = np.flatnonzero(assay.flags == flag)
-            if len(rows_of_flag):
-                names[rows_of_flag] += f", {assay.name}"
-        here = np.flatnonzero(names != "")
-        said[here] += [f"; {FLAG_NAMES[flag]}: {text[2:]}" for text in names[here]]
+        for start in range(0, len(assays), BITS):
+            names += _names_flagged(assays[start : start + BITS], flag, rows)
+        row_kind, kinds = pd.factorize(names)
+        texts = [f"; {FLAG_NAMES[flag]}: {kind[2:]}" if kind else "" for kind in kinds]
+        said += np.array(texts, object)[row_kind]
     return np.array([text[2:] for text in said], object)
+
+
+def _names_flagged(assays: list[Assay], flag: int, rows: int) -> np.ndarray:
+    """Return for each row the elements that have a flag there: ", Au, Hg", or ""."""
+    # Many rows have the same elements flagged: their text is made once.
+    bits = np.zeros(rows, np.int64)
+    for place, assay in enumerate(assays):
+        bits |= (assay.flags == flag).astype(np.int64) << place
+    row_kind, kinds = pd.factorize(bits)
+    texts = []
+    for kind in kinds.tolist():
+        text = ""
+        while kind:
+            lowest = kind & -kind
+            text += f", {assays[lowest.bit_length() - 1].name}"
+            kind ^= lowest
+        texts.append(text)
+    return np.array(texts, object)[row_kind]
 
 
 def _learned(assay: Assay) -> CheckedElement:

@@ -79,7 +79,7 @@ def rows_of(index: pd.Index, mask: np.ndarray) -> tuple[int, ...]:
     (4, 9)
     """
     here = index[np.flatnonzero(mask)[: 4 * ROWS_KEPT]].unique()
-    return tuple(int(row) for row in here[:ROWS_KEPT])
+    return tuple(here[:ROWS_KEPT].tolist())
 
 
 class Notes:
@@ -208,6 +208,15 @@ def _plain(name: Any) -> str:
     return str(int(name)) if whole else str(name).strip()
 
 
+def as_sentence(advice: str) -> str:
+    """Return an advice as it stands behind a full stop.
+
+    >>> as_sentence("add samples")
+    'Add samples'
+    """
+    return advice[:1].upper() + advice[1:]
+
+
 def as_refusals(findings: Sequence[Finding]) -> list[Finding]:
     """Return the findings with every fix turned into a refusal: what ``strict`` means."""
     refusals = []
@@ -234,7 +243,7 @@ def require_accepted(findings: pd.DataFrame) -> None:
         lines = []
         for finding in refused.to_dict("records"):
             where = f"{finding['layer']} {finding['column']}".strip()
-            what = f"{finding['done']}. {finding['advice']}".rstrip(". ")
+            what = f"{finding['done']}. {as_sentence(finding['advice'])}".rstrip(". ")
             lines.append(f"{where}: {what}.")
         raise DataError("\n".join(lines))
 
