@@ -53,6 +53,11 @@ def survey_crs(
                 f"crs = {wanted} is not a projected CRS in metres: name one, such as the UTM zone"
                 " of the area."
             )
+        if counts_west(target):
+            raise DataError(
+                f"crs = {wanted} counts to the west and south, and rasters to the east and north: name"
+                " another CRS in metres, such as the UTM zone of the area."
+            )
         if target == own:
             return target, None
         done = f"reprojected from {own.name} to {target.name}, as asked"
@@ -69,6 +74,10 @@ def survey_crs(
     if is_local(own):
         done = f"{own.name} is a local grid: its metres are taken as they are"
         return own, _finding("noticed", samples, "local grid", done)
+    if counts_west(own):
+        target = local_crs(samples)
+        done = f"{own.name} counts to the west and south: reprojected to {_said(target)}"
+        return target, _finding("fixed", samples, "CRS counts west", done, advice)
     # 3. metres that are none on the ground
     scale = scale_at(samples)
     if abs(scale - 1) <= TRUE_SCALE:
@@ -90,6 +99,16 @@ def _finding(
 ) -> Finding:
     """Return a finding about the CRS of all samples."""
     return Finding(severity, "samples", "", rule, len(samples), done, advice)
+
+
+def counts_west(crs: CRS) -> bool:
+    """Return whether eastings grow to the west, as in South Africa's zones: a raster would stand on
+    its head.
+
+    >>> counts_west(CRS(2053)), counts_west(CRS(32735)), counts_west(CRS(3031))
+    (True, False, False)
+    """
+    return any(axis.direction == "west" for axis in crs.axis_info)
 
 
 def scale_at(frame: gpd.GeoDataFrame) -> float:
@@ -172,6 +191,20 @@ def brought_to(
             f"the {role} cannot be brought from {own.name} into {target.name}: {error}."
             " Name their CRS (crs =, or --crs)."
         ) from error
+
+
+def local_in_metres(frame: gpd.GeoDataFrame, role: str, found: list[Finding]) -> gpd.GeoDataFrame:
+    """Return a layer of a local grid in metres, where its unit is another length, such as feet."""
+    own = CRS(frame.crs)
+    if not is_local(own) or is_metric(own):
+        return frame
+    axis = own.axis_info[0]
+    factor = axis.unit_conversion_factor
+    metric = CRS.from_wkt(f'LOCAL_CS["{own.name} in metres",UNIT["metre",1]]')
+    shapes = shapely.transform(frame.geometry.to_numpy(), lambda xy: factor * xy)
+    done = f"{own.name} is a local grid in {axis.unit_name}: brought to metres, times {factor:.8g}"
+    found.append(Finding("fixed", role, "", "local grid", len(frame), done))
+    return frame.set_geometry(gpd.GeoSeries(shapes, index=frame.index, crs=metric))
 
 
 MOST_LOOKED_AT = 10_000

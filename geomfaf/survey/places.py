@@ -274,7 +274,9 @@ def _are_degrees(table: pd.DataFrame, pair: Pair) -> bool:
     x = parse_coordinates(table[pair.x], degrees=True)
     y = parse_coordinates(table[pair.y], degrees=True)
     known = np.isfinite(x) & np.isfinite(y)
-    return bool(known.any() and np.mean((np.abs(x) <= 180) & (np.abs(y) <= 90)) > 1 - BAD_SHARE)
+    return bool(
+        known.any() and np.mean((x >= -180) & (x <= 360) & (np.abs(y) <= 90)) > 1 - BAD_SHARE
+    )
 
 
 def _numbers(

@@ -21,6 +21,7 @@ from ..errors import DataError, UsageError, nearest_name, require_known
 from ..rasters.grid import parse_crs
 from .class_columns import as_class_names, class_column
 from .cleaning.findings import Finding
+from .cleaning.geometry import POINT_ROLES
 from .coordinates import check_coordinates, check_extents, no_crs
 from .degree_columns import with_joined_degrees
 from .element_choice import select_elements, unused_columns
@@ -32,12 +33,13 @@ from .formats import (
     read_parquet,
     text_encoding,
 )
-from .ground import brought_to, survey_crs
+from .ground import brought_to, local_in_metres, survey_crs
 from .joined_layers import join_layers
 from .line_kinds import without_other_lines
 from .long_tables import from_long
 from .places import points_of_table
 from .recognise import recognise_survey
+from .round_earth import from_minus_180, near_survey
 from .source_settings import refuse_foreign_settings
 from .storable import storable
 from .survey import XY_UNITS, Source, Survey
@@ -86,9 +88,18 @@ def _read(source: Source, role: str, found: list[Finding]) -> gpd.GeoDataFrame:
         table = is_table(path)
         refuse_foreign_settings(source, table)
         if table:
-            return storable(_rows_with_places(path, source, role, found), role, found)
+            frame = _rows_with_places(path, source, role, found)
+            return _storable_on_earth(frame, role, found)
         frame = _features(path, source, role, found)
     frame = _in_metres(_with_crs(frame, source, role, found), source)
+    return _storable_on_earth(frame, role, found)
+
+
+def _storable_on_earth(
+    frame: gpd.GeoDataFrame, role: str, found: list[Finding]
+) -> gpd.GeoDataFrame:
+    """Return a layer in units and degrees that all layers share, with names that can be stored."""
+    frame = local_in_metres(from_minus_180(frame, role, found), role, found)
     return storable(frame, role, found)
 
 
@@ -383,6 +394,7 @@ def _in_one_crs(
     # The samples decide: they are the most, and distances between them are what is gridded.
     target, finding = survey_crs(read["samples"], wanted, lost)
     found += [] if finding is None else [finding]
+    near = dict(read)
     frames = dict(read)
     for role, frame in read.items():
         if CRS(frame.crs) == target:
@@ -390,14 +402,12 @@ def _in_one_crs(
         done = f"reprojected from {CRS(frame.crs).name} to {target.name}"
         if role != "samples" or finding is None:
             found.append(Finding("noticed", role, "", "another CRS", len(frame), done))
-        frames[role] = brought_to(frame, target, role, found)
-    found += (
-        []
-        if lost
-        else check_extents(
-            read, target, {one.layer for one in found if one.rule == "degrees by name"}
-        )
-    )
+        if role not in POINT_ROLES:
+            near[role] = near_survey(frame, read["samples"], role, found)
+        frames[role] = brought_to(near[role], target, role, found)
+    if not lost:
+        in_degrees = {one.layer for one in found if one.rule == "degrees by name"}
+        found += check_extents(near, target, in_degrees)
     return frames
 
 
