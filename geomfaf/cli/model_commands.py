@@ -9,7 +9,7 @@ import click
 
 from ..errors import ModelMismatchError, UsageError
 from ..progress import say
-from .inputs import given_options, layer_of, refuse_taken
+from .inputs import given_options, layer_of, output_of, refuse_taken
 from .options import (
     EXISTING,
     NEW,
@@ -20,6 +20,7 @@ from .options import (
     name_list,
     network_options,
     overwrite_option,
+    scheduler_option,
     seed_option,
     setting_option,
     stride_option,
@@ -125,34 +126,35 @@ def train(
 @click.argument("out", type=NEW, required=False)
 @table_options("predict")
 @device_option
+@scheduler_option
 @overwrite_option
 def predict(
     stack: Path,
     model: Path | None,
     out: Path | None,
     device: str | None,
+    scheduler: str | None,
     overwrite: bool,
     **options: Any,
 ) -> None:
     """Score every cell of STACK with MODEL; the result is OUT: score, held-out score, spread, vote
     share.
 
-    A geomfaf.toml alone, in place of STACK, runs its project up to its prediction.
+    STACK and OUT end in .tif or .zarr. They are read and written block by block, so they may be
+    larger than memory; an interrupted command goes on where it stopped when it is repeated. A
+    geomfaf.toml alone, in place of STACK, runs its project up to its prediction.
 
     Example: geomfaf predict demo/stack.tif demo/model demo/scores.tif
     """
     from ..models.model_files import load_model
-    from ..models.predict import predict_scores
-    from ..rasters.geotiff import read_raster, require_geotiff, write_raster
+    from ..models.predict import predict_to_file
 
     if model is None or out is None:
         run_until("predict", stack, overwrite)
         return
-    refuse_taken([out], overwrite)
-    require_geotiff(out)
+    output = output_of(out, scheduler, overwrite)
     trained = load_model(model, **given_options({"device": device}))
-    scores = predict_scores(trained, read_raster(stack), **given_options(options))
-    click.echo(str(write_raster(scores, out, overwrite=overwrite)))
+    click.echo(str(predict_to_file(trained, stack, **output, **given_options(options))))
 
 
 @click.command()
@@ -255,6 +257,7 @@ def evaluate(
     from ..evaluation.held_out import Draw
     from ..files import write_table
     from ..models.model_files import load_model
+    from ..rasters.bands import bands_of, grid_of
     from ..rasters.geotiff import read_raster
     from ..windows.folds import read_folds
 
@@ -265,7 +268,7 @@ def evaluate(
     _require_all(named)
     bands = read_raster(stack)
     trained = load_model(named["model"])
-    trained.require_stack(bands)
+    trained.require_stack(bands_of(bands), grid_of(bands))
     labelled, folds = read_folds(named["windows"], trained.folds.grid)
     if not folds.same_split(trained.folds):
         raise ModelMismatchError(

@@ -23,6 +23,7 @@ from ..settings.tables import ENSEMBLE as ENSEMBLE
 from ..settings.tables import NETWORK as NETWORK
 from ..windows.features import Column, Features
 from .any_classifier import AnyClassifier, is_classifier_object
+from .forest_walk import flat_forest
 from .fuzzy_overlay import FuzzyOverlay
 from .logistic import Problem, solve_logistic
 from .table_model import TableModel, balanced_weights, effective_count
@@ -154,6 +155,13 @@ class RandomForestWindow(TableModel):
         return RandomForestClassifier(
             self.trees, min_samples_leaf=2, n_jobs=-1, random_state=self.seed
         )
+
+    def _learn(self, matrix: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> None:
+        super()._learn(matrix, labels, weights)
+        self.flat_ = flat_forest(self.model_)
+
+    def _ore(self, matrix: np.ndarray) -> np.ndarray:
+        return self.flat_.ore_share(matrix)
 
 
 class ExtraTreesWindow(RandomForestWindow):

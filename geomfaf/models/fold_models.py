@@ -6,6 +6,7 @@ Windows, folds and a stack go in; what comes out judges windows, and is kept on 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
@@ -21,6 +22,7 @@ import xarray as xr
 from ..errors import DataError, InternalError, ModelMismatchError
 from ..progress import quiet, track
 from ..rasters.bands import Band, bands_of, grid_of
+from ..rasters.grid import Grid
 from ..windows.features import Features, window_features
 from ..windows.folds import Folds, fold_number
 from ..windows.leak_proof import shared_cells
@@ -176,13 +178,13 @@ class Model:
         own = [replace(fold_model, simple=None) for fold_model in self.fold_models]
         return replace(self, fold_models=own, options=self.options.network_alone())
 
-    def require_stack(self, stack: xr.DataArray) -> None:
-        """Raise :class:`ModelMismatchError` that says in what a stack differs from the training
-        stack.
+    def require_stack(self, bands: Sequence[Band], grid: Grid) -> None:
+        """Raise :class:`ModelMismatchError` that says in what a stack of these bands on this grid
+        differs from the training stack.
         """
         # Bands that no fold model looks at may be missing.
         used = {name for fold_model in self.fold_models for name in fold_model.bands}
-        there = {band.name: band for band in bands_of(stack)}
+        there = {band.name: band for band in bands}
         for band in self.bands:
             if band.name not in used:
                 continue
@@ -200,12 +202,24 @@ class Model:
                         f'{what} of band "{band.name}" is {theirs!r} in the stack, {mine!r} in the'
                         " model: build the stack as for the training."
                     )
-        grid = grid_of(stack)
         if not np.isclose(grid.cell, self.folds.grid.cell, rtol=1e-6):
             raise ModelMismatchError(
                 f"the stack has cells of {grid.cell:g} m, the model was trained on"
                 f" {self.folds.grid.cell:g} m."
             )
+
+    def fingerprint(self) -> str:
+        """Return a hash of everything that decides what the model says of ground."""
+        digest = hashlib.sha256(repr((self.name, self.size, self.options)).encode())
+        digest.update(repr((self.folds.table.tolist(), self.folds.block)).encode())
+        for fold_model in self.fold_models:
+            digest.update(repr((fold_model.fold, fold_model.encoder)).encode())
+            for tensor in fold_model.classifier.net_.state_dict().values():
+                digest.update(tensor.cpu().contiguous().numpy().tobytes())
+            if fold_model.simple is not None:
+                for array in fold_model.simple.as_arrays().values():
+                    digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
 
 
 def train_model(

@@ -5,6 +5,7 @@ bands.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,9 +15,11 @@ from scipy.ndimage import maximum_filter
 from scipy.sparse import csr_array
 
 from ..errors import UsageError
-from ..progress import track
-from ..rasters.bands import Band, as_dataarray, grid_of, valid_cells
-from ..rasters.geotiff import read_raster
+from ..rasters.bands import Band, as_dataarray, valid_cells
+from ..rasters.blocks import block_windows, fill_blocks
+from ..rasters.reader import RasterReader
+from ..rasters.stream import stream_raster
+from ..rasters.tiff_tiles import TILE
 from ..windows.features import Features, window_features
 from ..windows.windows import read_windows
 from .baselines import NETWORK
@@ -68,15 +71,26 @@ class Lattice:
         (y, x) bool; centres with no valid cell within a stride are left out.
     stride : int
         Cells.
+    corner, whole : tuple of int, optional
+        First row and column of the cells on the whole map, and the map's shape: the centres are
+        then those of the whole map that have a say in the cells, some of them beside these. Rows
+        and columns count from the corner.
     """
 
-    def __init__(self, valid: np.ndarray, stride: int) -> None:
+    def __init__(
+        self,
+        valid: np.ndarray,
+        stride: int,
+        corner: tuple[int, int] = (0, 0),
+        whole: tuple[int, int] | None = None,
+    ) -> None:
         if stride < 1:
             raise UsageError(f"stride = {stride} must be at least 1 cell.")
         self.valid = valid
         height, width = valid.shape
-        self.rows = _centres(height, stride)
-        self.cols = _centres(width, stride)
+        rows, cols = valid.shape if whole is None else whole
+        self.rows = _centres(rows, stride, corner[0], height)
+        self.cols = _centres(cols, stride, corner[1], width)
         self.down = _tent(height, self.rows, stride)
         self.across = _tent(width, self.cols, stride)
         self.stride = stride
@@ -87,8 +101,10 @@ class Lattice:
         columns) bool.
         """
         reach = 2 * self.stride + 1
-        around = maximum_filter(cells, size=reach, mode="constant", cval=0)
-        return around[np.ix_(self.rows, self.cols)]
+        # Centres beside the cells lie less than a stride off them.
+        around = np.pad(cells, self.stride)
+        around = maximum_filter(around, size=reach, mode="constant", cval=0)
+        return around[np.ix_(self.rows + self.stride, self.cols + self.stride)]
 
     def blend(self, values: np.ndarray) -> np.ndarray:
         """Return (..., y, x) float32 from (..., lattice rows, lattice columns); NaN centres do not
@@ -115,11 +131,14 @@ def lattice_scores(
     predict: Callable[..., Sequence[np.ndarray]],
     size: int,
     odds: np.ndarray | None = None,
+    margin: int = 0,
 ) -> np.ndarray:
     """Score the windows centred on the wanted lattice points.
 
     Parameters
     ----------
+    stack : DataArray
+        The lattice's ground and ``margin`` cells around it.
     wanted : ndarray
         (lattice rows, lattice columns) bool.
     predict : callable
@@ -145,8 +164,8 @@ def lattice_scores(
         if not len(at):
             continue
         # 1. the strip of ground that the windows of these rows reach
-        rows = lattice.rows[first + at]
-        cols = lattice.cols[across]
+        rows = lattice.rows[first + at] + margin
+        cols = lattice.cols[across] + margin
         top = max(rows.min() - half, 0)
         bottom = min(rows.max() + size - half, stack.sizes["y"])
         encoded = encoder.transform(values[:, top:bottom], used)
@@ -170,11 +189,12 @@ def ground_features(
     lattice: Lattice,
     wanted: np.ndarray,
     table: Features | None = None,
+    margin: int = 0,
 ) -> Features | None:
     """Return the features of the wanted lattice points, row by row; None for a network alone, which
     reads none.
 
-    Where those of all points that the lattice wants are there already (``table``), they are taken
+    The stack has ``margin`` cells around the lattice's ground. Where those of all points that the lattice wants are there already (``table``), they are taken
     from it.
     """
     bands: set[str] = set()
@@ -188,7 +208,104 @@ def ground_features(
     at, across = np.nonzero(wanted)
     # All models' bands at once: each takes its own from the table.
     used = stack.sel(band=[name for name in map(str, stack["band"].values) if name in bands])
-    return window_features(used, lattice.rows[at], lattice.cols[across], model.size)
+    rows = lattice.rows[at] + margin
+    return window_features(used, rows, lattice.cols[across] + margin, model.size)
+
+
+class ScorePlan:
+    """A model and a stack made ready to give any block of the score map.
+
+    A block is computed from its own ground and the margin that its windows reach into, its windows
+    in batches of its own: the same bits come out wherever it is computed.
+
+    Parameters
+    ----------
+    model : Model
+    stack : RasterReader
+    stride : int, optional
+        See :func:`predict_scores`.
+    """
+
+    def __init__(self, model: Model, stack: RasterReader, stride: int | None = None) -> None:
+        from .network.devices import threads_a_block
+
+        model.require_stack(stack.bands, stack.grid)
+        self.model = model
+        self.stack = stack.with_bands(_with_classes(stack.bands, model))
+        self.grid = stack.grid
+        self.stride = model_stride(model, stride)
+        self.bands = score_bands(model.name)
+        self.margin = model.size // 2 + self.stride
+        self.same_ground = stack.grid == model.folds.grid
+        self.threads = threads_a_block(len(block_windows(stack.grid, TILE)))
+
+    def block(
+        self,
+        row: int,
+        column: int,
+        height: int,
+        width: int,
+    ) -> np.ndarray:
+        """Return float32 (4, height, width): score, held-out score, spread, share of votes."""
+        from .network.devices import limit_threads
+
+        around = self.margin
+        ground = self.stack.part(
+            row - around, column - around, height + 2 * around, width + 2 * around
+        )
+        valid = valid_cells(ground)[around:-around, around:-around]
+        heldout = np.full(valid.shape, np.nan, np.float32)
+        if not valid.any():
+            return np.repeat(heldout[None], len(self.bands), axis=0)
+        # 1. every fold model scores the centres that have a say in the block
+        lattice = Lattice(valid, self.stride, (row, column), self.grid.shape)
+        tested = np.full(valid.shape, -1)
+        if self.same_ground:
+            tested = self.model.folds.of_cells(row, column, height, width)
+        total = np.zeros((4, *lattice.wanted.shape))
+        rows = ground_features(self.model, ground, lattice, lattice.wanted, margin=around)
+        limit_threads(self.threads)
+        for fold_model in self.model.fold_models:
+            found = lattice_scores(
+                ground,
+                lattice,
+                lattice.wanted,
+                fold_model.encoder,
+                fold_model.judge,
+                fold_model.classifier.seen_,
+                fold_model.odds(rows),
+                around,
+            )
+            score, votes, mean, spread = found[:4].astype(float)
+            own = tested == fold_model.fold
+            heldout[own] = lattice.blend(score)[own]
+            total += np.stack([score, votes, mean, spread**2 + mean**2])
+        # 2. moments over all branches of all fold models
+        score, votes, mean, square = total / len(self.model.fold_models)
+        spread = np.sqrt(np.maximum(square - mean**2, 0))
+        # 3. from the centres to the cells
+        score, spread, share = lattice.blend(np.stack([score, spread, votes]))
+        return np.stack([score, heldout, spread, share])
+
+    def fingerprint(self) -> str:
+        """Return a text that differs when any number of the map would."""
+        return f"{self.model.fingerprint()}|{self.stack.fingerprint()}|{self.stride}"
+
+
+def _with_classes(bands: Sequence[Band], model: Model) -> list[Band]:
+    """Return the bands with the classes that the simple models know where a band has no legend.
+
+    Features have a column a class: which classes there are must not depend on the block.
+    """
+    known: dict[str, dict[int, str]] = {}
+    for fold_model in model.fold_models:
+        columns = () if fold_model.simple is None else fold_model.simple.rows.columns
+        for column in columns:
+            if column.kind == "class":
+                known.setdefault(column.band, {})[column.value] = column.label
+    return [
+        band if band.legend else replace(band, legend=known.get(band.name, {})) for band in bands
+    ]
 
 
 def predict_scores(
@@ -219,6 +336,10 @@ def predict_scores(
         When the stack lacks a band of the training, or has it in another unit, kind, legend or
         cell.
 
+    See Also
+    --------
+    geomfaf.models.predict.predict_to_file : a map larger than memory.
+
     Examples
     --------
     >>> import geomfaf as gm
@@ -232,47 +353,82 @@ def predict_scores(
     >>> scores["band"].values.tolist()
     ['score', 'heldout_score', 'spread', 'vote_share']
     """
+    from .network.devices import restored_threads
+
+    plan = ScorePlan(_loaded(model), RasterReader(stack), stride)
+    plan.grid.require_memory(len(plan.bands))
+    with restored_threads():
+        layers = fill_blocks(plan.block, plan.grid, len(plan.bands), "predicting")
+    return as_dataarray(layers, plan.grid, plan.bands)
+
+
+def predict_to_file(
+    model: Model | str | Path,
+    stack: xr.DataArray | str | Path,
+    path: str | Path,
+    *,
+    stride: int | None = None,
+    overwrite: bool = False,
+    cog: bool = False,
+    scheduler: str | None = None,
+) -> Path:
+    """Score every cell of a stack of any size into a GeoTIFF or Zarr store, block by block.
+
+    The numbers are those of :func:`predict_scores` to the bit. Memory holds the model and a few
+    blocks; an interrupted call goes on where it stopped when it is repeated.
+
+    Parameters
+    ----------
+    model, stack, stride
+        See :func:`predict_scores`. A stack that is given by its file is read block by block.
+    path, cog, scheduler
+        See :func:`geomfaf.idw_to_file`. Workers of a cluster open the stack's file themselves.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import geomfaf as gm
+    >>> survey, _ = gm.check_survey(gm.make_survey("small")[0])
+    >>> grid = gm.survey_grid(survey, cell=400)
+    >>> stack = gm.build_stack(survey, grid, elements=["Au_ppb", "Cu_ppm"])
+    >>> windows, folds = gm.make_windows(stack, survey.deposits, size=4)
+    >>> options = gm.training_options("mfaf", least_steps=2)
+    >>> model = gm.train_model(stack, windows, folds, options=options)
+    >>> path = predict_to_file(model, stack, f"{tempfile.mkdtemp()}/scores.tif")
+    >>> bool(gm.read_raster(path).equals(gm.predict_scores(model, stack)))
+    True
+    """
+    from .network.devices import restored_threads
+
+    plan = ScorePlan(_loaded(model), RasterReader(stack), stride)
+    with restored_threads():
+        return stream_raster(
+            path,
+            plan.grid,
+            plan.bands,
+            plan.block,
+            job=plan.fingerprint(),
+            overwrite=overwrite,
+            cog=cog,
+            scheduler=scheduler,
+        )
+
+
+def _loaded(model: Model | str | Path) -> Model:
     if isinstance(model, str | Path):
         from .model_files import load_model
 
-        model = load_model(model)
-    if isinstance(stack, str | Path):
-        stack = read_raster(stack)
-    model.require_stack(stack)
-    grid = grid_of(stack)
-    lattice = model_lattice(model, valid_cells(stack), stride)
-    # 1. every fold model scores the centres of all windows
-    same_ground = grid == model.folds.grid
-    tested = model.folds.raster() if same_ground else np.full(grid.shape, -1, np.int8)
-    heldout = np.full(grid.shape, np.nan, np.float32)
-    total = np.zeros((4, *lattice.wanted.shape))
-    ground = ground_features(model, stack, lattice, lattice.wanted)
-    for fold_model in track(model.fold_models, "predicting", unit="fold models"):
-        found = lattice_scores(
-            stack,
-            lattice,
-            lattice.wanted,
-            fold_model.encoder,
-            fold_model.judge,
-            fold_model.classifier.seen_,
-            fold_model.odds(ground),
-        )
-        score, votes, mean, spread = found[:4].astype(float)
-        if same_ground:
-            own = tested == fold_model.fold
-            heldout[own] = lattice.blend(score)[own]
-        total += np.stack([score, votes, mean, spread**2 + mean**2])
-    # 2. moments over all branches of all fold models
-    score, votes, mean, square = total / len(model.fold_models)
-    spread = np.sqrt(np.maximum(square - mean**2, 0))
-    # 3. from the centres to the cells
-    score, spread, share = lattice.blend(np.stack([score, spread, votes]))
-    layers = np.stack([score, heldout, spread, share])
-    return as_dataarray(layers, grid, score_bands(model.name))
+        return load_model(model)
+    return model
 
 
 def model_lattice(model: Model, valid: np.ndarray, stride: int | None = None) -> Lattice:
-    """Return the lattice on which a model's windows are centred.
+    """Return the lattice on which a model's windows are centred."""
+    return Lattice(valid, model_stride(model, stride))
+
+
+def model_stride(model: Model, stride: int | None = None) -> int:
+    """Return the cells between the centres of a model's windows, a quarter of them when omitted.
 
     A held-out score leans on windows centred up to a stride beside its fold's blocks. These reach
     half a window farther, and the nearest training window begins a whole window from the blocks:
@@ -285,7 +441,7 @@ def model_lattice(model: Model, valid: np.ndarray, stride: int | None = None) ->
             " held-out scores would lean on ground that their model was trained on. Use a smaller"
             " stride."
         )
-    return Lattice(valid, stride)
+    return stride
 
 
 def default_stride(size: int) -> int:
@@ -293,12 +449,12 @@ def default_stride(size: int) -> int:
     return max(1, size // 4)
 
 
-def _centres(length: int, stride: int) -> np.ndarray:
-    """Return the centre cells along an axis: every ``stride`` cells from the first, and the last
-    one.
+def _centres(whole: int, stride: int, first: int, length: int) -> np.ndarray:
+    """Return the centre cells along an axis: every ``stride`` cells from the map's first, and its
+    last one; of these, the ones less than a stride from ``length`` cells, counted from ``first``.
     """
-    centres = np.arange(0, length, stride)
-    return np.unique(np.append(centres, length - 1))
+    centres = np.unique(np.append(np.arange(0, whole, stride), whole - 1)) - first
+    return centres[(centres > -stride) & (centres < length - 1 + stride)]
 
 
 def _tent(length: int, centres: np.ndarray, stride: int) -> csr_array:

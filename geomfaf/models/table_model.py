@@ -101,7 +101,6 @@ class TableModel:
             )
         with _alone():
             ore = self._ore(self._matrix(features)) if len(features) else np.empty(0)
-        # Threads add trees in any order; float32 drops the last bits, which differ from run to run.
         return np.stack([1 - ore, ore], axis=1).astype(np.float32)
 
     def _matrix(self, features: Features) -> np.ndarray:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +26,7 @@ from .bands import (
 from .blocks import block_runner, block_windows
 from .grid import Grid
 from .statistics import band_statistics
-from .stores import Note, Place, TiffFile, read_zarr
+from .stores import Note, Place, TiffFile, opened_zarr, read_zarr
 from .tiff_tiles import TILE
 
 
@@ -91,19 +93,28 @@ def _write_tiles(store: TiffFile, values: np.ndarray) -> dict[Place, Note]:
 def raster_grid(path: str | Path) -> Grid:
     """Return the grid of a raster file without reading its cells."""
     if Path(path).suffix == ".zarr":
-        return grid_of(read_zarr(Path(path)))
+        with opened_zarr(Path(path)) as found:
+            return grid_of(found)
+    with opened_raster(path) as source:
+        return _grid(source)
+
+
+@contextmanager
+def opened_raster(path: str | Path) -> Iterator[rasterio.DatasetReader]:
+    """Open a raster for some reads; a GeoTIFF's name must hold a GeoTIFF, never a virtual file."""
+    driver = "GTiff" if Path(path).suffix.lower() in (".tif", ".tiff") else None
     try:
-        with _opened(path) as source:
-            return _grid(source)
+        with rasterio.open(path, driver=driver) as source:
+            yield source
     except rasterio.errors.RasterioIOError as error:
         raise UsageError(f"{path} is not a raster that can be read: {error}") from error
 
 
-def _opened(path: str | Path) -> rasterio.DatasetReader:
-    """Open a raster; a GeoTIFF's name must hold a GeoTIFF, never a virtual file."""
-    if Path(path).suffix.lower() in (".tif", ".tiff"):
-        return rasterio.open(path, driver="GTiff")
-    return rasterio.open(path)
+def described_raster(
+    source: rasterio.DatasetReader, kind: str | None = None
+) -> tuple[Grid, list[Band]]:
+    """Return the grid and the bands of an open raster without reading its cells."""
+    return _grid(source), [_band(source, index, kind) for index in source.indexes]
 
 
 def _grid(source: rasterio.DatasetReader) -> Grid:
@@ -143,19 +154,15 @@ def read_raster(path: str | Path, kind: str | None = None) -> xr.DataArray:
     """
     if Path(path).suffix == ".zarr":
         return read_zarr(Path(path))
-    try:
-        with _opened(path) as source:
-            grid = _grid(source)
-            # Before a cell is read: a raster that cannot be used is refused, not half read.
-            bands = [_band(source, index, kind) for index in source.indexes]
-            grid.require_memory(source.count)
-            values = source.read(masked=True).astype(np.float32).filled(np.nan)
-            # What each band remembers of its making travels beside the values.
-            making = {}
-            for index, band in enumerate(bands, start=1):
-                making[band.name] = _making(source, index)
-    except rasterio.errors.RasterioIOError as error:
-        raise UsageError(f"{path} is not a raster that can be read: {error}") from error
+    with opened_raster(path) as source:
+        # Before a cell is read: a raster that cannot be used is refused, not half read.
+        grid, bands = described_raster(source, kind)
+        grid.require_memory(source.count)
+        values = source.read(masked=True).astype(np.float32).filled(np.nan)
+        # What each band remembers of its making travels beside the values.
+        making = {}
+        for index, band in enumerate(bands, start=1):
+            making[band.name] = _making(source, index)
     return with_making(as_dataarray(values, grid, bands), making)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -282,14 +283,23 @@ def require_zarr() -> None:
         ) from error
 
 
-def read_zarr(path: Path) -> xr.DataArray:
-    """Read a store that :class:`ZarrStore` wrote, as it was in memory."""
+@contextmanager
+def opened_zarr(path: Path) -> Iterator[xr.DataArray]:
+    """Open a store that :class:`ZarrStore` wrote; what is taken of its bands is read when asked
+    for.
+    """
     require_zarr()
     try:
         with xr.open_dataset(path, engine="zarr", decode_coords="all") as store:
-            found = store["bands"].load()
+            yield store["bands"]
     except (FileNotFoundError, KeyError, ValueError) as error:
         raise UsageError(f"{path} is not a Zarr store that geomfaf wrote: {error}") from error
+
+
+def read_zarr(path: Path) -> xr.DataArray:
+    """Read a store that :class:`ZarrStore` wrote, as it was in memory."""
+    with opened_zarr(path) as store:
+        found = store.load()
     array = as_dataarray(found.values, grid_of(found), bands_of(found))
     return with_making(array, found.attrs.get("tags", {}))
 

@@ -104,8 +104,18 @@ class Folds:
 
     def raster(self) -> np.ndarray:
         """Return the fold of every cell, (y, x) int16."""
-        rows = np.arange(self.grid.height) // self.block
-        cols = np.arange(self.grid.width) // self.block
+        return self.of_cells(0, 0, *self.grid.shape)
+
+    def of_cells(
+        self,
+        row: int,
+        column: int,
+        height: int,
+        width: int,
+    ) -> np.ndarray:
+        """Return the fold of every cell of a rectangle of the grid, (height, width) int16."""
+        rows = np.arange(row, row + height) // self.block
+        cols = np.arange(column, column + width) // self.block
         return self.table[np.ix_(rows, cols)].astype(np.int16)
 
     def of_windows(self, windows: gpd.GeoDataFrame) -> np.ndarray:

@@ -313,8 +313,8 @@ def test_places_that_cannot_be_written_are_refused_before_any_work(tmp_path):
             "does not exist",
         ),
         (
-            ("predict", tmp_path / "stack.tif", tmp_path / "model", tmp_path / "s.zarr"),
-            "name it s.tif",
+            ("predict", tmp_path / "stack.tif", tmp_path / "model", tmp_path / "s.png"),
+            "name it .tif for GeoTIFF or .zarr for Zarr",
         ),
         (("weights", *inputs, "--out", tmp_path / "s.png"), "name it s.tif"),
     ):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -54,3 +56,26 @@ def computing_type(precision: str, backbone: str, device: torch.device) -> torch
         for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
     ]
     return torch.bfloat16 if any(check() for check in checks if check) else None
+
+
+def threads_a_block(blocks: int) -> int:
+    """Return how many of PyTorch's threads one of so many blocks computes with: all cores are busy,
+    and no two blocks wait for each other's threads.
+    """
+    return max(1, torch.get_num_threads() // max(1, blocks))
+
+
+def limit_threads(threads: int) -> None:
+    """Let PyTorch compute with so many threads from now on, wherever a block came to be computed."""
+    if torch.get_num_threads() != threads:
+        torch.set_num_threads(threads)
+
+
+@contextmanager
+def restored_threads() -> Iterator[None]:
+    """Give PyTorch back the number of threads that it had."""
+    threads = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        limit_threads(threads)

@@ -1,0 +1,116 @@
+"""A raster in a file or in memory goes in; any part of it comes out, NaN beyond its edges.
+
+What computes block by block asks here for the ground around a block, so that it computes the same
+whether the raster fits into memory or not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from rasterio.windows import Window as FileWindow
+
+from .bands import Band, as_dataarray, bands_of, grid_of
+from .geotiff import described_raster, opened_raster
+from .grid import Grid
+from .stores import opened_zarr
+
+
+class RasterReader:
+    """Parts of a raster, for any thread or process: nothing is held open between two reads.
+
+    Parameters
+    ----------
+    source : DataArray or path
+        (band, y, x), a GeoTIFF, or a Zarr store of geomfaf's.
+    kind : str, optional
+        Of bands that do not say theirs, see :func:`geomfaf.read_raster`.
+
+    Attributes
+    ----------
+    grid : Grid
+    bands : list of Band
+    """
+
+    def __init__(self, source: xr.DataArray | str | Path, kind: str | None = None) -> None:
+        self.source = source if isinstance(source, xr.DataArray) else Path(source).absolute()
+        self.grid: Grid
+        self.bands: list[Band]
+        if isinstance(self.source, xr.DataArray):
+            self.grid, self.bands = grid_of(self.source), bands_of(self.source)
+        elif self.source.suffix == ".zarr":
+            with opened_zarr(self.source) as found:
+                self.grid, self.bands = grid_of(found), bands_of(found)
+        else:
+            with opened_raster(self.source) as file:
+                self.grid, self.bands = described_raster(file, kind)
+
+    def read(
+        self,
+        row: int,
+        column: int,
+        height: int,
+        width: int,
+        names: Sequence[str] | None = None,
+    ) -> np.ndarray:
+        """Return float32 (band, height, width) of a rectangle, which may overhang the grid.
+
+        Parameters
+        ----------
+        names : sequence of str, optional
+            Bands, in this order; all when omitted.
+        """
+        every = [band.name for band in self.bands]
+        chosen = [every.index(name) for name in (every if names is None else names)]
+        part = np.full((len(chosen), height, width), np.nan, np.float32)
+        # What lies on the grid is read, the rest stays empty.
+        top = min(max(row, 0), self.grid.height)
+        left = min(max(column, 0), self.grid.width)
+        bottom = max(min(row + height, self.grid.height), top)
+        right = max(min(column + width, self.grid.width), left)
+        if bottom > top and right > left:
+            down = slice(top - row, bottom - row)
+            across = slice(left - column, right - column)
+            part[:, down, across] = self._cells(chosen, slice(top, bottom), slice(left, right))
+        return part
+
+    def part(
+        self,
+        row: int,
+        column: int,
+        height: int,
+        width: int,
+    ) -> xr.DataArray:
+        """Return a rectangle as a raster of its own, with all that the bands say of themselves."""
+        values = self.read(row, column, height, width)
+        return as_dataarray(values, self.grid.window(row, column, height, width), self.bands)
+
+    def with_bands(self, bands: Sequence[Band]) -> RasterReader:
+        """Return a reader of the same cells whose bands say something else of themselves."""
+        other = RasterReader.__new__(RasterReader)
+        other.source, other.grid, other.bands = self.source, self.grid, list(bands)
+        return other
+
+    def fingerprint(self) -> str:
+        """Return a text that differs when the raster does: a file counts by its size and time."""
+        if isinstance(self.source, xr.DataArray):
+            return hashlib.sha256(self.source.values.tobytes()).hexdigest()
+        # A store's cells lie in many files; its metadata is the last that is written.
+        file = self.source / ".zmetadata" if self.source.suffix == ".zarr" else self.source
+        status = file.stat()
+        return f"{self.source}|{status.st_size}|{status.st_mtime_ns}"
+
+    def _cells(self, chosen: list[int], down: slice, across: slice) -> np.ndarray:
+        if isinstance(self.source, xr.DataArray):
+            return self.source.isel(band=chosen, y=down, x=across).values
+        if self.source.suffix == ".zarr":
+            with opened_zarr(self.source) as found:
+                return found.isel(band=chosen, y=down, x=across).values
+        window = FileWindow.from_slices(down, across)
+        with opened_raster(self.source) as file:
+            found = file.read([number + 1 for number in chosen], window=window, masked=True)
+        return found.astype(np.float32).filled(np.nan)
