@@ -46,13 +46,37 @@ _METALS = {
     "Zn": "zinc zink sinkki 锌",
 }
 _SYMBOLS = {word: symbol for symbol, words in _METALS.items() for word in words.split()}
+_SEPARATOR = re.compile(r"\s*[;,/&+|、，；\n]\s*|\s+(?:and|AND|And|et|och|ja|und|y)\s+")
+
+
+def kinds_of(cell: str) -> list[str]:
+    """Return the commodities that a cell names, in their order.
+
+    >>> kinds_of("Au, Ag"), kinds_of("Gold and silver"), kinds_of("Cu-Zn"), kinds_of("iron oxide")
+    (['Au', 'Ag'], ['Gold', 'silver'], ['Cu', 'Zn'], ['iron oxide'])
+    """
+    kinds = []
+    for part in _SEPARATOR.split(cell.strip()):
+        # Blanks and hyphens divide nothing but metals: "iron oxide" is one thing.
+        words = re.split(r"[\s–-]+", part)
+        kinds += words if all(symbol_of(word) for word in words) else [part]
+    return [kind for kind in kinds if kind]
+
+
+def same_kind(commodity: str) -> str:
+    """Return what all names of a commodity share: ``Au``, ``gold`` and ``GOLD`` are one kind.
+
+    >>> same_kind("Gold"), same_kind("au"), same_kind("Rare Earths")
+    ('Au', 'Au', 'rare earths')
+    """
+    return symbol_of(commodity) or commodity.casefold()
 
 
 def main_commodities(deposits: gpd.GeoDataFrame) -> dict[str, int]:
     """Return what the deposits are of and how many of each, the commonest first.
 
-    A deposit of several counts for the one that is named first; one that says nothing does not
-    count.
+    Where one commodity is named by all, all count for it. Else a deposit of several counts for the
+    one that is named first; one that says nothing does not count.
 
     Examples
     --------
@@ -60,12 +84,18 @@ def main_commodities(deposits: gpd.GeoDataFrame) -> dict[str, int]:
     >>> main_commodities(places)
     {'Au': 2, 'Iron': 1}
     """
-    first = labels_of(deposits, "commodity").str.split(r"[,;/+&、，]|\band\b", regex=True).str[0]
-    first = first.astype(str).str.strip()
-    first = first[first != ""]
-    # One spelling each: the commonest of those that differ by case alone.
-    spelling = first.groupby(first.str.casefold()).agg(lambda names: names.mode().iloc[0])
-    counts = first.str.casefold().map(spelling).value_counts(sort=False).sort_index()
+    named = labels_of(deposits, "commodity").map(kinds_of)
+    several = [kinds for kinds in named if kinds]
+    shared = set.intersection(*({same_kind(one) for one in kinds} for kinds in several or [[]]))
+    first = [kinds[0] for kinds in several]
+    if shared:
+        chosen = next(same_kind(kind) for kind in several[0] if same_kind(kind) in shared)
+        first = [next(kind for kind in kinds if same_kind(kind) == chosen) for kinds in several]
+    # One name each: the commonest of those that mean the same.
+    names = pd.Series(first, dtype=object)
+    kind = names.map(same_kind)
+    spelling = names.groupby(kind).agg(lambda names: names.mode().iloc[0])
+    counts = kind.map(spelling).value_counts(sort=False).sort_index()
     ordered = counts.sort_values(ascending=False, kind="stable")
     return {str(name): int(count) for name, count in ordered.items()}
 

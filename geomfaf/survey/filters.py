@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
-
 import geopandas as gpd
 import pandas as pd
 
 from .cleaning.media import medium_column
+from .commodities import kinds_of, same_kind
 
 MANY_KINDS = 12
 """Columns with up to this many values, or one in four rows, are offered as a filter."""
 
-_SEPARATOR = re.compile(r"\s*[;,/&+|、，；\n]\s*")
 # Words of SQL that a column may be called; others need quotes only where they are no plain names.
 _RESERVED = frozenset(
     "add all alter and as asc between by case check collate column commit constraint create cross current"
@@ -41,6 +39,19 @@ def condition_on(column: str, *values: str) -> str:
     return f"{name} IN ({', '.join(texts)})"
 
 
+def condition_on_kind(values: pd.Series, kind: str) -> str:
+    """Return the SQL condition on every cell of a column that names a kind, alone or with others.
+
+    >>> condition_on_kind(pd.Series(["Au", "gold, Cu", "Cu", None], name="ore"), "Au")
+    "ore IN ('Au', 'gold, Cu')"
+    """
+    cells = set()
+    for cell in values.dropna().astype(str).unique():
+        if same_kind(kind) in map(same_kind, kinds_of(cell)):
+            cells.add(cell)
+    return condition_on(str(values.name), *sorted(cells))
+
+
 def offered_filters(frame: gpd.GeoDataFrame, role: str) -> list[tuple[str, str]]:
     """Return (condition, counts) of columns such as the commodity: a map of everything is a map of
     nothing.
@@ -64,14 +75,11 @@ def offered_filters(frame: gpd.GeoDataFrame, role: str) -> list[tuple[str, str]]
         if not pd.api.types.is_string_dtype(values) or not 1 < values.nunique() <= most:
             continue
         # A deposit of several kinds counts for each of them.
-        kinds = values.fillna("(none)").map(lambda cell: _SEPARATOR.split(str(cell).strip()))
-        counts = kinds.explode().value_counts()
-        known = counts.drop("(none)", errors="ignore")
-        best = str(known.index[0])
-        cells = sorted(
-            {str(cell) for cell, parts in zip(values, kinds, strict=True) if best in parts}
-        )
+        kinds = values.fillna("(none)").map(lambda cell: kinds_of(str(cell))).explode().dropna()
+        names = kinds.groupby(kinds.map(same_kind)).agg(lambda same: same.mode().iloc[0])
+        counts = kinds.map(same_kind).value_counts().rename(index=names)
+        best = counts.drop("(none)", errors="ignore").index[0]
         shown = ", ".join(f"{name} {count}" for name, count in counts.head(6).items())
         more = ", ..." if len(counts) > 6 else ""
-        offered.append((condition_on(str(column), *cells), shown + more))
+        offered.append((condition_on_kind(values, best), shown + more))
     return offered[:3]

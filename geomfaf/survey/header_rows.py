@@ -23,7 +23,7 @@ _NUMBER = re.compile(
     r"[<>≤≥~]?\s*[-+−]?\s*[\d.,'\u00a0 ]*\d[\d.,]*(e[-+]?\d+)?\s*(%|[a-z]{0,3}|[°ºd].*)",
     re.IGNORECASE,
 )
-_REMARK = re.compile(r"\s*(#|%|//|!|--|;)")
+_REMARK = re.compile(r"^\s*(#|%|//|!|--|;)")
 _PLACE_UNITS = frozenset(
     "m km metre metres meter meters deg degree degrees dd dms ° ft yr y".split()
 )
@@ -212,7 +212,9 @@ def _composed(
     headings = []
     for column in range(width):
         cells = [rows[number][column].strip() for number in block if column < len(rows[number])]
-        headings.append(_heading([_REMARK.sub("", cell).strip() for cell in cells if cell]))
+        if column == 0:  # "# Sample" is a heading behind the sign of a remark
+            cells = [_REMARK.sub("", cell, count=1).strip() for cell in cells]
+        headings.append(_heading([cell for cell in cells if cell]))
     # The units as said, without their brackets; a word for "none" is no unit.
     said = [""] * width
     if units is not None:

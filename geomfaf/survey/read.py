@@ -41,7 +41,7 @@ from .places import points_of_table
 from .recognise import recognise_survey
 from .round_earth import from_minus_180, near_survey
 from .source_settings import refuse_foreign_settings
-from .storable import storable
+from .storable import storable, storable_names
 from .survey import XY_UNITS, Source, Survey
 from .tables import Layout, is_table, read_table
 
@@ -143,13 +143,19 @@ def _rows_with_places(
 
 def _meeting(frame: pd.DataFrame, source: Source) -> pd.DataFrame:
     """Return the rows of a table that meet an SQL condition, with their numbers in the file."""
-    plain = pd.DataFrame(frame)
-    plain = plain.set_axis([str(column) for column in frame.columns], axis=1)
+    # SQL tells "Name" from "name" no more than results do, where the second one is "Name_2".
+    names = storable_names(frame.columns, "")
+    plain = pd.DataFrame(frame).set_axis(names, axis=1)
+    folded = {name.casefold() for name in names}
+    for old, name in zip(frame.columns, names, strict=True):
+        if str(old).casefold() not in folded:
+            plain[str(old)] = plain[name]
+    number = next(name for name in ("rowid", "oid", "_rowid_") if name not in folded)
     with sqlite3.connect(":memory:") as base:
         try:
             plain.to_sql("rows_of_file", base, index=False)
             # in memory, read once: the condition can reach nothing but these rows
-            query = f"SELECT rowid FROM rows_of_file WHERE {source.where}"  # noqa: S608
+            query = f"SELECT {number} FROM rows_of_file WHERE {source.where}"  # noqa: S608
             numbers = [row[0] - 1 for row in base.execute(query)]
         except (sqlite3.Error, pd.errors.DatabaseError, ValueError) as error:
             raise UsageError(

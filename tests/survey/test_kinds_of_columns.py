@@ -12,6 +12,7 @@ from geomfaf.survey.class_columns import class_candidates, class_column
 from geomfaf.survey.cleaning.below_detection import negatives_are_own_limits
 from geomfaf.survey.cleaning.check import check_survey
 from geomfaf.survey.cleaning.parse_numbers import FLAG_NAMES, parse_column
+from geomfaf.survey.commodities import main_commodities
 from geomfaf.survey.element_names import element_columns, parse_element
 from geomfaf.survey.filters import condition_on, offered_filters
 from geomfaf.survey.line_kinds import without_other_lines
@@ -278,7 +279,10 @@ def test_init_offers_to_keep_one_medium(tmp_path):
 COMMODITY = ["Au", "Au, Ag", "Cu", "U", "Cu;Au", "Ag", "Cu", "King's"]
 
 
-@pytest.mark.parametrize("column", ["commodity", "Main Commodity", "group", 'a "b"', "çü"])
+@pytest.mark.parametrize(
+    "column",
+    ["commodity", "Main Commodity", "group", 'a "b"', "çü", "rowid", "100% metal", "type; or", "[kind]"],
+)  # fmt: skip
 @pytest.mark.parametrize("kind", ["gpkg", "csv", "shp"])
 def test_the_filter_that_is_offered_works(tmp_path, column, kind):
     if kind == "shp" and column != "commodity":
@@ -298,6 +302,49 @@ def test_the_filter_that_is_offered_works(tmp_path, column, kind):
     kept = read_layer(Source(path, crs=source.crs, where=condition))
     assert kept[column].tolist() == ["Au", "Au, Ag", "Cu;Au"]
     assert kept.index.tolist() == [0, 1, 4]
+
+
+@pytest.mark.parametrize(
+    ("cells", "kept"),
+    [
+        (["AU", "au", "Au", "cu"], 3), (["Gold and silver", "gold", "Copper", "Silver & gold"], 3),
+        (["Cu-Zn", "Cu", "Ni", "Pb-Zn-Ag"], 2), (["Au (Ag)", "Au", "Cu"], 2), (["Au + Cu", "Au+Ag", "Ni"], 2),
+        (["Au ", " Au", "Cu", None, ""], 2), (["oro y plata", "oro", "cobre"], 2), (["金、铜", "铜", "铜，锌", "金"], 3),
+        (["Au", "gold", "GOLD", "iron oxide", "iron"], 3), (["King's", "King's", "Cu"], 2), (["Au\nAg", "Au", "Cu"], 2),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_every_cell_that_names_the_commonest_kind_is_kept(tmp_path, cells, kept):
+    frame = deposits().iloc[: len(cells)].drop(columns="name").assign(commodity=cells)
+    condition, _ = offered_filters(frame, "deposits")[0]
+    frame.to_file(tmp_path / "d.gpkg")
+    found = read_layer(Source(tmp_path / "d.gpkg", where=condition))
+    assert len(found) == kept
+    # What is kept is of one kind: the check has nothing to say of a mixture.
+    assert len(main_commodities(found)) == 1
+
+
+def test_the_condition_that_the_check_advises_keeps_one_kind(tmp_path):
+    frame = deposits().assign(**{"Main Commodity": COMMODITY}).drop(columns="name")
+    path = survey_file(tmp_path, deposits=frame)
+    advice = found(checked(path)[1], "several commodities")["advice"]
+    condition = advice.split("such as ")[1]
+    kept = read_layer(Source(path, "deposits", where=condition))
+    assert len(main_commodities(kept)) == 1
+
+
+@pytest.mark.parametrize("column", ["name", "Name", "FID", "geom"])
+def test_names_that_results_cannot_hold_side_by_side_can_be_asked_for(tmp_path, column):
+    table = (
+        deposits()
+        .drop(columns="geometry")
+        .assign(Name="b", FID=range(8), geom="text", X=X[:8], Y=Y[:8])
+    )
+    table["name"] = ["D0", *["b"] * 7]
+    path = write_csv(tmp_path, table)
+    value = {"name": "'D0'", "Name": "'D0'", "FID": "0", "geom": "'text'"}[column]
+    kept = read_layer(Source(path, crs="EPSG:32650", where=f"{column} = {value}"))
+    assert len(kept) == (8 if column == "geom" else 1)
 
 
 def test_uranium_is_no_part_of_gold():

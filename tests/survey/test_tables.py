@@ -50,6 +50,14 @@ def test_headings_and_units_are_found(tmp_path, head):
     np.testing.assert_allclose(survey.samples[list(survey.elements)], np.column_stack([AU, CU]))
 
 
+@pytest.mark.parametrize("name", ["Fe2O3 %", "Fe2O3 (%)", "Fe2O3_%"])
+def test_a_percent_sign_in_a_heading_is_a_unit_and_no_remark(tmp_path, name):
+    path = write_text(tmp_path, f"# Sample,X,Y,Au_ppb,{name}\n" + BODY)
+    survey = survey_with_deposits(tmp_path, path)
+    assert survey.elements == {"Au_ppb": "ppb", name: "%"}
+    assert survey.samples.columns[0] == "Sample"
+
+
 def survey_with_deposits(folder, path, **settings):
     mines = folder / "mines.gpkg"
     deposits().to_file(mines)

@@ -13,6 +13,7 @@ import pandas as pd
 import shapely
 
 from ..commodities import main_commodities, mixture
+from ..filters import condition_on_kind
 from ..label_columns import label_column
 from ..survey import Survey, area_of, study_area_of_samples
 from .class_names import merge_class_names
@@ -279,7 +280,8 @@ def _check_deposits(survey: Survey, found: list[Finding]) -> None:
     if mixed:
         # The first thing to know of a map: it stands before all that was fixed.
         column = str(label_column(survey.deposits, "commodity"))
-        advice = f"map one kind: where = under [deposits], such as {column} = '{next(iter(kinds))}'"
+        condition = condition_on_kind(survey.deposits[column], next(iter(kinds)))
+        advice = f"map one kind: where = under [deposits], such as {condition}"
         finding = Finding(
             "noticed",
             "deposits",
