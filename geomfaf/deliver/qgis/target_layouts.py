@@ -177,15 +177,15 @@ def _shown_number(column: str, decimals: int) -> str:
 # "Au_ppb" is a column's name: people say "Au (ppb)".
 FACTOR_NAME = "replace(regexp_replace(\"factor\", '_(ppm|ppb|pct)$', ' (\\\\1)'), '_', ' ')"
 # A class has no mean: the target's commonest stands there, as far as the column goes.
-FACTOR_VALUE = (
-    'coalesce(to_string(round("value", 3)), if("factor" = \'geology\','
-    " left(attribute(@atlas_feature, 'geology'), 14), ''), '')"
-)
+_CLASS = "attribute(@atlas_feature, 'geology')"
+_SHORT_CLASS = f"if(length({_CLASS}) > 16, left({_CLASS}, 15) || '…', {_CLASS})"
+_MEAN = 'to_string(round("value", 3))'
+FACTOR_VALUE = f"coalesce({_MEAN}, if(\"factor\" = 'geology', {_SHORT_CLASS}, ''), '')"
 SHEET_TABLES = {
     "Factors of each target": (
-        TableColumn(FACTOR_NAME, "factor", 31),
-        TableColumn(FACTOR_VALUE, "value", 21),
-        TableColumn(_shown_number("percentile", 0), "percentile", 17),
+        TableColumn(FACTOR_NAME, "factor", 30),
+        TableColumn(FACTOR_VALUE, "value", 23),
+        TableColumn(_shown_number("percentile", 0), "percentile", 16),
         TableColumn(_shown_number("contribution", 3), "contribution", 19),
     ),
     "Elements of each target": (
