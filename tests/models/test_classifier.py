@@ -214,6 +214,19 @@ def test_batches_of_prediction_do_not_matter():
     assert classifier.predict_branches(x[:0]).shape == (2, 0)
 
 
+def test_threads_that_take_a_batch_each_change_no_bit():
+    model, (x, _) = fitted(QUICK), blobs(50, seed=2)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        alone = model.predict_branches(x, batch=8)
+        torch.set_num_threads(3)
+        np.testing.assert_array_equal(model.predict_branches(x, batch=8), alone)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_training_needs_both_kinds():
     x, labels = blobs()
     with pytest.raises(DataError, match="with and without deposits"):

@@ -39,7 +39,7 @@ class Compact(nn.Module):
         # Large windows are pooled harder first, so that the last map keeps about 4 x 4 cells.
         stem = max(1, size // 8)
         self.net = nn.Sequential(
-            nn.AvgPool2d(stem),
+            nn.AvgPool2d(stem) if stem > 1 else nn.Identity(),
             *_conv(channels, 24),
             *_conv(24, 48),
             nn.MaxPool2d(2),

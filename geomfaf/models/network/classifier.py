@@ -18,8 +18,9 @@ from ...errors import DataError, UsageError
 from ...progress import track
 from .augment import add_noise, smote, turn_and_flip
 from .checkpoint import TrainingState, fingerprint
-from .devices import choose_device, computing_type
-from .mfaf import MFAF, branch_probabilities, distillation_loss
+from .devices import choose_device
+from .forward import autocast, branch_scores
+from .mfaf import MFAF, distillation_loss
 from .options import Training
 
 if TYPE_CHECKING:  # scikit-learn has them from 1.6 on
@@ -27,13 +28,6 @@ if TYPE_CHECKING:  # scikit-learn has them from 1.6 on
 
 CHECKPOINT_SECONDS = 20.0
 """Least time between two checkpoints of one model: a resumed run loses no more than this."""
-
-
-def autocast(net: MFAF, options: Training) -> torch.autocast:
-    """Return the context in which a network computes; its weights stay float32."""
-    device = next(net.parameters()).device
-    kind = computing_type(options.precision, options.backbone, device)
-    return torch.autocast(device.type, dtype=kind or torch.bfloat16, enabled=kind is not None)
 
 
 class MFAFClassifier(ClassifierMixin, BaseEstimator):
@@ -224,18 +218,8 @@ class MFAFClassifier(ClassifierMixin, BaseEstimator):
         Of whole windows, or of the part around their centre that the network looks at, ``seen_``
         cells along.
         """
-        device = next(self.net_.parameters()).device
         x = middle_part(x, self.seen_)
-        parts = []
-        with torch.inference_mode(), autocast(self.net_, self.training):
-            for start in range(0, len(x), batch):
-                part = torch.from_numpy(np.ascontiguousarray(x[start : start + batch], np.float32))
-                # Channels last and batches that stay in the cache halve the time on a processor.
-                part = part.to(memory_format=torch.channels_last).to(device)
-                parts.append(branch_probabilities(self.net_(part)).cpu().numpy())
-        if not parts:
-            return np.empty((len(self.net_.branches), 0), np.float32)
-        return np.concatenate(parts, axis=1)
+        return branch_scores(self.net_, self.training, x, batch)
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """Return (windows, 2): 1 - score and score, the mean of the branches' P(ore)."""

@@ -28,9 +28,10 @@ from ...rasters.grid import Grid
 from ...windows.folds import Folds, fold_number
 from ...windows.windows import DEFAULT_SIZE, read_windows
 from .augment import turn_and_flip
-from .classifier import MFAFClassifier, autocast, learning_rate, make_network, seen_size
+from .classifier import MFAFClassifier, learning_rate, make_network, seen_size
 from .devices import choose_device
 from .encode import Encoder, fit_encoder
+from .forward import autocast
 from .mfaf import MFAF
 from .options import Training
 from .starting_weights import FORMAT, PRETRAINED, StartingWeights
