@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -188,8 +189,9 @@ def file_hash(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+@cache
 def library_versions() -> dict[str, str]:
-    """Return the versions of what the numbers depend on."""
+    """Return the versions of what the numbers depend on, looked up once."""
     import platform
 
     names = (

@@ -138,7 +138,7 @@ def test_whole_folders_need_no_torch(module):
 
 
 def test_settings_and_judging_load_no_torch_before_a_network_is_there():
-    names = ["run.project", "run.steps", "evaluation.run_evaluation", "models.predict"]
+    names = ["run.project", "run.run", "evaluation.run_evaluation", "models.predict"]
     assert "torch" not in loaded_after("; ".join(f"import geomfaf.{name}" for name in names))
 
 

@@ -77,17 +77,17 @@ class RunFolder:
         """The bands of evidence, (band, y, x)."""
         return read_raster(self.path / "stack.tif")
 
-    @property
+    @cached_property
     def grid(self) -> Grid:
         """The one grid of the run."""
         return grid_of(self.scores)
 
-    @property
+    @cached_property
     def geology_band(self) -> Band | None:
         """The band of classes, where the stack has one."""
         return next((band for band in bands_of(self.stack) if band.kind == "class"), None)
 
-    @property
+    @cached_property
     def extrapolated(self) -> np.ndarray:
         """Where the ground is unlike all training ground, (y, x) bool."""
         names = list(map(str, self.scores["band"].values))
@@ -107,7 +107,7 @@ class RunFolder:
         named = self.record.get("chosen_model") or self.assessment.get("recommended")
         return str(named or NETWORK)
 
-    @property
+    @cached_property
     def supported(self) -> bool:
         """Whether the chosen map is better than chance beyond its 95 % interval."""
         return is_supported(self.table("evaluation.csv"), self.chosen)

@@ -13,9 +13,9 @@ import shapely
 import xarray as xr
 from pyproj import CRS, Transformer
 from scipy import ndimage
-from scipy.stats import rankdata
 
 from ..errors import DataError
+from ..evaluation.target_factors import percentiles_on
 from ..rasters.bands import Band, bands_of
 from ..survey.element_names import parse_element
 from ..survey.label_columns import labels_of
@@ -83,12 +83,9 @@ def target_elements(
             continue
         # 1. The percentile of every cell in the whole area, and its mean on each target.
         layer = stack.sel(band=band.name).values
-        known = np.isfinite(layer)
-        percentile = np.zeros(layer.shape)
-        middle_rank = rankdata(layer[known]) - 0.5
-        percentile[known] = 100 * middle_rank / max(1, known.sum())
-        labels_of_known = np.where(known, labels, 0)
-        means = ndimage.mean(percentile, labels_of_known, numbers)
+        percentile = percentiles_on(layer, labels > 0)
+        labels_of_known = np.where(np.isfinite(layer), labels, 0)
+        means = ndimage.mean(np.nan_to_num(percentile), labels_of_known, numbers)
         means = np.atleast_1d(means)
         # 2. The best sample on each, where one lies there and was analysed for it.
         best = _best_samples(inside, band.name)

@@ -269,7 +269,7 @@ def with_factors(
     Parameters
     ----------
     contributions : DataFrame
-        See :func:`geomfaf.evaluation.factor_influence.target_contributions`.
+        See :func:`geomfaf.evaluation.target_factors.target_contributions`.
     """
     texts = [
         factor_text(contributions[contributions["number"] == number])

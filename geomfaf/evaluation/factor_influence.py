@@ -1,34 +1,30 @@
-"""A trained model and its stack go in; how much each factor weighs comes out: on every target, and
-on the whole map by three measures, with how far these agree.
+"""A trained model and its stack go in; how much each factor weighs on the whole map comes out, by
+three measures, with how far these agree.
 """
 
 from __future__ import annotations
 
 from itertools import combinations
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
-from scipy import ndimage
-from scipy.stats import kendalltau, rankdata, spearmanr
+from scipy.stats import kendalltau, spearmanr
 
-from ..models.fold_models import Model
 from ..models.predict import Lattice
 from ..progress import track
-from ..rasters.bands import Band, bands_of, valid_cells
-from .fold_judges import FoldJudges, Ground, side_by_side
+from ..rasters.bands import valid_cells
+from .fold_judges import FoldJudges, Ground, side_by_side, windows_at
+
+if TYPE_CHECKING:  # it needs torch
+    from ..models.fold_models import Model
 
 REPEATS = 5
 """Permutations of each factor in each fold; their mean counts."""
 
 PLACES = 500
 """Places of the map, evenly spread, on which occlusion is measured."""
-
-CENTRES = 800
-"""Windows on all targets together; on a large map every second or fourth of the map's own, so that
-the factors cost less than the map did.
-"""
 
 MEASURES = ("permutation", "attention", "occlusion")
 
@@ -44,111 +40,6 @@ FACTOR_COLUMNS = (
     "attention_rank",
     "occlusion_rank",
 )
-CONTRIBUTION_COLUMNS = ("number", "factor", "value", "percentile", "contribution")
-
-
-def target_contributions(
-    judges: FoldJudges, stack: xr.DataArray, labels: np.ndarray
-) -> pd.DataFrame:
-    """Return what each factor adds to or takes from the mean score of each target, by occlusion.
-
-    The contribution is the mean score on the target minus what it would be with the factor at the
-    area's median: the model itself judges both, so it is exact, for one factor at a time, at up to
-    :data:`CENTRES` of the places that the map was made from. The contributions of several factors
-    need not add up to the score.
-
-    Parameters
-    ----------
-    labels : ndarray
-        (y, x) int, the number of the target that holds each cell.
-
-    Returns
-    -------
-    DataFrame
-        number, factor (band), value (mean of the band on the target, NaN for classes), percentile
-        (mean of those that its cells have in the area), contribution (in units of the score).
-    """
-    count = int(labels.max())
-    numbers = np.arange(1, count + 1)
-    if not count:
-        return pd.DataFrame(columns=list(CONTRIBUTION_COLUMNS))
-    # 1. The centres whose windows the score on the targets is blended from.
-    lattice = Lattice(valid_cells(stack), judges.stride)
-    wanted = lattice.near(labels > 0) & lattice.wanted
-    # On a large map every second or fourth of them, as long as windows still overlap.
-    while wanted.sum() > CENTRES and lattice.stride < judges.size:
-        lattice = Lattice(valid_cells(stack), 2 * lattice.stride)
-        wanted = lattice.near(labels > 0) & lattice.wanted
-    ground = Ground.of(stack, _windows_at(lattice, wanted, judges.size))
-    before = _mean_scores(judges.mean(ground), lattice, wanted, labels, numbers)
-    # 2. The same with one factor after the other at its median.
-    parts = []
-    for band in track(bands_of(stack), "factors on targets", unit="factors"):
-        scores = judges.mean(ground.without(band.name))
-        after = _mean_scores(scores, lattice, wanted, labels, numbers)
-        value, percentile = _on_targets(stack, band, labels, numbers)
-        part = {
-            "number": numbers,
-            "factor": band.name,
-            "value": value,
-            "percentile": percentile,
-            "contribution": before - after,
-        }
-        parts.append(pd.DataFrame(part))
-    # 3. The largest first.
-    table = pd.concat(parts, ignore_index=True)
-    table["size"] = -table["contribution"].abs()
-    table = table.sort_values(["number", "size"], kind="stable", ignore_index=True)
-    return table[list(CONTRIBUTION_COLUMNS)]
-
-
-def _mean_scores(
-    scores: np.ndarray,
-    lattice: Lattice,
-    wanted: np.ndarray,
-    labels: np.ndarray,
-    numbers: np.ndarray,
-) -> np.ndarray:
-    """Return the mean score on each target, blended over the cells as the map is."""
-    centres = np.full(wanted.shape, np.nan)
-    centres[wanted] = scores
-    blended = lattice.blend(centres)
-    on_known = np.where(np.isfinite(blended), labels, 0)
-    return np.asarray(ndimage.mean(np.nan_to_num(blended), on_known, numbers), float)
-
-
-def _windows_at(lattice: Lattice, wanted: np.ndarray, size: int) -> pd.DataFrame:
-    """Return the windows centred on lattice points."""
-    down, across = np.nonzero(wanted)
-    half = size // 2
-    columns = {
-        "row": lattice.rows[down] - half,
-        "col": lattice.cols[across] - half,
-        "size": size,
-    }
-    return pd.DataFrame(columns)
-
-
-def _on_targets(
-    stack: xr.DataArray,
-    band: Band,
-    labels: np.ndarray,
-    numbers: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean value and mean percentile of a band on each target."""
-    if band.kind == "class":
-        missing = np.full(len(numbers), np.nan)
-        return missing, missing
-    layer = stack.sel(band=band.name).values
-    known = np.isfinite(layer)
-    # The middle of a value's rank, so that percentiles of the area have a mean of 50.
-    percentiles = np.zeros(layer.shape)
-    percentiles[known] = 100 * (rankdata(layer[known]) - 0.5) / max(1, known.sum())
-    # Gaps belong to no target: means are over cells with a value.
-    labels_of_known = np.where(known, labels, 0)
-    value = ndimage.mean(np.nan_to_num(layer), labels_of_known, numbers)
-    percentile = ndimage.mean(percentiles, labels_of_known, numbers)
-    return np.asarray(value, float), np.asarray(percentile, float)
 
 
 def factor_influence(
@@ -243,7 +134,7 @@ def _occluded(judges: FoldJudges, stack: xr.DataArray) -> np.ndarray:
     """
     # 1. Places evenly spread over the map, in the order of its rows.
     lattice = Lattice(valid_cells(stack), judges.stride)
-    table = _windows_at(lattice, lattice.wanted, judges.size)
+    table = windows_at(lattice, lattice.wanted, judges.size)
     count = min(PLACES, len(table))
     places = np.unique(np.linspace(0, len(table) - 1, count).astype(int))
     ground = Ground.of(stack, table.iloc[places])

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -13,13 +14,15 @@ import xarray as xr
 from affine import Affine
 
 from ..models.baselines import BASELINES, NETWORK, make_baseline
-from ..models.fold_models import Model, encode_windows
-from ..models.predict import default_stride
+from ..models.predict import Lattice, default_stride
 from ..rasters.bands import as_dataarray, bands_of, grid_of
 from ..rasters.grid import Grid
 from ..windows.features import Features, window_features
 from ..windows.windows import read_windows
 from .baseline_map import MAP_STRIDE
+
+if TYPE_CHECKING:  # it needs torch
+    from ..models.fold_models import Model
 
 AT_ONCE = 4000
 """Windows that are judged together."""
@@ -151,6 +154,7 @@ def fold_judges(
 
 def _network_judge(model: Model) -> Callable[[int, Ground], np.ndarray]:
     """Return what judges windows by a trained fold model, some thousand at a time."""
+    from ..models.fold_models import encode_windows
 
     def judge(fold: int, ground: Ground) -> np.ndarray:
         own = model.fold_models[fold]
@@ -240,3 +244,15 @@ def _strip(cells: np.ndarray, stack: xr.DataArray, count: int) -> tuple[xr.DataA
         }
     )
     return as_dataarray(cells, strip_grid, bands_of(stack)), table
+
+
+def windows_at(lattice: Lattice, wanted: np.ndarray, size: int) -> pd.DataFrame:
+    """Return the windows centred on lattice points."""
+    down, across = np.nonzero(wanted)
+    half = size // 2
+    columns = {
+        "row": lattice.rows[down] - half,
+        "col": lattice.cols[across] - half,
+        "size": size,
+    }
+    return pd.DataFrame(columns)

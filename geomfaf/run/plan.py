@@ -23,14 +23,16 @@ CELLS = 640_000
 
 SECONDS = {
     "check": 0.5,
-    "folds": 2.5,
+    "folds": 2.2,
     "screen": 0.2,
-    "stack": 14.0,
-    "train": 13.0,
-    "predict": 37.0,
+    "stack": 12.0,
+    "train": 15.0,
+    "predict": 55.0,
     "evaluate": 175.0,
-    "targets": 1.0,
-    "report": 8.0,
+    "factors": 15.0,
+    "targets": 2.5,
+    "isolines": 3.5,
+    "report": 6.0,
 }
 """What run.json of `geomfaf demo` says on two cores; a run that was made here says better."""
 

@@ -12,7 +12,7 @@ from ..files import file_hash, library_versions
 from .folder import KEPT, MARKER
 from .project import Project, project_from
 from .run import run_project
-from .stages import inputs_of
+from .stage_settings import inputs_of
 
 DATED = ("report.html", "summary.md")
 """Say when they were made."""

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import geopandas as gpd
 import pandas as pd
 import xarray as xr
 
-from ..models.fold_models import Model
-from ..models.model_files import load_model
+from ..evaluation.target_factors import OccludedScores
 from ..rasters.geotiff import read_raster
 from ..rasters.grid import Grid
 from ..survey.cleaning.check import check_survey
@@ -23,6 +22,9 @@ from ..windows.folds import Folds, read_folds
 from .folder import KEPT
 from .project import Project
 from .steps import run_grid
+
+if TYPE_CHECKING:  # it needs torch
+    from ..models.fold_models import Model
 
 
 class Results:
@@ -110,6 +112,8 @@ class Results:
     @cached_property
     def model(self) -> Model:
         """The trained model."""
+        from ..models.model_files import load_model
+
         device = self.project.stage("train").get("device", "auto")
         return load_model(self.out / "model", device=device)
 
@@ -127,6 +131,13 @@ class Results:
     def evaluation(self) -> dict[str, Any]:
         """What evaluation.json says."""
         return self._json(self.out / "evaluation.json")
+
+    @cached_property
+    def occluded(self) -> OccludedScores:
+        """What the model says of the best ground, with one factor after the other at its median."""
+        table = pd.read_csv(self.kept / "occluded.csv", float_precision="round_trip")
+        stride = self._json(self.kept / "occluded.json")["stride"]
+        return OccludedScores.from_table(table, stride)
 
     @cached_property
     def figures(self) -> pd.DataFrame:

@@ -11,7 +11,6 @@ import pyogrio
 from ..errors import OutputExistsError, UsageError
 from ..files import library_versions, write_json
 from ..models.baselines import ENSEMBLE, NETWORK
-from ..models.network.devices import choose_device
 from ..progress import log, log_to, say
 from ..survey.formats import is_database
 from .folder import MARKER, known_files, locked_folder, note_files, require_run_folder
@@ -99,7 +98,10 @@ def _log_head() -> None:
 def _refuse_impossible(project: Project) -> None:
     """Refuse now what would be refused after minutes of gridding, or after hours of training."""
     options, device = training_settings(project)
-    choose_device(device)
+    if device not in ("auto", "cpu"):
+        from ..models.network.devices import choose_device
+
+        choose_device(device)
     if project.model == ENSEMBLE and not options.ensemble:
         raise UsageError(
             f'model = "{ENSEMBLE}" needs simple models to join the network with: name them, such as'

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
-from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import xarray as xr
 
@@ -25,12 +24,7 @@ from ..deliver.targets import make_targets, placed_at_targets, target_layers, wi
 from ..errors import UsageError
 from ..evaluation.baseline_map import baseline_scores
 from ..evaluation.evaluate import evaluate_paper_protocol
-from ..evaluation.factor_influence import (
-    agreement_sentence,
-    factor_agreement,
-    factor_influence,
-    target_contributions,
-)
+from ..evaluation.factor_influence import agreement_sentence, factor_agreement, factor_influence
 from ..evaluation.fold_judges import FoldJudges, fold_judges
 from ..evaluation.run_evaluation import (
     Assessment,
@@ -39,14 +33,11 @@ from ..evaluation.run_evaluation import (
     risk_return_bands,
     with_applicability,
 )
+from ..evaluation.target_factors import occluded_scores, target_contributions
 from ..evaluation.verdict import block_lines
 from ..evidence.stack import build_stack
-from ..files import file_hash, library_versions, write_json, write_table
-from ..models.attention import factor_attention
+from ..files import library_versions, write_json, write_table
 from ..models.baselines import BASELINES, NETWORK
-from ..models.fold_models import train_model
-from ..models.model_files import save_model
-from ..models.network.starting_weights import pinned
 from ..models.predict import predict_scores
 from ..progress import say
 from ..rasters.bands import with_making
@@ -59,6 +50,21 @@ from ..windows.variogram import autocorrelation_range
 from .memory import Stage
 from .project import Project
 from .results import Results
+from .stage_settings import (
+    check_settings,
+    evaluate_settings,
+    fold_settings,
+    inputs_of,
+    judge_settings,
+    no_settings,
+    of_table,
+    own_inputs,
+    screen_settings,
+    shown_settings,
+    stack_settings,
+    train_settings,
+    with_pinned_weights,
+)
 from .steps import (
     bands_in_folds,
     coarse_stack,
@@ -73,6 +79,14 @@ QUICK_LINE = (
     "This is a quick look: one draw of barren windows, two rivals, no null test. Run without --quick"
     " before anything is decided on it."
 )
+
+LIKELY = 0.2
+"""Share of the map, best first, that targets are looked for on; where they reach beyond it, the
+model is asked again.
+"""
+
+EXACT = 17
+"""Digits that give a float64 back to the bit."""
 
 
 def check(run: Results, _: Path) -> None:
@@ -122,12 +136,17 @@ def stack(run: Results, _: Path) -> None:
 
 def train(run: Results, unfinished: Path) -> None:
     """Train a network a fold; checkpoints let an interrupted training go on."""
+    # A run that trains nothing anew needs no torch, which takes seconds to load.
+    from ..models.attention import factor_attention
+    from ..models.fold_models import train_model
+    from ..models.model_files import save_model
+
     options, device = training_settings(run.project)
     model = train_model(
         run.stack,
         run.tables[0],
         run.folds,
-        options=pinned(options),
+        options=with_pinned_weights(options),
         bands=bands_in_folds(run.stack, run.chosen),
         seed=run.project.seed,
         device=device,
@@ -230,6 +249,17 @@ def _chosen_map(run: Results, assessed: Assessment, name: str) -> xr.DataArray:
     return scores
 
 
+def factors(run: Results, _: Path) -> None:
+    """Ask the model about all ground that may be a target, with one factor after the other at its
+    median: other settings of the targets need not ask it again.
+    """
+    score = run.scores.sel(band="score").values
+    best = score >= np.nanquantile(score, 1 - LIKELY)
+    found = occluded_scores(_judges(run), run.stack, best)
+    write_table(found.table(), run.kept / "occluded.csv", digits=EXACT, overwrite=True)
+    write_json({"stride": found.stride}, run.kept / "occluded.json", overwrite=True)
+
+
 def targets(run: Results, _: Path) -> None:
     """Outline the targets and the numbered cells; place the deposits on the map."""
     survey = run.survey
@@ -242,7 +272,10 @@ def targets(run: Results, _: Path) -> None:
     settings = run.project.stage("targets")
     found = make_targets(run.scores, survey.deposits, faults=survey.faults, **evidence, **settings)
     labels = cells_inside(found.geometry, run.grid)
-    contributions = target_contributions(_judges(run), run.stack, labels)
+    occluded = run.occluded
+    if not occluded.covers(run.stack, labels > 0):
+        occluded = occluded_scores(_judges(run), run.stack, labels > 0)
+    contributions = target_contributions(occluded, run.stack, labels)
     found = with_factors(found, contributions)
     layers = target_layers(found, run.scores, survey.deposits, **evidence)
     layers["target_factors"] = placed_at_targets(rounded(contributions), found)
@@ -281,13 +314,18 @@ def _influence(run: Results, chosen: str) -> str:
     return agreement_sentence(factor_agreement(table))
 
 
+def isolines(run: Results, _: Path) -> None:
+    """Draw what the elements alone say: isolines, anomalies, concentration-area curves."""
+    write_isolines(run.out, overwrite=True)
+
+
 def report(run: Results, _: Path) -> None:
     """Draw and write what people open, from the files of the folder alone."""
     record = project_record(run)
-    write_isolines(run.out, overwrite=True)
-    draw_overview(read_run(run.out, record))
-    write_summary(run.out, record)
-    write_report(run.out, record)
+    shown = read_run(run.out, record)
+    draw_overview(shown)
+    write_summary(shown)
+    write_report(shown)
     write_project(run.out, record)
     write_field_files(run.out)
 
@@ -341,130 +379,21 @@ def _without_passwords(content: dict[str, Any]) -> dict[str, Any]:
     return shown
 
 
-def inputs_of(project: Project) -> dict[str, dict[str, Any]]:
-    """Return where each layer comes from, with the hash of its file or of its folder's files.
-
-    A database has its address, without the password.
-    """
-    found = {}
-    for role, source in project.sources.items():
-        said = {key: value for key, value in asdict(source).items() if value}
-        if is_database(source.path):
-            found[role] = {**said, "path": hidden_password(str(source.path))}
-        else:
-            found[role] = {
-                **said,
-                "path": str(source.path),
-                "sha256": content_hash(source.path),
-            }
-    return found
-
-
-def own_inputs(project: Project) -> dict[str, dict[str, Any]]:
-    """Return the rasters and other layers of the user's own, with the hashes of their files."""
-    found = {}
-    dem = project.stage("catchments").get("dem")
-    if dem:
-        found["catchments: dem"] = {"path": dem, "sha256": content_hash(dem)}
-    for kind in ("rasters", "proximity"):
-        for table in project.repeated(kind):
-            found[f"{kind}: {table['name']}"] = {**table, "sha256": content_hash(table["path"])}
-    return found
-
-
-def content_hash(path: str | Path) -> str:
-    """Return the hash of a file, or of the files of a folder."""
-    path = Path(path)
-    if not path.exists():
-        return "missing"
-    if not path.is_dir():
-        return file_hash(path)
-    hashes = [file_hash(file) for file in sorted(path.iterdir()) if file.is_file()]
-    return hashlib.sha256("".join(hashes).encode()).hexdigest()
-
-
-def _check_settings(project: Project) -> Any:
-    """Return what decides the checked survey; that of a database is read again each time."""
-    inputs = inputs_of(project)
-    for source in inputs.values():
-        source["path"] = source["path"] if "sha256" not in source else ""
-    now = time.time() if any("sha256" not in source for source in inputs.values()) else 0
-    settings = project.stage("check")
-    limits = settings.get("detection_limits")
-    of_limits = content_hash(limits) if isinstance(limits, str) else ""
-    columns = [project.elements, project.units, project.geology_column, project.crs]
-    return [inputs, now, settings, of_limits, columns]
-
-
-def _evidence_settings(project: Project, *tables: str) -> Any:
-    """Return what decides bands and windows: grid, log-ratios, and some tables more."""
-    names = ("grid", "rasterize", *tables)
-    settings = {name: project.stage(name) for name in names}
-    zones = project.stage("folds").get("zones")
-    composition = project.stages.get("composition")
-    of_zones = content_hash(project.folder / zones) if zones else ""
-    own = _own_layers(project)
-    return [settings, own, composition, of_zones, project.preset, project.seed]
-
-
-def _own_layers(project: Project) -> Any:
-    """Return what decides the bands of the user's own: their tables and their files' hashes."""
-    dem = project.stage("catchments")
-    found: list[Any] = [project.stage("structure"), dem]
-    if dem.get("dem"):
-        found.append(content_hash(dem["dem"]))
-    for name in ("rasters", "proximity"):
-        for table in project.repeated(name):
-            found.append([name, table, content_hash(table.get("path", ""))])
-    return found
-
-
-def _fold_settings(project: Project) -> Any:
-    return _evidence_settings(project, "windows", "folds")
-
-
-def _stack_settings(project: Project) -> Any:
-    return [_evidence_settings(project, "windows"), project.stage("evaluate", "draws")]
-
-
-def _screen_settings(project: Project) -> Any:
-    return [project.stages.get("composition"), project.stage("screen"), project.seed]
-
-
-def _train_settings(project: Project) -> Any:
-    """Return the options with the hash of the weights, wherever these lie."""
-    options, device = training_settings(project)
-    return [asdict(replace(pinned(options), weights="")), device, project.seed]
-
-
-def _evaluate_settings(project: Project) -> Any:
-    stride = project.stage("predict").get("stride")
-    return [project.stage("evaluate"), stride, project.model, project.preset, project.quick]
-
-
-def _shown_settings(project: Project) -> Any:
-    """Return all settings: the report shows them."""
-    named = [project.content.get(key) for key in ("area", "author")]
-    return [project.stages, project.preset, project.model, project.seed, project.quick, named]
-
-
-def _table(name: str) -> Callable[[Project], Any]:
-    """Return what takes a project and gives the settings of one table."""
-    return lambda project: project.stage(name)
-
-
 _JUDGED = ("check", "folds", "screen", "stack", "train", "predict")
-_SHOWN = ("check", "screen", "stack", "evaluate", "targets")
+_TARGETED = ("check", "stack", "evaluate", "factors")
+_SHOWN = ("check", "screen", "stack", "evaluate", "targets", "isolines")
 
 STAGES = (
-    Stage("check", check, _check_settings, "survey"),
-    Stage("folds", cut_folds, _fold_settings, "windows", ("check",)),
-    Stage("screen", screen, _screen_settings, "windows", ("check", "folds")),
-    Stage("stack", stack, _stack_settings, "windows", ("check", "folds", "screen")),
-    Stage("train", train, _train_settings, "models", ("folds", "screen", "stack")),
-    Stage("predict", predict, _table("predict"), "models", ("stack", "train")),
-    Stage("evaluate", evaluate, _evaluate_settings, "evaluation", _JUDGED),
-    Stage("targets", targets, _table("targets"), "deliver", ("check", "stack", "evaluate")),
-    Stage("report", report, _shown_settings, "deliver", _SHOWN),
+    Stage("check", check, check_settings, "survey"),
+    Stage("folds", cut_folds, fold_settings, "windows", ("check",)),
+    Stage("screen", screen, screen_settings, "windows", ("check", "folds")),
+    Stage("stack", stack, stack_settings, "windows", ("check", "folds", "screen")),
+    Stage("train", train, train_settings, "models", ("folds", "screen", "stack")),
+    Stage("predict", predict, of_table("predict"), "models", ("stack", "train")),
+    Stage("evaluate", evaluate, evaluate_settings, "evaluation", _JUDGED),
+    Stage("factors", factors, judge_settings, "evaluation", ("stack", "train", "evaluate")),
+    Stage("targets", targets, of_table("targets"), "deliver", _TARGETED),
+    Stage("isolines", isolines, no_settings, "deliver", ("check", "stack")),
+    Stage("report", report, shown_settings, "deliver", _SHOWN),
 )
 """In the order in which they run; each names the stages whose files it reads."""

@@ -12,14 +12,18 @@ from sklearn.metrics import roc_auc_score
 from geomfaf.evaluation.baseline_map import baseline_scores
 from geomfaf.evaluation.evaluate import evaluate_model
 from geomfaf.evaluation.factor_influence import (
-    CONTRIBUTION_COLUMNS,
     FACTOR_COLUMNS,
     factor_agreement,
     factor_influence,
-    target_contributions,
 )
 from geomfaf.evaluation.fold_judges import Ground, fold_judges, occluded, side_by_side
 from geomfaf.evaluation.held_out import Draw
+from geomfaf.evaluation.target_factors import (
+    CONTRIBUTION_COLUMNS,
+    OccludedScores,
+    occluded_scores,
+    target_contributions,
+)
 from geomfaf.models.attention import factor_attention
 from geomfaf.models.predict import predict_scores
 
@@ -31,6 +35,10 @@ def two_targets() -> np.ndarray:
     return labels
 
 
+def contributions(judges, stack, labels):
+    return target_contributions(occluded_scores(judges, stack, labels > 0), stack, labels)
+
+
 def judges(name="MFAF ensemble"):
     case = small_case()
     return fold_judges(name, small_model(), case.stack, case.windows)
@@ -39,7 +47,7 @@ def judges(name="MFAF ensemble"):
 def test_a_contribution_is_the_change_of_the_map_itself():
     """The oracle is the whole map, predicted again on the occluded stack."""
     case, labels = small_case(), two_targets()
-    table = target_contributions(judges(), case.stack, labels)
+    table = contributions(judges(), case.stack, labels)
     assert tuple(table.columns) == CONTRIBUTION_COLUMNS
     before = small_scores().sel(band="score").values
     for factor in ("Au", "geology"):
@@ -53,9 +61,9 @@ def test_a_contribution_is_the_change_of_the_map_itself():
 
 def test_on_large_maps_fewer_centres_say_nearly_the_same(monkeypatch):
     case, labels = small_case(), two_targets()
-    whole = target_contributions(judges(), case.stack, labels).set_index(["number", "factor"])
-    monkeypatch.setattr("geomfaf.evaluation.factor_influence.CENTRES", 60)
-    some = target_contributions(judges(), case.stack, labels).set_index(["number", "factor"])
+    whole = contributions(judges(), case.stack, labels).set_index(["number", "factor"])
+    monkeypatch.setattr("geomfaf.evaluation.target_factors.CENTRES", 60)
+    some = contributions(judges(), case.stack, labels).set_index(["number", "factor"])
     some = some.loc[whole.index, "contribution"]
     assert not np.allclose(some, whole["contribution"], atol=1e-7)
     np.testing.assert_allclose(some, whole["contribution"], atol=0.03)
@@ -74,11 +82,11 @@ def test_a_simple_models_contributions_are_those_of_its_map():
     flat = case.stack.copy()
     for factor in case.stack["band"].values:
         flat = occluded(flat, factor)
-    table = target_contributions(own, case.stack, labels)
+    table = contributions(own, case.stack, labels)
     assert set(table["factor"]) == set(case.stack["band"].values)
     assert table["contribution"].abs().max() > 1e-3
     # Every factor at its median gives one score everywhere: nothing is left to contribute.
-    assert target_contributions(own, flat, labels)["contribution"].abs().max() < 1e-6
+    assert contributions(own, flat, labels)["contribution"].abs().max() < 1e-6
     # Its fold models are those that made the map.
     centres = own.mean(Ground.of(case.stack, case.windows))
     rows = case.windows["row"] + own.size // 2
@@ -90,7 +98,7 @@ def test_a_simple_models_contributions_are_those_of_its_map():
 
 def test_values_and_percentiles_are_those_on_the_target():
     case, labels = small_case(), two_targets()
-    table = target_contributions(judges(), case.stack, labels)
+    table = contributions(judges(), case.stack, labels)
     gold = case.stack.sel(band="Au").values
     row = table[(table["number"] == 2) & (table["factor"] == "Au")].iloc[0]
     assert row["value"] == pytest.approx(gold[labels == 2].mean(), rel=1e-5)
@@ -101,10 +109,24 @@ def test_values_and_percentiles_are_those_on_the_target():
         assert part["contribution"].abs().is_monotonic_decreasing
 
 
+def test_what_the_model_said_serves_other_targets():
+    """Asked about more ground, and read from a table, it gives the same contributions."""
+    case, labels = small_case(), two_targets()
+    more = labels > 0
+    more[20:40, 10:40] = True
+    once = occluded_scores(judges(), case.stack, more)
+    kept = OccludedScores.from_table(once.table(), once.stride)
+    assert kept.covers(case.stack, labels > 0)
+    assert not kept.covers(case.stack, np.ones_like(more))
+    own = contributions(judges(), case.stack, labels).set_index(["number", "factor"])
+    again = target_contributions(kept, case.stack, labels).set_index(["number", "factor"])
+    np.testing.assert_allclose(again.loc[own.index, "contribution"], own["contribution"], atol=1e-6)
+
+
 def test_without_a_target_there_is_no_contribution():
     case = small_case()
     empty = np.zeros(case.grid.shape, int)
-    assert len(target_contributions(judges(), case.stack, empty)) == 0
+    assert len(contributions(judges(), case.stack, empty)) == 0
 
 
 def test_occlusion_sets_the_median_and_the_commonest_class_and_keeps_gaps():

@@ -12,7 +12,7 @@ from geomfaf.run.folder import known_files, locked_folder
 from geomfaf.run.memory import Memory, Stage, source_hash
 from geomfaf.run.project import Project
 from geomfaf.run.results import Results
-from geomfaf.run.stages import _train_settings as train_settings
+from geomfaf.run.stage_settings import train_settings
 
 
 class Chain:
@@ -96,7 +96,7 @@ def test_a_setting_that_changes_no_file_stops_there(chain):
     assert chain.run(numbers={"count": 3, "colour": "red"}) == ["numbers"]
 
 
-@pytest.mark.parametrize("damage", ["cut", "gone", "note"])
+@pytest.mark.parametrize("damage", ["cut", "gone", "note", "binary note"])
 def test_a_file_that_is_not_as_it_was_is_made_again(chain, damage):
     chain.run()
     if damage == "cut":
@@ -104,7 +104,8 @@ def test_a_file_that_is_not_as_it_was_is_made_again(chain, damage):
     elif damage == "gone":
         (chain.out / "sum.txt").unlink()
     else:
-        (chain.out / "kept" / "stages" / "sum.json").write_text('{"key": ')
+        content = b'{"key": ' if damage == "note" else bytes(range(256))
+        (chain.out / "kept" / "stages" / "sum.json").write_bytes(content)
     assert chain.run() == ["sum"]
     assert (chain.out / "sum.txt").read_text() == "3"
 

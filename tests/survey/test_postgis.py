@@ -4,8 +4,10 @@ are installed.
 
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 import geopandas as gpd
@@ -113,3 +115,17 @@ def test_what_a_database_refuses_is_one_message_without_the_password(
         read_database(assays, layer, query)
     assert message in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+def test_a_database_that_does_not_answer_is_given_up(monkeypatch):
+    """It takes the connection and then says nothing, as behind a firewall."""
+    pytest.importorskip("psycopg", reason="a database needs the extra postgis")
+    monkeypatch.setattr("geomfaf.survey.formats.CONNECT_SECONDS", 2)
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        address = f"postgresql://geo:secret@127.0.0.1:{deaf.getsockname()[1]}/survey"
+        began = time.monotonic()
+        with pytest.raises(UsageError, match="cannot be read") as caught:
+            read_database(address, "samples", None)
+    assert time.monotonic() - began < 30
+    assert "secret" not in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1

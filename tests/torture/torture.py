@@ -21,57 +21,21 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
 
-import geopandas as gpd
-import numpy as np
 import pandas as pd
-from builders import small_case
+from projects import tiny_project, tiny_words
 
 from geomfaf.cli.main import main as geomfaf
-from geomfaf.deliver.layers import write_layers
 from geomfaf.files import file_hash
 from geomfaf.run.folder import KEPT, MARKER
 from geomfaf.run.rerun import DATED
-from geomfaf.run.template import init_project
 
-QUICK = {
-    "grid.cell": 200,
-    "check.min_sites": 20,
-    "windows.size": 8,
-    "folds.count": 2,
-    "folds.block": 20,
-    "train.least_steps": 2,
-    "train.device": '"cpu"',
-    "evaluate.draws": 2,
-    "evaluate.network_draws": 1,
-    "evaluate.shifts": 0,
-    "evaluate.baselines": '["extra trees"]',
-    "evaluate.optimism": "[]",
-}
 OTHERS = {"run.json", "run.log", MARKER, *DATED}
 """Say when or how they were made; the rest must be the same to the byte."""
 
 
-def write_project(folder: Path) -> Path:
-    """Write a survey of sixty samples and its project file."""
-    case = small_case()
-    rng = np.random.default_rng(0)
-    west, south, east, north = case.grid.bounds
-    xy = np.column_stack([rng.uniform(west, east, 60), rng.uniform(south, north, 60)])
-    values = {"Au_ppb": rng.lognormal(size=60), "Cu_ppm": rng.lognormal(size=60)}
-    samples = gpd.GeoDataFrame(values, geometry=gpd.points_from_xy(*xy.T), crs=case.grid.crs)
-    folder.mkdir(parents=True, exist_ok=True)
-    layers = {"samples": samples, "deposits": case.deposits}
-    write_layers(layers, folder / "survey.gpkg", overwrite=True)
-    toml = folder / "geomfaf.toml"
-    init_project([folder / "survey.gpkg"], toml, overwrite=True)
-    return toml
-
-
 def start(toml: Path, out: Path, log: Path, limit: int | None = None) -> int:
     """Start a run in a process of its own; return the process."""
-    words = ["--progress", "plain", "run", str(toml), "--overwrite", "--out", str(out)]
-    for name, value in QUICK.items():
-        words += ["--set", f"{name}={value}"]
+    words = ["--progress", "plain", *tiny_words(toml, out)]
     child = os.fork()
     if child:
         return child
@@ -197,7 +161,7 @@ def torture(
     """Disturb so many runs; return a row each, and write them down one by one."""
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
-        toml = write_project(place / "project")
+        toml = tiny_project(place / "project")
         began = time.monotonic()
         if wait(start(toml, place / "whole", place / "whole.txt")) != 0:
             raise SystemExit((place / "whole.txt").read_text())

@@ -206,7 +206,8 @@ def save_figure(
 def figure_bytes(figure: Figure, *, dpi: int = 100) -> bytes:
     """Return a figure as a small PNG."""
     raw = BytesIO()
-    figure.savefig(raw, format="png", dpi=dpi)
+    # Read again at once: packing it would be for nothing.
+    figure.savefig(raw, format="png", dpi=dpi, pil_kwargs={"compress_level": 0})
     return small_png(raw)
 
 

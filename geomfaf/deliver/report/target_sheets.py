@@ -29,10 +29,11 @@ MOST_SHEETS = 60
 def target_sheets(run: RunFolder) -> list[dict[str, Any]]:
     """Return the sheets: id, name, list, status, why, a picture, facts as (label, text)."""
     classes = area_classes(run.scores.sel(band="score").values)
+    figure, axes = _empty_map()
     sheets = []
     for row in run.targets.head(MOST_SHEETS).to_dict("records"):
-        surroundings = draw_surroundings(run, row, classes)
-        picture = figure_bytes(surroundings, dpi=88)
+        draw_surroundings(axes, run, row, classes)
+        picture = figure_bytes(figure, dpi=88)
         sheet = {
             "id": sheet_id(row),
             "name": row["name"],
@@ -127,26 +128,30 @@ def extrapolated_text(share: float) -> str:
     )
 
 
-def draw_surroundings(run: RunFolder, row: dict[str, Any], classes: np.ndarray) -> Figure:
-    """Return the map of a target and of half its length around it."""
+def _empty_map() -> tuple[Figure, Axes]:
+    """Return a sheet's figure and the axes of its map, one for all sheets: their ticks cost more than all that is drawn between."""
+    figure = Figure(figsize=(4.6, 4.6))
+    FigureCanvasAgg(figure)
+    axes = figure.add_axes((0.1, 0.1, 0.88, 0.88))
+    axes.set_aspect("equal")
+    draw_coordinates(axes, size=6)
+    axes.set(xlabel="", ylabel="")
+    return figure, axes
+
+
+def draw_surroundings(axes: Axes, run: RunFolder, row: dict[str, Any], classes: np.ndarray) -> None:
+    """Draw the map of a target and of half its length around it, in place of what was drawn."""
+    for drawn in [*axes.images, *axes.collections, *axes.lines, *axes.texts]:
+        drawn.remove()
     target = run.targets[run.targets["number"] == row["number"]]
     west, south, east, north = target.total_bounds
     # A speck is shown with at least forty cells around, so that one sees where it is.
     half = max(east - west, north - south, 40 * run.grid.cell) * 0.85
     x = (west + east) / 2
     y = (south + north) / 2
-    figure = Figure(figsize=(4.6, 4.6))
-    FigureCanvasAgg(figure)
-    axes = figure.add_axes((0.1, 0.1, 0.88, 0.88))
-    axes.set(
-        xlim=(x - half, x + half),
-        ylim=(y - half, y + half),
-        aspect="equal",
-    )
+    axes.set(xlim=(x - half, x + half), ylim=(y - half, y + half))
     # 1. The classes of area under everything; only the part in sight is drawn.
     _draw_part(axes, run, classes)
-    draw_coordinates(axes, size=6)
-    axes.set(xlabel="", ylabel="")
     # 2. Structures, samples, targets, deposits.
     faults = _near(run.survey.get("faults"), axes)
     draw_lines(axes, faults, colors="#3f4a54", linewidths=0.9, zorder=3)
@@ -169,7 +174,6 @@ def draw_surroundings(run: RunFolder, row: dict[str, Any], classes: np.ndarray) 
     )
     _name_in_sight(axes, run)
     _draw_bar(axes, half)
-    return figure
 
 
 def _draw_part(axes: Axes, run: RunFolder, classes: np.ndarray) -> None:

@@ -40,17 +40,17 @@ from .tables import (
 from .target_sheets import sheets_left_out, target_sheets
 
 
-def write_report(out: str | Path, record: dict[str, Any] | None = None) -> Path:
+def write_report(run: RunFolder | str | Path, record: dict[str, Any] | None = None) -> Path:
     """Write ``report.html`` into a run's folder: one file that needs no network.
 
     Parameters
     ----------
-    out : path
-        The run's folder; the report is made from its files alone.
+    run : RunFolder or path
+        The run's folder, or what was read of it; the report is made from its files alone.
     record : dict, optional
         The content of ``run.json``, for a run that has not written it yet.
     """
-    run = read_run(out, record)
+    run = run if isinstance(run, RunFolder) else read_run(run, record)
     style, script = leaflet_sources()
     content = {
         **report_parts(run),
@@ -65,11 +65,11 @@ def write_report(out: str | Path, record: dict[str, Any] | None = None) -> Path:
     return _write(run.path / "report.html", "report.html", content)
 
 
-def write_summary(out: str | Path, record: dict[str, Any] | None = None) -> Path:
+def write_summary(run: RunFolder | str | Path, record: dict[str, Any] | None = None) -> Path:
     """Write ``summary.md`` into a run's folder: the report's parts as text, targets before
     statistics.
     """
-    run = read_run(out, record)
+    run = run if isinstance(run, RunFolder) else read_run(run, record)
     return _write(run.path / "summary.md", "summary.md", report_parts(run))
 
 
