@@ -17,10 +17,12 @@ import geopandas as gpd
 import numpy as np
 import rasterio
 import shapely
+from pyproj import CRS
 from rasterio.transform import array_bounds, from_bounds
 from rasterio.warp import Resampling, calculate_default_transform, reproject
 
 from ..files import finished_file
+from ..progress import say
 from ..survey.label_columns import labels_of
 from .qgis.colours import STATUS
 from .qgis.contents import RunContents, read_contents
@@ -53,7 +55,8 @@ def write_field_files(out: str | Path) -> list[Path]:
     list of Path
         ``targets.gpx``: a waypoint on the best cell of each target and on each known deposit, a
         track around each target. ``targets.kmz``: the same as polygons and points, with the score as
-        an overlay. Longitude and latitude on WGS 84.
+        an overlay. Longitude and latitude on WGS 84. None where the run is in a local grid, such as
+        a mine's: nobody knows where it lies.
 
     Raises
     ------
@@ -61,6 +64,10 @@ def write_field_files(out: str | Path) -> list[Path]:
         The folder holds no finished run.
     """
     contents = read_contents(out)
+    crs, _, _ = contents.grid
+    if CRS(crs).geodetic_crs is None:
+        say(f"{CRS(crs).name} is a local grid without degrees: no targets.gpx and no targets.kmz")
+        return []
     targets = _layer(contents, "targets")
     deposits = _layer(contents, "deposits")
     gpx = contents.folder / "targets.gpx"

@@ -16,13 +16,13 @@ import numpy as np
 import pandas as pd
 import pyogrio
 import xarray as xr
-from pyproj import Transformer
+from pyproj import CRS
 
 from ..errors import UsageError
 from ..models.baselines import NETWORK
 from ..rasters.bands import Band, bands_of, grid_of
 from ..rasters.geotiff import read_raster
-from ..rasters.grid import Grid
+from ..rasters.grid import Grid, lon_lat
 from ..survey.commodities import main_commodities
 from ..survey.label_columns import label_column
 
@@ -225,10 +225,7 @@ def complete_targets(targets: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
         found["rank"] = found.groupby("list")["number"].rank().astype(int)
     found = found.sort_values(["list", "rank"], ignore_index=True)
     # 4. Where a receiver for satellite positions finds them.
-    to_degrees = Transformer.from_crs(found.crs, 4326, always_xy=True)
-    x = found["x"].to_numpy()
-    y = found["y"].to_numpy()
-    lon, lat = to_degrees.transform(x, y)
+    lon, lat = lon_lat(found["x"].to_numpy(), found["y"].to_numpy(), CRS(found.crs))
     return found.assign(lon=lon, lat=lat)
 
 

@@ -11,12 +11,13 @@ import numpy as np
 import pandas as pd
 import shapely
 import xarray as xr
-from pyproj import CRS, Transformer
+from pyproj import CRS
 from scipy import ndimage
 
 from ..errors import DataError
 from ..evaluation.target_factors import percentiles_on
 from ..rasters.bands import Band, bands_of
+from ..rasters.grid import lon_lat
 from ..survey.element_names import parse_element
 from ..survey.label_columns import labels_of
 from .layers import labelled_samples
@@ -346,13 +347,9 @@ def degrees(
     y: np.ndarray,
     crs: CRS,
 ) -> dict[str, np.ndarray]:
-    """Return longitude and latitude (WGS 84) of places."""
-    to_degrees = Transformer.from_crs(crs, 4326, always_xy=True)
-    lon, lat = to_degrees.transform(x, y)
-    return {
-        "lon": np.asarray(lon, float),
-        "lat": np.asarray(lat, float),
-    }
+    """Return longitude and latitude (WGS 84) of places; NaN in a local grid."""
+    lon, lat = lon_lat(x, y, crs)
+    return {"lon": lon, "lat": lat}
 
 
 def nearest(

@@ -307,3 +307,6 @@ DERIVED: dict[str, Derived] = {
     "upward": Derived(_upward, "continued {:g} m upward", "{unit}", whole=True, argument=500.0),
 }
 """Filters by name; those with a number take it behind a colon ("upward:500")."""
+
+SQUARE_OR_NOT = ("ruggedness", "residual", "ratio")
+"""Filters that do not ask how long a cell is; the others need square ones."""

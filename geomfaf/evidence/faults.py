@@ -132,7 +132,7 @@ class FaultLayer:
         x, y = self.grid.xy(row + (height - 1) / 2, column + (width - 1) / 2)
         middle = shapely.Point(float(x), float(y))
         _, metres = self.within.query_nearest(middle, return_distance=True, all_matches=False)
-        cell_height, cell_width = cell_sides(self.grid)
+        cell_height, cell_width = self.grid.sides
         away = float(metres[0]) / min(cell_height, cell_width)
         longer = max(cell_height, cell_width) / min(cell_height, cell_width)
         halo = math.ceil(away + longer * math.hypot(height, width) / 2) + 2
@@ -253,7 +253,7 @@ def line_density(
     """
     # 1. The window with a margin of the radius, and the pieces of lines in it.
     row, column, height, width = window
-    sides = cell_sides(grid)
+    sides = grid.sides
     down = int(radius // sides[0])
     across = int(radius // sides[1])
     wide = (row - down, column - across, height + 2 * down, width + 2 * across)
@@ -418,11 +418,6 @@ def _squared_distances(x: np.ndarray, y: np.ndarray, ends: np.ndarray) -> np.nda
     off_x = dx[:, None, :] - foot * along[:, 0, None, None]
     off_y = dy[:, :, None] - foot * along[:, 1, None, None]
     return off_x**2 + off_y**2
-
-
-def cell_sides(grid: Grid) -> tuple[float, float]:
-    """Return the height and the width of a cell in metres; a raster's cells need not be square."""
-    return -float(grid.transform.e), float(grid.transform.a)
 
 
 def sum_within(

@@ -26,7 +26,7 @@ from ..rasters.bands import REACH, Band
 from ..rasters.blocks import Window
 from ..rasters.grid import Grid
 from ..survey.cleaning.findings import Finding
-from .derivatives import DERIVED, derived_band, parse_derived
+from .derivatives import DERIVED, SQUARE_OR_NOT, derived_band, parse_derived
 from .geology import AreaLayer
 from .layers import SCREENED
 from .raster_files import RasterFile
@@ -165,6 +165,12 @@ class RasterLayer:
         for name, argument in self.derived:
             if name == "ratio":
                 self.file.require_band(argument)
+            elif name not in SQUARE_OR_NOT and not np.isclose(*grid.sides):
+                height, width = grid.sides
+                raise UsageError(
+                    f"{source.name}: {name} needs square cells, and those of the grid are"
+                    f" {width:g} x {height:g} m."
+                )
         # How many of the raster's pixels lie along a cell, and so how large a piece may be.
         self.ratio = grid.cell / self.file.pixel_in(grid.crs)
         self.piece = PIECE
@@ -175,7 +181,7 @@ class RasterLayer:
         self.making = [self._making() for _ in self.bands]
         if source.kind == "continuous":
             for own, (name, argument) in zip(self.making[1:], self.derived, strict=True):
-                own[REACH] = f"{DERIVED[name].halo(argument) * grid.cell:g}"
+                own[REACH] = f"{DERIVED[name].halo(argument) * max(grid.sides):g}"
         # Filters that need the whole map at once are computed once, on the run's grid.
         self.whole: dict[str, np.ndarray] = {}
         for name, argument in self.derived:

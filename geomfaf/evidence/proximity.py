@@ -21,7 +21,6 @@ from ..rasters.grid import Grid
 from ..survey.read import read_layer
 from ..survey.survey import Source
 from .faults import (
-    cell_sides,
     cell_sums,
     cells_on_grid,
     distance_to_segments,
@@ -283,7 +282,7 @@ class DensityLayer:
         if self.dimension == 1:
             return line_density(self.grid, self.shapes, window, self.radius)[None]
         # 1. The window with a margin of the radius.
-        sides = cell_sides(self.grid)
+        sides = self.grid.sides
         reach = (int(self.radius // sides[0]), int(self.radius // sides[1]))
         down, across = reach
         wide = (row - down, column - across, height + 2 * down, width + 2 * across)

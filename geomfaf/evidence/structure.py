@@ -18,7 +18,7 @@ from ..errors import UsageError, require_known
 from ..rasters.bands import Band
 from ..rasters.grid import Grid
 from ..survey.survey import Survey
-from .faults import cell_sides, cells_on_grid, segments_of, sum_within
+from .faults import cells_on_grid, segments_of, sum_within
 from .geology import GeologyLayer
 from .layers import EvidenceLayer
 from .proximity import DensityLayer, DistanceLayer, density_making, density_radius
@@ -251,7 +251,7 @@ class ClassMixtureLayer:
     ) -> np.ndarray:
         """Return float32 (bands, height, width); NaN where no mapped cell is near."""
         # 1. The classes of the window and a margin of the radius.
-        sides = cell_sides(self.grid)
+        sides = self.grid.sides
         reach = (int(self.radius // sides[0]), int(self.radius // sides[1]))
         down, across = reach
         wide = (row - down, column - across, height + 2 * down, width + 2 * across)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 from affine import Affine
-from pyproj import CRS
+from pyproj import CRS, Transformer
 from pyproj.exceptions import CRSError
 
 from ..errors import DataError, UsageError
@@ -28,6 +28,19 @@ EDGE = 1e-6
 
 FARTHEST = 1e8
 """Metres: more than twice around the Earth is no place."""
+
+
+def lon_lat(x: np.ndarray, y: np.ndarray, crs: CRS) -> tuple[np.ndarray, np.ndarray]:
+    """Return longitude and latitude (WGS 84) of places; NaN in a local grid, such as a mine's, as
+    nobody knows where it lies.
+
+    >>> [axis.round(2).tolist() for axis in lon_lat(np.array([5e5]), np.array([6.7e6]), CRS(32633))]
+    [[15.0], [60.43]]
+    """
+    if crs.geodetic_crs is None:
+        return np.full(len(x), np.nan), np.full(len(x), np.nan)
+    lon, lat = Transformer.from_crs(crs, 4326, always_xy=True).transform(x, y)
+    return np.asarray(lon, float), np.asarray(lat, float)
 
 
 @dataclass(frozen=True)
@@ -130,6 +143,11 @@ class Grid:
         a = float(self.transform.a)
         e = -float(self.transform.e)
         return a if a == e else math.sqrt(a * e)
+
+    @property
+    def sides(self) -> tuple[float, float]:
+        """Height and width of a cell in metres: cells need not be square."""
+        return -float(self.transform.e), float(self.transform.a)
 
     @property
     def cell_area(self) -> float:

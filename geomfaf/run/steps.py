@@ -118,7 +118,7 @@ def evidence_reach(project: Project, grid: Grid) -> float:
     for source in own_sources(project, "rasters", RasterSource):
         for text in source.derive:
             name, argument = parse_derived(text, source.name)
-            found.append(DERIVED[name].halo(argument) * grid.cell)
+            found.append(DERIVED[name].halo(argument) * max(grid.sides))
     return max(found)
 
 

@@ -5,7 +5,9 @@ text encodings.
 from __future__ import annotations
 
 import re
+import sqlite3
 import zipfile
+from contextlib import closing
 from pathlib import Path
 
 import geopandas as gpd
@@ -238,3 +240,24 @@ def layer_names(path: Path) -> list[tuple[str, str]]:
             f"{path.name} is no vector file that can be read. GeoPackage, shapefile, GeoJSON,"
             " FlatGeobuf and CSV are."
         ) from error
+
+
+def counted(path: Path) -> str | None:
+    """Return the condition that all features of a file meet, where the number of them that it says
+    may be wrong: with a condition they are counted.
+
+    A GeoPackage that another program wrote into says any number, and only so many would be read.
+    """
+    return "1 = 1" if path.suffix.lower() == ".gpkg" else None
+
+
+def feature_count(path: Path, layer: str, said: int) -> int:
+    """Return how many features a layer has, counted where the file's own number may be wrong."""
+    if path.suffix.lower() != ".gpkg":
+        return said
+    name = layer.replace('"', '""')
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as base:
+            return int(base.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0])  # noqa: S608
+    except sqlite3.Error:
+        return said

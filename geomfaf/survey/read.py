@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import re
-import shutil
 import sqlite3
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,6 +23,7 @@ from .coordinates import check_coordinates, check_extents, no_crs
 from .degree_columns import with_joined_degrees
 from .element_choice import select_elements, unused_columns
 from .formats import (
+    counted,
     existing_path,
     is_database,
     layer_names,
@@ -40,6 +38,7 @@ from .long_tables import from_long
 from .places import points_of_table
 from .recognise import recognise_survey
 from .round_earth import from_minus_180, near_survey
+from .shapefiles import complete
 from .source_settings import refuse_foreign_settings
 from .storable import storable, storable_names
 from .survey import XY_UNITS, Source, Survey
@@ -59,8 +58,7 @@ def read_layer(source: Source | str | Path) -> gpd.GeoDataFrame:
 
     Examples
     --------
-    >>> import tempfile
-    >>> import geomfaf as gm
+    >>>     >>> import geomfaf as gm
     >>> folder = tempfile.mkdtemp()
     >>> path = gm.write_survey(gm.make_survey("small")[0], f"{folder}/survey.gpkg")
     >>> len(gm.read_layer(gm.Source(path, "deposits")))
@@ -209,7 +207,7 @@ def _features(
         if source.where:
             frame = frame.loc[_meeting(frame.drop(columns=frame.geometry.name), source).index]
         return frame
-    with _complete(path) as whole:
+    with complete(path) as whole:
         layer = _layer_name(whole, source.layer)
         encoding = source.encoding or text_encoding(path)
         frame = _rows_of_layer(whole, layer, source.where, encoding)
@@ -239,7 +237,7 @@ def _rows_of_layer(
         frame = gpd.read_file(
             path,
             layer=layer,
-            where=where,
+            where=where or counted(path),
             encoding=encoding,
             fid_as_index=bool(where),
         )
@@ -248,6 +246,7 @@ def _rows_of_layer(
                 path,
                 layer=layer,
                 columns=[],
+                where=counted(path),
                 read_geometry=False,
                 fid_as_index=True,
             )
@@ -263,26 +262,6 @@ def _rows_of_layer(
             f'layer "{layer}" of {path.name} cannot be read{condition}: {error}'
         ) from error
     return frame
-
-
-@contextmanager
-def _complete(path: Path) -> Iterator[Path]:
-    """Give a shapefile that lost its index (.shx) one in a folder of its own; other files as they
-    are.
-    """
-    # The index can be made again from the shapes, but not beside the user's file.
-    siblings = {other.suffix.lower() for other in path.parent.glob(f"{path.stem}.*")}
-    if path.suffix.lower() != ".shp" or ".shx" in siblings:
-        yield path
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        for other in path.parent.glob(f"{path.stem}.*"):
-            shutil.copy(other, folder)
-        pyogrio.set_gdal_config_options({"SHAPE_RESTORE_SHX": "YES"})
-        try:
-            yield Path(folder) / path.name
-        finally:
-            pyogrio.set_gdal_config_options({"SHAPE_RESTORE_SHX": None})
 
 
 def read_survey(

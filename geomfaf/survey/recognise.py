@@ -19,10 +19,11 @@ from ..rasters.grid import parse_crs
 from .cleaning.findings import Finding
 from .degree_columns import with_joined_degrees
 from .element_names import element_columns
-from .formats import existing_path, layer_names, read_parquet
+from .formats import existing_path, feature_count, layer_names, read_parquet
 from .headings import words_of
 from .long_tables import from_long
 from .places import has_places
+from .shapefiles import complete
 from .survey import ROLES, Source
 from .tables import Layout, is_table, read_table, sheet_names
 
@@ -110,22 +111,28 @@ def list_layers(path: str | Path, layout: Layout | None = None) -> list[LayerInf
         info = _table_info(path, path.stem, frame.drop(columns=frame.geometry.name))
         crs = None if frame.crs is None else frame.crs.to_string()
         return [replace(info, geometry=_kind_of(kinds[0]) if kinds else "none", crs=crs)]
+    with complete(path) as whole:
+        return _layers_of(path, whole)
+
+
+def _layers_of(path: Path, whole: Path) -> list[LayerInfo]:
+    """Return what the layers of a vector file tell; ``whole`` is the file that can be read."""
     found = []
-    for name, _ in layer_names(path):
+    for name, _ in layer_names(whole):
         try:
-            info = pyogrio.read_info(path, layer=name, force_feature_count=True)
+            info = pyogrio.read_info(whole, layer=name, force_feature_count=True)
         except pyogrio.errors.DataLayerError as error:
             raise DataError(f'layer "{name}" of {path.name} cannot be read: {error}.') from error
         text = tuple(
             f for f, t in zip(info["fields"], info["dtypes"], strict=True) if t == "object"
         )
-        kind = _geometry_kind(path, name, info["geometry_type"])
+        kind = _geometry_kind(whole, name, info["geometry_type"])
         found.append(
             LayerInfo(
                 path,
                 name,
                 kind,
-                int(info["features"]),
+                feature_count(whole, name, int(info["features"])),
                 _said_crs(info["crs"]),
                 tuple(info["fields"]),
                 text,

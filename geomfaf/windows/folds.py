@@ -273,7 +273,8 @@ def spatial_folds(  # noqa: PLR0913  (one keyword a setting of [folds])
     <Folds: 3 folds of blocks of 6,400 m, 8 cells between>
     """
     size = int(windows["size"].iloc[0])
-    margin = max(size, math.ceil(reach / grid.cell - 1e-9))
+    # The shorter side of a cell decides: as many cells reach as far in either direction.
+    margin = max(size, math.ceil(reach / min(grid.sides) - 1e-9))
     if count is not None and count < 2:
         raise UsageError(
             f"folds = {count}: at least 2 are needed to test on ground that was not learned from."
@@ -390,7 +391,7 @@ def _block_sides(
 ) -> list[int]:
     """Return the cells along a block that are tried, largest first."""
     if np.isfinite(autocorrelation):
-        first = math.ceil(autocorrelation / grid.cell)
+        first = math.ceil(autocorrelation / min(grid.sides))
     else:
         first = max(max(grid.shape) // 8, 4 * size)
     return _halved(max(first, 2 * size), 2 * size)

@@ -10,12 +10,13 @@ import pytest
 import rasterio
 import shapely
 from matplotlib.image import imread
-from pyproj import Transformer
+from pyproj import CRS, Transformer
 from run_folders import HOSTILE, full_run, poor_run
 
 from geomfaf.deliver.field_files import write_field_files
 from geomfaf.deliver.qgis.colours import SHARES
 from geomfaf.errors import UsageError
+from geomfaf.rasters.grid import lon_lat
 
 GPX = "{http://www.topografix.com/GPX/1/1}"
 KML = "{http://www.opengis.net/kml/2.2}"
@@ -93,3 +94,16 @@ def test_a_run_without_targets_still_gives_its_deposits(tmp_path):
 def test_a_folder_without_a_run_is_refused(tmp_path):
     with pytest.raises(UsageError, match=r"holds no scores\.tif"):
         write_field_files(tmp_path)
+
+
+def test_a_local_grid_has_no_degrees_and_so_no_field_files(tmp_path):
+    out = poor_run(tmp_path / "out")
+    with rasterio.open(out / "scores.tif", "r+", IGNORE_COG_LAYOUT_BREAK="YES") as scores:
+        scores.crs = rasterio.CRS.from_wkt('LOCAL_CS["mine grid",UNIT["metre",1]]')
+    assert write_field_files(out) == []
+    assert not (out / "targets.kmz").exists()
+
+
+def test_places_of_a_local_grid_have_no_longitude():
+    local = CRS('LOCAL_CS["mine grid",UNIT["metre",1]]')
+    assert np.isnan(lon_lat(np.zeros(2), np.ones(2), local)).all()

@@ -242,6 +242,19 @@ def test_pictures_palettes_and_files_without_crs_are_refused(tmp_path):
         RasterSource("a.tif", "a", derive=["slop"])
 
 
+@pytest.mark.parametrize("derived", ["slope", "gradient", "vertical", "ruggedness", "residual:2"])
+def test_slopes_need_square_cells(tmp_path, derived):
+    wide = Grid(GRID.crs, GRID.transform @ Affine.scale(2, 1), (GRID.height, GRID.width // 2))
+    path = write(tmp_path / "a.tif", plane())
+    if derived in ("ruggedness", "residual:2"):
+        assert whole(layer_of(path, wide, derive=[derived])).shape == (2, *wide.shape)
+        return
+    with pytest.raises(
+        UsageError, match="needs square cells, and those of the grid are 200 x 100 m"
+    ):
+        layer_of(path, wide, derive=[derived])
+
+
 # --- in the stack
 
 

@@ -3,7 +3,10 @@ files with every quirk of an agency and of a laboratory, read without an edit.
 """
 
 import gzip
+import sqlite3
+import struct
 import zipfile
+from contextlib import closing
 
 import numpy as np
 import openpyxl
@@ -172,11 +175,41 @@ def test_packed_tables(tmp_path, kind):
     assert len(read_layer(Source(path, crs="EPSG:32650"))) == 36
 
 
-def test_a_shapefile_without_its_index_is_read_and_left_as_it_is(tmp_path):
+# --- numbers that a file says of itself
+
+
+@pytest.mark.parametrize("flaw", ["no index", "half an index", "few rows said", "many rows said"])
+def test_a_shapefile_whose_parts_disagree_is_read_and_left_as_it_is(tmp_path, flaw):
     deposits().to_file(tmp_path / "d.shp")
-    (tmp_path / "d.shx").unlink()
-    assert len(read_layer(Source(tmp_path / "d.shp"))) == 8
-    assert not (tmp_path / "d.shx").exists()
+    part = tmp_path / ("d.shx" if "index" in flaw else "d.dbf")
+    raw = part.read_bytes()
+    said = {"few rows said": 3, "many rows said": 900}.get(flaw, 0)
+    if flaw == "no index":
+        part.unlink()
+    else:
+        part.write_bytes(
+            raw[:-32] if "index" in flaw else raw[:4] + struct.pack("<I", said) + raw[8:]
+        )
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert [info.count for info in list_layers(tmp_path / "d.shp")] == [8]
+    frame = read_layer(Source(tmp_path / "d.shp"))
+    assert frame["name"].tolist() == [f"D{n}" for n in range(8)]
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("said", [3, 900])
+@pytest.mark.parametrize("where", [None, "name <> 'D1'"])
+def test_features_of_a_geopackage_are_counted_not_believed(tmp_path, said, where):
+    path = tmp_path / "d.gpkg"
+    deposits().to_file(path, layer="mines")
+    with closing(sqlite3.connect(path)) as base:
+        base.execute(f"UPDATE gpkg_ogr_contents SET feature_count = {said}")
+        base.execute("UPDATE gpkg_contents SET min_x = 0, min_y = 0, max_x = 1, max_y = 1")
+        base.commit()
+    assert [info.count for info in list_layers(path)] == [8]
+    frame = read_layer(Source(path, where=where))
+    assert len(frame) == (8 if where is None else 7)
+    assert frame.index.tolist() == [0, *range(1 if where is None else 2, 8)]
 
 
 def workbook(path, sheets):

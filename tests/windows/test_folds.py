@@ -6,12 +6,14 @@ import geopandas as gpd
 import numpy as np
 import pytest
 import shapely
+from affine import Affine
 from builders import make_grid, points_in, scattered_cells
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from geomfaf.deliver.layers import write_layers
 from geomfaf.errors import DataError, InternalError, UsageError
+from geomfaf.rasters.grid import Grid
 from geomfaf.windows.folds import (
     Folds,
     deposit_clusters,
@@ -241,6 +243,18 @@ def test_blocks_are_as_long_as_the_bands_resemble_themselves():
         31,
         32,
     ]  # two windows; 3,100 m in cells of 100 m; four windows where nothing is known
+
+
+@pytest.mark.parametrize(("width", "height"), [(400, 200), (200, 400), (100, 100)])
+def test_the_margin_reaches_as_far_in_either_direction_where_cells_are_not_square(width, height):
+    grid = Grid("EPSG:32650", Affine(width, 0, 4e5, 0, -height, 2.4e6), (200, 200))
+    deposits = points_in(grid, *scattered_cells(grid, 60, 1))
+    valid = np.ones(grid.shape, bool)
+    windows = centred_windows(grid, 8, deposits, valid)
+    folds = spatial_folds(windows, grid, valid, count=3, reach=1200)
+    assert folds.margin * min(width, height) >= 1200
+    long_range = spatial_folds(windows, grid, valid, count=3, autocorrelation=3100)
+    assert long_range.block * min(width, height) >= 3100
 
 
 def test_a_checkerboard_alternates_and_zones_are_followed():

@@ -50,7 +50,9 @@ def target_sheets(run: RunFolder) -> list[dict[str, Any]]:
 def target_facts(row: dict[str, Any]) -> list[tuple[str, str]]:
     """Return what is known of a target, as label and text; what is not known is left out."""
     # The map's own metres, and what a receiver for satellite positions shows.
-    place = f"{row['x']:,.0f} E, {row['y']:,.0f} N ({row['lat']:.5f}, {row['lon']:.5f})"
+    place = f"{row['x']:,.0f} E, {row['y']:,.0f} N"
+    if np.isfinite(row["lat"]):
+        place += f" ({row['lat']:.5f}, {row['lon']:.5f})"
     facts = [
         ("Status", f"{row['status']}, rank {row['rank']:.0f} of its list"),
         ("Best cell", place),
