@@ -17,24 +17,7 @@ from .project import ROLES, Project
 from .results import Results
 from .stages import STAGES
 from .steps import training_settings
-
-CELLS = 640_000
-"""Cells of the survey of `geomfaf demo`, at which the seconds below were taken."""
-
-SECONDS = {
-    "check": 0.5,
-    "folds": 2.2,
-    "screen": 0.2,
-    "stack": 12.0,
-    "train": 15.0,
-    "predict": 55.0,
-    "evaluate": 175.0,
-    "factors": 15.0,
-    "targets": 2.5,
-    "isolines": 3.5,
-    "report": 6.0,
-}
-"""What run.json of `geomfaf demo` says on two cores; a run that was made here says better."""
+from .usual_times import usual_seconds
 
 BYTES_A_CELL = 4
 """float32."""
@@ -85,7 +68,7 @@ def plan_run(project: Project) -> dict[str, Any]:
     for stage in STAGES:
         why = memory.why_made(stage)
         note = memory.read_note(stage)
-        seconds = note["seconds"] if note else SECONDS[stage.name] * max(cells / CELLS, 0.05)
+        seconds = note["seconds"] if note else usual_seconds(stage.name, cells)
         if not why:
             memory.notes[stage.name] = note or {}
             seconds = 0.0

@@ -47,6 +47,7 @@ from ..survey.cleaning.findings import require_accepted
 from ..survey.commodities import commodity_sentence, main_commodities, map_title
 from ..survey.formats import hidden_password, is_database
 from ..windows.variogram import autocorrelation_range
+from .first_map import first_map
 from .memory import Stage
 from .project import Project
 from .results import Results
@@ -165,6 +166,11 @@ def predict(run: Results, _: Path) -> None:
 
 def evaluate(run: Results, unfinished: Path) -> None:
     """Judge the map, choose whose map is written, and write it with the ground it speaks for."""
+    with first_map(run):
+        _judge_and_write(run, unfinished)
+
+
+def _judge_and_write(run: Results, unfinished: Path) -> None:
     assessed = _assess(run, unfinished)
     chosen = _chosen_model(run.project, assessed)
     scores = _chosen_map(run, assessed, chosen)

@@ -205,13 +205,52 @@ def test_a_second_run_uses_the_trained_model_again(small_run, tmp_path):
         assert np.array_equal(first.read(), second.read(), equal_nan=True)
 
 
-def test_samples_and_deposits_are_enough_and_a_quick_look_says_that_it_is_one(tmp_path):
+def interrupted(*_):
+    """Ctrl-C, as soon as the evaluation begins."""
+    raise KeyboardInterrupt
+
+
+def check_first_map(out):
+    """What an interrupted evaluation leaves: a map and its targets that say what they are."""
+    scores = read_raster(out / "provisional_scores.tif")
+    prediction = read_raster(out / "kept" / "prediction.tif")
+    np.testing.assert_array_equal(scores.values, prediction.values)
+    with rasterio.open(out / "provisional_scores.tif") as file:
+        for band in file.indexes:
+            assert file.tags(band)["provisional"].startswith("provisional: of the first draw")
+    layers = set(gpd.list_layers(out / "provisional_targets.gpkg")["name"])
+    assert layers == {"provisional_targets", "layer_styles"}
+    targets = gpd.read_file(out / "provisional_targets.gpkg", layer="provisional_targets")
+    assert targets["provisional"].str.startswith("provisional: of the first draw").all()
+    assert set(targets["list"]) == {"exploration", "known ground"}
+    # The best cell of each is the highest that the map has there.
+    rows, cols = grid_of(scores).rowcol(targets["x"], targets["y"])
+    best = scores.sel(band="score").values[rows, cols]
+    np.testing.assert_allclose(best, targets["max_score"], atol=1e-4)
+    assert not (out / "scores.tif").exists()
+    assert not (out / "targets.gpkg").exists()
+
+
+def test_samples_and_deposits_are_enough_and_a_quick_look_says_that_it_is_one(
+    tmp_path, monkeypatch
+):
     survey, _ = make_survey("small", seed=1)
     source = tmp_path / "bare.gpkg"
     survey.samples.to_file(source, layer="soil")
     survey.deposits.to_file(source, layer="mines")
     toml = prepare(tmp_path / "p", source, cell=200, train__epochs=2).path
-    out = run_project(load_project(toml, {"quick": True}))
+    project = load_project(toml, {"quick": True})
+    # 1. A first map is there before the evaluation begins, and goes when it is done.
+    with monkeypatch.context() as patch:
+        patch.setattr("geomfaf.run.stages._judge_and_write", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run_project(project)
+    check_first_map(project.out)
+    said = (project.out / "run.log").read_text()
+    assert "Still to come: evaluate, factors, targets, isolines, report" in said
+    out = run_project(project)
+    assert not list(out.glob("provisional*"))
+    # 2. The quick look itself.
     with rasterio.open(out / "stack.tif") as stack:
         assert all("IDW" in name for name in stack.descriptions)
         assert np.isnan(stack.read(1)[0, 0]) or stack.count > 0
