@@ -260,6 +260,25 @@ def write_survey(survey: Survey, path: str | os.PathLike[str], *, overwrite: boo
     Written under a temporary name and then renamed, so that no half-written file is left. A file
     that is there is kept unless ``overwrite`` is given.
 
+    Parameters
+    ----------
+    survey : Survey
+        In one CRS.
+    path : path
+        Ending in ``.gpkg``.
+    overwrite : bool
+        Replace what is there; without it nothing is overwritten.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    OutputExistsError
+        When there is a file already, without ``overwrite``.
+
     Examples
     --------
     >>> import tempfile

@@ -189,6 +189,28 @@ def test_every_public_name_says_what_it_is_and_shows_how_it_is_called(name):
     assert any(name in line for line in examples), f"{name} has no example that calls it"
 
 
+@pytest.mark.parametrize("name", geomfaf.__all__)
+def test_every_public_name_says_what_it_takes_what_it_gives_and_what_it_raises(name):
+    thing = getattr(geomfaf, name)
+    words = inspect.getdoc(thing) or ""
+    if not callable(thing) or (inspect.isclass(thing) and issubclass(thing, BaseException)):
+        return
+    # 1. each parameter, by name, in a section of its own
+    signature = inspect.signature(thing)
+    section = re.search(
+        r"^(?:Parameters|Attributes)\n-+\n(.*?)(?=^\w+\n-+$|\Z)", words, re.M | re.S
+    )
+    entries = re.findall(r"^[*\w].*$", section[1], re.MULTILINE) if section else []
+    described = {word for entry in entries for word in re.findall(r"\w+", entry.split(" : ")[0])}
+    assert not set(signature.parameters) - described - {"self"}, f"{name} does not describe these"
+    # 2. what comes back, and what may go wrong
+    gives = signature.return_annotation not in (None, "None", inspect.Signature.empty)
+    if inspect.isfunction(thing) and gives:
+        assert re.search(r"^(Returns|Yields)\n-+$", words, re.MULTILINE), f"{name}: Returns"
+    if re.search(r"^ +raise ", inspect.getsource(thing), re.MULTILINE):
+        assert re.search(r"^Raises\n-+$", words, re.MULTILINE), f"{name}: Raises"
+
+
 def test_names_that_docstrings_point_to_exist():
     """:func:`geomfaf.idw_grid` is public; :func:`geomfaf.windows.folds.read_folds` is where it says."""
     pointer = re.compile(r":(?:func|class|mod|data|meth):`(geomfaf[\w.]+)`")

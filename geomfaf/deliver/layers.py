@@ -41,6 +41,29 @@ def write_layers(
     Columns whose names differ by case alone, or that the format keeps for itself (``fid``,
     ``geom``), get ``_`` behind them. A frame without geometry becomes a table.
 
+    Parameters
+    ----------
+    layers : mapping
+        Name -> GeoDataFrame or DataFrame.
+    path : path
+        Ending in ``.gpkg``.
+    geology_column : str, optional
+        Column of the geology that holds the classes, for its style.
+    overwrite : bool
+        Replace what is there; without it nothing is overwritten.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    UsageError
+        Without a layer.
+    OutputExistsError
+        When there is a file already, without ``overwrite``.
+
     Examples
     --------
     >>> import tempfile

@@ -300,6 +300,17 @@ def make_cells(
     Cells are numbered row by row from 1 at the top left, as the paper numbers its areas. Their
     status is that of the targets on them: the two layers tell one story.
 
+    Parameters
+    ----------
+    scores : DataArray
+        See :func:`geomfaf.predict_scores`.
+    size : int
+        Cells along a window cell.
+    deposits : GeoDataFrame
+        Points of the known deposits.
+    targets : GeoDataFrame
+        See :func:`geomfaf.make_targets`.
+
     Returns
     -------
     GeoDataFrame

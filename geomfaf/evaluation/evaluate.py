@@ -122,9 +122,15 @@ def evaluate_model(
 
     Parameters
     ----------
+    model : Model
+        See :func:`geomfaf.train_model`.
+    stack : DataArray
+        (band, y, x), see :func:`geomfaf.build_stack`.
     draws : sequence of Draw
         Windows and seed of the draw that trained the model, ``Draw(windows, model.seed)``; then
         those of more draws, with or without the network's held-out scores on them.
+    deposits : GeoDataFrame
+        Points of the known deposits.
     scores : DataArray
         Result of :func:`geomfaf.predict_scores` on the same stack.
     baselines : sequence of str, optional
@@ -133,6 +139,11 @@ def evaluate_model(
         Of the baselines' maps; use the one of ``scores``.
     folder : Path, optional
         Keeps what is finished, fold by fold, so that an interrupted evaluation goes on.
+
+    Returns
+    -------
+    Evaluation
+        Its ``table`` has one row a model, its ``verdict`` the sentences.
 
     Examples
     --------

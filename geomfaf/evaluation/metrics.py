@@ -129,6 +129,11 @@ def rate_curve(placement: Placement) -> tuple[np.ndarray, np.ndarray]:
     **prediction-rate curve** (Chung and Fabbri 2003, doi 10.1023/B:NHAZ.0000007172.62651.2b).
     Between its corners it is straight, and the area under it is the map AUC.
 
+    Parameters
+    ----------
+    placement : Placement
+        Of the deposits in a score map, see :func:`geomfaf.evaluation.metrics.place_deposits`.
+
     Returns
     -------
     area, captured : ndarray
@@ -172,6 +177,11 @@ def prediction_area(area: np.ndarray, captured: np.ndarray) -> np.ndarray:
     captured : (..., corners) ndarray
         One curve or more, each from 0 to 1, see :func:`rate_curve`.
 
+    Returns
+    -------
+    ndarray
+        (...,) shares of the area, 0 to 1, one a curve.
+
     Examples
     --------
     A map without skill, and one that holds all deposits in its best tenth:
@@ -199,6 +209,16 @@ def boyce_index(placement: Placement) -> float:
     the deposits over the share of the area; the index is their rank correlation (Spearman) with the
     score: 1 where deposits get denser with every rise of the score, 0 without skill, -1 for a map
     the wrong way round. NaN for a map of one value.
+
+    Parameters
+    ----------
+    placement : Placement
+        Of the deposits in a score map, see :func:`geomfaf.evaluation.metrics.place_deposits`.
+
+    Returns
+    -------
+    float
+        -1 to 1; NaN for a map of one value.
 
     Examples
     --------
@@ -230,6 +250,10 @@ def map_metrics(
     clusters : (deposits,) ndarray, optional
         Which cluster each deposit belongs to, for the intervals. Each deposit is its own when
         omitted.
+    areas : sequence of float
+        Shares of the area, for the captures.
+    seed : int
+        Of the bootstrap behind the intervals.
 
     Returns
     -------

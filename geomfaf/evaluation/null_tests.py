@@ -114,8 +114,12 @@ def null_test(
     ----------
     stack : DataArray
         All bands, see :func:`geomfaf.build_stack`; coarse cells are enough.
+    deposits : GeoDataFrame
+        Points of the known deposits.
     block, margin : int
         Cells along a block of the folds, and kept free around a fold's blocks in training.
+    shifts : int
+        Patterns that are drawn; p is no smaller than 1 / (shifts + 1).
     way : {"torus", "rotate", "redraw"}
         ``"torus"`` shifts the pattern over the map's edges, which keeps its clusters (Lotwick and
         Silverman 1982, doi 10.1111/j.2517-6161.1982.tb01221.x); ``"rotate"`` turns it about the
@@ -123,6 +127,13 @@ def null_test(
         on no valid ground is redrawn.
     model : str
         Name of a baseline.
+    seed : int
+        The same seed, data and machine give the same result.
+
+    Returns
+    -------
+    NullTest
+        ``observed`` (AUC), ``moved`` (shifts,) and ``p``.
 
     Raises
     ------

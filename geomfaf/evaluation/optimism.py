@@ -47,11 +47,25 @@ def measure_optimism(  # noqa: PLR0913  (what a training needs, and what it is j
 
     Parameters
     ----------
+    stack : DataArray
+        (band, y, x), see :func:`geomfaf.build_stack`.
+    folds : Folds
+        See :func:`geomfaf.spatial_folds`.
+    deposits : GeoDataFrame
+        Points of the known deposits.
+    size : int
+        Cells along a window.
     models : sequence of str
         Names of baselines, ``"MFAF"`` or, where the options name its simple models, ``"MFAF
         ensemble"``.
     bands : sequence of sequences of str, optional
         Bands of each fold; the random split, which knows of no fold, uses those of any.
+    options : Training, optional
+        Of the network, see :func:`geomfaf.training_options`.
+    seed : int
+        The same seed, data and machine give the same result.
+    device : {"auto", "cpu", "cuda", "mps"}
+        Where the network is computed; ``auto`` takes a graphics card where there is one.
 
     Returns
     -------

@@ -81,8 +81,16 @@ def assess_map(
 
     Parameters
     ----------
+    model : Model
+        See :func:`geomfaf.train_model`.
+    stack : DataArray
+        (band, y, x), see :func:`geomfaf.build_stack`.
     tables : sequence of GeoDataFrame
         Windows of each draw; the first ones trained ``model``.
+    deposits : GeoDataFrame
+        Points of the known deposits.
+    scores : DataArray
+        Of ``model`` on ``stack``, see :func:`geomfaf.predict_scores`.
     evidence : DataArray, optional
         All bands on cells a whole number of times larger, none of them chosen by deposits: for the
         null test, which is left out without.
@@ -93,6 +101,11 @@ def assess_map(
         when omitted), ``stride`` (of the maps; that of ``scores``).
     folder : Path, optional
         Keeps what is finished, so that an interrupted evaluation goes on.
+
+    Returns
+    -------
+    Assessment
+        The evaluation, the optimism meter, the null test and the sentences of the verdict.
 
     Examples
     --------

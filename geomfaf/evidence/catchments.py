@@ -75,6 +75,11 @@ class CatchmentOptions:
     fallback : {"idw", "none"}
         What ground without a sample downstream gets.
 
+    Raises
+    ------
+    UsageError
+        For a stream or snap that is not above 0, or an unknown choice.
+
     Examples
     --------
     >>> import geomfaf as gm

@@ -365,6 +365,24 @@ def fault_bands(
     ``cell_distance`` is the distance transform: to the centre of the nearest cell with a fault,
     half a cell's diagonal off at most.
 
+    Parameters
+    ----------
+    faults : GeoDataFrame
+        Lines in the CRS of the grid.
+    grid : Grid
+        The cells, in metres.
+    kinds : sequence of {"distance", "cell_distance", "presence", "density"}
+        Metres, metres, 0 or 1, km per km2.
+    mask : ndarray, optional
+        (y, x) bool; cells outside stay NaN.
+    radius : float, optional
+        Metres, of the density; ten cells when omitted.
+
+    Returns
+    -------
+    ndarray
+        float32 (kinds, y, x).
+
     Examples
     --------
     >>> import geomfaf as gm

@@ -198,6 +198,8 @@ def rasterize_geology(
         Polygons in the CRS of the grid; where they overlap, the later one in the file counts.
     column : str
         Column with the class names; rows without a name are unmapped ground.
+    grid : Grid
+        The cells, in metres.
     rule : {"largest", "centre"}
         ``"largest"`` gives a cell to the class that covers most of it (unmapped ground takes part;
         shares to 1/64 of a cell; the lower number wins a tie), ``"centre"`` to the class at its

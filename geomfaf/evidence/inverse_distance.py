@@ -210,15 +210,28 @@ def idw_to_file(  # noqa: PLR0913  (choices of the gridding and of the file)
 
     Parameters
     ----------
-    power, neighbours, radius, scale, units, options
-        See :func:`idw_grid`.
+    samples : GeoDataFrame
+        Points in the CRS of the grid.
+    elements : sequence of str
+        Columns to grid.
+    grid : Grid
+        The cells, in metres.
     path : path
         Ending in ``.tif`` or ``.zarr``.
+    power, neighbours, radius, scale, units, options
+        See :func:`idw_grid`.
+    overwrite : bool
+        Replace what is there; without it nothing is overwritten.
     cog : bool
         Make the finished GeoTIFF a cloud-optimised one, with overviews.
     scheduler : str, optional
         Address of a Dask scheduler, such as "tcp://10.0.0.1:8786", whose workers compute the
         blocks.
+
+    Returns
+    -------
+    Path
+        The file.
 
     Examples
     --------
@@ -326,6 +339,16 @@ def idw(
         (samples, 2) coordinates in metres.
     values : ndarray
         (bands, samples); NaN drops the sample for that band.
+    grid : Grid
+        The cells, in metres.
+    power : float
+        Exponent of the distance.
+    neighbours : int or None
+        Nearest samples that count; None takes all.
+    radius : float, optional
+        Metres; farther samples do not count.
+    options : IdwOptions, optional
+        Everything else, see :class:`geomfaf.IdwOptions`.
 
     Returns
     -------
@@ -365,6 +388,30 @@ def idw_points(
 ) -> np.ndarray:
     """Estimate values at any points; float64 (bands, points). See :func:`idw`.
 
+    Parameters
+    ----------
+    xy : ndarray
+        (samples, 2) coordinates in metres.
+    values : ndarray
+        (bands, samples); NaN drops the sample for that band.
+    targets : ndarray
+        (points, 2) coordinates in metres.
+    power : float
+        Exponent of the distance.
+    neighbours : int or None
+        Nearest samples that count; None takes all.
+    radius : float, optional
+        Metres; farther samples do not count.
+    options : IdwOptions, optional
+        Everything else, see :class:`geomfaf.IdwOptions`.
+
+    Returns
+    -------
+    ndarray
+        float64 (bands, points), NaN where no sample counts.
+
+    Examples
+    --------
     >>> idw_points([[0, 0], [3, 0]], [[1.0, 4.0]], [[0, 0], [1, 0]]).round(6).tolist()
     [[1.0, 1.6]]
     """

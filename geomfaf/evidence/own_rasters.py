@@ -79,6 +79,11 @@ class RasterSource:
     crs : str, optional
         Where the file does not say it.
 
+    Raises
+    ------
+    UsageError
+        For an unknown kind, scale, resampling or filter.
+
     Examples
     --------
     >>> import geomfaf as gm

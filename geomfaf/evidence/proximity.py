@@ -66,6 +66,13 @@ class ProximitySource:
     unit : str
         Of the column.
 
+    Raises
+    ------
+    UsageError
+        For a distance that is not above 0, an unknown kind, or a column that is missing.
+    DataError
+        For a layer without CRS or feature.
+
     Examples
     --------
     >>> import geomfaf as gm

@@ -41,6 +41,18 @@ def survey_grid(survey: Survey, cell: float | None = None) -> Grid:
     """Return the grid over the study area; the cell is a round number giving 500 to 1,000 cells by
     default.
 
+    Parameters
+    ----------
+    survey : Survey
+        Checked, see :func:`geomfaf.check_survey`.
+    cell : float, optional
+        Metres along a cell; a round number when omitted.
+
+    Returns
+    -------
+    Grid
+        In the CRS of the survey, its edges on whole cells.
+
     Examples
     --------
     >>> import geomfaf as gm
@@ -257,6 +269,13 @@ def build_stack(  # noqa: PLR0913  (one keyword a kind of evidence)
         area in every band, a class band included (in memory and in the file, which has one nodata
         value).
 
+    Raises
+    ------
+    UsageError
+        When no cell centre lies inside the study area, or a name is unknown.
+    DataError
+        When a layer has another CRS than the grid.
+
     Examples
     --------
     >>> import geomfaf as gm
@@ -336,11 +355,22 @@ def stack_to_file(  # noqa: PLR0913  (kinds of evidence and choices of the file)
 
     Parameters
     ----------
+    survey : Survey
+        Checked, see :func:`geomfaf.check_survey`.
+    grid : Grid
+        The cells, in metres.
+    path, cog, scheduler
+        See :func:`geomfaf.idw_to_file`.
     elements, power, neighbours, radius, scale, options, geology, faults, rasters, proximity, \
     structure, radii, structure_max, fault_type, catchments, geochemistry, installed
         See :func:`build_stack`.
-    path, cog, scheduler
-        See :func:`geomfaf.idw_to_file`.
+    overwrite : bool
+        Replace what is there; without it nothing is overwritten.
+
+    Returns
+    -------
+    Path
+        The file.
 
     Examples
     --------

@@ -29,6 +29,10 @@ def factor_attention(model: Model, stack: xr.DataArray, windows: gpd.GeoDataFram
 
     Parameters
     ----------
+    model : Model
+        See :func:`geomfaf.train_model`.
+    stack : DataArray
+        (band, y, x), see :func:`geomfaf.build_stack`.
     windows : GeoDataFrame
         Each fold model is shown the windows of its own fold, which it never learned from.
 

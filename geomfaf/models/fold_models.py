@@ -245,11 +245,29 @@ def train_model(
     folds : Folds
         See :func:`geomfaf.spatial_folds`. No training window of a fold shares a cell with its test
         windows; that is checked here again, window by window.
+    options : Training, optional
+        See :func:`geomfaf.training_options`; the compact preset when omitted.
     bands : sequence of sequences of str, optional
         Names of the bands that each fold may use (screening is learned, so it belongs inside the
         fold).
+    seed : int
+        The same seed, data and machine give the same result.
+    device : {"auto", "cpu", "cuda", "mps"}
+        Where the network is computed; ``auto`` takes a graphics card where there is one.
     checkpoints : Path, optional
         Folder that keeps the state of the training; an interrupted one continues from it.
+
+    Returns
+    -------
+    Model
+        One fold model a fold.
+
+    Raises
+    ------
+    DataError
+        When the folds' margin is narrower than a window.
+    InternalError
+        When training and test windows of a fold share a cell.
 
     Examples
     --------

@@ -33,6 +33,25 @@ def save_model(model: Model, folder: str | Path, *, overwrite: bool = False) -> 
     """Write ``weights.safetensors`` and ``model.json`` into a folder, and the rows of simple models
     where there are any.
 
+    Parameters
+    ----------
+    model : Model
+        See :func:`geomfaf.train_model`.
+    folder : path
+        It is made where it is not there.
+    overwrite : bool
+        Replace what is there; without it nothing is overwritten.
+
+    Returns
+    -------
+    Path
+        The folder.
+
+    Raises
+    ------
+    OutputExistsError
+        When there is a file already, without ``overwrite``.
+
     Examples
     --------
     >>> import tempfile
@@ -91,6 +110,25 @@ def save_model(model: Model, folder: str | Path, *, overwrite: bool = False) -> 
 def load_model(folder: str | Path, *, device: str = "auto") -> Model:
     """Read a model written by :func:`save_model`; only tensors and JSON are read, nothing is
     executed.
+
+    Parameters
+    ----------
+    folder : path
+        That :func:`save_model` wrote.
+    device : {"auto", "cpu", "cuda", "mps"}
+        Where the network is computed; ``auto`` takes a graphics card where there is one.
+
+    Returns
+    -------
+    Model
+        Ready for :func:`geomfaf.predict_scores`.
+
+    Raises
+    ------
+    UsageError
+        When the folder holds no model.
+    ModelMismatchError
+        When its files were changed, or do not belong together.
 
     Examples
     --------

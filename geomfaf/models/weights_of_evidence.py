@@ -101,6 +101,18 @@ def weigh_evidence(
     confidence : float
         Least studentised contrast of a favourable pattern that is looked for.
 
+    Returns
+    -------
+    WeightsOfEvidence
+        Weights, contrasts and the posterior of every cell.
+
+    Raises
+    ------
+    UsageError
+        For a unit of area that is not positive.
+    DataError
+        When there are more deposits than units of area.
+
     Examples
     --------
     >>> import geomfaf as gm

@@ -33,9 +33,20 @@ none of these.
 class Band:
     """Name, kind, unit, description and, for a class band, the legend of one band.
 
-    ``kind`` decides how a model scales the band: ``element`` (logarithm), ``ratio`` (a logarithm
-    already), ``continuous`` (as it is), ``class`` (one-hot by ``legend``, id -> name), ``distance`` and ``density`` (metres,
-    km per km2), ``presence`` (0 or 1).
+    Parameters
+    ----------
+    name : str
+        Unique in a stack: ``Au_ppb``.
+    kind : str
+        How a model scales the band: ``element`` (logarithm), ``ratio`` (a logarithm already),
+        ``continuous`` (as it is), ``class`` (one-hot by ``legend``), ``distance`` and ``density``
+        (metres, km per km2), ``presence`` (0 or 1).
+    unit : str
+        Of the values; with a question mark where it was guessed.
+    description : str
+        What a person reads in a list of layers.
+    legend : mapping
+        Class number -> name, of a class band.
 
     Examples
     --------

@@ -49,6 +49,25 @@ def write_raster(array: xr.DataArray, path: str | Path, *, overwrite: bool = Fal
     statistics of its valid cells; nodata is NaN; overviews are those of
     :mod:`geomfaf.rasters.overviews`.
 
+    Parameters
+    ----------
+    array : DataArray
+        (band, y, x) that says CRS, transform and bands.
+    path : path
+        Ending in ``.tif``.
+    overwrite : bool
+        Replace what is there; without it nothing is overwritten.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    OutputExistsError
+        When there is a file already, without ``overwrite``.
+
     Examples
     --------
     >>> import tempfile
@@ -135,6 +154,11 @@ def read_raster(path: str | Path, kind: str | None = None) -> xr.DataArray:
     kind : str, optional
         Of bands that do not say theirs, one of :data:`geomfaf.rasters.bands.KINDS`: as an element a
         magnetic map would lose its negative half.
+
+    Returns
+    -------
+    DataArray
+        float32 (band, y, x), NaN = nodata; ``kind`` and ``unit`` along ``band``.
 
     Raises
     ------

@@ -35,7 +35,7 @@ def lon_lat(x: np.ndarray, y: np.ndarray, crs: CRS) -> tuple[np.ndarray, np.ndar
     nobody knows where it lies.
 
     >>> [axis.round(2).tolist() for axis in lon_lat(np.array([5e5]), np.array([6.7e6]), CRS(32633))]
-    [[15.0], [60.43]]
+    [[15.0], [60.44]]
     """
     if crs.geodetic_crs is None:
         return np.full(len(x), np.nan), np.full(len(x), np.nan)
@@ -55,6 +55,11 @@ class Grid:
         Maps (column, row) of a cell's north-west *corner* to (x, y).
     shape : tuple of int
         Rows and columns.
+
+    Raises
+    ------
+    UsageError
+        For a CRS that is not in metres, a turned transform, or a cell that is no positive number.
 
     Examples
     --------

@@ -85,6 +85,11 @@ def load_project(path: str | Path, changes: Mapping[str, Any] | None = None) -> 
     changes : mapping, optional
         Settings that go before the file's, such as ``{"targets.area_share": 0.02, "seed": 3}``.
 
+    Returns
+    -------
+    Project
+        Every setting, checked, with the file's folder.
+
     Raises
     ------
     UsageError

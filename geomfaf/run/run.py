@@ -35,6 +35,20 @@ def run_project(
     :mod:`geomfaf.run.memory`; an interrupted stage goes on where it can. A finished run is changed
     only with ``overwrite``.
 
+    Parameters
+    ----------
+    project : Project or path
+        See :func:`geomfaf.load_project`, or the path of a ``geomfaf.toml``.
+    overwrite : bool
+        Replace what is there; without it nothing is overwritten.
+    until : str, optional
+        The last stage that is made; all when omitted.
+
+    Returns
+    -------
+    Path
+        The run folder.
+
     Raises
     ------
     OutputExistsError

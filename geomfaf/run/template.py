@@ -49,6 +49,13 @@ def init_project(
         CRS of the files that have none.
     xy_unit : {"m", "km", "deg"}, optional
         Unit of the coordinates of tables.
+    overwrite : bool
+        Replace what is there; without it nothing is overwritten.
+
+    Returns
+    -------
+    list of str
+        What was recognised, a line a layer.
 
     Examples
     --------

@@ -49,6 +49,16 @@ def read_layer(source: Source | str | Path) -> gpd.GeoDataFrame:
     """Read one layer of any vector file or table, with its CRS; rows keep the order of the file,
     and its numbers.
 
+    Parameters
+    ----------
+    source : Source or path
+        A file with one layer, or :class:`geomfaf.Source`.
+
+    Returns
+    -------
+    GeoDataFrame
+        The index holds the rows of the file, from 0.
+
     Raises
     ------
     UsageError
@@ -292,6 +302,11 @@ def read_survey(
         Target CRS; else that of the samples when it is metric, else their UTM zone.
     findings : sequence of Finding
         What was found before, by :func:`geomfaf.survey.recognise.recognise_survey`.
+
+    Returns
+    -------
+    Survey
+        Its ``findings`` say what had to be assumed.
 
     Raises
     ------

@@ -92,6 +92,23 @@ def list_layers(path: str | Path, layout: Layout | None = None) -> list[LayerInf
 
     ``layout`` says which rows of a table hold its headings, where that is not found.
 
+    Parameters
+    ----------
+    path : path
+        A vector file or a table.
+    layout : Layout, optional
+        Which rows of a table hold its headings, where that is not found.
+
+    Returns
+    -------
+    list of LayerInfo
+        name, geometry, count, CRS and columns of each layer; a sheet of a workbook is one.
+
+    Raises
+    ------
+    UsageError
+        For a file that is not there or cannot be read.
+
     Examples
     --------
     >>> import tempfile

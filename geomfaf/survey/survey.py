@@ -150,13 +150,32 @@ class Survey:
 class Source:
     """Where a layer comes from.
 
-    ``path`` is a file, or the address of a database (``postgresql://user@host/base``). ``layers`` names several layers of
-    the file that are joined. ``x`` and ``y`` are the coordinate columns of a table. ``crs`` is for files without a CRS and overrules
-    the one of a file that has one. ``xy_unit`` (m, km, deg) and ``swap_xy`` say what the
-    coordinates are. ``where`` keeps only the features that meet an SQL condition, such as
-    ``commodity LIKE '%Cu%'``; ``query`` is the SQL query of a database; ``encoding`` is that of the
-    text, where it is not found. ``header``, ``units_row`` and ``skip`` say which rows of a table,
-    counted from 1, hold the headings and the units, and how many at the top are no part of it.
+    Parameters
+    ----------
+    path : path or str
+        A file, or the address of a database (``postgresql://user@host/base``).
+    layer : str, optional
+        Layer of the file, sheet of a workbook or table of a database; the only one when omitted.
+    layers : tuple of str, optional
+        Several layers of the file that are joined.
+    x, y : str, optional
+        Columns of a table that hold the coordinates; found by name when omitted.
+    crs : str, optional
+        For files without a CRS; overrules the one of a file that has one.
+    xy_unit : {"m", "km", "deg"}, optional
+        Unit of the coordinates.
+    where : str, optional
+        SQL condition on the features that are kept, such as ``commodity LIKE '%Cu%'``.
+    swap_xy : bool
+        Whether north stands before east.
+    query : str, optional
+        SQL query of a database, in place of ``layer``.
+    encoding : str, optional
+        Of the text, where it is not found.
+    header, units_row : int, optional
+        Rows of a table, from 1, that hold the headings and the units.
+    skip : int, optional
+        Rows at the top that are no part of the table.
 
     Examples
     --------

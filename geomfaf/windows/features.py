@@ -149,6 +149,13 @@ def window_features(
         For each continuous band, and each class as 0 or 1: centre, and mean, sd and max over the
         window's cells that have a value.
 
+    Raises
+    ------
+    UsageError
+        For a window of no cell.
+    DataError
+        For a stack without a band that has a value.
+
     Examples
     --------
     >>> import geomfaf as gm

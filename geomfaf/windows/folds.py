@@ -233,6 +233,10 @@ def spatial_folds(  # noqa: PLR0913  (one keyword a setting of [folds])
     ----------
     windows : GeoDataFrame
         Labelled windows of one size; those with deposits are dealt.
+    grid : Grid
+        The cells, in metres.
+    valid : ndarray
+        (y, x) bool, the cells that count.
     count : int
         Folds wanted, fewer when fewer blocks hold deposits. When omitted 5, or with fewer than 20
         deposits one for each cluster of them, if there are at most ten.
@@ -255,11 +259,20 @@ def spatial_folds(  # noqa: PLR0913  (one keyword a setting of [folds])
         Metres around a cell that its bands look at (the radius of a density, say). The margin that
         no training window enters is a window, or the reach where that is farther: what lies on
         test ground then has no say in any training window.
+    seed : int
+        Of the order in which blocks are dealt.
+
+    Returns
+    -------
+    Folds
+        Block by block which fold it tests, with the margin in cells.
 
     Raises
     ------
     DataError
         When the deposits are too close together to learn from some and test on others.
+    UsageError
+        For fewer than two folds, a block below two windows, or an unknown kind.
 
     Examples
     --------

@@ -21,6 +21,13 @@ def prove_leak_free(windows: gpd.GeoDataFrame, folds: Folds) -> pd.DataFrame:
     are drawn on the map, and so are the cells that any window centred on the fold's ground could
     read.
 
+    Parameters
+    ----------
+    windows : GeoDataFrame
+        Labelled windows of one size, see :func:`geomfaf.centred_windows`.
+    folds : Folds
+        See :func:`geomfaf.spatial_folds`.
+
     Returns
     -------
     DataFrame

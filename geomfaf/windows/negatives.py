@@ -50,6 +50,10 @@ def draw_windows(
     ----------
     windows : GeoDataFrame
         Windows of one size; those with label 1 are taken, see :func:`geomfaf.centred_windows`.
+    folds : Folds
+        See :func:`geomfaf.spatial_folds`.
+    stack : DataArray
+        (band, y, x), see :func:`geomfaf.build_stack`.
     rule : {"distance", "random", "environment", "unlabelled", "geology"}
         ``"distance"``: at random at least ``min_distance`` from the training deposits.
         ``"random"``: anywhere. ``"environment"``: as ``"distance"``, and among the half of the
@@ -73,6 +77,11 @@ def draw_windows(
         As ``windows``, deposits first, with ``trains``: 0 = every fold that its place allows, a
         number = that fold alone (from 1), -1 = none. Barren test windows are always at random
         ``min_distance`` from deposits, so that the rules can be compared.
+
+    Raises
+    ------
+    DataError
+        When a fold has no barren ground to learn from by the rule.
 
     Examples
     --------

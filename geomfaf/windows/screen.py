@@ -69,8 +69,24 @@ def auc_standard_error(auc: float, n1: int, n0: int) -> float:
 def zauc(auc: float, n1: int, n0: int) -> float:
     """Return (AUC - 0.5) / SE, the statistic of the paper's Table 2.
 
-    Silver in that table has 5.1563, from an AUC that is rounded there:
+    Silver in that table has 5.1563, from an AUC that is rounded there.
 
+    Parameters
+    ----------
+    auc : float
+        0 to 1.
+    n1 : int
+        Ore samples.
+    n0 : int
+        Barren samples.
+
+    Returns
+    -------
+    float
+        Without a unit; 0 for an AUC of 0.5.
+
+    Examples
+    --------
     >>> round(zauc(0.6762, 121, 124), 3)
     5.158
     """
@@ -97,6 +113,12 @@ def screen_elements(
 
     Parameters
     ----------
+    samples : GeoDataFrame
+        Points with the element columns, in metres.
+    deposits : GeoDataFrame
+        Points in the CRS of the samples.
+    elements : iterable of str
+        Columns of the samples.
     radius : float, optional
         Metres; the mean sample spacing when omitted, see :func:`default_radius`.
     method : {"rank", "svm"}
@@ -104,12 +126,19 @@ def screen_elements(
         decision values of a support-vector machine on the logarithm of the element.
     critical : float
         An element is kept when its ZAUC is above.
+    seed : int
+        Of the folds of ``"svm"``.
 
     Returns
     -------
     DataFrame
         One row an element, best first: element, auc, auc_low, auc_high (95 %), zauc, p (two-sided),
         n_ore, n_barren, kept; ``attrs["radius"]`` holds the radius.
+
+    Raises
+    ------
+    DataError
+        Without deposits, and where samples and deposits have no common CRS.
 
     Examples
     --------

@@ -24,6 +24,11 @@ class FoldSplitter:
     windows : GeoDataFrame
         Labelled windows; row i of the features is window i.
 
+    Raises
+    ------
+    UsageError
+        When ``split`` is given another number of rows than there are windows.
+
     Examples
     --------
     >>> import geomfaf as gm

@@ -193,6 +193,18 @@ def autocorrelation_range(stack: xr.DataArray, *, seed: int = 0) -> float:
     The median: a distance band rises all over the map and has no range, and one such band must not
     decide.
 
+    Parameters
+    ----------
+    stack : DataArray
+        (band, y, x), see :func:`geomfaf.build_stack`.
+    seed : int
+        Of the pairs of cells that are drawn.
+
+    Returns
+    -------
+    float
+        Metres; NaN when no band has a range.
+
     Examples
     --------
     >>> import geomfaf as gm

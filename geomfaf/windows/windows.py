@@ -36,6 +36,8 @@ def tiled_windows(
 
     Parameters
     ----------
+    grid : Grid
+        The cells, in metres.
     size : int
         Cells along a side.
     strides : sequence of int, optional
@@ -53,6 +55,11 @@ def tiled_windows(
     GeoDataFrame
         number, row, col, size, label, deposits, valid_share; the geometry is the window's part of
         the grid.
+
+    Raises
+    ------
+    UsageError
+        For a stride that is not 1 to the window's size.
 
     Examples
     --------
@@ -113,12 +120,20 @@ def centred_windows(
 
     Parameters
     ----------
+    grid : Grid
+        The cells, in metres.
     size : int
         Cells along a side; the deposit lies in cell ``size // 2`` of its window.
+    deposits : GeoDataFrame
+        Points of the known deposits.
+    valid : ndarray
+        (y, x) bool, the cells that count.
     negatives : float
         Barren windows for each deposit window.
     min_distance : int, optional
         Cells between the centre of a barren window and any deposit; the window size when omitted.
+    seed : int
+        Of the barren windows' places.
 
     Returns
     -------
@@ -126,6 +141,11 @@ def centred_windows(
         As :func:`tiled_windows`; deposit windows first. Deposits of one cell share a window. One on
         ground that is not valid gets none: what a window on it learned would be that there is no
         data.
+
+    Raises
+    ------
+    DataError
+        When no deposit lies on valid ground, or no ground is far enough from all of them.
 
     Examples
     --------

@@ -44,6 +44,11 @@ class IdwOptions:
     engine : {"auto", "scipy", "numba"}
         ``"auto"`` compiles unless the job is so small that scipy is done sooner.
 
+    Raises
+    ------
+    UsageError
+        For a value out of its range, or an unknown extra or engine.
+
     Examples
     --------
     >>> import geomfaf as gm

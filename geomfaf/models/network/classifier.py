@@ -57,6 +57,13 @@ class MFAFClassifier(ClassifierMixin, BaseEstimator):
     history_ : list of dict
         epoch, loss and, with early stopping, validation loss.
 
+    Raises
+    ------
+    UsageError
+        By ``fit``, for options that need the ground, and for early stopping with too few windows.
+    DataError
+        When ``fit`` sees one class or diverges, or other features come to ``predict_proba``.
+
     References
     ----------
     Gao, Wang, Zhang and Wang (2023), doi 10.3390/su151310269.

@@ -107,6 +107,25 @@ PRESETS = {
 def training_options(preset: str = "compact", **changes: object) -> Training:
     """Return a preset with some options changed; an unknown name is refused with the nearest one.
 
+    Parameters
+    ----------
+    preset : {"compact", "mfaf", "paper"}
+        What the others are changed from.
+    changes : keywords
+        Options of :class:`geomfaf.models.network.options.Training`.
+
+    Returns
+    -------
+    Training
+        Frozen.
+
+    Raises
+    ------
+    UsageError
+        For an unknown preset or option, with the nearest one, or a value that is not allowed.
+
+    Examples
+    --------
     >>> training_options("paper", epochs=10).backbone
     'resnet18'
     """

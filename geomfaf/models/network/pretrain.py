@@ -121,11 +121,20 @@ def pretrain_network(
         The network's choices; ``pretrain`` and ``weights`` play no part and must be left out.
     steps : int
         Batches of 64 windows.
+    seed : int
+        The same seed, data and machine give the same result.
+    device : {"auto", "cpu", "cuda", "mps"}
+        Where the network is computed; ``auto`` takes a graphics card where there is one.
 
     Returns
     -------
     Pretrained
         For :func:`save_pretrained`.
+
+    Raises
+    ------
+    UsageError
+        For steps below 1, options that begin elsewhere, or a window that does not fit.
 
     Examples
     --------

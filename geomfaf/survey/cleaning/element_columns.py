@@ -203,6 +203,16 @@ def detection_limits(survey: Survey) -> pd.DataFrame:
     Columns: column, element, unit, values (known), below, share_below, limits ("0.05 (12), 0.1
     (3)": limit and rows), unknown_limit (rows), above, share_above, upper_limits.
 
+    Parameters
+    ----------
+    survey : Survey
+        Checked, see :func:`geomfaf.check_survey`.
+
+    Returns
+    -------
+    DataFrame
+        One row an element column; shares from 0 to 1, limits in the column's unit.
+
     Examples
     --------
     >>> import geomfaf as gm

@@ -232,6 +232,16 @@ def as_refusals(findings: Sequence[Finding]) -> list[Finding]:
 def require_accepted(findings: pd.DataFrame) -> None:
     """Raise :class:`DataError` with the reasons when a finding refuses the data.
 
+    Parameters
+    ----------
+    findings : DataFrame
+        Of :func:`geomfaf.check_survey`.
+
+    Raises
+    ------
+    DataError
+        When a finding is ``refused``: layer, what is wrong, what to do.
+
     Examples
     --------
     >>> import geomfaf as gm

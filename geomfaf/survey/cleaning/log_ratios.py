@@ -100,6 +100,18 @@ def use_log_ratios(
         Columns or elements; all usable elements when omitted. Elements that are no part are left
         out.
 
+    Returns
+    -------
+    Survey
+        ``elements`` are the log-ratios, with the unit ``ln ratio``.
+
+    Raises
+    ------
+    UsageError
+        For fewer than two parts, or an unknown kind.
+    DataError
+        Where a part has zeros or negative values, or no sample has all of them.
+
     Examples
     --------
     >>> import geomfaf as gm
