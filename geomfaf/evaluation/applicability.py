@@ -13,8 +13,10 @@ left out: beyond it the cross-validated figures say nothing (Meyer and Pebesma 2
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import xarray as xr
@@ -22,17 +24,16 @@ from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
 from ..errors import DataError, UsageError, nearest_name
-from ..progress import track
-from ..rasters.bands import Band, as_dataarray, grid_of, valid_cells
+from ..rasters.bands import Band, as_dataarray, valid_cells
+from ..rasters.blocks import block_windows, fill_blocks
+from ..rasters.reader import RasterReader
+from ..rasters.stream import stream_raster
 from ..windows.features import Column, Features, window_features
 
 APPLICABILITY_BANDS = (
     Band("dissimilarity", "score", "", "Dissimilarity index (0 = like a training place)"),
     Band("applicable", "score", "", "Area of applicability (1 = inside, 0 = extrapolated)"),
 )
-
-BLOCK = 500_000
-"""Places whose features are held at once."""
 
 STEP = 50_000
 """Places whose predictors are held as float64 at once."""
@@ -217,19 +218,143 @@ def area_of_applicability(
     >>> area["band"].values.tolist()
     ['dissimilarity', 'applicable']
     """
-    fitted = fit_applicability(window_features(stack, rows, cols), folds, importance=importance)
-    grid = grid_of(stack)
-    valid = valid_cells(stack)
-    layers = np.full((2, *grid.shape), np.nan, np.float32)
-    # So many places at a time: their features would not fit on a large map.
-    at_row, at_col = np.nonzero(valid)
-    for first in track(range(0, len(at_row), BLOCK), "applicability", unit="blocks"):
-        block_rows = at_row[first : first + BLOCK]
-        block_cols = at_col[first : first + BLOCK]
-        index = fitted.dissimilarity(window_features(stack, block_rows, block_cols))
-        layers[0, block_rows, block_cols] = index
-        layers[1, block_rows, block_cols] = fitted.inside(index)
-    return as_dataarray(layers, grid, APPLICABILITY_BANDS), fitted
+    plan = AreaPlan(RasterReader(stack), rows, cols, folds, importance=importance)
+    layers = fill_blocks(plan.block, plan.grid, len(plan.bands), "applicability")
+    return as_dataarray(layers, plan.grid, plan.bands), plan.fitted
+
+
+def area_to_file(  # noqa: PLR0913  (choices of the file)
+    stack: xr.DataArray | str | Path,
+    rows: np.ndarray,
+    cols: np.ndarray,
+    folds: np.ndarray,
+    path: str | Path,
+    *,
+    importance: Mapping[str, float] | None = None,
+    overwrite: bool = False,
+    cog: bool = False,
+    scheduler: str | None = None,
+) -> tuple[Path, Applicability]:
+    """Map the dissimilarity of a stack of any size into a GeoTIFF or Zarr store, block by block.
+
+    The numbers are those of :func:`area_of_applicability` to the bit. The threshold is exact, too:
+    it is one of the training places alone, which are few.
+
+    Parameters
+    ----------
+    stack : DataArray or path
+        A stack that is given by its file is read block by block.
+    rows, cols, folds, importance
+        See :func:`area_of_applicability`.
+    path, cog, scheduler
+        See :func:`geomfaf.idw_to_file`.
+    """
+    plan = AreaPlan(RasterReader(stack), rows, cols, folds, importance=importance)
+    made = stream_raster(
+        path,
+        plan.grid,
+        plan.bands,
+        plan.block,
+        job=plan.fingerprint(),
+        overwrite=overwrite,
+        cog=cog,
+        scheduler=scheduler,
+    )
+    return made, plan.fitted
+
+
+class AreaPlan:
+    """Training places and a stack made ready to give any block of the map of dissimilarity.
+
+    Parameters
+    ----------
+    stack : RasterReader
+    rows, cols, folds, importance
+        See :func:`area_of_applicability`.
+    """
+
+    bands = APPLICABILITY_BANDS
+
+    def __init__(
+        self,
+        stack: RasterReader,
+        rows: np.ndarray,
+        cols: np.ndarray,
+        folds: np.ndarray,
+        *,
+        importance: Mapping[str, float] | None = None,
+    ) -> None:
+        self.stack = _with_classes(stack)
+        self.grid = stack.grid
+        places = _place_features(self.stack, np.asarray(rows), np.asarray(cols))
+        self.fitted = fit_applicability(places, folds, importance=importance)
+
+    def block(
+        self,
+        row: int,
+        column: int,
+        height: int,
+        width: int,
+    ) -> np.ndarray:
+        """Return float32 (2, height, width): dissimilarity, and 1 or 0, NaN off the valid ground."""
+        part = self.stack.part(row, column, height, width)
+        at_row, at_col = np.nonzero(valid_cells(part))
+        layers = np.full((2, height, width), np.nan, np.float32)
+        if len(at_row):
+            index = self.fitted.dissimilarity(window_features(part, at_row, at_col))
+            layers[0, at_row, at_col] = index
+            layers[1, at_row, at_col] = self.fitted.inside(index)
+        return layers
+
+    def fingerprint(self) -> str:
+        """Return a text that differs when any number of the map would."""
+        digest = hashlib.sha256(self.fitted.tree.data.tobytes())
+        for array in (self.fitted.centre, self.fitted.spread, self.fitted.weight, self.fitted.fill):
+            digest.update(array.tobytes())
+        return f"{digest.hexdigest()}|{self.fitted.threshold!r}|{self.stack.fingerprint()}"
+
+
+def _with_classes(stack: RasterReader) -> RasterReader:
+    """Return the reader with a legend for class bands that have none: every class of the whole map,
+    so that each block has the same columns.
+    """
+    bands = []
+    for band in stack.bands:
+        if band.kind == "class" and not band.legend:
+            found: set[float] = set()
+            for window in block_windows(stack.grid):
+                values = stack.read(*window, [band.name])
+                found |= set(np.unique(values[np.isfinite(values)]).tolist())
+            band = replace(band, legend={int(value): f"{value:g}" for value in sorted(found)})
+        bands.append(band)
+    return stack.with_bands(bands)
+
+
+def _place_features(stack: RasterReader, rows: np.ndarray, cols: np.ndarray) -> Features:
+    """Return the features of places in their order; only blocks that hold some are read."""
+    parts = []
+    order = []
+    for row, column, height, width in block_windows(stack.grid):
+        inside = (rows >= row) & (rows < row + height) & (cols >= column) & (cols < column + width)
+        here = np.flatnonzero(inside)
+        if len(here):
+            part = stack.part(row, column, height, width)
+            parts.append(window_features(part, rows[here] - row, cols[here] - column))
+            order.append(here)
+    lost = len(rows) - sum(map(len, order))
+    if lost:
+        raise UsageError(
+            f"{lost} of {len(rows)} training places lie off the stack: give rows and columns of its"
+            " cells."
+        )
+    if not parts:
+        raise DataError("there is no training place: nothing can be compared with it.")
+    at = np.argsort(np.concatenate(order))
+    joined = [
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("values", "x", "y")
+    ]
+    values, x, y = (array[at] for array in joined)
+    return Features(values, parts[0].columns, x, y)
 
 
 def _space(

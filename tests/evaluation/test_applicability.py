@@ -1,5 +1,7 @@
 """Area of applicability: the index equals brute force and a closed form, the threshold too."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from builders import make_grid, make_stack
@@ -7,8 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geomfaf.errors import DataError, UsageError
-from geomfaf.evaluation.applicability import area_of_applicability, fit_applicability
-from geomfaf.windows.features import Column, Features
+from geomfaf.evaluation.applicability import (
+    AreaPlan,
+    area_of_applicability,
+    area_to_file,
+    fit_applicability,
+)
+from geomfaf.rasters.bands import as_dataarray, bands_of
+from geomfaf.rasters.geotiff import write_raster
+from geomfaf.rasters.reader import RasterReader
+from geomfaf.windows.features import Column, Features, window_features
 
 
 def table(values):
@@ -126,10 +136,49 @@ def test_the_map_flags_ground_unlike_the_training_cells(monkeypatch):
     assert (
         applicable[:, 5:] == (index[:, 5:] <= fitted.threshold)
     ).mean() > 0.999  # float32 against float64
-    monkeypatch.setattr("geomfaf.evaluation.applicability.BLOCK", 77)
     monkeypatch.setattr("geomfaf.evaluation.applicability.STEP", 10)
-    again, _ = area_of_applicability(stack, rows, cols, (cols // 10) % 3)
-    np.testing.assert_array_equal(again.values, found.values)
+    plan = AreaPlan(RasterReader(stack), rows, cols, (cols // 10) % 3)
+    for row in range(0, 40, 11):
+        height = min(11, 40 - row)
+        again = plan.block(row, 0, height, 50)
+        np.testing.assert_array_equal(again, found.values[:, row : row + height])
+
+
+def test_a_map_larger_than_a_block_is_the_map_of_all_places_at_once(tmp_path):
+    """Four blocks, a class band without a legend of which some hold one class; places anywhere."""
+    grid = make_grid(520, 530)
+    stack = make_stack(grid, 1)
+    bands = [replace(band, legend={}) for band in bands_of(stack)]
+    values = stack.values
+    values[2] = np.where(np.arange(530) < 515, 1, 3)
+    values[:, 40:500, 40:490] = np.nan
+    stack = as_dataarray(values, grid, bands)
+    rng = np.random.default_rng(0)
+    rows, cols = np.nonzero(np.isfinite(values[0]))
+    chosen = rng.permutation(len(rows))[:200]
+    places, folds = (rows[chosen], cols[chosen]), np.arange(200) % 3
+    found, fitted = area_of_applicability(stack, *places, folds)
+    # 1. the same without any blocks
+    whole = fit_applicability(window_features(stack, *places), folds)
+    np.testing.assert_array_equal(fitted.training, whole.training)
+    index = whole.dissimilarity(window_features(stack, rows, cols))
+    np.testing.assert_array_equal(found.values[0][rows, cols], index.astype(np.float32))
+    np.testing.assert_array_equal(found.values[1][rows, cols], whole.inside(index))
+    assert np.isnan(found.values[:, 40:500, 40:490]).all()
+    # 2. from a file to a file
+    stored = write_raster(stack, tmp_path / "stack.tif")
+    path, again = area_to_file(stored, *places, folds, tmp_path / "area.tif", cog=True)
+    assert again.threshold == fitted.threshold
+    assert path.read_bytes() == write_raster(found, tmp_path / "whole.tif").read_bytes()
+    jobs = {
+        AreaPlan(RasterReader(source), *places, split).fingerprint()
+        for source, split in ((stack, folds), (stored, folds), (stack, np.arange(200) % 2))
+    }
+    assert len(jobs) == 3
+    with pytest.raises(UsageError, match="1 of 200 training places lie off the stack"):
+        area_of_applicability(
+            stack, np.where(chosen == chosen[0], 520, places[0]), cols[chosen], folds
+        )
 
 
 def test_what_cannot_be_judged_is_refused():
