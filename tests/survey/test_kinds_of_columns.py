@@ -230,6 +230,13 @@ def test_negative_values_that_are_each_their_own_limit(tmp_path):
     assert "its own sample" in found(findings, "negative = below detection")["done"]
 
 
+@pytest.mark.parametrize(("count", "rows"), [(5, 36), (8, 36), (17, 36), (40, 90)])
+def test_limits_that_lie_all_below_the_values_are_limits(count, rows):
+    values = np.round(np.geomspace(19, 90, rows), 1)
+    values[:count] = -np.round(RNG.uniform(2, 9, count), 2)
+    assert negatives_are_own_limits(values)
+
+
 @pytest.mark.parametrize("kind", ["logarithms", "noise", "ratios"])
 def test_what_runs_through_zero_is_no_limit(kind):
     for seed in range(20):

@@ -124,9 +124,9 @@ def negatives_are_own_limits(numbers: np.ndarray) -> bool:
     """Return whether negative numbers are minus the limit of their own sample, which differs from
     sample to sample.
 
-    Limits leave a gap around zero, and lie among the measured values. What runs through zero,
-    logarithms or the noise of an instrument, leaves none: of n values the smallest is below 7 / n
-    of the median size in 99 of 100 columns.
+    Limits leave a gap around zero, and lie among the measured values or all below them. What runs
+    through zero, logarithms or the noise of an instrument, leaves none: of n values the smallest is
+    below 7 / n of the median size in 99 of 100 columns, and negative sizes lie among the positive.
 
     >>> rng = np.random.default_rng(0)
     >>> values = rng.lognormal(4, 0.5, 200).round()
@@ -139,6 +139,9 @@ def negatives_are_own_limits(numbers: np.ndarray) -> bool:
     positive = known[known > 0]
     if len(known) < LEAST_FOR_A_GAP or not len(negative) or len(negative) > 0.9 * len(known):
         return False
+    below = 5 <= len(negative) <= len(positive) and -negative.min() <= 0.5 * positive.min()
+    if below and negative.max() <= 0.1 * negative.min():  # noise would come near zero
+        return True
     sizes = np.abs(known)
     gap = sizes.min() > max(0.05, 7 / len(known)) * np.median(sizes)
     return bool(gap and np.median(positive) >= 0.7 * np.median(-negative))
