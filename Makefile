@@ -2,9 +2,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# A file of versions to install, as CI does: make test CONSTRAINTS=.ci/constraints.txt
+CONSTRAINTS ?=
+PINNED := $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 AREAS ?= ../shared/areas
 
-.PHONY: help install package demo docs test quick fuzz torture test-lowest check bench skill members networks tables areas plugin clean
+.PHONY: help install package demo docs test quick fuzz torture test-lowest constraints check bench skill members networks tables areas plugin clean
 
 help:
 	@echo "make demo    install into .venv, make a synthetic survey, map it (4 minutes after installing)"
@@ -14,6 +17,7 @@ help:
 	@echo "make torture 200 runs killed at random moments (KILLS=20 for fewer)"
 	@echo "make docs    build the site into build/site: runs the gallery; a warning is an error"
 	@echo "make check   lint, types, known weaknesses of what is installed"
+	@echo "make constraints   write the versions that are installed here into .ci/constraints.txt, for CI"
 	@echo "make test-lowest   the suite with the lowest versions that pyproject.toml allows"
 	@echo "make bench   measure the gridding against its peers (a quarter of an hour)"
 	@echo "make skill   measure every model on the synthetic survey and the real areas, write docs/skill.md (an hour)"
@@ -37,15 +41,15 @@ TORCH_CPU := https://download.pytorch.org/whl/cpu
 $(VENV)/installed: $(BIN)/python pyproject.toml
 	@echo "installing geomfaf and what it needs into $(VENV) (a minute or two, PyTorch is large)"
 	@if [ "$$(uname -s)" = Linux ] && ! command -v nvidia-smi >/dev/null; then \
-	  $(BIN)/python -m pip --isolated install --quiet --retries 1 --timeout 30 --index-url $(TORCH_CPU) torch torchvision 2>/dev/null \
+	  $(BIN)/python -m pip --isolated install --quiet --retries 1 --timeout 30 --index-url $(TORCH_CPU) $(PINNED) torch torchvision 2>/dev/null \
 	  && $(BIN)/python -c "import torchvision" 2>/dev/null \
 	  || { echo "PyTorch's build for processors cannot be had: taking the usual one"; \
 	       $(BIN)/python -m pip uninstall --quiet --yes torch torchvision 2>/dev/null; } ; fi
-	$(BIN)/python -m pip install --quiet -e .
+	$(BIN)/python -m pip install --quiet $(PINNED) -e .
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet -e '.[dev]'
+	$(BIN)/python -m pip install --quiet $(PINNED) -e '.[dev]'
 	@touch $@
 
 install: $(VENV)/installed
@@ -70,6 +74,10 @@ KILLS ?= 200
 torture: $(VENV)/installed-dev
 	$(BIN)/python tests/torture/torture.py --kills $(KILLS)
 
+constraints: $(VENV)/installed-dev $(VENV)/installed-docs
+	@echo '# What CI installs, so that a new version of a library cannot change its result: made by `make constraints`.' > .ci/constraints.txt
+	$(BIN)/python -m pip freeze --exclude-editable >> .ci/constraints.txt
+
 # The lower bounds of pyproject.toml, in an environment of their own.
 test-lowest:
 	$(PYTHON) -m venv .venv-lowest
@@ -84,7 +92,7 @@ check: $(VENV)/installed-dev
 	$(BIN)/pip-audit --skip-editable || echo "pip-audit found something, or no network: read it"
 
 $(VENV)/installed-docs: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet -e '.[docs]'
+	$(BIN)/python -m pip install --quiet $(PINNED) -e '.[docs]'
 	@touch $@
 
 docs: $(VENV)/installed-docs

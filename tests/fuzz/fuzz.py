@@ -14,6 +14,8 @@ import tempfile
 import time
 import traceback
 from dataclasses import dataclass, field
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
@@ -171,42 +173,45 @@ def _be_the_command(words: list[str], log: Path) -> None:
 
 
 def fuzz(count: int, seed: int, keep: Path | None = None) -> list[dict]:
-    """Damage files and run their commands; return one row an input."""
-    rows = []
+    """Damage files and run their commands, one a processor; return one row an input."""
     with tempfile.TemporaryDirectory() as place:
         whole = Path(place) / "whole"
         whole.mkdir()
         write_inputs(whole)
         _require_whole(whole)
-        for number in range(count):
-            target = TARGETS[number % len(TARGETS)]
-            rng = random.Random(f"{seed} {number}")
-            folder = Path(place) / f"{number}"
-            folder.mkdir()
-            for name in (target.file, *target.needs):
-                _copy(whole / name, folder / name)
-            content = (whole / target.file).read_bytes()
-            (folder / target.file).write_bytes(target.mutate(content, rng))
-            words = ["--progress", "plain", *target.command.replace("{}", str(folder)).split()]
-            log = folder / "log.txt"
-            code, seconds, gigabytes = run_once(words, log)
-            text = log.read_text(errors="replace")
-            failed = code not in CODES or "Traceback" in text or gigabytes > GIGABYTES
-            rows.append(
-                {
-                    "number": number,
-                    "kind": target.name,
-                    "code": code,
-                    "failed": failed,
-                    "seconds": seconds,
-                    "gigabytes": gigabytes,
-                    "text": text,
-                }
-            )
-            if failed and keep is not None:
-                shutil.copytree(folder, keep / str(number), dirs_exist_ok=True)
-            shutil.rmtree(folder)
-    return rows
+        try_one = partial(_try_one, seed=seed, place=Path(place), keep=keep)
+        with get_context("fork").Pool() as workers:
+            return workers.map(try_one, range(count), chunksize=1)
+
+
+def _try_one(number: int, seed: int, place: Path, keep: Path | None) -> dict:
+    """Damage one file and run its command; return what became of it."""
+    target = TARGETS[number % len(TARGETS)]
+    rng = random.Random(f"{seed} {number}")
+    whole = place / "whole"
+    folder = place / f"{number}"
+    folder.mkdir()
+    for name in (target.file, *target.needs):
+        _copy(whole / name, folder / name)
+    content = (whole / target.file).read_bytes()
+    (folder / target.file).write_bytes(target.mutate(content, rng))
+    words = ["--progress", "plain", *target.command.replace("{}", str(folder)).split()]
+    log = folder / "log.txt"
+    code, seconds, gigabytes = run_once(words, log)
+    text = log.read_text(errors="replace")
+    failed = code not in CODES or "Traceback" in text or gigabytes > GIGABYTES
+    if failed and keep is not None:
+        shutil.copytree(folder, keep / str(number), dirs_exist_ok=True)
+    shutil.rmtree(folder)
+    return {
+        "number": number,
+        "kind": target.name,
+        "code": code,
+        "failed": failed,
+        "seconds": seconds,
+        "gigabytes": gigabytes,
+        "text": text,
+    }
 
 
 def _require_whole(folder: Path) -> None:

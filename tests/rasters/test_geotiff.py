@@ -4,6 +4,7 @@ there at all.
 
 import json
 import sqlite3
+import tracemalloc
 
 import geopandas as gpd
 import numpy as np
@@ -521,8 +522,24 @@ def test_a_raster_larger_than_the_memory_is_refused_before_it_is_read(tmp_path):
     profile = {"driver": "GTiff", "width": 400_000, "height": 400_000, "count": 1}
     path = tmp_path / "sparse.tif"
     kind = {"dtype": "float32", "crs": "EPSG:32633", "sparse_ok": True, "tiled": True}
-    place = rasterio.transform.from_origin(0, 0, 1, 1)
+    place = rasterio.transform.from_origin(500_000, 6_000_000, 10, 10)
     with rasterio.open(path, "w", **profile, **kind, transform=place, bigtiff="yes"):
         pass
     with pytest.raises(UsageError, match="GB"):
         read_raster(path, kind="continuous")
+
+
+def test_a_sparse_raster_that_cannot_be_used_is_refused_unread(tmp_path):
+    """A file of a few kilobytes that would unpack to 400 MB, several times over."""
+    path = tmp_path / "sparse.tif"
+    profile = {"driver": "GTiff", "width": 10_000, "height": 10_000, "count": 1}
+    kind = {"dtype": "float32", "crs": "EPSG:32633", "sparse_ok": True, "tiled": True}
+    place = rasterio.transform.from_origin(500_000, 6_000_000, 10, 10)
+    with rasterio.open(path, "w", **profile, **kind, transform=place):
+        pass
+    tracemalloc.start()
+    with pytest.raises(DataError, match="does not say its kind"):
+        read_raster(path)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 50e6

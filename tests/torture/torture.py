@@ -17,6 +17,8 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
@@ -108,6 +110,9 @@ def damage(out: Path, rng: random.Random) -> str:
 def one_trial(number: int, place: Path, toml: Path, whole: dict[str, str], seconds: float) -> dict:
     """Disturb one run, look at what it left, let it resume, and compare."""
     rng = random.Random(number)
+    # Its own survey: others run beside it, and one fault cuts the file short.
+    shutil.copytree(toml.parent, place / f"project{number}")
+    toml = place / f"project{number}" / toml.name
     out = place / f"out{number}"
     log = place / f"log{number}.txt"
     fault = ("SIGKILL", "SIGINT", "SIGKILL, damaged file", "disk full", "input cut")[number % 5]
@@ -120,6 +125,7 @@ def one_trial(number: int, place: Path, toml: Path, whole: dict[str, str], secon
     lost = differences(hashes(out), whole, all_there=True) if resumed == 0 else ["did not resume"]
     crashed = "Traceback" in text or code == 99
     shutil.rmtree(out, ignore_errors=True)
+    shutil.rmtree(toml.parent)
     return {
         "fault": fault,
         "code": code,
@@ -158,7 +164,7 @@ def _disturb(
 def torture(
     kills: int, report: Callable[[str], None] = print, rows_file: Path | None = None
 ) -> pd.DataFrame:
-    """Disturb so many runs; return a row each, and write them down one by one."""
+    """Disturb so many runs, one a processor; return a row each, written down one by one."""
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
         toml = tiny_project(place / "project")
@@ -168,14 +174,16 @@ def torture(
         seconds = time.monotonic() - began
         whole = hashes(place / "whole")
         report(f"an undisturbed run takes {seconds:.0f} s and makes {len(whole)} files")
+        one = partial(one_trial, place=place, toml=toml, whole=whole, seconds=seconds)
         rows = []
-        for number in range(kills):
-            rows.append(one_trial(number, place, toml, whole, seconds))
-            if rows_file is not None:
-                kept = pd.DataFrame(rows).drop(columns="said")
-                kept.to_csv(rows_file, index=False, float_format="%.1f")
-            if rows[-1]["said"]:
-                report(json.dumps(rows[-1], indent=1))
+        with get_context("fork").Pool() as workers:
+            for row in workers.imap(one, range(kills)):
+                rows.append(row)
+                if rows_file is not None:
+                    kept = pd.DataFrame(rows).drop(columns="said")
+                    kept.to_csv(rows_file, index=False, float_format="%.1f")
+                if row["said"]:
+                    report(json.dumps(row, indent=1))
         return pd.DataFrame(rows)
 
 
