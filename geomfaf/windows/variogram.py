@@ -5,6 +5,7 @@ the folds.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 import xarray as xr
@@ -131,25 +132,37 @@ def empirical_variogram(
     >>> lags.tolist(), gamma.tolist(), pairs.tolist()
     ([1.0, 2.0], [1.25, 4.5], [2, 1])
     """
+    first, second, number, pairs, lags = _pairs_within(np.asarray(xy, float).tobytes(), reach)
+    difference = values[first] - values[second]
+    squares = np.bincount(number, weights=difference**2, minlength=LAGS)
+    used = pairs > 0
+    gamma = squares[used] / pairs[used] / 2
+    return lags[used], gamma, pairs[used]
+
+
+@lru_cache(maxsize=1)
+def _pairs_within(
+    places: bytes, reach: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return the two places of every pair within reach and its class of distance, and the number
+    of pairs and the mean distance of each class.
+
+    All bands of a stack have the same places: their pairs are found once.
+    """
+    xy = np.frombuffer(places).reshape(-1, 2)
     # 1. Every pair of places within reach.
     first, second = np.triu_indices(len(xy), 1)
     apart = xy[first] - xy[second]
     distance = np.hypot(apart[:, 0], apart[:, 1])
     near = (distance <= reach) & (distance > 0)
     distance = distance[near]
-    first = first[near]
-    second = second[near]
-    # 2. Sums over each class of distance.
+    # 2. Each in its class of distance.
     share_of_reach = distance / reach
     number = np.minimum((share_of_reach * LAGS).astype(int), LAGS - 1)
     pairs = np.bincount(number, minlength=LAGS)
-    difference = values[first] - values[second]
-    squares = np.bincount(number, weights=difference**2, minlength=LAGS)
     total = np.bincount(number, weights=distance, minlength=LAGS)
-    used = pairs > 0
-    lags = total[used] / pairs[used]
-    gamma = squares[used] / pairs[used] / 2
-    return lags, gamma, pairs[used]
+    lags = total / np.maximum(pairs, 1)
+    return first[near], second[near], number, pairs, lags
 
 
 def spherical(
