@@ -103,3 +103,27 @@ def test_links_between_pages_lead_somewhere():
         for link in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
             if not link.startswith(made):
                 assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def headings(page: Path) -> set[str]:
+    """The anchors of a page: its headings in small letters with hyphens, and names of its own."""
+    text = re.sub(
+        r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL
+    )
+    found = set(re.findall(r"^\(([\w-]+)\)=", text, re.MULTILINE))
+    for heading in re.findall(r"^#+ +(.*)$", text, re.MULTILINE):
+        plain = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).strip().lower()
+        found.add(re.sub(r"[^\w\- ]", "", plain).replace(" ", "-"))
+    return found
+
+
+def test_links_into_a_page_lead_to_a_heading():
+    checked = 0
+    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
+        text = page.read_text(encoding="utf-8")
+        for link, anchor in re.findall(r"\]\(([^)#:\s]*)#([^)\s]+)\)", text):
+            target = page.parent / link if link else page
+            if target.suffix == ".md" and target.exists():
+                checked += 1
+                assert anchor in headings(target), f"{page.name}: {link}#{anchor}"
+    assert checked

@@ -9,6 +9,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from projects import tiny_words
 from run_builder import make_run
 
 import geomfaf
@@ -87,7 +88,7 @@ def test_the_wheel_holds_all_that_the_package_reads(built):
 
 
 def test_installed_from_the_wheel_it_works_in_another_folder(built, tmp_path):
-    """Survey, check and report of the installed package: they read every kind of file packed in it."""
+    """Survey, check, run and report of the installed package: they read every kind of file in it."""
     dist, _ = built
     site = tmp_path / "site"
     wheel = next(dist.glob("*.whl"))
@@ -114,6 +115,10 @@ def test_installed_from_the_wheel_it_works_in_another_folder(built, tmp_path):
     assert "samples" in call("-m", "geomfaf", "check", "demo/survey.gpkg", "--json")
     call("-m", "geomfaf", "report", "out")
     assert "leaflet" in (elsewhere / "out" / "report.html").read_text(encoding="utf-8").lower()
+    # The demo to its end, with what the wheel holds alone.
+    call("-m", "geomfaf", *tiny_words("demo/geomfaf.toml", "demo/out"))
+    for name in ("report.html", "targets.gpkg", "project.qgz", "run.json"):
+        assert (elsewhere / "demo" / "out" / name).exists(), name
 
 
 def test_every_place_names_the_same_version():
