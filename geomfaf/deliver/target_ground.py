@@ -41,6 +41,9 @@ SMALL = 4
 are.
 """
 
+ROWS = 256
+"""Rows of cells whose distances are looked for at once."""
+
 OUTLINE = 1.5
 """Cells; corners of an outline that enclose less than the square of this are cut."""
 
@@ -75,10 +78,13 @@ def metres_to(deposits: gpd.GeoDataFrame, grid: Grid) -> np.ndarray:
     if not len(deposits):
         return np.full(grid.shape, np.inf)
     tree = cKDTree(shapely.get_coordinates(deposits.geometry.to_numpy()))
-    x, y = np.meshgrid(grid.x, grid.y)
-    centres = np.column_stack([x.ravel(), y.ravel()])
-    distance, _ = tree.query(centres)
-    return distance.reshape(grid.shape)
+    distance = np.empty(grid.shape)
+    # Some rows at a time: the coordinates of all cells are twice the answer, and are needed twice.
+    for first in range(0, grid.height, ROWS):
+        rows = slice(first, first + ROWS)
+        centres = np.stack(np.meshgrid(grid.x, grid.y[rows]), axis=-1)
+        distance[rows], _ = tree.query(centres, workers=-1)
+    return distance
 
 
 def sized_rules(

@@ -196,7 +196,8 @@ def test_new_ground_keeps_its_distance_and_takes_its_share(seed):
     assert around.sum() <= 600 * 1.1
 
 
-def test_metres_to_the_nearest_deposit_are_those_of_geopandas():
+def test_metres_to_the_nearest_deposit_are_those_of_geopandas(monkeypatch):
+    monkeypatch.setattr("geomfaf.deliver.target_ground.ROWS", 7)
     deposits = points_in(GRID, [3, 50], [100, 20])
     x, y = GRID.xy(*np.indices(GRID.shape))
     cells = gpd.GeoSeries(gpd.points_from_xy(x.ravel(), y.ravel(), crs=GRID.crs))
