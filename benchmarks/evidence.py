@@ -26,7 +26,8 @@ from idw import write
 from surveys import GROUND, Case, case_from, figures, parser, simple_scores
 
 import geomfaf as gm
-from geomfaf.evidence.catchments import CatchmentOptions, cross_validate_catchments
+from geomfaf.evidence.catchment_errors import cross_validate_catchments
+from geomfaf.evidence.catchments import CatchmentOptions
 from geomfaf.evidence.stack import survey_grid
 from geomfaf.models.ensemble import join, log_odds
 from geomfaf.progress import say

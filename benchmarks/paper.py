@@ -28,9 +28,9 @@ from surveys import drawn
 
 import geomfaf as gm
 from geomfaf.evaluation.evaluate import evaluate_paper_protocol
-from geomfaf.evaluation.metrics import window_metrics
 from geomfaf.evaluation.paper_methods import METRICS, TABLES
 from geomfaf.evaluation.paper_tables import spatial_figures
+from geomfaf.evaluation.window_metrics import window_metrics
 from geomfaf.files import write_json
 from geomfaf.models.baselines import make_baseline
 from geomfaf.models.fold_models import window_rows

@@ -24,8 +24,9 @@ from ..windows.folds import Folds, random_split
 from ..windows.leak_proof import prove_leak_free
 from ..windows.windows import valid_deposits
 from .held_out import Baselines, Draw, network_draw
-from .metrics import boyce_index, map_figures, place_deposits, window_metrics
+from .metrics import boyce_index, map_figures, place_deposits
 from .verdict import recommended, verdict
+from .window_metrics import window_metrics
 
 if TYPE_CHECKING:
     from ..models.fold_models import Model

@@ -1,5 +1,4 @@
-"""How good are scores? Figures of a score map against deposits, and of window scores against
-labels.
+"""How good is a score map? Its figures against deposits.
 
 Pure functions of arrays. A share of area is always a share of the **valid** cells that have a
 score: nodata is never counted. Cells of one score share their rank: a deposit among them is
@@ -13,7 +12,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from scipy.stats import rankdata
 
 from ..errors import DataError
@@ -21,9 +19,6 @@ from .intervals import BATCH, bootstrap_interval, mean_interval
 
 AREAS = (0.01, 0.02, 0.05, 0.10, 0.20)
 """Shares of the valid area for which the captured deposits are counted."""
-
-BINS = 10
-"""Equal bins of the score in the reliability table and in the calibration error."""
 
 MOST_BREAKS = 2001
 """Corners of the capture curve that the *interval* of the P-A intersection keeps; the figure itself
@@ -351,90 +346,16 @@ def map_figures(
     low, high = bootstrap_interval(redraw, clusters, seed=seed)
     # A mean has an interval that allows for few clusters, which a bootstrap does not.
     low[0], high[0] = mean_interval(auc, clusters, bounds=(0, 1))
-    return _with_intervals(names, found, low, high)
+    return with_intervals(names, found, low, high)
 
 
-def window_metrics(
-    labels: np.ndarray,
-    scores: np.ndarray,
-    *,
-    clusters: np.ndarray | None = None,
-    seed: int = 0,
-) -> dict[str, float]:
-    """Return the figures of window scores against labels; with ``clusters`` also their 95 %
-    intervals.
-
-    Parameters
-    ----------
-    labels : (windows,) ndarray
-        1 = ore, 0 = barren.
-    scores : (windows,) ndarray
-        P(ore), 0 to 1.
-    clusters : (windows,) ndarray, optional
-        Which cluster of ground each window belongs to.
-
-    Returns
-    -------
-    dict
-        ``windows``, ``ore_windows``, ``accuracy``, ``recall`` and ``f1`` at the threshold 0.5,
-        ``auc``, ``average_precision``, ``brier`` (mean squared error of the probability) and
-        ``calibration_error`` (mean distance of said and found share of ore over ten bins, Naeini et
-        al. 2015, doi 10.1609/aaai.v29i1.9602).
-    """
-    labels = np.asarray(labels)
-    scores = np.asarray(scores, float)
-    _require_probabilities(labels, scores)
-    names = ["accuracy", "auc", "average_precision", "recall", "f1", "brier", "calibration_error"]
-    found = _window_figures(labels == 1, scores, np.ones((1, len(labels))))[0]
-    counts = {"windows": len(labels), "ore_windows": int((labels == 1).sum())}
-    if clusters is None:
-        return {**counts, **{name: float(value) for name, value in zip(names, found, strict=True)}}
-    low, high = bootstrap_interval(
-        lambda drawn: _window_figures(labels == 1, scores, drawn), clusters, seed=seed
-    )
-    return {**counts, **_with_intervals(names, found, low, high)}
-
-
-def reliability_table(labels: np.ndarray, scores: np.ndarray, *, bins: int = BINS) -> pd.DataFrame:
-    """Return said against found shares of ore in equal bins of the score.
-
-    Returns
-    -------
-    DataFrame
-        One row a bin that holds windows: low, high, windows, mean_score, ore_share.
-
-    Examples
-    --------
-    >>> reliability_table(np.array([0, 0, 1, 1]), np.array([0.1, 0.2, 0.2, 0.9]), bins=2)
-       low  high  windows  mean_score  ore_share
-    0  0.0   0.5        3    0.166667   0.333333
-    1  0.5   1.0        1    0.900000   1.000000
-    """
-    labels = np.asarray(labels)
-    scores = np.asarray(scores, float)
-    _require_probabilities(labels, scores)
-    bin_of = _bin_of(scores, bins)
-    table = pd.DataFrame(
-        {
-            "bin": bin_of,
-            "windows": 1,
-            "mean_score": scores,
-            "ore_share": labels == 1,
-        }
-    )
-    how = {"windows": "sum", "mean_score": "mean", "ore_share": "mean"}
-    table = table.groupby("bin").agg(how).reset_index()
-    table.insert(0, "low", table["bin"] / bins)
-    table.insert(1, "high", (table["bin"] + 1) / bins)
-    return table.drop(columns="bin")
-
-
-def _with_intervals(
+def with_intervals(
     names: Sequence[str],
     found: Sequence[float],
     low: np.ndarray,
     high: np.ndarray,
-) -> dict:
+) -> dict[str, float]:
+    """Return each figure by its name, with ``_low`` and ``_high``."""
     figures: dict[str, float] = {}
     for name, value, least, most in zip(names, found, low, high, strict=True):
         figures |= {
@@ -468,52 +389,3 @@ def _boyce(placement: Placement, weights: np.ndarray) -> np.ndarray:
     order = np.arange(count) - (count - 1) / 2
     with np.errstate(invalid="ignore", divide="ignore"):
         return (ranks @ order) / np.sqrt((ranks**2).sum(axis=1) * (order**2).sum())
-
-
-def _window_figures(ore: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return the figures of :func:`window_metrics` for each row of weights, (draws, 7)."""
-    # 1. ore and barren weight of each score, best first; windows of one score stand together
-    order = np.argsort(-scores, kind="stable")
-    starts = np.flatnonzero(np.diff(scores[order], prepend=np.inf))
-    positive = np.add.reduceat((weights * ore)[:, order], starts, axis=1)
-    negative = np.add.reduceat((weights * ~ore)[:, order], starts, axis=1)
-    hits = positive.cumsum(axis=1)
-    alarms = negative.cumsum(axis=1)
-    all_ore = hits[:, -1]
-    all_barren = alarms[:, -1]
-    total = weights.sum(axis=1)
-    # 2. what is called ore at one half
-    said = scores > 0.5
-    true = (weights * (said & ore)).sum(axis=1)
-    called = (weights * said).sum(axis=1)
-    # 3. the figures; NaN where one kind of window was not drawn
-    bins = np.eye(BINS)[_bin_of(scores, BINS)]
-    outranked = all_barren[:, None] - alarms + negative / 2
-    with np.errstate(invalid="ignore", divide="ignore"):
-        auc = (positive * outranked).sum(axis=1) / (all_ore * all_barren)
-        precision = np.nan_to_num(hits / (hits + alarms))
-        average_precision = (positive * precision).sum(axis=1) / all_ore
-        recall = np.nan_to_num(true / all_ore)
-        f1 = np.nan_to_num(2 * true / (called + all_ore))
-    accuracy = weights @ (said == ore) / total
-    brier = weights @ (scores - ore) ** 2 / total
-    calibration = np.abs((weights * (scores - ore)) @ bins).sum(axis=1) / total
-    return np.stack([accuracy, auc, average_precision, recall, f1, brier, calibration], axis=1)
-
-
-def _bin_of(scores: np.ndarray, bins: int) -> np.ndarray:
-    return np.minimum((scores * bins).astype(int), bins - 1)
-
-
-def _require_probabilities(labels: np.ndarray, scores: np.ndarray) -> None:
-    if len(labels) != len(scores) or not len(labels):
-        raise DataError(
-            f"{len(scores)} scores do not judge {len(labels)} labelled windows: give one score a"
-            " window."
-        )
-    wrong = np.flatnonzero(~((scores >= 0) & (scores <= 1)))
-    if len(wrong):
-        raise DataError(
-            f"the score of window {wrong[0]} is {scores[wrong[0]]}, not a probability from 0 to 1 "
-            f"({len(wrong)} of {len(scores)} are not): every window needs a held-out P(ore)."
-        )

@@ -33,9 +33,9 @@ from ..rasters.bands import grid_of
 from ..rasters.geotiff import read_raster
 from ..windows.folds import Folds, read_folds
 from .evaluate import evaluate_paper_protocol
-from .metrics import window_metrics
 from .paper_methods import METRICS, PROTOCOLS, TABLES, Method
 from .paper_page import draw, page, summary
+from .window_metrics import window_metrics
 
 QUICK_EPOCHS = 3
 LEAST_EPOCHS = 8

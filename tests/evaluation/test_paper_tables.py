@@ -17,7 +17,6 @@ import geomfaf.models.network.classifier
 from geomfaf.cli.main import main
 from geomfaf.deliver.layers import write_layers
 from geomfaf.errors import UsageError
-from geomfaf.evaluation.metrics import window_metrics
 from geomfaf.evaluation.paper_methods import METRICS, TABLES, Method
 from geomfaf.evaluation.paper_tables import (
     LEAST_EPOCHS,
@@ -25,6 +24,7 @@ from geomfaf.evaluation.paper_tables import (
     one_run,
     run_experiment,
 )
+from geomfaf.evaluation.window_metrics import window_metrics
 from geomfaf.models.fold_models import encode_windows, train_model
 from geomfaf.models.model_files import save_model
 from geomfaf.models.network.options import training_options

@@ -10,12 +10,12 @@ from sklearn.linear_model import LinearRegression
 pytest.importorskip("pyflwdir")
 
 from geomfaf.errors import DataError, UsageError
+from geomfaf.evidence.catchment_errors import cross_validate_catchments
 from geomfaf.evidence.catchments import (
     CatchmentLayer,
     CatchmentOptions,
     Drainage,
     catchment_values,
-    cross_validate_catchments,
     over_background,
     undiluted,
 )

@@ -15,7 +15,7 @@ import pandas as pd
 from ...errors import UsageError, require_known
 from ..element_names import label, parse_element
 from ..survey import CheckedElement, Survey
-from ..units import element_of, element_share, ppm_factor
+from ..units import ppm_factor
 from .below_detection import (
     REPLACEMENTS,
     can_regress,
@@ -34,6 +34,7 @@ from .column_rules import (
     find_replaced,
     read_words,
 )
+from .copied_columns import set_copies_aside
 from .findings import CHANGES, Finding, Notes
 from .parse_numbers import (
     ABOVE,
@@ -124,7 +125,7 @@ def clean_values(
     # 2. what only the columns together tell
     _notice_points(assays, commas, found, samples.index)
     _say_guessed_units(assays, found)
-    _set_copies_aside(assays, found)
+    set_copies_aside(assays)
     # 3. values in place of what is censored
     new: dict[str, object] = {CHANGES: _changes(assays, len(samples))}
     for assay, numbers in zip(assays, _replaced(assays, replacement, found), strict=True):
@@ -378,44 +379,6 @@ def _say_guessed_units(assays: list[Assay], found: list[Finding]) -> None:
                     advice,
                 )
             )
-
-
-def _set_copies_aside(assays: list[Assay], found: list[Finding]) -> None:
-    """Keep one column an element: most measured values, then the element before its oxide, then the
-    first.
-    """
-    groups: dict[str, list[Assay]] = {}
-    for assay in assays:
-        if parse_element(assay.column) and assay.aside is None:
-            groups.setdefault(element_of(assay.name), []).append(assay)
-    for element, group in groups.items():
-        ranked = sorted(group, key=lambda assay: (-_measured(assay), assay.name != element))
-        best = ranked[0]
-        for other in ranked[1:]:
-            # FeO beside Fe2O3 is the same element in another state, not a second measurement of it.
-            if other.name != best.name and element not in (other.name, best.name):
-                continue
-            counts = f"{_measured(best):,} measured values against {_measured(other):,}"
-            reason = f"{best.column} holds the same element ({counts}{_agreement(best, other)})"
-            other.aside = ("same element twice", reason)
-
-
-def _measured(assay: Assay) -> int:
-    """Return how many values are neither missing nor censored."""
-    return int((assay.flags == OK).sum())
-
-
-def _agreement(best: Assay, other: Assay) -> str:
-    """Return how two columns of one element agree, in one unit and as the element."""
-    # Both in ppm of the element itself: an oxide holds less of it than it weighs.
-    factor = ppm_factor(best.unit)
-    other_factor = ppm_factor(other.unit)
-    both = (best.flags == OK) & (other.flags == OK) & (best.numbers > 0)
-    if factor is None or other_factor is None or not both.any():
-        return ""
-    ppm = best.numbers[both] * factor * element_share(best.name)
-    other_ppm = other.numbers[both] * other_factor * element_share(other.name)
-    return f"; converted, the other one is {np.median(other_ppm / ppm):.3g} times it"
 
 
 def _replaced(assays: list[Assay], replacement: str, found: list[Finding]) -> list[np.ndarray]:
