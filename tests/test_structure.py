@@ -212,7 +212,7 @@ def test_every_public_name_says_what_it_takes_what_it_gives_and_what_it_raises(n
 
 
 def test_names_that_docstrings_point_to_exist():
-    """:func:`geomfaf.idw_grid` is public; :func:`geomfaf.windows.folds.read_folds` is where it says."""
+    """:func:`geomfaf.idw_grid` is public; :func:`geomfaf.windows.fold_files.read_folds` is where it says."""
     pointer = re.compile(r":(?:func|class|mod|data|meth):`(geomfaf[\w.]+)`")
     lost = []
     for path in PATHS:

@@ -134,7 +134,7 @@ def rasterize(
 
     Example: geomfaf rasterize demo/survey.gpkg demo/distance.tif --kind distance --layer faults
     """
-    from ..evidence.stack import vector_to_file
+    from ..evidence.vector_bands import vector_to_file
 
     output = output_of(out, scheduler, overwrite)
     layer = layer_of(vectors, options, "geology" if kind == "geology" else "faults")

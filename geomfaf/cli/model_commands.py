@@ -97,7 +97,7 @@ def train(
     from ..models.network.options import training_options
     from ..rasters.bands import grid_of
     from ..rasters.geotiff import read_raster
-    from ..windows.folds import read_folds
+    from ..windows.fold_files import read_folds
 
     if windows is None or out is None:
         run_until("train", stack, overwrite)
@@ -259,7 +259,7 @@ def evaluate(
     from ..models.model_files import load_model
     from ..rasters.bands import bands_of, grid_of
     from ..rasters.geotiff import read_raster
-    from ..windows.folds import read_folds
+    from ..windows.fold_files import read_folds
 
     named = {key: options[key] for key in ("windows", "model", "scores", "deposits")}
     if not any(named.values()):

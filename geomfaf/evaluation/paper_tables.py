@@ -31,7 +31,8 @@ from ..models.network.options import Training
 from ..progress import quiet, say, track
 from ..rasters.bands import grid_of
 from ..rasters.geotiff import read_raster
-from ..windows.folds import Folds, read_folds
+from ..windows.fold_files import read_folds
+from ..windows.folds import Folds
 from .evaluate import evaluate_paper_protocol
 from .paper_methods import METRICS, PROTOCOLS, TABLES, Method
 from .paper_page import draw, page, summary

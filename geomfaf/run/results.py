@@ -18,7 +18,8 @@ from ..survey.cleaning.check import check_survey
 from ..survey.cleaning.log_ratios import use_log_ratios
 from ..survey.read import read_layer
 from ..survey.survey import Source, Survey
-from ..windows.folds import Folds, read_folds
+from ..windows.fold_files import read_folds
+from ..windows.folds import Folds
 from .folder import KEPT
 from .project import Project
 from .steps import run_grid

@@ -11,7 +11,7 @@ from shapely import LineString, MultiLineString, MultiPolygon, Point, box
 from geomfaf.errors import DataError, UsageError
 from geomfaf.evidence.faults import fault_bands, fault_density, fault_distance, fault_presence
 from geomfaf.evidence.geology import SUBCELLS, rasterize_geology, study_area_mask
-from geomfaf.evidence.stack import vector_band
+from geomfaf.evidence.vector_bands import vector_band
 from geomfaf.rasters.bands import bands_of, grid_of
 from geomfaf.rasters.grid import Grid
 

@@ -23,9 +23,8 @@ from geomfaf.evidence.stack import (
     StackPlan,
     build_stack,
     stack_to_file,
-    vector_band,
-    vector_to_file,
 )
+from geomfaf.evidence.vector_bands import vector_band, vector_to_file
 from geomfaf.rasters import blocks as runner
 from geomfaf.rasters import stream, tiff_tiles
 from geomfaf.rasters.bands import bands_of, making_of_bands

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from geomfaf.deliver.layers import write_layers
 from geomfaf.errors import DataError, InternalError, UsageError
 from geomfaf.rasters.grid import Grid
+from geomfaf.windows.fold_files import read_folds
 from geomfaf.windows.folds import (
     Folds,
     deposit_clusters,
     random_split,
-    read_folds,
     spatial_folds,
 )
 from geomfaf.windows.leak_proof import prove_leak_free, shared_cells
