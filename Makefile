@@ -7,7 +7,7 @@ CONSTRAINTS ?=
 PINNED := $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 AREAS ?= ../shared/areas
 
-.PHONY: help install package demo docs test quick fuzz torture test-lowest constraints check bench skill members networks tables areas plugin clean
+.PHONY: help install package demo docs man test quick fuzz torture test-lowest constraints check bench skill members networks tables areas plugin clean
 
 help:
 	@echo "make demo    install into .venv, make a synthetic survey, map it (4 minutes after installing)"
@@ -16,6 +16,7 @@ help:
 	@echo "make fuzz    10,000 damaged files into the commands (COUNT=300 for fewer)"
 	@echo "make torture 200 runs killed at random moments (KILLS=20 for fewer)"
 	@echo "make docs    build the site into build/site: runs the gallery; a warning is an error"
+	@echo "make man     the commands as a manual page, build/man/geomfaf.1"
 	@echo "make check   lint, types, known weaknesses of what is installed"
 	@echo "make constraints   write the versions that are installed here into .ci/constraints.txt, for CI"
 	@echo "make test-lowest   the suite with the lowest versions that pyproject.toml allows"
@@ -100,6 +101,10 @@ docs: $(VENV)/installed-docs
 	@! grep -rlE '<(script|link)[^>]+(src|href)="(https?:)?//' build/site --include='*.html' \
 	  || (echo "these pages of the site load something from the network"; exit 1)
 	@echo "open build/site/index.html"
+
+# The gallery is not run for it.
+man: $(VENV)/installed-docs
+	$(BIN)/python -m sphinx -q -W -b man -D plot_gallery=0 docs build/man
 
 # Against gdal_grid, SAGA and the other peers that are installed; rewrites the tables of docs/benchmarks.
 bench: install

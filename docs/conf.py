@@ -78,6 +78,7 @@ extensions = [
 exclude_patterns = ["made/api.md"]
 # A table of figures is a page of its own, without a title: the list of tables leads to it.
 suppress_warnings = ["toc.not_included"]
+man_pages = [("commands", "geomfaf", "from survey files to an honest map of targets", [author], 1)]
 html_theme = "furo"
 html_title = "geomfaf"
 html_static_path = ["_static"]

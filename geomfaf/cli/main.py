@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 
-from .. import __version__
 from ..errors import GeomfafError
 from ..progress import event, hide_warnings, show_progress
 from .deliver_commands import DELIVER_COMMANDS
@@ -72,12 +71,34 @@ def _fail(ctx: click.Context, message: str, code: int) -> None:
     ctx.exit(code)
 
 
+def _print_versions(ctx: click.Context, _option: click.Parameter, asked: bool) -> None:
+    """Print a line for geomfaf and one for each library that its numbers depend on."""
+    if not asked or ctx.resilient_parsing:
+        return
+    from ..files import library_versions
+
+    versions = library_versions()
+    click.echo(f"geomfaf {versions['geomfaf']}")
+    for name, version in versions.items():
+        if name != "geomfaf":
+            click.echo(f"{name} {version}")
+    ctx.exit()
+
+
 @click.group(
     cls=_Group,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     epilog="Exit codes: 0 done, 1 failed, 2 wrong use, 3 data refused, 130 interrupted.",
 )
-@click.version_option(__version__, "-V", "--version", prog_name="geomfaf")
+@click.option(
+    "-V",
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_versions,
+    help="Show the version, and those of what the numbers depend on, and exit.",
+)
 @click.option(
     "--progress",
     type=click.Choice(["auto", "bar", "plain", "json", "none"]),

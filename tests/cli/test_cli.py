@@ -3,6 +3,8 @@
 import json
 import re
 import shlex
+from importlib.metadata import version
+from pathlib import Path
 
 import click
 import geopandas as gpd
@@ -539,3 +541,35 @@ def test_a_plan_writes_nothing_and_says_why(demo):
     assert not (demo / "planned").exists()
     refused(call("run", toml, "--set", "targets.area_shares=0.02"), 2, 'mean "area_share"')
     refused(call("run", toml, "--set", "targets"), 2, "is no setting")
+
+
+def test_the_version_is_that_of_the_package_and_of_what_its_numbers_depend_on():
+    lines = call("--version").stdout.splitlines()
+    assert lines[0] == f"geomfaf {version('geomfaf')}"
+    said = dict(line.split(" ") for line in lines)
+    assert {"python", "numpy", "torch", "rasterio", "scikit-learn"} <= set(said)
+    assert said["torch"] == version("torch")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_documented_line_completes_commands_and_choices(shell):
+    """The page's own line names the variable; the shell then asks with the words typed so far."""
+    page = (Path(__file__).parents[2] / "docs" / "commands.md").read_text(encoding="utf-8")
+    variable = f"_GEOMFAF_COMPLETE={shell}_source geomfaf"
+    assert variable in page
+    name = variable.partition("=")[0]
+
+    def asked(words, place, **more):
+        environment = {name: f"{shell}_complete", "COMP_WORDS": words, "COMP_CWORD": place, **more}
+        answer = CliRunner(env=environment).invoke(main, prog_name="geomfaf")
+        return answer.output.split()
+
+    source = CliRunner(env={name: f"{shell}_source"}).invoke(main, prog_name="geomfaf").output
+    assert f"{shell}_complete" in source
+    # fish gives the word under the cursor instead of its number.
+    assert any(
+        "rasterize" in word for word in asked("geomfaf rast", "rast" if shell == "fish" else "1")
+    )
+    words = "geomfaf figure "
+    found = asked(words, "" if shell == "fish" else "2")
+    assert any("geology" in word for word in found)
