@@ -68,7 +68,8 @@ def read_layer(source: Source | str | Path) -> gpd.GeoDataFrame:
 
     Examples
     --------
-    >>>     >>> import geomfaf as gm
+    >>> import tempfile
+    >>> import geomfaf as gm
     >>> folder = tempfile.mkdtemp()
     >>> path = gm.write_survey(gm.make_survey("small")[0], f"{folder}/survey.gpkg")
     >>> len(gm.read_layer(gm.Source(path, "deposits")))
