@@ -102,9 +102,10 @@ docs: $(VENV)/installed-docs
 	  || (echo "these pages of the site load something from the network"; exit 1)
 	@echo "open build/site/index.html"
 
-# The gallery is not run for it.
+# The gallery is not run for it; warnings are looked at by make docs.
 man: $(VENV)/installed-docs
-	$(BIN)/python -m sphinx -q -W -b man -D plot_gallery=0 docs build/man
+	$(BIN)/python -m sphinx -Q -b man -D plot_gallery=0 docs build/man
+	@echo "man build/man/geomfaf.1"
 
 # Against gdal_grid, SAGA and the other peers that are installed; rewrites the tables of docs/benchmarks.
 bench: install
