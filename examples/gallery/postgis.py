@@ -3,7 +3,8 @@ A survey in PostGIS
 ===================
 
 A layer may be a table of a database, or a query; passwords stay out of every file that geomfaf writes. With the address of
-a database in ``GEOMFAF_DATABASE`` the layers are written there and read back; without one, the same conditions go to a file.
+a database in ``GEOMFAF_DATABASE`` the layers are written there (by geopandas, which needs GeoAlchemy2) and read back; without
+one, the same conditions go to a file.
 """
 
 import os
