@@ -43,12 +43,14 @@ class AnyClassifier(TableModel):
             self.model_ = model.fit(matrix, labels)
 
     def _ore(self, matrix: np.ndarray) -> np.ndarray:
+        # Certainty has no log odds: it is cut just below.
         said = np.clip(self.model_.predict_proba(matrix)[:, 1], LEAST, 1 - LEAST)
         return expit(logit(said) - self.shift_)
 
     def _estimator(self) -> Any:
         from sklearn.base import clone
 
+        # A copy: the user's own object stays as it was given.
         model = clone(self.estimator)
         unset = {
             name: self.seed

@@ -49,6 +49,7 @@ class FlatForest:
     def ore_share(self, matrix: np.ndarray) -> np.ndarray:
         """Return the mean share of ore in the leaves of each row, (rows,) float64."""
         rows = np.ascontiguousarray(matrix, np.float32)
+        # A share of the rows a processor: a row's sum does not depend on who makes it.
         nodes = (self.roots, self.depths, self.column, self.threshold, self.following, self.ore)
         with ThreadPoolExecutor(cores()) as pool:
             parts = pool.map(lambda part: _walk(part, *nodes), np.array_split(rows, cores()))
@@ -96,8 +97,10 @@ def _walk(
     at = np.zeros(TOGETHER, np.int32)
     for first in range(0, len(rows), TOGETHER):
         count = min(TOGETHER, len(rows) - first)
+        # Tree after tree in their order, so that the sums have the same last bit each time.
         for tree in range(len(roots)):
             at[:] = roots[tree]
+            # All rows take as many steps as the deepest needs; who is in a leaf stays there.
             for _ in range(depths[tree]):
                 for row in range(count):
                     node = at[row]

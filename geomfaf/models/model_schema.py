@@ -63,6 +63,7 @@ _GRID = {
         },
     },
 }
+# Where the map was cut: the hash proves that nobody moved a block to another fold.
 _FOLDS = {
     "type": "object",
     "required": ["block", "margin", "linkage", "table", "sha256"],
@@ -82,6 +83,7 @@ _FOLDS = {
         "sha256": _HASH,
     },
 }
+# What a fold model learned to scale a band by; nothing beside it is read.
 _CHANNEL = {
     "type": "object",
     "required": ["band", "kind", "centre", "spread", "floor", "value", "label"],

@@ -82,6 +82,7 @@ class TableModel:
             wanted = self.statistics is None or column.statistic in self.statistics
             if not wanted or not len(known) or known.min() == known.max():
                 continue
+            # A class with a few rows would be learned by heart.
             if column.kind != "class" or shares[column.band, column.value] >= RARE:
                 kept.append(number)
                 fills.append(0.0 if column.kind == "class" else float(np.median(known)))
