@@ -278,10 +278,8 @@ def page(folder: Path, before: str = "") -> str:
         "",
         (
             "The real areas are public data, described where they are kept; they are not part of"
-            " this repository. An area whose verdict names the fuzzy overlay was run with the"
-            " default before: network, extra trees on all rows and fuzzy overlay. What the"
-            " default of today adds to it, on all areas together, is in the section on the members"
-            " of the ensemble."
+            " this repository. What the default of today adds to the one before, on all areas"
+            " together, is in the section on the members of the ensemble."
         ),
         "",
     ]
