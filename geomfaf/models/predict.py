@@ -194,8 +194,8 @@ def ground_features(
     """Return the features of the wanted lattice points, row by row; None for a network alone, which
     reads none.
 
-    The stack has ``margin`` cells around the lattice's ground. Where those of all points that the lattice wants are there already (``table``), they are taken
-    from it.
+    The stack has ``margin`` cells around the lattice's ground. Where those of all points that the
+    lattice wants are there already (``table``), they are taken from it.
     """
     bands: set[str] = set()
     for fold_model in model.fold_models:

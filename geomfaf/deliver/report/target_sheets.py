@@ -131,7 +131,9 @@ def extrapolated_text(share: float) -> str:
 
 
 def _empty_map() -> tuple[Figure, Axes]:
-    """Return a sheet's figure and the axes of its map, one for all sheets: their ticks cost more than all that is drawn between."""
+    """Return a sheet's figure and the axes of its map, one for all sheets: their ticks cost more
+    than all that is drawn between.
+    """
     figure = Figure(figsize=(4.6, 4.6))
     FigureCanvasAgg(figure)
     axes = figure.add_axes((0.1, 0.1, 0.88, 0.88))
