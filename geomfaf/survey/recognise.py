@@ -388,6 +388,8 @@ def _no_role(role: str, layers: Sequence[LayerInfo]) -> str:
         f"{x.path.name}: {x.name} ({x.geometry}, {x.count} features)" for x in layers
     )
     text = f"no layer looks like {role} ({wants}). Looked at: {looked or 'no layer at all'}."
+    if role == "deposits" and not any(info.geometry == "none" for info in layers):
+        text += " Name the file of the known deposits behind the others."
     for info in layers:
         if not is_table(info.path) or (info.geometry == "point" and info.elements):
             continue

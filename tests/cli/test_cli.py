@@ -573,3 +573,10 @@ def test_the_documented_line_completes_commands_and_choices(shell):
     words = "geomfaf figure "
     found = asked(words, "" if shell == "fish" else "2")
     assert any("geology" in word for word in found)
+
+
+def test_samples_alone_are_told_what_is_missing(tmp_path):
+    table = tmp_path / "s.csv"
+    table.write_text("x,y,Au_ppb\n1,2,<5\n3,4,7\n")
+    advice = "Name the file of the known deposits behind the others."
+    refused(call("check", table), 3, "no layer looks like deposits", advice)
