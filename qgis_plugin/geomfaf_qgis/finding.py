@@ -9,7 +9,7 @@ import subprocess
 from functools import lru_cache
 from pathlib import Path
 
-NEEDED = (0, 1, 0)
+NEEDED = (0, 2, 0)
 """The oldest version of geomfaf that this plugin can talk to."""
 
 ENVIRONMENT = "geomfaf-environment"
@@ -136,10 +136,11 @@ def _version(command: Path, _changed: int) -> str:
             env=clean_environment(dict(os.environ)),
             check=False,
         )
-        text = answer.stdout + answer.stderr
+        text = answer.stdout or answer.stderr
     except (OSError, subprocess.TimeoutExpired) as error:
         text = str(error)
-    found = re.search(r"geomfaf, version (\d+)\.(\d+)\.(\d+)", text)
+    # The versions of libraries stand in the lines below.
+    found = re.match(r"geomfaf (\d+)\.(\d+)\.(\d+)", text)
     if found is None:
         raise NotFoundError(f"{command} does not answer like geomfaf: {text.strip()[:200]}")
     version = tuple(int(part) for part in found.groups())
@@ -147,8 +148,20 @@ def _version(command: Path, _changed: int) -> str:
     if version < NEEDED:
         needed = ".".join(map(str, NEEDED))
         raise NotFoundError(
-            f"{command} is geomfaf {shown}; this plugin needs {needed} or newer. Update it: uv tool"
-            " upgrade geomfaf, pipx upgrade geomfaf, or pip install --upgrade geomfaf in its"
-            " environment."
+            f"{command} is geomfaf {shown}; this plugin needs {needed} or newer. Update it:"
+            f" {how_to_update(command)}."
         )
     return shown
+
+
+def how_to_update(command: Path) -> str:
+    """Return what brings a newer geomfaf to where a command lies."""
+    # A tool's command is a link into its environment.
+    places = {part.lower() for part in (*command.parts, *command.resolve().parts)}
+    if ENVIRONMENT in places:
+        return 'run the algorithm "Install geomfaf" again'
+    if "uv" in places:
+        return "uv tool upgrade geomfaf"
+    if "pipx" in places:
+        return "pipx upgrade geomfaf"
+    return "pip install --upgrade geomfaf, in the environment that holds it"

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+import geomfaf
+
 PLUGIN = Path(__file__).parents[2] / "qgis_plugin"
 sys.path.insert(0, str(PLUGIN))
 
@@ -20,6 +22,7 @@ from geomfaf_qgis.finding import (  # noqa: E402
     candidates,
     clean_environment,
     find_command,
+    how_to_update,
     require_version,
 )
 from geomfaf_qgis.install import install_steps, python_of_qgis  # noqa: E402
@@ -107,14 +110,40 @@ def test_without_geomfaf_the_message_says_what_to_do(tmp_path):
 
 
 def test_an_old_geomfaf_is_told_apart_from_something_else(tmp_path):
-    old = fake(tmp_path / "old", "print('geomfaf, version 0.0.9')")
-    with pytest.raises(NotFoundError, match=r"is geomfaf 0\.0\.9; this plugin needs 0\.1\.0"):
+    old = fake(tmp_path / "old", "print('geomfaf 0.0.9')")
+    with pytest.raises(NotFoundError, match=r"is geomfaf 0\.0\.9; this plugin needs 0\.2\.0"):
         require_version(old)
     other = fake(tmp_path / "other", "print('hello')")
     with pytest.raises(NotFoundError, match="does not answer like geomfaf: hello"):
         require_version(other)
-    new = fake(tmp_path / "new", "print('geomfaf, version 0.12.3')")
+    new = fake(tmp_path / "new", "print('geomfaf 0.12.3\\npython 3.12.1')")
     assert require_version(new) == "0.12.3"
+
+
+def test_geomfaf_of_today_answers_as_the_plugin_expects(tmp_path):
+    """What stands for geomfaf in other tests must not speak another language than geomfaf."""
+    home = str(Path(geomfaf.__file__).parents[1])
+    body = f"sys.path.insert(0, {home!r})\nfrom geomfaf.cli.main import main\nmain()"
+    assert require_version(fake(tmp_path / "geomfaf", body)) == geomfaf.__version__
+
+
+@pytest.mark.parametrize(
+    ("place", "way"),
+    [
+        (f"profile/{ENVIRONMENT}/bin/geomfaf", 'run the algorithm "Install geomfaf" again'),
+        ("uv/tools/geomfaf/bin/geomfaf", "uv tool upgrade geomfaf"),
+        ("pipx/venvs/geomfaf/bin/geomfaf", "pipx upgrade geomfaf"),
+        ("envs/maps/bin/geomfaf", "pip install --upgrade geomfaf"),
+    ],
+)
+def test_the_message_says_how_to_update(tmp_path, place, way):
+    old = fake(tmp_path / place, "print('geomfaf 0.1.0')")
+    with pytest.raises(NotFoundError, match=way):
+        require_version(old)
+    # uv and pipx put a link where commands are.
+    link = tmp_path / "geomfaf"
+    link.symlink_to(old)
+    assert way in how_to_update(link)
 
 
 def test_what_qgis_says_of_its_python_stays_with_qgis():

@@ -22,7 +22,7 @@ FAKE = """#!{python}
 import json, os, shutil, sys
 from pathlib import Path
 if sys.argv[1:] == ["--version"]:
-    sys.exit(print("geomfaf, version 0.1.0"))
+    sys.exit(print("geomfaf 0.2.0"))
 with open({asked!r}, "a") as file:
     file.write(json.dumps(sys.argv[1:]) + "\\n")
 if os.environ.get("FAKE_ERROR"):
