@@ -284,7 +284,7 @@ class AreaPlan:
         *,
         importance: Mapping[str, float] | None = None,
     ) -> None:
-        self.stack = _with_classes(stack)
+        self.stack = _with_classes_of_the_map(stack)
         self.grid = stack.grid
         places = _place_features(self.stack, np.asarray(rows), np.asarray(cols))
         self.fitted = fit_applicability(places, folds, importance=importance)
@@ -314,7 +314,7 @@ class AreaPlan:
         return f"{digest.hexdigest()}|{self.fitted.threshold!r}|{self.stack.fingerprint()}"
 
 
-def _with_classes(stack: RasterReader) -> RasterReader:
+def _with_classes_of_the_map(stack: RasterReader) -> RasterReader:
     """Return the reader with a legend for class bands that have none: every class of the whole map,
     so that each block has the same columns.
     """

@@ -231,7 +231,7 @@ class ScorePlan:
 
         model.require_stack(stack.bands, stack.grid)
         self.model = model
-        self.stack = stack.with_bands(_with_classes(stack.bands, model))
+        self.stack = stack.with_bands(_with_classes_of_the_model(stack.bands, model))
         self.grid = stack.grid
         self.stride = model_stride(model, stride)
         self.bands = score_bands(model.name)
@@ -292,7 +292,7 @@ class ScorePlan:
         return f"{self.model.fingerprint()}|{self.stack.fingerprint()}|{self.stride}"
 
 
-def _with_classes(bands: Sequence[Band], model: Model) -> list[Band]:
+def _with_classes_of_the_model(bands: Sequence[Band], model: Model) -> list[Band]:
     """Return the bands with the classes that the simple models know where a band has no legend.
 
     Features have a column a class: which classes there are must not depend on the block.

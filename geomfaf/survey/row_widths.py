@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Sequence
+from typing import TextIO
 
 from ..errors import DataError
 from .element_names import parse_element
@@ -118,7 +119,41 @@ def widest_row(
     return widest
 
 
-def _rows(text: io.TextIOWrapper, delimiter: str) -> Iterator[tuple[Sequence[str], int]]:
+def said_of_short_rows(
+    raw: bytes, encoding: str, delimiter: str, skip: int, headings: int
+) -> list[str]:
+    r"""Return what there is to say of rows that end before the last heading: nothing, or a sentence.
+
+    >>> said_of_short_rows(b"x,y,Au\n1,2,3\n4,5\n", "utf-8", ",", 1, 3)
+    ['1 row has fewer cells than there are headings (line 3: 2 of 3): what it lacks is missing at its end']
+    """
+    text = raw.decode(encoding, errors="replace")
+    short: list[tuple[int, int]] = []
+    if delimiter == BLANKS or '"' in text:
+        for row, line in _rows(io.StringIO(text, newline=""), delimiter):
+            if line > skip and len(row) < headings and "".join(row).strip():
+                short.append((line, len(row)))
+    else:
+        # Without quotes a delimiter is a delimiter: counting them is several times as fast.
+        for line, row in enumerate(text.splitlines(), start=1):
+            cells = row.count(delimiter) + 1
+            if line > skip and cells < headings and row.strip():
+                short.append((line, cells))
+    if not short:
+        return []
+    line, cells = short[0]
+    count = f"{len(short):,} rows have" if len(short) > 1 else "1 row has"
+    lacks = (
+        "what they lack is missing at their end"
+        if len(short) > 1
+        else "what it lacks is missing at its end"
+    )
+    return [
+        f"{count} fewer cells than there are headings (line {line:,}: {cells} of {headings}): {lacks}"
+    ]
+
+
+def _rows(text: TextIO, delimiter: str) -> Iterator[tuple[Sequence[str], int]]:
     """Yield the rows of a text, and the line after each."""
     if delimiter == BLANKS:
         for number, line in enumerate(text, start=1):

@@ -22,7 +22,7 @@ import pyogrio
 from ..errors import DataError, UsageError, nearest_name
 from .formats import BOOKS, find_encoding
 from .header_rows import LOOKED_AT, HeaderRows, find_header
-from .row_widths import BLANKS, column_names, widest_row
+from .row_widths import BLANKS, column_names, said_of_short_rows, widest_row
 
 TEXT_TABLES = (".csv", ".tsv", ".txt", ".dat", ".tab.txt", ".asc")
 
@@ -134,6 +134,11 @@ def _read_text(path: Path, layout: Layout) -> Table:
         skip=_lines_above(header, lines),
         cells=max((len(row) for row in rows[header.data :]), default=0),
     )
+    # 4. pandas fills rows that end early: only where the last cell is missing can there be one
+    named = [column for column, name in enumerate(names) if not name.startswith("Unnamed: ")]
+    if named and frame.iloc[:, named[-1]].isna().any():
+        skip = _lines_above(header, lines)
+        notes += said_of_short_rows(raw, encoding, delimiter, skip, named[-1] + 1)
     notes += _said_of_rows(header)
     return Table(_without_blank_columns(frame), encoding, tuple(notes), header.data + 1)
 

@@ -154,6 +154,29 @@ def test_delimiters_at_the_end_of_one_row_are_nothing(tmp_path, row):
     assert list(frame.columns) == ["Sample", "Au_ppb", "Cu_ppm", "geometry"]
 
 
+@pytest.mark.parametrize("quoted", [False, True])
+@pytest.mark.parametrize(("rows", "said"), [((20,), "1 row has"), ((20, 30), "2 rows have")])
+def test_rows_that_end_early_are_said_with_their_line(tmp_path, rows, said, quoted):
+    lines = list(ROWS)
+    for row in rows:
+        lines[row] = lines[row].rsplit(",", 1)[0]
+    if quoted:
+        lines = [line.replace(",", '","').join('""') for line in lines]
+    path = write_text(tmp_path, HEADS["plain"] + "\n".join(lines) + "\n")
+    survey = survey_with_deposits(tmp_path, path)
+    done = " ".join(one.done for one in survey.findings)
+    assert f"{said} fewer cells than there are headings (line 22: 4 of 5)" in done
+    assert survey.samples["Cu_ppm"].isna().sum() == len(rows)
+
+
+def test_rows_with_an_empty_last_cell_end_where_they_should(tmp_path):
+    lines = list(ROWS)
+    lines[20] = lines[20].rsplit(",", 1)[0] + ","
+    path = write_text(tmp_path, HEADS["plain"] + "\n".join(lines) + "\n\n")
+    survey = survey_with_deposits(tmp_path, path)
+    assert not [one for one in survey.findings if "fewer cells" in one.done]
+
+
 @pytest.mark.parametrize("sign", [",", ";", "\t", "|", "  "])
 def test_delimiters(tmp_path, sign):
     text = (HEADS["plain"] + BODY).replace(",", sign)
