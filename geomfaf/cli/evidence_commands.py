@@ -35,6 +35,7 @@ from .options import (
     scheduler_option,
     seed_option,
     setting_option,
+    style_option,
     table_options,
 )
 from .printing import say_findings
@@ -58,12 +59,14 @@ from .run_commands import run_until
     help="Further bands: distance (m to the nearest sample), count (samples) [default: none].",
 )
 @layer_options
+@style_option
 @scheduler_option
 @overwrite_option
 def grid(
     samples: Path,
     out: Path,
     elements: list[str] | None,
+    style: bool,
     scheduler: str | None,
     overwrite: bool,
     **options: Any,
@@ -100,7 +103,16 @@ def grid(
         **choices,
         **output,
     )
+    _style(made, style)
     click.echo(str(made))
+
+
+def _style(made: Path, asked: bool) -> None:
+    """Write the style of a GeoTIFF, where it is asked for; a Zarr store has none."""
+    if asked and made.suffix == ".tif":
+        from ..deliver.qgis.single_files import style_raster
+
+        style_raster(made)
 
 
 @click.command()
@@ -173,6 +185,7 @@ def rasterize(
 )
 @log_ratio_option
 @click.option("--crs", help="CRS of the files that have none.")
+@style_option
 @scheduler_option
 @overwrite_option
 def stack(  # noqa: PLR0913  (click: an argument an option)
@@ -183,6 +196,7 @@ def stack(  # noqa: PLR0913  (click: an argument an option)
     rasters: tuple[str, ...],
     log_ratio: str | None,
     crs: str | None,
+    style: bool,
     scheduler: str | None,
     overwrite: bool,
     **options: Any,
@@ -209,7 +223,9 @@ def stack(  # noqa: PLR0913  (click: an argument an option)
     ground = survey_grid(checked, cell)
     choices = idw_choices(project, checked, options, ground)
     choices["rasters"] = [*choices.get("rasters", ()), *map(raster_of, rasters)]
-    click.echo(str(stack_to_file(checked, ground, elements=columns, **choices, **output)))
+    made = stack_to_file(checked, ground, elements=columns, **choices, **output)
+    _style(made, style)
+    click.echo(str(made))
 
 
 @click.command()

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from ..errors import UsageError, nearest_name
+from .inputs import refuse_taken
 from .options import EXISTING, NEW, json_option, overwrite_option
 from .printing import print_table
 
@@ -17,8 +18,18 @@ from .printing import print_table
 @click.command()
 @click.argument("run", type=EXISTING)
 @click.argument("target", required=False)
+@click.option(
+    "--sheet", type=NEW, help="Also write the sheet of TARGET, as in the report, into this .html."
+)
 @json_option
-def explain(run: Path, target: str | None, as_json: bool) -> None:
+@overwrite_option
+def explain(
+    run: Path,
+    target: str | None,
+    sheet: Path | None,
+    as_json: bool,
+    overwrite: bool,
+) -> None:
     """Say what the map of a finished RUN leans on, or why one TARGET (T1, K2, ...) is one.
 
     Without TARGET the result is the influence of every factor on the whole map, by three measures;
@@ -26,12 +37,12 @@ def explain(run: Path, target: str | None, as_json: bool) -> None:
 
     Example: geomfaf explain demo/out T1
     """
-    import geopandas as gpd
-
     from ..deliver.run_folder import read_run
 
     found = read_run(run)
     if target is None:
+        if sheet is not None:
+            raise UsageError("--sheet is that of one target: name it, such as T1.")
         factors = found.table("factors.csv")
         if not len(factors):
             raise UsageError(
@@ -47,11 +58,27 @@ def explain(run: Path, target: str | None, as_json: bool) -> None:
         raise UsageError(f'{run} has no target "{target}".{nearest_name(target, names)}')
     row = found.targets[found.targets["name"] == target].iloc[0]
     click.echo(str(row["why"]), err=True)
+    factors = _factors_of(run, row["number"])
+    if sheet is not None:
+        from ..deliver.report.write import write_sheet
+
+        refuse_taken([sheet], overwrite)
+        write_sheet(found, target, sheet, factors)
+    elif not len(factors):
+        raise UsageError(f"{run} holds no factors of its targets: run it again to have them.")
+    print_table(factors, as_json)
+
+
+def _factors_of(run: Path, number: int) -> Any:
+    """Return what each factor does to the score of a target; no row where a run did not judge them."""
+    import geopandas as gpd
+    import pandas as pd
+
     layers = gpd.list_layers(run / "targets.gpkg")["name"].tolist()
     if "target_factors" not in layers:
-        raise UsageError(f"{run} holds no factors of its targets: run it again to have them.")
+        return pd.DataFrame(columns=["factor", "value", "percentile", "contribution"])
     table = gpd.read_file(run / "targets.gpkg", layer="target_factors")
-    print_table(table[table["number"] == row["number"]].drop(columns="number"), as_json)
+    return table[table["number"] == number].drop(columns="number")
 
 
 @click.command()

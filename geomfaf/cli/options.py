@@ -188,6 +188,9 @@ idw_options = together(
         "--barriers", type=EXISTING, help="Fault lines; a sample behind one does not count."
     ),
 )
+style_option = click.option(
+    "--style", is_flag=True, help="Also write how QGIS draws OUT's first band beside it (.qml)."
+)
 scheduler_option = click.option(
     "--scheduler", help="Dask scheduler to compute on, such as tcp://10.0.0.1:8786."
 )

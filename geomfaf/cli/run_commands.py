@@ -71,6 +71,13 @@ def demo(
 )
 @click.option("--crs", help="CRS of the files that have none, such as EPSG:32650.")
 @setting_option("samples", "xy_unit")
+@click.option(
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="TABLE.NAME=VALUE",
+    help="A setting to write into the file; may be given several times.",
+)
 @rows_options
 @overwrite_option
 def init(
@@ -78,6 +85,7 @@ def init(
     toml: Path,
     crs: str | None,
     xy_unit: str | None,
+    changes: tuple[str, ...],
     overwrite: bool,
     **rows: Any,
 ) -> None:
@@ -90,12 +98,14 @@ def init(
     Example: geomfaf init demo/survey.gpkg --toml demo/geomfaf.toml --overwrite
     """
     from ..evidence.own_rasters import is_raster
+    from ..run.project import setting_from_text
     from ..run.template import write_project
 
     vectors = tuple(path for path in files if not is_raster(path))
     rasters = [path for path in files if is_raster(path)]
     known = recognised_survey(vectors, crs, xy_unit, rows)
-    say_lines(write_project(known, toml, rasters=rasters, overwrite=overwrite))
+    chosen = dict(setting_from_text(text) for text in changes)
+    say_lines(write_project(known, toml, rasters=rasters, changes=chosen, overwrite=overwrite))
     say(f"wrote {toml}; run it with: geomfaf run {toml}")
 
 
@@ -128,7 +138,8 @@ def run(
 ) -> None:
     """Run every stage of PROJECT (a geomfaf.toml) and fill its run folder.
 
-    Stages whose inputs and settings did not change since they were made are not made again.
+    Stages whose inputs and settings did not change since they were made are not made again. PROJECT
+    may also be a run folder that is to be changed: its settings count, those of --set included.
 
     Example: geomfaf run demo/geomfaf.toml --overwrite
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -14,6 +15,7 @@ from ..settings.tables import LAYERS, TABLES
 from ..survey.formats import is_database
 from ..survey.read import read_survey
 from ..survey.survey import Source, Survey
+from .folder import KEPT, MARKER
 
 ROLES = tuple(table.name for table in LAYERS)
 SOURCE_KEYS = {option.name for option in fields(Source)}
@@ -81,7 +83,8 @@ def load_project(path: str | Path, changes: Mapping[str, Any] | None = None) -> 
     Parameters
     ----------
     path : path
-        The file, or the folder that holds a ``geomfaf.toml``.
+        The file, the folder that holds a ``geomfaf.toml``, or a run folder: then the settings with
+        which it was made count, and it is the folder of the results.
     changes : mapping, optional
         Settings that go before the file's, such as ``{"targets.area_share": 0.02, "seed": 3}``.
 
@@ -94,7 +97,7 @@ def load_project(path: str | Path, changes: Mapping[str, Any] | None = None) -> 
     ------
     UsageError
         For a setting that does not exist, with the nearest one that does, for one that is gone,
-        with the reason, and for a value that is not allowed.
+        with the reason, for a value that is not allowed, and for a run folder without a record.
 
     Examples
     --------
@@ -107,8 +110,11 @@ def load_project(path: str | Path, changes: Mapping[str, Any] | None = None) -> 
     3
     """
     path = Path(path)
-    path = path / "geomfaf.toml" if path.is_dir() else path
-    content = _read_toml(path)
+    if is_run_folder(path):
+        content, path = _settings_of_run(path)
+    else:
+        path = path / "geomfaf.toml" if path.is_dir() else path
+        content = _read_toml(path)
     changes = changes or {}
     for name, value in changes.items():
         _change(content, name, value)
@@ -155,6 +161,33 @@ def _read_toml(path: Path) -> dict[str, Any]:
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(f"{path} is not a TOML file: {error}.") from error
+
+
+def is_run_folder(path: Path) -> bool:
+    """Return whether a path is a folder that a run filled, and no project's."""
+    return (path / MARKER).is_file() and not (path / "geomfaf.toml").exists()
+
+
+def _settings_of_run(folder: Path) -> tuple[dict[str, Any], Path]:
+    """Return the settings with which a run folder was made, and their project file, which may be
+    gone: relative paths start from its folder.
+    """
+    # A run that is being changed keeps the record of the one before.
+    places = (folder / "run.json", folder / KEPT / "run.json")
+    record = next((place for place in places if place.is_file()), None)
+    try:
+        if record is None:
+            raise KeyError("run.json")
+        project = json.loads(record.read_text(encoding="utf-8"))["project"]
+        content = {**project["content"], "out": str(folder.resolve())}
+        file = Path(project["file"])
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise UsageError(
+            f"{folder} holds no finished run (run.json): name its project file instead."
+        ) from error
+    # The run and its project may have been moved together.
+    beside = folder.resolve().parent / file.name
+    return content, beside if beside.is_file() else file
 
 
 def _change(content: dict[str, Any], name: str, value: Any) -> None:

@@ -13,7 +13,7 @@ from ..files import library_versions, write_json
 from ..models.baselines import ENSEMBLE, NETWORK
 from ..progress import log, log_to, say
 from ..survey.formats import is_database
-from .folder import MARKER, known_files, locked_folder, note_files, require_run_folder
+from .folder import KEPT, MARKER, known_files, locked_folder, note_files, require_run_folder
 from .memory import Memory
 from .project import Project, load_project
 from .results import Results
@@ -79,7 +79,9 @@ def run_project(
         pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": FIXED_DATE})
         _log_head()
         before = known_files(out)
-        (out / "run.json").unlink(missing_ok=True)
+        if (out / "run.json").exists():
+            # Not finished any more; with which settings it was made is still known.
+            (out / "run.json").replace(out / KEPT / "run.json")
         memory = Memory(project, STAGES)
         results = Results(project)
         for stage in STAGES:

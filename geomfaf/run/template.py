@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,11 @@ from rasterio.errors import RasterioIOError
 from tomlkit.container import Container
 from tomlkit.items import Table as TomlTable
 
-from ..errors import DataError
+from ..errors import DataError, UsageError, nearest_name
 from ..evidence.own_rasters import is_raster, recognise_raster
 from ..evidence.stack import survey_grid
 from ..files import finished_file
+from ..settings.check import require_settings
 from ..settings.pages import commented_line, meaning_of, plain_text
 from ..settings.setting import Table
 from ..settings.tables import PROJECT, TABLES
@@ -77,10 +79,12 @@ def write_project(
     toml: str | Path,
     *,
     rasters: Sequence[str | Path] = (),
+    changes: Mapping[str, Any] | None = None,
     overwrite: bool = False,
 ) -> list[str]:
     """Write the project file of a survey whose layers were recognised; return what was recognised,
-    a line a layer. ``rasters`` that cannot be evidence are left out, with the reason.
+    a line a layer. ``rasters`` that cannot be evidence are left out, with the reason. ``changes``
+    are settings that are not what was recognised, such as ``{"grid.cell": 50}``.
     """
     toml = Path(toml)
     survey = read_survey(known.sources, findings=known.findings)
@@ -89,7 +93,7 @@ def write_project(
     bands, said = _raster_tables(rasters, folder)
     with finished_file(toml, overwrite=overwrite) as path:
         text = _toml(known.roles, known.sources, survey, folder)
-        path.write_text(text + bands, encoding="utf-8")
+        path.write_text(_changed(text + bands, changes or {}), encoding="utf-8")
     lines = [
         f"{role}: {info.path.name}, layer {info.name} ({info.count:,} features)"
         for role, info in known.roles.items()
@@ -153,6 +157,32 @@ def _toml(
     stages = [table for name, table in TABLES.items() if name and name not in ROLES]
     cell = survey_grid(survey).cell
     return text + "\n".join(_stage_text(table, cell) for table in stages)
+
+
+def _changed(text: str, changes: Mapping[str, Any]) -> str:
+    """Return a project file with other values: in place of the old one, else under the heading."""
+    for name, value in changes.items():
+        table, _, key = name.rpartition(".")
+        if table not in TABLES:
+            raise UsageError(f'"{name}" is no setting.{nearest_name(table, list(TABLES))}')
+        if TABLES[table].repeated:
+            raise UsageError(f"{name}: [[{table}]] stands several times; change it in the file.")
+        require_settings(table, {key: value})
+        document = tomlkit.parse(text)
+        content = document.get(table, {}) if table else document
+        if key in content:
+            content[key] = value
+            text = tomlkit.dumps(document)
+            continue
+        line = f"{key} = {tomlkit.item(value).as_string()}\n"
+        heading = re.search(rf"^(# )?\[{re.escape(table)}\]\n", text, re.MULTILINE)
+        if not table:
+            text = line + text
+        elif heading:
+            text = f"{text[: heading.start()]}[{table}]\n{line}{text[heading.end() :]}"
+        else:
+            raise UsageError(f"{name}: the survey has no layer {table}.")
+    return text
 
 
 def _layer_table(

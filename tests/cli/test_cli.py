@@ -426,6 +426,17 @@ def test_what_the_gridding_offers_can_be_asked_for(demo, tmp_path):
     assert float(making_of_bands(found)["Au_ppb"]["rmse_log10_spatial_blocks"]) > 0
 
 
+def test_grids_and_stacks_say_how_they_are_drawn_where_it_is_asked_for(demo, tmp_path):
+    survey = demo / "demo" / "survey.gpkg"
+    for command in ("grid", "stack"):
+        out = tmp_path / f"{command}.tif"
+        words = ("--elements", "Au", "--cell", "400", "--no-errors", "--style")
+        assert call(command, survey, out, *words).exit_code == 0
+        assert "rasterrenderer" in out.with_suffix(".qml").read_text(encoding="utf-8")
+    # The names of the rocks.
+    assert (tmp_path / "stack.tif.aux.xml").exists()
+
+
 def test_a_stack_of_a_project_file_is_built_as_the_file_says(demo, tmp_path):
     toml = demo / "demo" / "power.toml"
     text = (demo / "demo" / "geomfaf.toml").read_text()

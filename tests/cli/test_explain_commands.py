@@ -90,3 +90,18 @@ def test_isolines_are_drawn_again_with_other_levels(run, tmp_path):
     again = said("isolines", out, "--out", path)
     assert again.exit_code == 1
     assert "--overwrite" in again.stderr
+
+
+def test_a_target_has_a_sheet_of_its_own(run, tmp_path):
+    out, _ = run
+    sheet = tmp_path / "T1.html"
+    result = said("explain", out, "T1", "--sheet", sheet)
+    assert result.exit_code == 0, result.output
+    text = sheet.read_text(encoding="utf-8")
+    assert "Target T1" in text
+    assert "data:image/png;base64," in text
+    assert "What each factor adds to its score" in text
+    assert "http" not in text.replace("http-equiv", "")
+    again = said("explain", out, "T1", "--sheet", sheet)
+    assert (again.exit_code, "--overwrite" in again.stderr) == (1, True), again.stderr
+    assert said("explain", out, "--sheet", tmp_path / "x.html").exit_code == 2

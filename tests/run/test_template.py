@@ -10,11 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geomfaf.deliver.layers import write_layers
+from geomfaf.errors import UsageError
+from geomfaf.files import write_json
+from geomfaf.run.folder import note_files
 from geomfaf.run.project import load_project
-from geomfaf.run.template import init_project
+from geomfaf.run.template import init_project, write_project
 from geomfaf.settings.tables import TABLES
 from geomfaf.survey.filters import condition_on
 from geomfaf.survey.read import read_layer
+from geomfaf.survey.recognise import recognise_survey
 from geomfaf.survey.survey import Source
 
 HOSTILE = [
@@ -97,3 +101,65 @@ def test_a_condition_is_one_comparison_of_one_column_and_one_text(column, value)
     if "'" not in value and "'" not in column:
         assert text == f"'{value.replace(chr(0), '')}'"
     assert condition.count("'") % 2 == column.count("'") % 2
+
+
+def test_settings_are_written_into_the_file_and_its_comments_stay(tmp_path):
+    source = survey_file(tmp_path)
+    where = "commodity = 'O''Brien \"x\" $(touch gone) 金'"
+    changes = {
+        "preset": "mfaf",
+        "author": "Ö",
+        "samples.elements": ["Au_ppb"],
+        "deposits.where": where,
+        "grid.cell": 50.0,
+        "composition.kind": "clr",
+    }
+    known = recognise_survey([source])
+    write_project(known, tmp_path / "geomfaf.toml", changes=changes)
+    text = (tmp_path / "geomfaf.toml").read_text(encoding="utf-8")
+    content = tomllib.loads(text)
+    assert content["preset"] == "mfaf"
+    assert content["author"] == "Ö"
+    assert content["deposits"]["where"] == where
+    assert content["grid"]["cell"] == 50
+    assert content["composition"]["kind"] == "clr"
+    plain = tmp_path / "plain.toml"
+    write_project(known, plain)
+    comments = [line for line in plain.read_text().splitlines() if line.startswith("# ")]
+    missing = [line for line in comments if line not in text]
+    assert missing == ["# [composition]"]
+
+
+def test_a_setting_that_is_none_is_refused_and_no_file_is_left(tmp_path):
+    known = recognise_survey([survey_file(tmp_path)])
+    for name, value, word in (
+        ("grid.cel", 50, "cell"),
+        ("gird.cell", 50, "grid"),
+        ("grid.cell", -50, "between 0.01"),
+        ("rasters.path", "x", "stands several times"),
+        ("faults.path", "x", "no layer faults"),
+    ):
+        with pytest.raises(UsageError, match=word):
+            write_project(known, tmp_path / "geomfaf.toml", changes={name: value})
+        assert not (tmp_path / "geomfaf.toml").exists()
+
+
+def test_a_run_folder_says_with_which_settings_it_was_made(tmp_path):
+    """A folder that was moved with its project file, whose run is being changed."""
+    init_project([survey_file(tmp_path)], tmp_path / "geomfaf.toml")
+    content = tomllib.loads((tmp_path / "geomfaf.toml").read_text(encoding="utf-8"))
+    content["grid"] = {"cell": 70}
+    out = tmp_path / "out"
+    out.mkdir()
+    note_files(out, [])
+    record = {"project": {"file": "elsewhere/geomfaf.toml", "content": content}}
+    with pytest.raises(UsageError, match="holds no finished run"):
+        load_project(out)
+    (out / "kept").mkdir()
+    write_json(record, out / "kept" / "run.json")
+    project = load_project(out, {"targets.area_share": 0.02})
+    assert project.stage("grid") == {"cell": 70}
+    assert project.stage("targets") == {"area_share": 0.02}
+    assert project.out == out.resolve()
+    assert project.path == tmp_path / "geomfaf.toml"
+    assert project.sources["samples"].path == tmp_path / "survey.gpkg"

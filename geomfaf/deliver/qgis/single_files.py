@@ -57,6 +57,14 @@ def style_files(contents: RunContents, column: str) -> None:
                 store_styles(final, column)
 
 
+def style_raster(path: Path) -> None:
+    """Write the style of a raster's first band, and the names of its classes, beside it."""
+    contents = RunContents(path.parent)
+    bands = contents.bands(path.name)
+    _write_style(contents, bands)
+    _write_class_names(path, bands)
+
+
 def _has_styles(path: Path) -> bool:
     with closing(sqlite3.connect(path)) as database:
         query = "SELECT count(*) FROM sqlite_master WHERE name = 'layer_styles'"

@@ -28,10 +28,19 @@ MOST_SHEETS = 60
 
 def target_sheets(run: RunFolder) -> list[dict[str, Any]]:
     """Return the sheets: id, name, list, status, why, a picture, facts as (label, text)."""
+    return _sheets(run, run.targets.head(MOST_SHEETS))
+
+
+def target_sheet(run: RunFolder, name: str) -> dict[str, Any]:
+    """Return the sheet of one target, T1 or K2, which need not be among those of the report."""
+    return _sheets(run, run.targets[run.targets["name"] == name])[0]
+
+
+def _sheets(run: RunFolder, targets: gpd.GeoDataFrame) -> list[dict[str, Any]]:
     classes = area_classes(run.scores.sel(band="score").values)
     figure, axes = _empty_map()
     sheets = []
-    for row in run.targets.head(MOST_SHEETS).to_dict("records"):
+    for row in targets.to_dict("records"):
         draw_surroundings(axes, run, row, classes)
         picture = figure_bytes(figure, dpi=88)
         sheet = {

@@ -37,7 +37,7 @@ from .tables import (
     target_rows,
     window_rows,
 )
-from .target_sheets import sheets_left_out, target_sheets
+from .target_sheets import sheets_left_out, target_sheet, target_sheets
 
 
 def write_report(run: RunFolder | str | Path, record: dict[str, Any] | None = None) -> Path:
@@ -71,6 +71,30 @@ def write_summary(run: RunFolder | str | Path, record: dict[str, Any] | None = N
     """
     run = run if isinstance(run, RunFolder) else read_run(run, record)
     return _write(run.path / "summary.md", "summary.md", report_parts(run))
+
+
+def write_sheet(run: RunFolder, name: str, path: Path, factors: pd.DataFrame) -> Path:
+    """Write the sheet of one target as a page of its own that needs no network.
+
+    Parameters
+    ----------
+    run : RunFolder
+        See :func:`geomfaf.deliver.run_folder.read_run`.
+    name : str
+        The target: T1, K2, ...
+    path : Path
+        The page; what is there is replaced.
+    factors : DataFrame
+        What each factor adds to the target's score or takes from it; may be empty.
+    """
+    table = factors.map(lambda cell: f"{cell:.4g}" if isinstance(cell, float) else cell)
+    content = {
+        "title": run.title,
+        "sheet": target_sheet(run, name),
+        "factors": table,
+        "not_this": NOT_THIS,
+    }
+    return _write(path, "sheet.html", content)
 
 
 def report_parts(run: RunFolder) -> dict[str, Any]:
