@@ -134,12 +134,8 @@ tables: install
 
 # What QGIS installs from a file: Plugins > Manage and Install Plugins > Install from ZIP.
 plugin:
-	rm -rf build/plugin
-	mkdir -p build/plugin dist
-	cp -r qgis_plugin/geomfaf_qgis LICENSE build/plugin/
-	mv build/plugin/LICENSE build/plugin/geomfaf_qgis/
-	find build/plugin -name __pycache__ -prune -exec rm -rf {} +
-	cd build/plugin && $(PYTHON) -m zipfile -c ../../dist/geomfaf_qgis.zip geomfaf_qgis
+	mkdir -p dist
+	$(PYTHON) qgis_plugin/pack.py dist/geomfaf_qgis.zip
 	@echo "dist/geomfaf_qgis.zip: install it in QGIS from a ZIP"
 
 areas: install

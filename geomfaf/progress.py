@@ -85,8 +85,12 @@ def stage_event(
     number: int,
     of: int,
     state: str,
+    **content: Any,
 ) -> None:
-    """Report that a stage ``begins``, is ``done`` or is ``remembered``; people see it begin."""
+    """Report that a stage ``begins``, is ``done`` or is ``remembered``; people see it begin.
+
+    ``content`` goes into the JSON object: of a run, how long the stage and those after it take.
+    """
     line = f"[{number}/{of}] {name}" if state == "begins" else ""
     event(
         "stage",
@@ -95,6 +99,7 @@ def stage_event(
         number=number,
         of=of,
         state=state,
+        **content,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import signal
 from typing import Any
 
 import click
@@ -117,6 +118,9 @@ def main(progress: str, quiet: bool, verbose: bool) -> None:
                   geomfaf run geomfaf.toml           does everything
     The other commands are the stages of a run, each usable alone.
     """  # noqa: D301  (click wants the backspace itself)
+    if hasattr(signal, "SIGBREAK"):
+        # On Windows a program, such as QGIS, can interrupt another one by this signal alone.
+        signal.signal(signal.SIGBREAK, signal.default_int_handler)
     show_progress("none" if quiet else progress)
     if not verbose:
         hide_warnings()

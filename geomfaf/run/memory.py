@@ -35,6 +35,7 @@ from ..progress import say, stage_event
 from .folder import JOURNAL, KEPT, known_files, note_files
 from .project import Project
 from .results import Results
+from .usual_times import CELLS, usual_seconds
 
 PACKAGE = Path(__file__).parents[1]
 UNFINISHED = "unfinished"
@@ -121,7 +122,10 @@ class Memory:
     def run(self, stage: Stage, results: Results) -> bool:
         """Make a stage, or take what is remembered; return whether it was made."""
         number = self.stages.index(stage) + 1
-        stage_event(stage.name, number, len(self.stages), "begins")
+        # Whoever draws a bar needs to know that stages differ; seconds of the demo on two cores.
+        usual = [usual_seconds(one.name, CELLS) for one in self.stages[number - 1 :]]
+        long = {"usual_seconds": usual[0], "usual_seconds_left": round(sum(usual), 1)}
+        stage_event(stage.name, number, len(self.stages), "begins", **long)
         if not self.why_made(stage):
             self.notes[stage.name] = self.read_note(stage) or {}
             say(f"{stage.name}: as it was, nothing changed")

@@ -27,4 +27,4 @@ def usual_seconds(stage: str, cells: int) -> float:
     >>> usual_seconds("report", 1_280_000)
     12.0
     """
-    return SECONDS[stage] * max(cells / CELLS, 0.05)
+    return SECONDS.get(stage, 1.0) * max(cells / CELLS, 0.05)

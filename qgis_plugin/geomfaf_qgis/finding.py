@@ -73,21 +73,63 @@ def candidates(
     searched = [folder for folder in variables.get("PATH", "").split(split) if folder]
     found += [Path(folder) / name for folder in searched]
     # 4. Tools of uv and pipx.
-    found.append(home / ".local" / "bin" / name)
-    data = [home / ".local" / "share" / "uv" / "tools", home / ".local" / "pipx" / "venvs"]
-    data += [home / ".local" / "share" / "pipx" / "venvs", home / "pipx" / "venvs"]
-    if system == "Windows" and variables.get("APPDATA"):
-        data.append(Path(variables["APPDATA"]) / "uv" / "data" / "tools")
-        data.append(Path(variables["APPDATA"]) / "uv" / "tools")
-    found += [executable_in(folder / "geomfaf", system) for folder in data]
-    # 5. Environments of conda: the base and the named ones.
-    for kind in ("miniconda3", "anaconda3", "miniforge3", "mambaforge", "micromamba"):
-        base = home / kind
-        named = sorted((base / "envs").glob("*")) if (base / "envs").is_dir() else []
-        found += [executable_in(folder, system) for folder in (base, *named)]
+    found += [folder / name for folder in _tool_commands(variables, home)]
+    found += [executable_in(folder / "geomfaf", system) for folder in _tools(variables, home)]
+    # 5. Environments of conda, the base and the named ones.
+    found += [executable_in(folder, system) for folder in _conda_environments(variables, home)]
     # 6. Where applications of macOS do not look by themselves.
     if system == "Darwin":
         found += [Path("/opt/homebrew/bin/geomfaf"), Path("/usr/local/bin/geomfaf")]
+    return found
+
+
+def _tool_commands(variables: dict[str, str], home: Path) -> list[Path]:
+    """Return the folders into which uv and pipx put the commands of tools."""
+    chosen = [variables.get(name) for name in ("UV_TOOL_BIN_DIR", "PIPX_BIN_DIR")]
+    return [*(Path(folder) for folder in chosen if folder), home / ".local" / "bin"]
+
+
+def _tools(variables: dict[str, str], home: Path) -> list[Path]:
+    """Return the folders in which uv and pipx keep environments, by variables and by default."""
+    found = []
+    if variables.get("UV_TOOL_DIR"):
+        found.append(Path(variables["UV_TOOL_DIR"]))
+    if variables.get("PIPX_HOME"):
+        found.append(Path(variables["PIPX_HOME"]) / "venvs")
+    found += [home / ".local" / "share" / "uv" / "tools", home / ".local" / "pipx" / "venvs"]
+    found += [home / ".local" / "share" / "pipx" / "venvs", home / "pipx" / "venvs"]
+    # macOS
+    found.append(home / "Library" / "Application Support" / "pipx" / "venvs")
+    # Windows
+    if variables.get("APPDATA"):
+        found.append(Path(variables["APPDATA"]) / "uv" / "data" / "tools")
+        found.append(Path(variables["APPDATA"]) / "uv" / "tools")
+    if variables.get("LOCALAPPDATA"):
+        found.append(Path(variables["LOCALAPPDATA"]) / "pipx" / "pipx" / "venvs")
+    return found
+
+
+def _conda_environments(variables: dict[str, str], home: Path) -> list[Path]:
+    """Return the environments of conda that it notes, and those of installations where they are
+    usually put.
+    """
+    places = [home]
+    places += [
+        Path(variables[name]) for name in ("LOCALAPPDATA", "PROGRAMDATA") if variables.get(name)
+    ]
+    if not variables.get("PROGRAMDATA"):
+        places.append(Path("/opt"))
+    found = []
+    # 1. conda and mamba add every environment that they make to this list.
+    noted = home / ".conda" / "environments.txt"
+    if noted.is_file():
+        lines = noted.read_text(encoding="utf-8", errors="replace").splitlines()
+        found += [Path(line.strip()) for line in lines if line.strip()]
+    # 2. The base and the named ones of each installation.
+    kinds = ("miniconda3", "anaconda3", "miniforge3", "mambaforge", "micromamba", "conda")
+    for base in [place / kind for place in places for kind in kinds] + [home / ".conda"]:
+        named = sorted((base / "envs").glob("*")) if (base / "envs").is_dir() else []
+        found += [base, *named]
     return found
 
 

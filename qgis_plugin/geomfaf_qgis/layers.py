@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from qgis.core import (
+    QgsFeature,
     QgsFeatureRequest,
+    QgsFeatureSink,
+    QgsFields,
     QgsLayerDefinition,
     QgsProcessingException,
+    QgsProcessingFeatureSource,
+    QgsProcessingLayerPostProcessorInterface,
     QgsProject,
     QgsProviderRegistry,
     QgsReadWriteContext,
     QgsVectorFileWriter,
 )
+from qgis.PyQt import sip
+from qgis.PyQt.QtCore import QCoreApplication, QObject, QThread, pyqtSignal
 from qgis.PyQt.QtXml import QDomDocument
 
 MARK = "geomfaf_project"
 """Property of a group that says which project it came from."""
+
+FIXED_DATE = "2000-01-01T00:00:00.000Z"
+"""Of a GeoPackage's last change: the same layers are the same bytes, and a run remembers them."""
 
 
 def write_sources(sources, path, context, feedback):
@@ -27,28 +39,96 @@ def write_sources(sources, path, context, feedback):
     path = Path(path)
     beside = path.with_name(f".{path.name}.part.gpkg")
     beside.unlink(missing_ok=True)
-    for role, source in sources.items():
-        if feedback.isCanceled():
-            beside.unlink(missing_ok=True)
-            raise QgsProcessingException("cancelled")
-        layer = source.materialize(QgsFeatureRequest())
-        options = QgsVectorFileWriter.SaveVectorOptions()
-        options.driverName = "GPKG"
-        options.layerName = role
-        if beside.exists():
-            options.actionOnExistingFile = QgsVectorFileWriter.CreateOrOverwriteLayer
-        written = QgsVectorFileWriter.writeAsVectorFormatV3(
-            layer, str(beside), context.transformContext(), options
+    try:
+        for role, source in sources.items():
+            _write_source(source, role, beside, context, feedback)
+        with closing(sqlite3.connect(str(beside))) as database, database:
+            database.execute("UPDATE gpkg_contents SET last_change = ?", (FIXED_DATE,))
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _write_source(source, role, path, context, feedback):
+    """Add a layer to a GeoPackage; broken geometries go along, as geomfaf reports them."""
+    # Numbers of rows are not data, and may be there twice where layers were merged.
+    kept = [k for k, field in enumerate(source.fields()) if field.name().lower() != "fid"]
+    fields = QgsFields()
+    for number in kept:
+        fields.append(source.fields().at(number))
+    options = QgsVectorFileWriter.SaveVectorOptions()
+    options.driverName = "GPKG"
+    options.layerName = role
+    if path.exists():
+        options.actionOnExistingFile = (
+            QgsVectorFileWriter.ActionOnExistingFile.CreateOrOverwriteLayer
         )
-        if written[0]:
-            beside.unlink(missing_ok=True)
-            raise QgsProcessingException(f"the layer {role} cannot be written: {written[1]}")
-    beside.replace(path)
+    crs = source.sourceCrs()
+    kind = source.wkbType()
+    writer = QgsVectorFileWriter.create(
+        str(path), fields, kind, crs, context.transformContext(), options
+    )
+    if writer.hasError():
+        raise QgsProcessingException(f"{role} cannot be written: {writer.errorMessage()}")
+    unchecked = QgsProcessingFeatureSource.FlagSkipGeometryValidityChecks
+    for feature in source.getFeatures(QgsFeatureRequest(), unchecked):
+        if feedback.isCanceled():
+            raise QgsProcessingException("cancelled: nothing was written")
+        row = QgsFeature(fields)
+        row.setGeometry(feature.geometry())
+        row.setAttributes([feature.attributes()[number] for number in kept])
+        if not writer.addFeature(row, QgsFeatureSink.Flag.FastInsert):
+            raise QgsProcessingException(f"{role} cannot be written: {writer.errorMessage()}")
+    # The file is complete when the writer is gone.
+    del writer
 
 
 def layers_of(file):
     """Return the names of a file's layers."""
     return {part.name() for part in QgsProviderRegistry.instance().querySublayers(str(file))}
+
+
+class _Styler(QgsProcessingLayerPostProcessorInterface):
+    """Draws a result with the style that geomfaf wrote into it or beside it."""
+
+    def postProcessLayer(self, layer, context, feedback):  # noqa: N802
+        """Load the layer's own style."""
+        layer.loadDefaultStyle()
+
+
+_STYLERS = []
+
+
+def new_styler():
+    """Return what draws one result with its own style.
+
+    QGIS deletes it with the context of the run, but does not keep it alive until then.
+    """
+    _STYLERS[:] = [styler for styler in _STYLERS if not sip.isdeleted(styler)]
+    _STYLERS.append(_Styler())
+    return _STYLERS[-1]
+
+
+class RunLoader(QObject):
+    """Adds runs to the open project from whichever thread; layers belong to the window's."""
+
+    asked = pyqtSignal(str)
+
+    def __init__(self):
+        super().__init__()
+        self.moveToThread(QCoreApplication.instance().thread())
+        self.asked.connect(self.load)
+
+    def load(self, project_file):
+        """Add a run to the open project."""
+        add_run(project_file, QgsProject.instance())
+
+    def add(self, project_file, target):
+        """Add a run now where this is the window's thread, else as soon as that has time."""
+        if QThread.currentThread() == self.thread():
+            add_run(project_file, target)
+        else:
+            self.asked.emit(str(project_file))
 
 
 def add_run(project_file, target):
@@ -57,9 +137,12 @@ def add_run(project_file, target):
 
     Returns
     -------
-    QgsLayerTreeGroup
-        The group, collapsed, at the top of the tree.
+    QgsLayerTreeGroup or None
+        The group, at the top of the tree; none where the open project is the run's own.
     """
+    project_file = Path(project_file).resolve()
+    if target.fileName() and Path(target.fileName()).resolve() == project_file:
+        return None
     source = QgsProject()
     if not source.read(str(project_file)):
         raise QgsProcessingException(f"{project_file} cannot be opened: {source.error()}")

@@ -5,7 +5,6 @@ needed: a feedback is any object with the five methods that are called here.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import queue
 import signal
@@ -18,9 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from .finding import clean_environment
+from .progress import Report
 
 PATIENCE = 20.0
 """Seconds that a cancelled process gets to end by itself."""
+
+CANCELLED = "cancelled: nothing half-written is left; what was done is remembered, run it again"
 
 
 class RunError(Exception):
@@ -28,7 +30,12 @@ class RunError(Exception):
 
 
 def run_process(
-    command: Sequence[str], feedback: Any, folder: Path, *, json_lines: bool = True
+    command: Sequence[str],
+    feedback: Any,
+    folder: Path,
+    *,
+    json_lines: bool = True,
+    cancelled: str = CANCELLED,
 ) -> None:
     """Run a program until it ends, or until the feedback is cancelled.
 
@@ -45,14 +52,16 @@ def run_process(
     folder : Path
         Where it works.
     json_lines : bool
-        Whether its stderr speaks in JSON; otherwise every line is shown.
+        Whether its stderr speaks in JSON; otherwise every line it prints is shown.
+    cancelled : str
+        The message after a cancel.
 
     Raises
     ------
     RunError
         With the program's own sentence, or that it was cancelled.
     """
-    process = _started(command, folder)
+    process = _started(command, folder, json_lines)
     lines: queue.Queue = queue.Queue()
     reader = threading.Thread(target=_read, args=(process, lines), daemon=True)
     reader.start()
@@ -61,14 +70,14 @@ def run_process(
         # Cancelling must not wait for the next line, which may be seconds away.
         for line in _lines_until_end(lines, feedback):
             if line is None:
-                _stop(process)
-                raise RunError(
-                    "cancelled: nothing half-written is left, and the same run goes on later"
-                )
-            if json_lines:
+                report.tick()
+            elif json_lines:
                 report.take(line)
             else:
                 report.say(line)
+        if feedback.isCanceled():
+            _stop(process)
+            raise RunError(cancelled)
         code = process.wait()
     finally:
         # The reader ends with the process; what it read from is closed by it.
@@ -77,10 +86,11 @@ def run_process(
         raise RunError(report.error or report.last or f"{command[0]} ended with code {code}")
 
 
-def _started(command: Sequence[str], folder: Path) -> subprocess.Popen:
+def _started(command: Sequence[str], folder: Path, json_lines: bool) -> subprocess.Popen:
     """Start a process in a group of its own, so that its helpers can be stopped with it."""
     options: dict[str, Any] = {"start_new_session": True}
     if sys.platform == "win32":
+        # No black window: CREATE_NO_WINDOW.
         options = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | 0x08000000}
     environment = {**clean_environment(dict(os.environ)), "PYTHONUTF8": "1"}
     return subprocess.Popen(
@@ -88,8 +98,9 @@ def _started(command: Sequence[str], folder: Path) -> subprocess.Popen:
         cwd=str(folder),
         env=environment,
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
+        # stdout of geomfaf is data; pip tells there how far it is.
+        stdout=subprocess.DEVNULL if json_lines else subprocess.PIPE,
+        stderr=subprocess.PIPE if json_lines else subprocess.STDOUT,
         text=True,
         encoding="utf-8",
         errors="replace",
@@ -98,21 +109,19 @@ def _started(command: Sequence[str], folder: Path) -> subprocess.Popen:
 
 
 def _read(process: subprocess.Popen, lines: queue.Queue) -> None:
-    with process.stderr:
-        for line in process.stderr:
+    with process.stderr or process.stdout as stream:
+        for line in stream:
             lines.put(line.rstrip("\n"))
     lines.put(None)
 
 
 def _lines_until_end(lines: queue.Queue, feedback: Any) -> Iterator[str | None]:
-    """Yield lines as they come; None when the feedback is cancelled."""
-    while True:
-        if feedback.isCanceled():
-            yield None
-            return
+    """Yield lines as they come, and None while none comes; end with them, or when cancelled."""
+    while not feedback.isCanceled():
         try:
             line = lines.get(timeout=0.2)
         except queue.Empty:
+            yield None
             continue
         if line is None:
             return
@@ -124,7 +133,8 @@ def _stop(process: subprocess.Popen) -> None:
     if sys.platform == "win32":
         process.send_signal(signal.CTRL_BREAK_EVENT)
     else:
-        os.killpg(process.pid, signal.SIGINT)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGINT)
     until = time.monotonic() + PATIENCE
     while process.poll() is None and time.monotonic() < until:
         time.sleep(0.1)
@@ -134,52 +144,3 @@ def _stop(process: subprocess.Popen) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-
-
-class Report:
-    """What geomfaf says, line by line, passed on to a feedback."""
-
-    def __init__(self, feedback: Any) -> None:
-        self.feedback = feedback
-        self.error = ""
-        self.last = ""
-        self.stage = 0
-        self.stages = 1
-
-    def say(self, line: str) -> None:
-        """Show a line as it is."""
-        if line.strip():
-            self.last = line.strip()
-            self.feedback.pushInfo(self.last)
-
-    def take(self, line: str) -> None:
-        """Show a line of JSON as what it means; any other line as it is."""
-        try:
-            event = json.loads(line)
-        except ValueError:
-            self.say(line)
-            return
-        kind = event.get("event") if isinstance(event, dict) else None
-        if kind == "stage":
-            self._take_stage(event)
-        elif kind == "progress":
-            self._take_progress(event)
-        elif kind == "error":
-            self.error = str(event.get("text", ""))
-        elif kind == "warning":
-            self.feedback.pushWarning(str(event.get("text", "")))
-        else:
-            self.say(str(event.get("text", line)) if isinstance(event, dict) else line)
-
-    def _take_stage(self, event: dict[str, Any]) -> None:
-        self.stages = max(1, int(event["of"]))
-        self.stage = int(event["number"]) - (event["state"] == "begins")
-        self.feedback.setProgress(100 * self.stage / self.stages)
-        if event["state"] == "begins":
-            self.feedback.setProgressText(f"{event['stage']} ({event['number']} of {self.stages})")
-
-    def _take_progress(self, event: dict[str, Any]) -> None:
-        share = event["done"] / event["total"] if event["total"] else 0
-        self.feedback.setProgress(100 * (self.stage + min(1, share)) / self.stages)
-        left = event.get("seconds_left", 0)
-        self.feedback.setProgressText(f"{event['stage']}: {100 * share:.0f} %, {left:.0f} s left")

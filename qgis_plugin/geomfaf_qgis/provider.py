@@ -7,7 +7,23 @@ from pathlib import Path
 from qgis.core import QgsApplication, QgsProcessingProvider
 from qgis.PyQt.QtGui import QIcon
 
-from .algorithms import ALGORITHMS, SETTING
+from .algorithm import SETTING
+from .install_algorithm import InstallGeomfaf
+from .result_algorithms import AreaReport, ExplainTarget
+from .run_algorithms import RunProject, TargetsAgain
+from .survey_algorithms import BuildStack, CheckSurvey, DemoSurvey, GridElements
+
+ALGORITHMS = (
+    DemoSurvey,
+    CheckSurvey,
+    GridElements,
+    BuildStack,
+    RunProject,
+    TargetsAgain,
+    ExplainTarget,
+    AreaReport,
+    InstallGeomfaf,
+)
 
 
 class Provider(QgsProcessingProvider):
@@ -24,6 +40,18 @@ class Provider(QgsProcessingProvider):
     def icon(self):
         """Return the icon."""
         return QIcon(str(Path(__file__).with_name("icon.svg")))
+
+    def longName(self):  # noqa: N802
+        """Return what the provider is, for lists of providers."""
+        return "geomfaf: targets from stream sediments, geology and known deposits"
+
+    def supportedOutputRasterLayerExtensions(self):  # noqa: N802
+        """Return the formats of rasters that geomfaf writes."""
+        return ["tif"]
+
+    def supportsNonFileBasedOutput(self):  # noqa: N802
+        """Return that results are files: another program writes them."""
+        return False
 
     def load(self):
         """Add the setting and the algorithms; the setting is Processing's own, if that is there."""
