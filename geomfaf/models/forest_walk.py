@@ -57,7 +57,9 @@ class FlatForest:
 
 
 def flat_forest(forest: Any) -> FlatForest:
-    """Return the trees of a fitted forest of scikit-learn, of two classes, as one table."""
+    """Return the trees of a fitted forest of scikit-learn as one table: of two classes, or of
+    regression trees on 0 and 1.
+    """
     trees = [estimator.tree_ for estimator in forest.estimators_]
     counts = np.array([tree.node_count for tree in trees])
     roots = np.cumsum(counts) - counts
@@ -71,14 +73,14 @@ def flat_forest(forest: Any) -> FlatForest:
     threshold = exact.astype(np.float32)
     threshold = np.where(threshold > exact, np.nextafter(threshold, np.float32(-np.inf)), threshold)
     column = np.concatenate([tree.feature for tree in trees])
-    # 3. what is answered: the second class is ore
+    # 3. what is answered: the last class is ore; a regression tree has one value, its mean
     return FlatForest(
         roots.astype(np.int32),
         np.array([tree.max_depth for tree in trees], np.int32),
         np.where(leaf, 0, column).astype(np.int32),
         threshold,
         following.astype(np.int32).ravel(),
-        np.concatenate([tree.value[:, 0, 1] for tree in trees]),
+        np.concatenate([tree.value[:, 0, -1] for tree in trees]),
     )
 
 

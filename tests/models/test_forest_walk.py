@@ -4,13 +4,20 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    ExtraTreesRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
 
 from geomfaf.models.forest_walk import flat_forest
 
+KINDS = (ExtraTreesClassifier, ExtraTreesRegressor, RandomForestClassifier, RandomForestRegressor)
+
 
 @given(
-    kind=st.sampled_from([ExtraTreesClassifier, RandomForestClassifier]),
+    kind=st.sampled_from(KINDS),
     rows=st.integers(2, 60),
     judged=st.integers(0, 200),
     columns=st.integers(1, 9),
@@ -32,7 +39,11 @@ def test_the_shares_are_those_of_scikit_learn_tree_by_tree(
     given_rows = rng.normal(1.5, 2, (judged, columns)).astype(np.float32)
     given_rows = np.round(given_rows) if whole else given_rows
     found = flat_forest(forest).ore_share(given_rows)
-    expected = forest.predict_proba(given_rows)[:, 1] if judged else np.empty(0)
+    expected = np.empty(0)
+    if judged and hasattr(forest, "predict_proba"):
+        expected = forest.predict_proba(given_rows)[:, 1]
+    elif judged:
+        expected = forest.predict(given_rows)
     np.testing.assert_array_equal(found, expected)
 
 
