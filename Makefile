@@ -7,7 +7,7 @@ CONSTRAINTS ?=
 PINNED := $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 AREAS ?= ../shared/areas
 
-.PHONY: help install package demo docs man test quick fuzz torture test-lowest constraints check bench skill members networks tables areas plugin clean
+.PHONY: help install package demo docs man test quick fuzz torture test-lowest constraints check bench skill members networks tables areas plugin plugin-pictures clean
 
 help:
 	@echo "make demo    install into .venv, make a synthetic survey, map it (4 minutes after installing)"
@@ -27,6 +27,7 @@ help:
 	@echo "make tables  repeat the paper's Tables 3 to 6 on the synthetic survey, for docs/skill.md (hours)"
 	@echo "make areas   run the real areas of $(AREAS), when they are there"
 	@echo "make plugin  pack the QGIS plugin into dist/geomfaf_qgis.zip"
+	@echo "make plugin-pictures  take the pictures of docs/qgis_plugin.md in QGIS, of DEMO=demo"
 	@echo "make package  build and check sdist and wheel into dist/"
 	@echo "make clean   remove .venv and every result"
 
@@ -137,6 +138,14 @@ plugin:
 	mkdir -p dist
 	$(PYTHON) qgis_plugin/pack.py dist/geomfaf_qgis.zip
 	@echo "dist/geomfaf_qgis.zip: install it in QGIS from a ZIP"
+
+# The pictures of docs/qgis_plugin.md: needs qgis and xvfb-run. DEMO is the folder that `make demo` fills.
+DEMO ?= demo
+plugin-pictures:
+	GEOMFAF_PLUGIN=qgis_plugin GEOMFAF_DEMO=$(DEMO) GEOMFAF_PICTURES=build/pictures \
+	  xvfb-run --auto-servernum --server-args="-screen 0 1400x1200x24" \
+	  qgis --nologo --noversioncheck --profiles-path build/qgis --code tests/qgis_plugin/qgis_pictures.py
+	@echo "build/pictures: look at them before they go into docs/images"
 
 areas: install
 	@for area in clb_finland mtpainter_sa murchison_wa; do \

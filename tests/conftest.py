@@ -12,7 +12,12 @@ settings.register_profile("geomfaf", deadline=None)
 settings.load_profile("geomfaf")
 
 # Runs in the Python of QGIS, not in this one.
-collect_ignore = ["deliver/qgis_check.py", "qgis_plugin/qgis_run.py"]
+collect_ignore = [
+    "deliver/qgis_check.py",
+    "qgis_plugin/qgis_run.py",
+    "qgis_plugin/qgis_cancel.py",
+    "qgis_plugin/qgis_pictures.py",
+]
 
 AREAS = Path(__file__).parents[2] / "shared" / "areas"
 

@@ -78,7 +78,8 @@ def _factors_of(run: Path, number: int) -> Any:
     if "target_factors" not in layers:
         return pd.DataFrame(columns=["factor", "value", "percentile", "contribution"])
     table = gpd.read_file(run / "targets.gpkg", layer="target_factors")
-    return table[table["number"] == number].drop(columns="number")
+    found = table[table["number"] == number].drop(columns=["number", "geometry"], errors="ignore")
+    return pd.DataFrame(found)
 
 
 @click.command()

@@ -99,8 +99,10 @@ class GeomfafAlgorithm(QgsProcessingAlgorithm):
         """Declare the layers of a survey, those of some roles or all."""
         for role, title, kind, must in ROLES:
             if not roles or role in roles:
+                # QGIS marks as optional what a project file may stand for.
+                shown = f"{title} (needed without a project file)" if must > needed else title
                 parameter = QgsProcessingParameterFeatureSource(
-                    role.upper(), title, [kind], optional=not (must and needed)
+                    role.upper(), shown, [kind], optional=not (must and needed)
                 )
                 self.addParameter(parameter)
 
@@ -124,6 +126,7 @@ class GeomfafAlgorithm(QgsProcessingAlgorithm):
         """Declare a number that may be left out."""
         number = QgsProcessingParameterNumber
         parameter = number(name, title, number.Double, None, True, **limits)
+        parameter.setMetadata({"widget_wrapper": {"decimals": 2}})
         self.addParameter(parameter)
 
     def add_run(self):
@@ -176,12 +179,19 @@ class GeomfafAlgorithm(QgsProcessingAlgorithm):
         return folder
 
     def run_of(self, parameters, context):
-        """Return the folder of a finished run; a project's folder stands for the run in it."""
+        """Return the folder of a finished run; a project's folder stands for the run in it.
+
+        Whatever else is refused here: geomfaf would take a folder with a project file for a project
+        and map it, which takes minutes.
+        """
         folder = Path(self.parameterAsString(parameters, "RUN", context))
-        inside = folder / "out"
-        if not (folder / "targets.gpkg").exists() and (inside / "targets.gpkg").exists():
-            return inside
-        return folder
+        for place in (folder, folder / "out"):
+            # A run that was cancelled while it was being changed keeps its record inside.
+            if (place / "run.json").exists() or (place / "kept" / "run.json").exists():
+                return place
+        raise QgsProcessingException(
+            f"{folder} holds no finished run (run.json): choose the folder that Run project filled."
+        )
 
     def show(self, context, source, title, output):
         """Have a layer of a result shown with its own style, once all is done."""

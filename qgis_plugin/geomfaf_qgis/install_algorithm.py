@@ -28,8 +28,8 @@ class InstallGeomfaf(GeomfafAlgorithm):
     HELP = (
         "Makes an environment of Python in the profile folder of QGIS and installs geomfaf and"
         " PyTorch for the processor into it, with uv where it is on this computer, else with venv"
-        " and pip. It needs the network and about two gigabytes. QGIS's own Python is not touched;"
-        " an environment that this made before is replaced."
+        " and pip. It needs the network, room on the disk and some minutes: PyTorch is large. QGIS's"
+        " own Python is not touched; an environment that this made before is replaced."
     )
 
     def initAlgorithm(self, config=None):  # noqa: N802

@@ -51,7 +51,7 @@ def write_sources(sources, path, context, feedback):
 
 def _write_source(source, role, path, context, feedback):
     """Add a layer to a GeoPackage; broken geometries go along, as geomfaf reports them."""
-    # Numbers of rows are not data, and may be there twice where layers were merged.
+    # Numbers of rows are QGIS's own, by which findings name them; a column of them may be wrong.
     kept = [k for k, field in enumerate(source.fields()) if field.name().lower() != "fid"]
     fields = QgsFields()
     for number in kept:
@@ -70,11 +70,17 @@ def _write_source(source, role, path, context, feedback):
     )
     if writer.hasError():
         raise QgsProcessingException(f"{role} cannot be written: {writer.errorMessage()}")
+    seen = set()
     unchecked = QgsProcessingFeatureSource.FlagSkipGeometryValidityChecks
     for feature in source.getFeatures(QgsFeatureRequest(), unchecked):
         if feedback.isCanceled():
             raise QgsProcessingException("cancelled: nothing was written")
-        row = QgsFeature(fields)
+        number = feature.id()
+        # Rows that were not saved yet have numbers below 0.
+        row = (
+            QgsFeature(fields, number) if number >= 0 and number not in seen else QgsFeature(fields)
+        )
+        seen.add(number)
         row.setGeometry(feature.geometry())
         row.setAttributes([feature.attributes()[number] for number in kept])
         if not writer.addFeature(row, QgsFeatureSink.Flag.FastInsert):

@@ -52,6 +52,8 @@ class Report:
             self._take_progress(event)
         elif kind == "error":
             self.error = str(event.get("text", ""))
+        elif kind == "finding":
+            self.say(finding_text(event))
         elif kind == "warning":
             self.feedback.pushWarning(str(event.get("text", "")))
         else:
@@ -65,7 +67,8 @@ class Report:
         gone = min((time.monotonic() - self.began) / pace, ALMOST * self.own)
         left = self.left - gone
         self.feedback.setProgress(100 * (1 - left / self.all))
-        self._show(f"{self.title}{self.inner}, {time_text(left * pace)} left")
+        if self.own:
+            self._show(f"{self.title}{self.inner}, {time_text(left * pace)} left")
 
     def _show(self, text: str) -> None:
         """Show what is done; QGIS keeps every text in its log, so the same one only once."""
@@ -101,8 +104,22 @@ class Report:
             return
         # A command that is one stage.
         self.feedback.setProgress(100 * min(1, share))
-        left = time_text(event.get("seconds_left", 0))
-        self._show(f"{event['stage']}: {100 * share:.0f} %, {left} left")
+        left = f", {time_text(event.get('seconds_left', 0))} left" if share < 1 else ""
+        self._show(f"{event['stage']}: {100 * share:.0f} %{left}")
+
+
+def finding_text(finding: dict[str, Any]) -> str:
+    """Return what was found in a survey, and what was done about it, in a line.
+
+    >>> finding_text({"severity": "fixed", "layer": "samples", "column": "Au", "count": 2,
+    ...               "rule": "missing", "done": "not used", "advice": ""})
+    'fixed: samples, Au: missing (2): not used'
+    """
+    place = ", ".join(str(finding[key]) for key in ("layer", "column") if finding.get(key))
+    text = f"{finding['severity']}: {place}: {finding['rule']} ({finding['count']})"
+    for key in ("done", "advice"):
+        text += f": {finding[key]}" if finding.get(key) else ""
+    return text
 
 
 def time_text(seconds: float) -> str:

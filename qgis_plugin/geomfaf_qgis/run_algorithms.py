@@ -15,6 +15,7 @@ from qgis.core import (
     QgsProcessingParameterExpression,
     QgsProcessingParameterFile,
     QgsProcessingParameterFolderDestination,
+    QgsProcessingUtils,
 )
 
 from .algorithm import ROLES, GeomfafAlgorithm
@@ -71,7 +72,7 @@ class RunProject(AddsRun):
         "Everything, from the survey to ranked targets with reasons, a report and print layouts:"
         " some minutes. Choose samples and deposits, and what else there is, or a project file"
         " (geomfaf.toml) that names its own data. For layers a project file is written, which holds"
-        " every further setting: change it, and choose it the next time.<p>At the end the results"
+        " every further setting: change it, and choose it the next time. At the end the results"
         " stand in this project as one styled group. Cancel stops the run; the same run, started"
         " again, goes on where it stopped."
     )
@@ -117,6 +118,8 @@ class RunProject(AddsRun):
         """Write the layers and the project file, and run it."""
         folder = self.folder_of(parameters, "FOLDER", context)
         out = folder / "out"
+        if folder.is_relative_to(QgsProcessingUtils.tempFolder()):
+            feedback.pushWarning("the folder is a temporary one: it is gone when QGIS is closed")
         settings = self.settings(parameters, context)
         chosen = [part for setting in settings for part in ("--set", setting)]
         toml = self.parameterAsString(parameters, "TOML", context)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 from qgis.core import (
@@ -14,6 +15,7 @@ from qgis.core import (
 
 from .algorithm import ROLES, GeomfafAlgorithm
 from .layers import layers_of
+from .progress import finding_text
 
 # Layer of check.gpkg -> output and its title.
 FINDINGS = {
@@ -82,8 +84,15 @@ class CheckSurvey(GeomfafAlgorithm):
         """Write the layers and check them."""
         folder = self.folder_of(parameters, "FOLDER", context)
         survey = self.survey_in(folder, parameters, context, feedback)
-        self.call(feedback, folder, "check", survey, "--out", folder, "--overwrite")
-        found = {"FOLDER": str(folder), "TABLE": str(folder / "check.csv")}
+        table = folder / "check.csv"
+        table.unlink(missing_ok=True)
+        try:
+            self.call(feedback, folder, "check", survey, "--out", folder, "--overwrite")
+        finally:
+            # Of data that are refused, too.
+            if table.exists():
+                say_findings(table, feedback)
+        found = {"FOLDER": str(folder), "TABLE": str(table)}
         # A survey without a flaw has no layer of findings; points, lines and areas have one each.
         file = folder / "check.gpkg"
         there = layers_of(file) if file.exists() else set()
@@ -94,6 +103,13 @@ class CheckSurvey(GeomfafAlgorithm):
         return found
 
 
+def say_findings(table, feedback):
+    """Write the findings of a check into the log."""
+    with open(table, encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            feedback.pushInfo(finding_text(row))
+
+
 class GridElements(GeomfafAlgorithm):
     """Grid elements."""
 
@@ -102,7 +118,7 @@ class GridElements(GeomfafAlgorithm):
     GROUP = "Data"
     HELP = (
         "Interpolates element columns by inverse distance, one band each, after the checks of"
-        " <i>Check survey</i>. Cells are square, in metres; without a size, 500 to 1,000 lie along"
+        " Check survey. Cells are square, in metres; without a size, 500 to 1,000 lie along"
         " the longer side. Classes are even in the logarithm."
     )
 
@@ -136,7 +152,8 @@ class BuildStack(GeomfafAlgorithm):
     GROUP = "Data"
     HELP = (
         "Puts elements, geology and the distance to faults on one grid: the bands from which a map"
-        " is learned. Deposits are never a band. <i>Run project</i> does this by itself."
+        " is learned. Deposits are never a band, but a survey is not read without them. Run project"
+        " does this by itself."
     )
 
     def initAlgorithm(self, config=None):  # noqa: N802

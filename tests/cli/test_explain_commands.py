@@ -101,6 +101,8 @@ def test_a_target_has_a_sheet_of_its_own(run, tmp_path):
     assert "Target T1" in text
     assert "data:image/png;base64," in text
     assert "What each factor adds to its score" in text
+    assert "geometry" not in text
+    assert "nan" not in text.partition("<h2>")[2]
     assert "http" not in text.replace("http-equiv", "")
     again = said("explain", out, "T1", "--sheet", sheet)
     assert (again.exit_code, "--overwrite" in again.stderr) == (1, True), again.stderr

@@ -98,6 +98,7 @@ every = layers("samples", "deposits", "geology", "faults", "study_area")
 out = folder / "it's $(touch gone) 金"
 found["demo"] = run("demo", {"FOLDER": str(folder / "demo")})
 found["demo_layers"] = shown_styled()
+(folder / "demo" / "geomfaf.toml").write_text("")
 found["check"] = run("check", {**every, "FOLDER": str(out)})
 found["check_layers"] = shown_styled()
 first = (out / "survey.gpkg").read_bytes()
@@ -154,6 +155,8 @@ found["report"] = run("report", {"RUN": str(made), "OPEN": False})
 found["report_again"] = run("report", {"RUN": str(made), "AGAIN": True})
 found["install"] = run("install", {"CONFIRM": False, "SOURCE": "geomfaf"})
 found["lost"] = run("explain", {"RUN": str(folder), "POINT": "0,0 [EPSG:32633]"})
+# A folder with a project file and no run must not be mapped.
+found["no_run"] = run("targets", {"RUN": str(folder / "demo"), "SHARE": 3})
 
 # The run's own project is open: its layers are there already.
 project.read(str(made / "project.qgz"))

@@ -273,6 +273,7 @@ def test_messages_are_geomfafs_own_or_say_what_to_do(report):
     assert found["nothing"]["refused"].startswith("Choose samples and deposits")
     assert found["both"]["refused"].startswith("A project file names its own data")
     assert found["install"] == {"refused": "Nothing was installed: tick the box to agree."}
-    assert "holds no targets" in found["lost"]["error"]
+    assert "holds no finished run" in found["lost"]["error"]
+    assert "holds no finished run" in found["no_run"]["error"]
     assert "cancelled" in found["cancelled"]["error"]
     assert not list((folder / "cancelled").iterdir())

@@ -31,6 +31,10 @@ def test_messages_and_the_error_come_from_geomfaf(tmp_path):
     events = [
         {"event": "progress", "stage": "gridding", "done": 5, "total": 10, "seconds_left": 70},
         {"event": "message", "text": "half of it"},
+        {
+            **{"event": "finding", "severity": "noticed", "layer": "geology", "column": ""},
+            **{"rule": "gaps", "count": 4, "done": "unmapped"},
+        },
         {"event": "warning", "text": "slow"},
         {"event": "error", "text": 'the layer "x" has no rows: give another.', "exit_code": 3},
     ]
@@ -40,7 +44,11 @@ def test_messages_and_the_error_come_from_geomfaf(tmp_path):
         run_process([str(fake(tmp_path / "geomfaf", body))], feedback, tmp_path)
     assert feedback.progress == [50]
     assert feedback.texts == ["gridding: 50 %, about 1 min left"]
-    assert feedback.lines == ["half of it", "warning: slow"]
+    assert feedback.lines == [
+        "half of it",
+        "noticed: geology: gaps (4): unmapped",
+        "warning: slow",
+    ]
 
 
 def stage(name, number, state, **content):

@@ -87,7 +87,9 @@ def write_sheet(run: RunFolder, name: str, path: Path, factors: pd.DataFrame) ->
     factors : DataFrame
         What each factor adds to the target's score or takes from it; may be empty.
     """
+    # Classes of the map have no value.
     table = factors.map(lambda cell: f"{cell:.4g}" if isinstance(cell, float) else cell)
+    table = table.replace("nan", "")
     content = {
         "title": run.title,
         "sheet": target_sheet(run, name),
