@@ -172,9 +172,17 @@ class GeomfafAlgorithm(QgsProcessingAlgorithm):
             return []
         return ["--cell", f"{self.parameterAsDouble(parameters, 'CELL', context):g}"]
 
+    def path_of(self, parameters, name, context):
+        """Return a path in full: geomfaf works in another folder than qgis_process."""
+        return Path(self.parameterAsString(parameters, name, context)).absolute()
+
+    def output_of(self, parameters, context):
+        """Return where a raster is written, in full."""
+        return str(Path(self.parameterAsOutputLayer(parameters, "OUTPUT", context)).absolute())
+
     def folder_of(self, parameters, name, context):
         """Return the folder of results, made if it is not there."""
-        folder = Path(self.parameterAsString(parameters, name, context))
+        folder = self.path_of(parameters, name, context)
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
@@ -184,7 +192,7 @@ class GeomfafAlgorithm(QgsProcessingAlgorithm):
         Whatever else is refused here: geomfaf would take a folder with a project file for a project
         and map it, which takes minutes.
         """
-        folder = Path(self.parameterAsString(parameters, "RUN", context))
+        folder = self.path_of(parameters, "RUN", context)
         for place in (folder, folder / "out"):
             # A run that was cancelled while it was being changed keeps its record inside.
             if (place / "run.json").exists() or (place / "kept" / "run.json").exists():

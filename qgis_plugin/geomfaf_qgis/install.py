@@ -69,7 +69,7 @@ def install_steps(
     environment : Path
         Folder of the environment.
     source : str
-        What is installed: ``geomfaf``, or the path of a wheel or of its source.
+        What is installed: the path of a wheel or of a clone, or a name that pip knows.
     uv : str, optional
         The command uv, where it is there.
     system : str

@@ -40,9 +40,10 @@ class InstallGeomfaf(GeomfafAlgorithm):
             )
         )
         source = QgsProcessingParameterString(
-            "SOURCE", "What to install: a package, a wheel or a folder of source", "geomfaf"
+            "SOURCE", "What to install: the path of a wheel (.whl) or of a clone"
         )
-        source.setHelp("The path of a .whl file or of a clone of the repository counts too.")
+        # No default: until geomfaf is in the package index, its name there may be a stranger's.
+        source.setHelp("Anything that pip installs, such as the name of a package, counts too.")
         self.addParameter(source)
         self.addOutput(QgsProcessingOutputFile("COMMAND", "The command geomfaf"))
 
@@ -50,6 +51,8 @@ class InstallGeomfaf(GeomfafAlgorithm):
         """Ask first."""
         if not self.parameterAsBool(parameters, "CONFIRM", context):
             return False, "Nothing was installed: tick the box to agree."
+        if not self.parameterAsString(parameters, "SOURCE", context).strip():
+            return False, "Say what to install: the path of a wheel, or of a clone of geomfaf."
         return super().checkParameterValues(parameters, context)
 
     def processAlgorithm(self, parameters, context, feedback):  # noqa: N802

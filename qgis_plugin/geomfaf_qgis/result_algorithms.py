@@ -81,7 +81,7 @@ class ExplainTarget(ShowsPage):
         if not name:
             name = self.target_at(run, parameters, context, feedback)
         chosen = self.parameterAsFileOutput(parameters, "SHEET", context)
-        sheet = Path(chosen or QgsProcessingUtils.generateTempFilename(f"{name}.html"))
+        sheet = Path(chosen or QgsProcessingUtils.generateTempFilename("sheet.html")).absolute()
         words = ["explain", run, name, "--sheet", sheet, "--overwrite"]
         self.call(feedback, sheet.parent, *words)
         if self.parameterAsBool(parameters, "OPEN", context):

@@ -122,8 +122,8 @@ class RunProject(AddsRun):
             feedback.pushWarning("the folder is a temporary one: it is gone when QGIS is closed")
         settings = self.settings(parameters, context)
         chosen = [part for setting in settings for part in ("--set", setting)]
-        toml = self.parameterAsString(parameters, "TOML", context)
-        if not toml:
+        toml = self.path_of(parameters, "TOML", context)
+        if not self.is_given(parameters, "TOML"):
             survey = self.survey_in(folder, parameters, context, feedback)
             toml = self.project_file(folder, survey, chosen, feedback)
             # They stand in the file now.

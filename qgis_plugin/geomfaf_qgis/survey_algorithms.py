@@ -133,7 +133,7 @@ class GridElements(GeomfafAlgorithm):
         """Write the samples and grid them."""
         folder = Path(QgsProcessingUtils.generateTempFilename("survey.gpkg")).parent
         survey = self.survey_in(folder, parameters, context, feedback)
-        out = self.parameterAsOutputLayer(parameters, "OUTPUT", context)
+        out = self.output_of(parameters, context)
         arguments = ["grid", survey, out, "--layer", "samples", "--scale", "log"]
         chosen = self.parameterAsFields(parameters, "ELEMENTS", context)
         if chosen:
@@ -167,7 +167,7 @@ class BuildStack(GeomfafAlgorithm):
         """Write the layers and stack them."""
         folder = Path(QgsProcessingUtils.generateTempFilename("survey.gpkg")).parent
         survey = self.survey_in(folder, parameters, context, feedback)
-        out = self.parameterAsOutputLayer(parameters, "OUTPUT", context)
+        out = self.output_of(parameters, context)
         arguments = ["stack", survey, out]
         chosen = self.parameterAsFields(parameters, "ELEMENTS", context)
         if chosen:

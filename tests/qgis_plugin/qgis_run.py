@@ -154,7 +154,17 @@ found["unnamed"] = run("explain", {"RUN": str(made)})
 found["report"] = run("report", {"RUN": str(made), "OPEN": False})
 found["report_again"] = run("report", {"RUN": str(made), "AGAIN": True})
 found["install"] = run("install", {"CONFIRM": False, "SOURCE": "geomfaf"})
+found["install_nothing"] = run("install", {"CONFIRM": True, "SOURCE": " "})
 found["lost"] = run("explain", {"RUN": str(folder), "POINT": "0,0 [EPSG:32633]"})
+# Paths of qgis_process may be relative; geomfaf works in another folder.
+os.chdir(folder)
+named = {"SAMPLES": "survey.gpkg|layername=samples", "OUTPUT": "beside/grid.tif"}
+(folder / "beside").mkdir()
+found["relative"] = [
+    run("grid", named),
+    run("run", {"TOML": "own.toml", "FOLDER": "beside"}),
+    run("explain", {"RUN": "beside", "TARGET": "T1", "SHEET": "beside/T1.html"}),
+]
 # A folder with a project file and no run must not be mapped.
 found["no_run"] = run("targets", {"RUN": str(folder / "demo"), "SHARE": 3})
 

@@ -188,6 +188,15 @@ def test_arguments_are_passed_as_they_are(report):
     assert own in calls
 
 
+def test_relative_paths_are_those_of_who_asks(report):
+    found, calls, folder = report
+    assert [one.get("done") for one in found["relative"]] == [True] * 3, found["relative"]
+    assert (folder / "beside" / "grid.tif").exists()
+    assert (folder / "beside" / "T1.html").exists()
+    run = ["run", str(folder / "own.toml"), "--out", str(folder / "beside" / "out"), "--overwrite"]
+    assert run in calls
+
+
 def test_targets_again_keeps_the_settings_of_the_run(report):
     _, calls, folder = report
     out = str(folder / "it's $(touch gone) 金" / "out")
@@ -273,6 +282,7 @@ def test_messages_are_geomfafs_own_or_say_what_to_do(report):
     assert found["nothing"]["refused"].startswith("Choose samples and deposits")
     assert found["both"]["refused"].startswith("A project file names its own data")
     assert found["install"] == {"refused": "Nothing was installed: tick the box to agree."}
+    assert found["install_nothing"]["refused"].startswith("Say what to install")
     assert "holds no finished run" in found["lost"]["error"]
     assert "holds no finished run" in found["no_run"]["error"]
     assert "cancelled" in found["cancelled"]["error"]
