@@ -28,7 +28,9 @@ from qgis.core import (  # noqa: E402
     QgsProcessingModelAlgorithm,
     QgsProcessingModelChildAlgorithm,
     QgsProcessingModelChildParameterSource,
+    QgsProcessingOutputLayerDefinition,
     QgsProject,
+    QgsRasterLayer,
     QgsVectorLayer,
 )
 
@@ -107,8 +109,15 @@ found["same_survey"] = (out / "survey.gpkg").read_bytes() == first
 found["grid"] = run(
     "grid", {**layers("samples"), "ELEMENTS": ["Au"], "CELL": 50, "OUTPUT": str(out / "grid.tif")}
 )
-stacked = layers("samples", "geology", "faults", "study_area")
-found["stack"] = run("stack", {**stacked, "OUTPUT": str(out / "stack.tif")})
+# As the dialog asks for a raster that is to be shown.
+place = QgsProcessingOutputLayerDefinition(str(out / "stack.tif"), project)
+found["stack"] = run("stack", {**every, "OUTPUT": place})
+plain = QgsRasterLayer.LayerOptions(False)  # Processing loads results without their styles
+raster = QgsRasterLayer(str(out / "stack.tif"), "stack", "gdal", plain)
+found["stack_before"] = raster.renderer().type()
+details = context.layerToLoadOnCompletionDetails(str(out / "stack.tif"))
+details.postProcessor().postProcessLayer(raster, context, QgsProcessingFeedback())
+found["stack_shown"] = raster.renderer().type()
 
 # A bow tie, a row without a place, numbers of rows that are there twice.
 broken = QgsVectorLayer("Polygon?crs=EPSG:32633&field=fid:integer&field=rock:string", "b", "memory")

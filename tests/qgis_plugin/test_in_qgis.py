@@ -40,6 +40,8 @@ if arguments[0] == "init":
     Path(arguments[arguments.index("--toml") + 1]).write_text("# written")
 if arguments[0] in ("grid", "stack"):
     shutil.copy(run / "stack.tif", arguments[2])
+if "--style" in arguments:
+    shutil.copy(run / "stack.qml", Path(arguments[2]).with_suffix(".qml"))
 if arguments[0] == "demo":
     shutil.copy({survey!r}, Path(arguments[1]) / "survey.gpkg")
 if arguments[0] == "check":
@@ -246,6 +248,13 @@ def test_surveys_and_findings_are_shown(report):
     file = folder / "it's $(touch gone) 金" / "check.gpkg"
     assert found["check"]["FINDINGS"] == f"{file}|layername=findings"
     assert "FINDINGS_LINES" not in found["check"]
+
+
+def test_rasters_are_shown_in_classes(report):
+    """QGIS itself would mix three bands into colours that mean nothing."""
+    found, _, _ = report
+    assert found["stack"]["done"], found["stack"]
+    assert found["stack_shown"] == "singlebandpseudocolor" != found["stack_before"]
 
 
 def test_a_model_chains_run_targets_and_report(report):
