@@ -32,7 +32,7 @@ from geomfaf.models.fold_models import train_model
 from geomfaf.models.network.options import Training
 from geomfaf.progress import show_progress
 from geomfaf.rasters.bands import valid_cells
-from geomfaf.run import run as stages
+from geomfaf.run import steps as stages
 from geomfaf.run.project import Project
 from geomfaf.run.template import init_project
 from geomfaf.windows.variogram import autocorrelation_range

@@ -191,7 +191,7 @@ def evaluate_model(
         heldout=heldout,
         table=simple.ground,
     )
-    done = _with_simple_models(simple, [first, *draws[1:]], folder)
+    done = simple.judge([first, *draws[1:]], folder=folder)
     return summarise(done, simple, proofs[0], at)
 
 
@@ -225,17 +225,6 @@ def _held_out_band(model: Model, scores: xr.DataArray, valid: np.ndarray) -> np.
     return heldout
 
 
-def _with_simple_models(
-    simple: Baselines, draws: Sequence[Draw], folder: Path | None
-) -> list[Draw]:
-    """Return the draws with the simple models' scores added."""
-    done = []
-    for number, draw in enumerate(draws, start=1):
-        label = f"simple models, draw {number} of {len(draws)}"
-        done.append(simple.draw(draw, label=label, folder=folder))
-    return done
-
-
 def evaluate_baselines(
     stack: xr.DataArray,
     folds: Folds,
@@ -264,7 +253,7 @@ def evaluate_baselines(
         size,
         names,
     )
-    done = _with_simple_models(simple, draws, folder)
+    done = simple.judge(draws, folder=folder)
     return summarise(done, simple, proofs[0], _deposits_on(valid, deposits, folds))
 
 

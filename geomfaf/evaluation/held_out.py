@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
@@ -19,15 +20,16 @@ import numpy as np
 import xarray as xr
 
 from ..files import library_versions
-from ..models.baselines import NETWORK, make_baseline
-from ..models.predict import Lattice, ground_features, lattice_scores, model_lattice
+from ..models.baselines import ENSEMBLE, NETWORK, known_everywhere, make_baseline
+from ..models.predict import Lattice, lattice_scores, model_lattice
+from ..models.side_by_side import side_by_side
 from ..progress import say, track
 from ..rasters.bands import valid_cells
 from ..windows.features import Features, window_features
 from ..windows.folds import Folds
 
 if TYPE_CHECKING:
-    from ..models.fold_models import Model
+    from ..models.fold_models import FoldModel, Model
 
 
 @dataclass(frozen=True)
@@ -86,57 +88,127 @@ def network_draw(
     table : Features, optional
         Of all centres of the map's windows, where they are there already.
     """
-    # 1. maps, of the ensemble and of its network
     names = list(dict.fromkeys([model.name, NETWORK]))
-    maps = {}
-    if heldout is None or len(names) > 1:
-        maps = dict(zip(names, _held_out_maps(model, stack, stride, table), strict=False))
-    if heldout is not None:
-        maps = {**maps, model.name: heldout}
-    # 2. windows, each judged by the fold model that tests it
-    scores = {name: np.full(len(windows), np.nan) for name in names}
-    for fold_model in model.fold_models:
-        test = model.folds.testing(windows, fold_model.fold)
-        if test.any():
-            said = fold_model.judge_windows(stack, windows[test])
-            scores[NETWORK][test] = said.network
-            scores[model.name][test] = said.score
-    return Draw(windows, model.seed, {name: maps[name] for name in names}, scores)
-
-
-def _held_out_maps(
-    model: Model,
-    stack: xr.DataArray,
-    stride: int | None,
-    table: Features | None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the scores of all ground by the fold model that never saw it, (y, x): of the model,
-    and of its network alone.
-    """
-    valid = valid_cells(stack)
-    raster = model.folds.raster()
-    lattice = model_lattice(model, valid, stride)
-    joined = np.full(valid.shape, np.nan, np.float32)
-    network = np.full(valid.shape, np.nan, np.float32)
+    lattice = model_lattice(model, valid_cells(stack), stride)
+    mapped = heldout is not None and len(names) == 1
+    # 1. what each fold model says of its own ground and windows
+    said: list[Said] = [{} for _ in range(model.folds.count)]
     for fold_model in track(model.fold_models, "scoring held-out ground", unit="folds"):
-        own = raster == fold_model.fold
-        wanted = lattice.near(own & valid)
-        if not wanted.any():
-            continue
-        odds = fold_model.odds(ground_features(model, stack, lattice, wanted, table))
-        seen = fold_model.classifier.seen_
-        found = lattice_scores(
+        said[fold_model.fold] = fold_says(
+            fold_model,
+            stack,
+            windows,
+            model.folds,
+            None if mapped else lattice,
+            table,
+        )
+    # 2. put together, and the map that is there already
+    draw = put_together(Draw(windows, model.seed), names, said, model.folds, lattice)
+    if heldout is not None:
+        draw.maps[model.name] = heldout
+    return draw
+
+
+Said = dict[str, np.ndarray]
+"""What models of a fold say: ``places NAME`` of the centres that have a say in its ground, and
+``windows NAME`` of its test windows.
+"""
+
+
+def fold_says(
+    fold_model: FoldModel,
+    stack: xr.DataArray,
+    windows: gpd.GeoDataFrame,
+    folds: Folds,
+    lattice: Lattice | None,
+    table: Features | None = None,
+) -> Said:
+    """Return what a fold model, and its network alone, say of the ground that it never saw; of its
+    test windows only where no lattice is given.
+    """
+    said: Said = {}
+    names = (NETWORK,) if fold_model.simple is None else (ENSEMBLE, NETWORK)
+    # 1. the centres that have a say in its ground
+    own = np.zeros((0, 0), bool)
+    if lattice is not None:
+        own = _own_centres(folds, lattice, fold_model.fold)
+        said = dict.fromkeys((f"places {name}" for name in names), np.empty(0, np.float32))
+    if lattice is not None and own.any():
+        size = int(windows["size"].iloc[0])
+        rows = _rows_of_simple_models(fold_model, stack, lattice, own, size, table)
+        layers = lattice_scores(
             stack,
             lattice,
-            wanted,
+            own,
             fold_model.encoder,
             fold_model.judge,
-            seen,
-            odds,
+            fold_model.classifier.seen_,
+            fold_model.odds(rows),
         )
-        joined[own] = lattice.blend(found[0])[own]
-        network[own] = lattice.blend(found[-1])[own]
-    return joined, network
+        # The model's own score comes first, its network's last: of a network alone they are one.
+        for name, layer in zip(names, (layers[0], layers[-1]), strict=False):
+            said[f"places {name}"] = layer[own]
+    # 2. its test windows
+    test = folds.testing(windows, fold_model.fold)
+    judged = fold_model.judge_windows(stack, windows[test]) if test.any() else None
+    for name in names:
+        said[f"windows {name}"] = np.empty(0, np.float32)
+        if judged is not None:
+            said[f"windows {name}"] = judged.network if name == NETWORK else judged.score
+    return said
+
+
+def _rows_of_simple_models(
+    fold_model: FoldModel,
+    stack: xr.DataArray,
+    lattice: Lattice,
+    wanted: np.ndarray,
+    size: int,
+    table: Features | None,
+) -> Features | None:
+    """Return the features of wanted centres that the simple models read, None where there are none;
+    ``table`` has those of all centres.
+    """
+    if fold_model.simple is None:
+        return None
+    if table is not None:
+        return table[wanted[lattice.wanted]]
+    at, across = np.nonzero(wanted)
+    used = stack.sel(band=fold_model.simple.rows.bands)
+    return window_features(used, lattice.rows[at], lattice.cols[across], size)
+
+
+def _own_centres(folds: Folds, lattice: Lattice, fold: int) -> np.ndarray:
+    """Return the centres that have a say in a fold's ground, (lattice rows, lattice columns) bool:
+    those up to a stride beside it, too.
+    """
+    return lattice.near((folds.raster() == fold) & lattice.valid)
+
+
+def put_together(
+    draw: Draw,
+    names: Sequence[str],
+    said: Sequence[Said],
+    folds: Folds,
+    lattice: Lattice,
+) -> Draw:
+    """Return the draw with the maps and window scores that the models of its folds said."""
+    raster = folds.raster()
+    maps = {name: np.full(lattice.valid.shape, np.nan, np.float32) for name in names}
+    scores = {name: np.full(len(draw.windows), np.nan) for name in names}
+    for fold, found in enumerate(said):
+        own = raster == fold
+        centres = _own_centres(folds, lattice, fold)
+        test = folds.testing(draw.windows, fold)
+        for name in names:
+            # From the centres to the fold's cells, and to its test windows.
+            if f"places {name}" in found:
+                layer = np.full(lattice.wanted.shape, np.nan, np.float32)
+                layer[centres] = found[f"places {name}"]
+                maps[name][own] = lattice.blend(layer)[own]
+            if f"windows {name}" in found:
+                scores[name][test] = found[f"windows {name}"]
+    return Draw(draw.windows, draw.seed, {**draw.maps, **maps}, {**draw.scores, **scores})
 
 
 class Baselines:
@@ -194,50 +266,42 @@ class Baselines:
         digest.update(json.dumps([split, library_versions()]).encode())
         self.key = digest.hexdigest()
 
-    def draw(self, draw: Draw, *, label: str = "simple models", folder: Path | None = None) -> Draw:
-        """Return the draw with the simple models' held-out scores added; finished folds in
+    def judge(self, draws: Sequence[Draw], *, folder: Path | None = None) -> list[Draw]:
+        """Return the draws with the simple models' held-out scores added; finished folds in
         ``folder`` are taken.
         """
-        maps = {name: np.full(self.lattice.valid.shape, np.nan, np.float32) for name in self.names}
-        scores = {name: np.full(len(draw.windows), np.nan) for name in self.names}
-        raster = self.folds.raster()
+        folds = range(self.folds.count)
+        tasks = [partial(self.fold_says, draw, fold, folder) for draw in draws for fold in folds]
+        said = side_by_side(
+            tasks,
+            "simple models",
+            unit="folds",
+            processes=all(map(known_everywhere, self.names)),
+        )
+        judged = []
+        for number, draw in enumerate(draws):
+            own = said[number * len(folds) : (number + 1) * len(folds)]
+            judged.append(put_together(draw, self.names, own, self.folds, self.lattice))
+        return judged
+
+    def fold_says(self, draw: Draw, fold: int, folder: Path | None) -> Said:
+        """Return what every simple model of a fold says of its ground and test windows."""
         table = self.table(draw)
-        steps = [(fold, name) for fold in range(self.folds.count) for name in self.names]
-        for fold, name in track(steps, label, unit="models"):
-            # Centres up to a stride beside the fold's ground have a say in its cells.
-            own = raster == fold
-            near = self.lattice.near(own & self.lattice.valid)[self.at]
-            test = self.folds.testing(draw.windows, fold)
+        said: Said = {}
+        for name in self.names:
             found = remembered(
                 folder,
                 (self.key, draw.windows, draw.seed, fold, name),
-                partial(
-                    self._judged,
-                    name,
-                    draw,
-                    fold,
-                    table,
-                    near,
-                ),
+                partial(self._judged, name, draw, fold, table),
             )
-            # From the centres to the fold's cells, and to its test windows.
-            lattice = np.full(self.lattice.wanted.shape, np.nan, np.float32)
-            lattice[self.at[0][near], self.at[1][near]] = found["places"]
-            maps[name][own] = self.lattice.blend(lattice)[own]
-            scores[name][test] = found["windows"]
-        return Draw(draw.windows, draw.seed, {**draw.maps, **maps}, {**draw.scores, **scores})
+            said |= {f"{what} {name}": values for what, values in found.items()}
+        return said
 
-    def _judged(
-        self,
-        name: str,
-        draw: Draw,
-        fold: int,
-        table: Features,
-        near: np.ndarray,
-    ) -> dict[str, np.ndarray]:
-        """Return what a simple model says of a fold's centres (near) and of its test windows."""
+    def _judged(self, name: str, draw: Draw, fold: int, table: Features) -> Said:
+        """Return what a simple model says of a fold's centres and of its test windows."""
         fitted = self.fitted(name, draw, fold, table)
         bands = self.bands[fold]
+        near = _own_centres(self.folds, self.lattice, fold)[self.at]
         test = self.folds.testing(draw.windows, fold)
         return {
             "places": fitted.predict_proba(self.ground[near].select(bands=bands))[:, 1],
@@ -290,7 +354,8 @@ def remembered(
     # Written beside and renamed: a file that is there is whole.
     found = compute()
     folder.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(".partial.npz")
+    # Its own name: another process may be writing the same.
+    beside = path.with_suffix(f".{os.getpid()}.partial.npz")
     np.savez(beside, **found)  # type: ignore[arg-type]
     beside.replace(path)
     return found

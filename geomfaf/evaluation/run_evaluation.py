@@ -4,7 +4,6 @@ verdict from them all.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,17 +17,16 @@ import xarray as xr
 
 from ..errors import UsageError
 from ..models.baselines import NETWORK
-from ..models.predict import model_lattice
 from ..notebook import page
 from ..progress import say
-from ..rasters.bands import Band, as_dataarray, bands_of, grid_of, valid_cells
-from ..windows.features import Features, window_features
+from ..rasters.bands import Band, as_dataarray, bands_of, grid_of
 from ..windows.folds import NO_FOLD
 from ..windows.negatives import draw_seed
 from ..windows.windows import window_centres
 from .applicability import area_of_applicability
 from .evaluate import Evaluation, evaluate_model
-from .held_out import Draw, network_draw, remembered
+from .held_out import Draw
+from .network_draws import network_draws
 from .null_tests import SHIFTS, NullTest, network_null_test, null_test
 from .optimism import measure_optimism
 from .verdict import optimism_lines, with_null_tests
@@ -132,19 +130,8 @@ def assess_map(
         draws.append(Draw(table, draw_seed(model.seed, number)))
     stride = settings.get("stride")
     if networks > 1:
-        lattice = model_lattice(model, valid_cells(stack), stride)
-        # The features of all centres, made once: every draw scores the same map.
-        at, across = np.nonzero(lattice.wanted)
-        ground = window_features(stack, lattice.rows[at], lattice.cols[across], model.size)
-        for number in range(1, networks):
-            draws[number] = _network_on(
-                draws[number],
-                model,
-                stack,
-                ground,
-                stride,
-                folder,
-            )
+        drawn = network_draws(draws[1:networks], model, stack, stride=stride, folder=folder)
+        draws[1:networks] = drawn
     # 2. every model on held-out ground
     evaluation = evaluate_model(
         model,
@@ -342,59 +329,3 @@ def risk_return_bands(evaluation: Evaluation, name: str) -> xr.DataArray | None:
         ),
     ]
     return as_dataarray(np.stack(evaluation.risk_return(name)), evaluation.simple.folds.grid, bands)
-
-
-def _network_on(
-    draw: Draw,
-    model: Model,
-    stack: xr.DataArray,
-    ground: Features,
-    stride: int | None,
-    folder: Path | None,
-) -> Draw:
-    """Return the draw with the held-out scores of the network trained on it; ``ground`` are the
-    features of the map's centres.
-    """
-    from ..models.fold_models import train_model
-
-    # The bands of the first draw's folds: elements were screened without the folds' ground.
-    named = [band.name for band in bands_of(stack)]
-    bands = []
-    for fold_model in model.fold_models:
-        own = set(fold_model.bands)
-        bands.append([name for name in named if name in own])
-
-    def compute() -> dict[str, np.ndarray]:
-        again = train_model(
-            stack,
-            draw.windows,
-            model.folds,
-            options=model.options,
-            bands=bands,
-            seed=draw.seed,
-            device=_device_of(model),
-        )
-        found = network_draw(again, stack, draw.windows, stride=stride, table=ground)
-        maps = {f"map {name}": values for name, values in found.maps.items()}
-        return maps | {f"windows {name}": values for name, values in found.scores.items()}
-
-    # All that decides the scores: what was kept under another state is not taken.
-    state = (
-        hashlib.sha256(stack.values.tobytes()).hexdigest(),
-        bands,
-        draw.windows,
-        draw.seed,
-        model.folds.table.tolist(),
-        model.options,
-        stride,
-    )
-    found = remembered(folder, state, compute)
-    maps = _named_so(found, "map ")
-    return Draw(draw.windows, draw.seed, maps, _named_so(found, "windows "))
-
-
-def _named_so(values: dict[str, np.ndarray], start: str) -> dict[str, np.ndarray]:
-    """Return the values whose name begins so, by the rest of their name."""
-    return {
-        name.removeprefix(start): value for name, value in values.items() if name.startswith(start)
-    }

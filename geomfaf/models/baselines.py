@@ -317,6 +317,16 @@ BASELINES: dict[str, Callable[..., Baseline]] = {
 """
 
 
+_BUILT_IN = dict(BASELINES)
+
+
+def known_everywhere(name: str) -> bool:
+    """Return whether another process finds the model under its name, too: it is built in, or an
+    installed package's, and not registered in this process alone.
+    """
+    return BASELINES.get(name) is _BUILT_IN.get(name)
+
+
 def register_baseline(name: str, factory: Any) -> None:
     """Add a model of your own, to be evaluated under ``name`` beside the others.
 

@@ -35,7 +35,7 @@ from .network.distributed import gather, own_device, own_folds
 from .network.encode import Encoder, fit_encoder
 from .network.options import Training, training_options
 from .network.pretrain import starting_point
-from .network.starting_weights import pinned, read_starting_weights
+from .network.starting_weights import StartingWeights, pinned, read_starting_weights
 
 SHORT = 5_000_000
 """Window cells of a training of a few seconds: a progress bar of its own would only flicker."""
@@ -296,42 +296,70 @@ def train_model(
     # 2. the folds that fall to this process
     trained = []
     for fold in track(own_folds(folds.count), "training", unit="folds"):
-        train = folds.training(windows, fold)
-        # The folds promise it; a promise on which every figure rests is checked window by window.
-        if shared_cells(windows, train, folds.testing(windows, fold)):
-            raise InternalError(
-                f"training and test windows of fold {fold_number(fold)} share cells: the split"
-                " leaks"
-            )
-        # A seed of its own: networks that begin alike would err alike.
-        classifier = MFAFClassifier(options, seed=seed + fold, device=device)
-        begin = partial(
-            starting_point,
-            classifier,
-            stack,
-            size=seen_size(options, size),
-            source=source,
-            folds=folds,
-            fold=fold,
-        )
         checkpoint = None
         if checkpoints is not None:
             checkpoint = checkpoints / f"fold_{fold_number(fold)}.safetensors"
-        fold_model = fit_fold_model(
+        fold_model = train_fold(
             stack,
-            windows[train],
-            [band.name for band in named] if bands is None else bands[fold],
-            classifier,
-            fold=fold,
-            begin=begin,
+            windows,
+            folds,
+            fold,
+            options=options,
+            names=[band.name for band in named] if bands is None else bands[fold],
+            seed=seed,
+            device=device,
+            source=source,
             checkpoint=checkpoint,
-            label=f"fold {fold_number(fold)} of {folds.count}",
         )
         trained.append(fold_model)
     # 3. those that other processes trained
     trained = _gather_fold_models(trained, device)
     start = {} if source is None else source.record()
     return Model(trained, named, size, folds, options, seed, start)
+
+
+def train_fold(  # noqa: PLR0913 - what a training takes, a fold of it
+    stack: xr.DataArray,
+    windows: gpd.GeoDataFrame,
+    folds: Folds,
+    fold: int,
+    *,
+    options: Training,
+    names: Sequence[str],
+    seed: int,
+    device: str,
+    source: StartingWeights | None = None,
+    checkpoint: Path | None = None,
+) -> FoldModel:
+    """Train the model of one fold on the windows away from its ground; see :func:`train_model`."""
+    train = folds.training(windows, fold)
+    # The folds promise it; a promise on which every figure rests is checked window by window.
+    if shared_cells(windows, train, folds.testing(windows, fold)):
+        raise InternalError(
+            f"training and test windows of fold {fold_number(fold)} share cells: the split leaks"
+        )
+    # A seed of its own: networks that begin alike would err alike.
+    classifier = MFAFClassifier(options, seed=seed + fold, device=device)
+    size = int(windows["size"].iloc[0])
+    begin = partial(
+        starting_point,
+        classifier,
+        stack,
+        size=seen_size(options, size),
+        source=source,
+        folds=folds,
+        fold=fold,
+    )
+    return fit_fold_model(
+        stack,
+        windows[train],
+        names,
+        classifier,
+        fold=fold,
+        begin=begin,
+        checkpoint=checkpoint,
+        label=f"fold {fold_number(fold)} of {folds.count}",
+    )
 
 
 def fit_fold_model(

@@ -21,6 +21,7 @@ from builders import (
 import geomfaf.models.network.classifier
 from geomfaf.evaluation.baseline_map import baseline_scores
 from geomfaf.evaluation.held_out import Baselines, Draw, network_draw, remembered
+from geomfaf.evaluation.network_draws import network_draws
 from geomfaf.evaluation.optimism import measure_optimism
 from geomfaf.evaluation.run_evaluation import (
     affordable_draws,
@@ -28,8 +29,10 @@ from geomfaf.evaluation.run_evaluation import (
     assessment_record,
     with_applicability,
 )
+from geomfaf.models import side_by_side
 from geomfaf.models.baselines import BASELINES, NETWORK, ExtraTreesWindow
 from geomfaf.models.fold_models import train_model
+from geomfaf.models.network.options import training_options
 from geomfaf.models.predict import Lattice, model_lattice, predict_scores
 from geomfaf.windows.features import window_features
 from geomfaf.windows.folds import spatial_folds
@@ -140,8 +143,8 @@ def test_an_interrupted_draw_goes_on_with_the_same_scores(tmp_path, monkeypatch)
     case = drawn_case()
     draw = Draw(draw_windows(case.windows, case.folds, case.stack), 0)
     names = ["best band", "logistic regression"]
-    whole = simple_models(case, names).draw(draw)
-    simple_models(case, names[:1]).draw(draw, folder=tmp_path)
+    whole = simple_models(case, names).judge([draw])[0]
+    simple_models(case, names[:1]).judge([draw], folder=tmp_path)
     fitted = []
     original = Baselines.fitted
     monkeypatch.setattr(
@@ -149,11 +152,35 @@ def test_an_interrupted_draw_goes_on_with_the_same_scores(tmp_path, monkeypatch)
         "fitted",
         lambda self, name, *rest: fitted.append(name) or original(self, name, *rest),
     )
-    again = simple_models(case, names).draw(draw, folder=tmp_path)
+    again = simple_models(case, names).judge([draw], folder=tmp_path)[0]
     assert set(fitted) == {"logistic regression"}
     for name in names:
         np.testing.assert_array_equal(whole.maps[name], again.maps[name])
         np.testing.assert_array_equal(whole.scores[name], again.scores[name])
+
+
+def test_processes_find_what_one_finds(tmp_path, monkeypatch):
+    """The network on more draws, and simple models of them, by two processes and by this one."""
+    case = drawn_case()
+    options = training_options("mfaf", least_steps=2, ensemble=("ridge logistic regression",))
+    drawn = draw_windows(case.windows, case.folds, case.stack)
+    model = train_model(case.stack, drawn, case.folds, options=options, device="cpu")
+    draws = [Draw(drawn, seed) for seed in (3, 4)]
+
+    def judged():
+        found = network_draws(draws, model, case.stack, folder=tmp_path / str(side_by_side.MANY))
+        return simple_models(case, ["best band", "extra trees"]).judge(found)
+
+    alone = judged()
+    monkeypatch.setattr(side_by_side, "MANY", 2)
+    monkeypatch.setattr(side_by_side, "MEMORY", 1.0)
+    monkeypatch.setattr(side_by_side, "cores", lambda: 2)
+    together = judged()
+    assert list(alone[0].maps) == ["MFAF ensemble", NETWORK, "best band", "extra trees"]
+    for one, other in zip(alone, together, strict=True):
+        for name in one.maps:
+            np.testing.assert_array_equal(one.maps[name], other.maps[name])
+            np.testing.assert_array_equal(one.scores[name], other.scores[name])
 
 
 def test_a_random_split_of_overlapping_windows_flatters_and_the_meter_shows_it(monkeypatch):
