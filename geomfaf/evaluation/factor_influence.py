@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import scipy
 import xarray as xr
-from scipy.stats import kendalltau, spearmanr
 
 from ..models.predict import Lattice
 from ..progress import track
@@ -173,8 +173,8 @@ def factor_agreement(table: pd.DataFrame) -> list[dict[str, Any]]:
                 "one": one,
                 "other": other,
                 "factors": len(both),
-                "spearman": round(float(spearmanr(*pair).statistic), 3),
-                "kendall": round(float(kendalltau(*pair).statistic), 3),
+                "spearman": round(float(scipy.stats.spearmanr(*pair).statistic), 3),
+                "kendall": round(float(scipy.stats.kendalltau(*pair).statistic), 3),
             }
         )
     return found

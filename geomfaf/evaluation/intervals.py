@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable
 
 import numpy as np
-from scipy.stats import norm, t
+import scipy
 
 LEVELS = (0.025, 0.975)
 """Of every interval: 95 %."""
@@ -62,7 +62,7 @@ def mean_interval(
     variance = (errors**2 / (1 - shares)).sum()
     error = np.sqrt(variance) / len(values)
     # 2. as wide as the number and sizes of the clusters ask for
-    half = t.ppf(LEVELS[1], degrees_of_freedom(clusters)) * error
+    half = scipy.stats.t.ppf(LEVELS[1], degrees_of_freedom(clusters)) * error
     low = np.clip(mean - half, *bounds)
     high = np.clip(mean + half, *bounds)
     return float(low), float(high)
@@ -139,4 +139,6 @@ def _expanded_levels(clusters: np.ndarray) -> np.ndarray:
     clusters.
     """
     count = len(np.unique(clusters))
-    return norm.cdf(np.sqrt(count / (count - 1)) * t.ppf(LEVELS, degrees_of_freedom(clusters)))
+    return scipy.stats.norm.cdf(
+        np.sqrt(count / (count - 1)) * scipy.stats.t.ppf(LEVELS, degrees_of_freedom(clusters))
+    )

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import rankdata
+import scipy
 
 from ..errors import DataError
 from .intervals import BATCH, bootstrap_interval, mean_interval
@@ -385,7 +385,7 @@ def _boyce(placement: Placement, weights: np.ndarray) -> np.ndarray:
     kept = expected > 0
     count = kept.sum()
     ratio = (weights @ inside[:, kept].astype(float)) / expected[kept]
-    ranks = rankdata(ratio, axis=1) - (count + 1) / 2
+    ranks = scipy.stats.rankdata(ratio, axis=1) - (count + 1) / 2
     order = np.arange(count) - (count - 1) / 2
     with np.errstate(invalid="ignore", divide="ignore"):
         return (ranks @ order) / np.sqrt((ranks**2).sum(axis=1) * (order**2).sum())

@@ -23,7 +23,6 @@ from ..settings.tables import ENSEMBLE as ENSEMBLE
 from ..settings.tables import NETWORK as NETWORK
 from ..windows.features import Column, Features
 from .any_classifier import AnyClassifier, is_classifier_object
-from .forest_walk import flat_forest
 from .fuzzy_overlay import FuzzyOverlay
 from .logistic import Problem, solve_logistic
 from .table_model import TableModel, balanced_weights, effective_count
@@ -166,6 +165,9 @@ class RandomForestWindow(TableModel):
         )
 
     def _learn(self, matrix: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> None:
+        # It brings numba: whoever grows no forest need not wait for it.
+        from .forest_walk import flat_forest
+
         forest = self._estimator()
         # Growing a tree on few rows is mostly Python's work, which threads only hold up.
         forest.set_params(n_jobs=-1 if len(matrix) >= MANY_ROWS else 1)

@@ -19,9 +19,9 @@ from typing import Any
 import geopandas as gpd
 import numpy as np
 import pandas as pd
+import scipy
 import xarray as xr
 from scipy.special import expit, logit
-from scipy.stats import norm
 
 from ..errors import DataError, UsageError, nearest_name
 from ..rasters.bands import Band, as_dataarray, bands_of, grid_of, valid_cells
@@ -248,7 +248,7 @@ def independence_test(
         "expected": expected,
         "ratio": float(points) / expected,
         "z": z,
-        "p": float(norm.sf(z)),
+        "p": float(scipy.stats.norm.sf(z)),
     }
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import geopandas as gpd
 import numpy as np
 import pandas as pd
+import scipy
 import xarray as xr
 from scipy.spatial import cKDTree
-from scipy.stats import norm, rankdata
 
 from ..errors import DataError, UsageError, require_known
 from ..rasters.bands import grid_of, valid_cells
@@ -37,7 +37,7 @@ def rank_auc(scores: np.ndarray, positive: np.ndarray) -> float:
     n0 = int((~positive).sum())
     if not n1 or not n0:
         return float("nan")
-    ranks = rankdata(np.asarray(scores, float))
+    ranks = scipy.stats.rankdata(np.asarray(scores, float))
     # The rank sum of the positive ones less what they have among themselves: pairs that are won.
     lowest = n1 * (n1 + 1) / 2
     won = ranks[positive].sum() - lowest
@@ -256,14 +256,14 @@ def _screened(
     z = zauc(auc, n1, n0)
     # An element points to ore by high values; a band may by low ones, so its sign does not count.
     strength = abs(z) if both else z
-    half = norm.ppf(0.975) * auc_standard_error(auc, n1, n0)
+    half = scipy.stats.norm.ppf(0.975) * auc_standard_error(auc, n1, n0)
     return {
         **row,
         "auc": auc,
         "auc_low": max(auc - half, 0.0),
         "auc_high": min(auc + half, 1.0),
         "zauc": z,
-        "p": float(2 * norm.sf(abs(z))),
+        "p": float(2 * scipy.stats.norm.sf(abs(z))),
         "n_ore": n1,
         "n_barren": n0,
         "kept": bool(strength > critical),

@@ -8,9 +8,8 @@ import math
 from functools import lru_cache
 
 import numpy as np
+import scipy
 import xarray as xr
-from scipy.optimize import curve_fit
-from scipy.stats import norm, rankdata
 
 from ..rasters.bands import bands_of, grid_of, valid_cells
 
@@ -74,8 +73,8 @@ def variogram_range(
     if not reach > 0:
         return float("nan")
     # 2. The variogram of the normal scores.
-    shares = rankdata(values) / (len(values) + 1)
-    scores = norm.ppf(shares)
+    shares = scipy.stats.rankdata(values) / (len(values) + 1)
+    scores = scipy.stats.norm.ppf(shares)
     lags, gamma, pairs = empirical_variogram(xy, scores, reach)
     # 3. The spherical model that fits it best; what hardly rises is noise.
     model = _fit_spherical(lags, gamma, pairs, sill=float(scores.var()), reach=reach)
@@ -103,7 +102,7 @@ def _fit_spherical(
     least = math.inf
     for start in STARTS:
         try:
-            found, _ = curve_fit(
+            found, _ = scipy.optimize.curve_fit(
                 spherical,
                 lags,
                 gamma,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -12,7 +13,7 @@ from ...files import make_folder
 from ..run_folder import RunFolder
 from .curves import draw_curves
 from .evidence import draw_evidence
-from .map_sheet import FORMATS, save_figure
+from .map_sheet import FORMATS, raw_png, save_figure, save_png
 from .maps import draw_cells, draw_geology, draw_targets
 
 Draw = Callable[[RunFolder], Figure]
@@ -85,9 +86,15 @@ def draw_figures(
 def draw_overview(run: RunFolder) -> None:
     """Draw ``scores.png``, ``stack.png`` and ``curves.png`` into a run's folder."""
     files = {
-        "scores.png": "targets",
         "stack.png": "evidence",
+        "scores.png": "targets",
         "curves.png": "curves",
     }
-    for file, name in files.items():
-        save_figure(FIGURES[name](run), run.path / file, overwrite=True, dpi=150)
+    # One thread draws while another packs what it drew.
+    with ThreadPoolExecutor(1) as pool:
+        saved = []
+        for file, name in files.items():
+            raw = raw_png(FIGURES[name](run), dpi=150)
+            saved.append(pool.submit(save_png, raw, run.path / file, overwrite=True))
+    for one in saved:
+        one.result()

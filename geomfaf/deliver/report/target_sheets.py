@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import geopandas as gpd
@@ -12,10 +13,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
+from ...rasters.blocks import cores
 from ..figures.area_shares import area_classes, share_colormap
 from ..figures.evidence import draw_deposits
 from ..figures.labels import place_labels
-from ..figures.map_sheet import draw_coordinates, draw_lines, figure_bytes, round_length
+from ..figures.map_sheet import draw_coordinates, draw_lines, raw_png, round_length, small_png
 from ..figures.maps import KNOWN, TARGET, point_coordinates
 from ..run_folder import KNOWN_GROUND, RunFolder, name_column
 from .map_layers import sheet_id
@@ -39,21 +41,26 @@ def target_sheet(run: RunFolder, name: str) -> dict[str, Any]:
 def _sheets(run: RunFolder, targets: gpd.GeoDataFrame) -> list[dict[str, Any]]:
     classes = area_classes(run.scores.sel(band="score").values)
     figure, axes = _empty_map()
-    sheets = []
-    for row in targets.to_dict("records"):
-        draw_surroundings(axes, run, row, classes)
-        picture = figure_bytes(figure, dpi=88)
-        sheet = {
-            "id": sheet_id(row),
-            "name": row["name"],
-            "list": row["list"],
-            "status": row["status"],
-            "why": row["why"],
-            "picture": data_address(picture),
-            "facts": target_facts(row),
-        }
-        sheets.append(sheet)
-    return sheets
+    rows = targets.to_dict("records")
+    pictures = []
+    # One thread draws while others pack what it drew.
+    with ThreadPoolExecutor(cores()) as pool:
+        for row in rows:
+            draw_surroundings(axes, run, row, classes)
+            pictures.append(pool.submit(small_png, raw_png(figure, dpi=88)))
+    return [_sheet(row, one.result()) for row, one in zip(rows, pictures, strict=True)]
+
+
+def _sheet(row: dict[str, Any], picture: bytes) -> dict[str, Any]:
+    return {
+        "id": sheet_id(row),
+        "name": row["name"],
+        "list": row["list"],
+        "status": row["status"],
+        "why": row["why"],
+        "picture": data_address(picture),
+        "facts": target_facts(row),
+    }
 
 
 def target_facts(row: dict[str, Any]) -> list[tuple[str, str]]:

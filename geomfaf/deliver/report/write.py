@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from ...files import finished_file
+from ...rasters.blocks import cores
 from ..figures.curves import draw_one_curve
-from ..figures.map_sheet import figure_bytes, save_figure, small_png
+from ..figures.map_sheet import raw_png, save_figure, small_png
 from ..figures.run_figures import FIGURES
 from ..run_folder import EXPLORATION, RunFolder, read_run
 from .answers import (
@@ -239,26 +241,31 @@ def _pictures(run: RunFolder) -> dict[str, str]:
     """Return the report's figures as data addresses; those that the run cannot give are left
     out.
     """
-    pictures = {
-        "targets": _overview(run, "scores.png", "targets"),
-        "evidence": _overview(run, "stack.png", "evidence"),
-        "geology": data_address(figure_bytes(FIGURES["geology"](run), dpi=90)),
-    }
     # A run that was not judged has no curves.
     curves = run.table("curves.csv")
-    if len(curves) and map_row(run) is not None:
-        one = draw_one_curve(curves.set_index("area"), run.table("evaluation.csv"), run.chosen)
-        pictures["one_curve"] = data_address(figure_bytes(one, dpi=90))
-        pictures["curves"] = _overview(run, "curves.png", "curves")
-    return pictures
+    judged = len(curves) > 0 and map_row(run) is not None
+    overviews = {"targets": "scores.png", "evidence": "stack.png"}
+    if judged:
+        overviews["curves"] = "curves.png"
+    packed = {}
+    # One thread draws while others pack what was drawn.
+    with ThreadPoolExecutor(cores()) as pool:
+        for name, file in overviews.items():
+            packed[name] = pool.submit(small_png, _overview(run, file, name), width=1300)
+        raw = raw_png(FIGURES["geology"](run), dpi=90)
+        packed["geology"] = pool.submit(small_png, raw)
+        if judged:
+            one = draw_one_curve(curves.set_index("area"), run.table("evaluation.csv"), run.chosen)
+            packed["one_curve"] = pool.submit(small_png, raw_png(one, dpi=90))
+    return {name: data_address(picture.result()) for name, picture in packed.items()}
 
 
-def _overview(run: RunFolder, file: str, name: str) -> str:
+def _overview(run: RunFolder, file: str, name: str) -> Path:
     """Return a picture that lies in the folder; it is drawn where it does not."""
     path = run.path / file
     if not path.exists():
         save_figure(FIGURES[name](run), path, dpi=150)
-    return data_address(small_png(path, width=1300))
+    return path
 
 
 def _write(path: Path, template: str, content: dict[str, Any]) -> Path:
