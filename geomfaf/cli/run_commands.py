@@ -10,6 +10,7 @@ import click
 from ..errors import DataError, OutputExistsError, UsageError
 from ..progress import say
 from .inputs import recognised_survey
+from .loading import quick_loading
 from .options import (
     EXISTING,
     NEW,
@@ -178,8 +179,9 @@ RESULTS = (
 
 def _run(toml: Path, changes: dict[str, Any], overwrite: bool) -> None:
     """Run a project and print what to open."""
-    from ..run.project import load_project
-    from ..run.run import run_project
+    with quick_loading():
+        from ..run.project import load_project
+        from ..run.run import run_project
 
     out = run_project(load_project(toml, changes), overwrite=overwrite)
     for name, what in RESULTS:
@@ -272,8 +274,9 @@ def settings(out: Path | None, overwrite: bool) -> None:
 
 def run_until(stage: str, project: Path, overwrite: bool) -> None:
     """Run a project up to one stage, taking what is remembered; print the run folder."""
-    from ..run.project import load_project
-    from ..run.run import run_project
+    with quick_loading():
+        from ..run.project import load_project
+        from ..run.run import run_project
 
     if project.suffix != ".toml":
         raise DataError(f"{project} is no project file: name the other arguments too (--help).")

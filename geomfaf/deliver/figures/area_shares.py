@@ -27,12 +27,13 @@ def area_classes(score: np.ndarray) -> np.ndarray:
     [[5.0, 5.0, nan]]
     """
     valid = np.isfinite(score)
-    ordered = np.sort(score[valid])
-    # How many cells score as high or higher, of each cell.
-    as_good = len(ordered) - np.searchsorted(ordered, score[valid], side="left")
-    limits = np.array(SHARES) / 100 * len(ordered)
-    classes = np.full(score.shape, np.nan)
-    classes[valid] = np.searchsorted(limits + 1e-9, as_good, side="left")
+    best_first = np.sort(score[valid])[::-1]
+    classes = np.where(valid, 0.0, np.nan)
+    for share in SHARES:
+        # The best cell that is one too many: what scores higher is inside the share.
+        limit = int(share / 100 * len(best_first) + 1e-9)
+        if limit < len(best_first):
+            classes[score <= best_first[limit]] += 1
     return classes
 
 

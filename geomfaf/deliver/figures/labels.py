@@ -64,9 +64,10 @@ def place_labels(
     boxes += _symbol_boxes(axes, places if symbols is None else symbols, 3.6 * pixels)
     frame = np.array(axes.get_window_extent().extents)
     omitted = []
-    for place, text in zip(np.asarray(places, float), texts, strict=True):
+    places = np.reshape(np.asarray(places, float), (-1, 2))
+    anchors = axes.transData.transform(places)
+    for place, anchor, text in zip(places, anchors, texts, strict=True):
         # 2. Write it at its place, to measure it.
-        anchor = axes.transData.transform(place)
         if not _inside(np.array([*anchor, *anchor]), frame):
             continue
         note = axes.annotate(

@@ -171,7 +171,7 @@ def add_legend(sheet: MapSheet, handles: Sequence[Artist], *, title: str = "") -
     legend.set_in_layout(True)
 
 
-def draw_lines(axes: Axes, layer: gpd.GeoDataFrame | None, **style: Any) -> None:
+def draw_lines(axes: Axes, layer: gpd.GeoDataFrame | gpd.GeoSeries | None, **style: Any) -> None:
     """Draw the lines of a layer, or the outlines of its polygons."""
     if layer is None or not len(layer):
         return

@@ -168,7 +168,7 @@ def _number_cells(axes: Axes, cells: gpd.GeoDataFrame, deposits: gpd.GeoDataFram
         text.set_path_effects([withStroke(linewidth=size / 4, foreground="white")])
 
 
-def point_coordinates(layer: gpd.GeoDataFrame) -> np.ndarray:
+def point_coordinates(layer: gpd.GeoDataFrame | gpd.GeoSeries) -> np.ndarray:
     """Return a point inside each feature, (features, 2)."""
     if not len(layer):
         return np.empty((0, 2))

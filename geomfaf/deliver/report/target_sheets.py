@@ -8,6 +8,8 @@ from typing import Any
 import geopandas as gpd
 import numpy as np
 import pandas as pd
+import shapely
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -40,14 +42,18 @@ def target_sheet(run: RunFolder, name: str) -> dict[str, Any]:
 
 def _sheets(run: RunFolder, targets: gpd.GeoDataFrame) -> list[dict[str, Any]]:
     classes = area_classes(run.scores.sel(band="score").values)
-    figure, axes = _empty_map()
+    figure, axes = _base_map(run)
+    shared = axes.get_children()
+    names = _deposit_names(run.deposits)
     rows = targets.to_dict("records")
     pictures = []
     # One thread draws while others pack what it drew.
     with ThreadPoolExecutor(cores()) as pool:
         for row in rows:
             draw_surroundings(axes, run, row, classes)
+            place_labels(axes, *names, symbols=point_coordinates(run.deposits), size=7)
             pictures.append(pool.submit(small_png, raw_png(figure, dpi=88)))
+            _take_away(axes, shared)
     return [_sheet(row, one.result()) for row, one in zip(rows, pictures, strict=True)]
 
 
@@ -146,24 +152,30 @@ def extrapolated_text(share: float) -> str:
     )
 
 
-def _empty_map() -> tuple[Figure, Axes]:
-    """Return a sheet's figure and the axes of its map, one for all sheets: their ticks cost more
-    than all that is drawn between.
-    """
+def _base_map(run: RunFolder) -> tuple[Figure, Axes]:
+    """Return a sheet's figure and the axes of its map, with what is the same on all sheets."""
     figure = Figure(figsize=(4.6, 4.6))
     FigureCanvasAgg(figure)
     axes = figure.add_axes((0.1, 0.1, 0.88, 0.88))
     axes.set_aspect("equal")
     draw_coordinates(axes, size=6)
     axes.set(xlabel="", ylabel="")
+    # Neighbours are thin and grey; the target itself will be thick.
+    draw_lines(axes, run.targets, colors="#777777", linewidths=0.8, zorder=4)
+    draw_deposits(axes, run.deposits, size=40)
     return figure, axes
 
 
+def _take_away(axes: Axes, shared: list[Artist]) -> None:
+    """Take away what belongs to one sheet alone."""
+    for drawn in axes.get_children():
+        if drawn not in shared:
+            drawn.remove()
+
+
 def draw_surroundings(axes: Axes, run: RunFolder, row: dict[str, Any], classes: np.ndarray) -> None:
-    """Draw the map of a target and of half its length around it, in place of what was drawn."""
-    for drawn in [*axes.images, *axes.collections, *axes.lines, *axes.texts]:
-        drawn.remove()
-    target = run.targets[run.targets["number"] == row["number"]]
+    """Draw the map of a target and of half its length around it, over what all sheets share."""
+    target = run.targets.geometry[run.targets["number"] == row["number"]]
     west, south, east, north = target.total_bounds
     # A speck is shown with at least forty cells around, so that one sees where it is.
     half = max(east - west, north - south, 40 * run.grid.cell) * 0.85
@@ -172,17 +184,15 @@ def draw_surroundings(axes: Axes, run: RunFolder, row: dict[str, Any], classes: 
     axes.set(xlim=(x - half, x + half), ylim=(y - half, y + half))
     # 1. The classes of area under everything; only the part in sight is drawn.
     _draw_part(axes, run, classes)
-    # 2. Structures, samples, targets, deposits.
+    # 2. Structures, samples, the target and its best cell.
     faults = _near(run.survey.get("faults"), axes)
     draw_lines(axes, faults, colors="#3f4a54", linewidths=0.9, zorder=3)
     samples = _near(run.survey.get("samples"), axes)
     if samples is not None:
-        axes.scatter(samples.geometry.x, samples.geometry.y, s=5, c="#202020", zorder=4)
-    draw_lines(axes, run.targets, colors="#777777", linewidths=0.8, zorder=4)
-    # Its neighbours thin and grey, the target itself thick.
+        x, y = point_coordinates(samples).T
+        axes.scatter(x, y, s=5, c="#202020", zorder=3.5)
     colour = KNOWN if row["list"] == KNOWN_GROUND else TARGET
     draw_lines(axes, target, colors=colour, linewidths=1.8, zorder=5)
-    draw_deposits(axes, run.deposits, size=40)
     axes.plot(
         row["x"],
         row["y"],
@@ -192,7 +202,6 @@ def draw_surroundings(axes: Axes, run: RunFolder, row: dict[str, Any], classes: 
         markeredgewidth=1.6,
         zorder=7,
     )
-    _name_in_sight(axes, run)
     _draw_bar(axes, half)
 
 
@@ -224,15 +233,12 @@ def _draw_part(axes: Axes, run: RunFolder, classes: np.ndarray) -> None:
     axes.set(xlim=(left, right), ylim=(bottom, top))
 
 
-def _name_in_sight(axes: Axes, run: RunFolder) -> None:
-    column = name_column(run.deposits)
-    if column is None:
-        return
-    named = run.deposits[run.deposits[column].notna()]
-    places = point_coordinates(named)
-    symbols = point_coordinates(run.deposits)
-    texts = named[column].astype(str).tolist()
-    place_labels(axes, places, texts, symbols=symbols, size=7)
+def _deposit_names(deposits: gpd.GeoDataFrame) -> tuple[np.ndarray, list[str]]:
+    """Return the places, (names, 2), and the names of the deposits that have one."""
+    column = name_column(deposits)
+    named = deposits[:0] if column is None else deposits[deposits[column].notna()]
+    texts = [] if column is None else named[column].astype(str).tolist()
+    return point_coordinates(named), texts
 
 
 def _draw_bar(axes: Axes, half: float) -> None:
@@ -249,12 +255,15 @@ def _draw_bar(axes: Axes, half: float) -> None:
     axes.text(left, low + half * 0.03, unit, fontsize=7, zorder=9, path_effects=halo)
 
 
-def _near(layer: gpd.GeoDataFrame | None, axes: Axes) -> gpd.GeoDataFrame | None:
+def _near(layer: gpd.GeoDataFrame | None, axes: Axes) -> gpd.GeoSeries | None:
+    """Return the shapes of a layer that may be in sight, in their order."""
     if layer is None:
         return None
     left, right = axes.get_xlim()
     bottom, top = axes.get_ylim()
-    return layer.cx[left:right, bottom:top]
+    shapes = layer.geometry
+    places = shapes.sindex.query(shapely.box(left, bottom, right, top), sort=True)
+    return shapes.iloc[places]
 
 
 def _score(row: dict[str, Any]) -> str:
