@@ -111,6 +111,11 @@ class Results:
         return [read_layer(Source(path, f"draw_{number}")) for number in range(1, count + 1)]
 
     @cached_property
+    def window_size(self) -> int:
+        """Cells along a window: the same in every draw."""
+        return int(read_layer(Source(self.kept / "draws.gpkg", "draw_1"))["size"].iloc[0])
+
+    @cached_property
     def model(self) -> Model:
         """The trained model."""
         from ..models.model_files import load_model

@@ -269,11 +269,10 @@ def factors(run: Results, _: Path) -> None:
 def targets(run: Results, _: Path) -> None:
     """Outline the targets and the numbered cells; place the deposits on the map."""
     survey = run.survey
-    size = int(run.tables[0]["size"].iloc[0])
     evidence: dict[str, Any] = {
         "stack": run.stack,
         "samples": survey.samples,
-        "size": size,
+        "size": run.window_size,
     }
     settings = run.project.stage("targets")
     found = make_targets(run.scores, survey.deposits, faults=survey.faults, **evidence, **settings)

@@ -62,9 +62,9 @@ def draw_evidence(
         top = page[1] - 0.25 - sum(heights[:row])
         axes = figure.add_axes(on_page(page, left, top - high, wide, high))
         draw_band(axes, band, layer, grid_extent(grid))
-        axes.set_title(
-            f"({_letter(number + 1)}) {_plain(assumed(band.label), 40)}", fontsize=8, loc="left"
-        )
+        title = f"({_letter(number + 1)}) {_plain(assumed(band.label), 40)}"
+        # Its height is given: to look for one, matplotlib measures all ticks once more.
+        axes.set_title(title, fontsize=8, loc="left", y=1)
         draw_coordinates(axes, size=5.5)
         axes.set(xlabel="", ylabel="")
         # White below black: an outline that shows on dark and on pale ground.

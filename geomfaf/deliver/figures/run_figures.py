@@ -13,7 +13,7 @@ from ...files import make_folder
 from ..run_folder import RunFolder
 from .curves import draw_curves
 from .evidence import draw_evidence
-from .map_sheet import FORMATS, raw_png, save_figure, save_png
+from .map_sheet import FORMATS, picture_of, save_figure, save_png
 from .maps import draw_cells, draw_geology, draw_targets
 
 Draw = Callable[[RunFolder], Figure]
@@ -94,7 +94,7 @@ def draw_overview(run: RunFolder) -> None:
     with ThreadPoolExecutor(1) as pool:
         saved = []
         for file, name in files.items():
-            raw = raw_png(FIGURES[name](run), dpi=150)
-            saved.append(pool.submit(save_png, raw, run.path / file, overwrite=True))
+            picture = picture_of(FIGURES[name](run), 150)
+            saved.append(pool.submit(save_png, picture, run.path / file, overwrite=True))
     for one in saved:
         one.result()

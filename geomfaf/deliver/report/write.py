@@ -11,11 +11,12 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from PIL import Image
 
 from ...files import finished_file
 from ...rasters.blocks import cores
 from ..figures.curves import draw_one_curve
-from ..figures.map_sheet import raw_png, save_figure, small_png
+from ..figures.map_sheet import picture_of, save_figure, small_png
 from ..figures.run_figures import FIGURES
 from ..run_folder import EXPLORATION, RunFolder, read_run
 from .answers import (
@@ -252,20 +253,20 @@ def _pictures(run: RunFolder) -> dict[str, str]:
     with ThreadPoolExecutor(cores()) as pool:
         for name, file in overviews.items():
             packed[name] = pool.submit(small_png, _overview(run, file, name), width=1300)
-        raw = raw_png(FIGURES["geology"](run), dpi=90)
-        packed["geology"] = pool.submit(small_png, raw)
+        geology = picture_of(FIGURES["geology"](run), 90)
+        packed["geology"] = pool.submit(small_png, geology)
         if judged:
             one = draw_one_curve(curves.set_index("area"), run.table("evaluation.csv"), run.chosen)
-            packed["one_curve"] = pool.submit(small_png, raw_png(one, dpi=90))
+            packed["one_curve"] = pool.submit(small_png, picture_of(one, 90))
     return {name: data_address(picture.result()) for name, picture in packed.items()}
 
 
-def _overview(run: RunFolder, file: str, name: str) -> Path:
+def _overview(run: RunFolder, file: str, name: str) -> Image.Image:
     """Return a picture that lies in the folder; it is drawn where it does not."""
     path = run.path / file
     if not path.exists():
         save_figure(FIGURES[name](run), path, dpi=150)
-    return path
+    return Image.open(path)
 
 
 def _write(path: Path, template: str, content: dict[str, Any]) -> Path:
