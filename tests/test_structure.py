@@ -142,6 +142,15 @@ def test_settings_and_judging_load_no_torch_before_a_network_is_there():
     assert "torch" not in loaded_after("; ".join(f"import geomfaf.{name}" for name in names))
 
 
+def test_a_run_starts_without_what_only_some_stages_use():
+    """Who changes a target setting alone waits for all that is loaded."""
+    late = {"torch", "sklearn", "numba"}
+    assert not late & loaded_after("import geomfaf.run.run")
+    # Statistics take half a second.
+    code = "import geomfaf.run.run; assert 'scipy.stats' not in sys.modules"
+    assert "scipy" in loaded_after(code)
+
+
 def test_half_a_pixel_is_written_in_the_grid_alone():
     """A cell's centre is half a cell from its corner; who else needs a place asks the grid."""
     shift = re.compile(r"(transform|affine)[^\n]*[+-] ?0\.5|0\.5 ?\* ?\w*\.?(cell|transform)\b")
