@@ -69,7 +69,9 @@ def load_lines() -> list[str]:
 
 
 def retarget_lines() -> list[str]:
-    """Return how long a run takes that changes a target setting alone."""
+    """Return how long a run takes that changes a target setting alone, where it was measured."""
+    if not (ROWS / "retarget.csv").exists():
+        return []
     rows = pd.read_csv(ROWS / "retarget.csv")
     machine = rows["machine"].iloc[0]
     shown = rows.drop(columns="machine")

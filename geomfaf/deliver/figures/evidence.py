@@ -17,7 +17,7 @@ from matplotlib.ticker import LogLocator
 
 from ...evidence.stack import UNMAPPED
 from ...rasters.bands import Band, assumed, bands_of, grid_of
-from .map_sheet import Extent, draw_coordinates, draw_lines, grid_extent, on_page
+from .map_sheet import Extent, draw_fixed_coordinates, draw_lines, grid_extent, on_page
 
 LEGEND_CLASSES = 12
 """Classes named beside a map; the rest of a long legend is counted."""
@@ -65,13 +65,13 @@ def draw_evidence(
         title = f"({_letter(number + 1)}) {_plain(assumed(band.label), 40)}"
         # Its height is given: to look for one, matplotlib measures all ticks once more.
         axes.set_title(title, fontsize=8, loc="left", y=1)
-        draw_coordinates(axes, size=5.5)
-        axes.set(xlabel="", ylabel="")
+        west, east, south, north = grid_extent(grid)
+        axes.set(xlim=(west, east), ylim=(south, north))
+        draw_fixed_coordinates(axes, (east - west) / wide / 72, size=5.5)
         # White below black: an outline that shows on dark and on pale ground.
         draw_lines(axes, targets, colors="white", linewidths=0.9)
         draw_lines(axes, targets, colors="black", linewidths=0.45)
         draw_deposits(axes, deposits, size=9)
-        west, east, south, north = grid_extent(grid)
         axes.set(xlim=(west, east), ylim=(south, north))
     said = f"Easting, northing (km), {grid.crs.name}."
     if deposits is not None:

@@ -122,6 +122,46 @@ def draw_coordinates(axes: Axes, *, size: float = 7) -> None:
     axes.set_ylabel("Northing (km)", fontsize=size)
 
 
+def draw_fixed_coordinates(axes: Axes, point: float, *, size: float) -> None:
+    """Draw the grid of :func:`draw_coordinates` for the limits that the axes have now, unnamed.
+
+    Matplotlib's own axes measure each label twice: of a small map that was half of the time.
+
+    Parameters
+    ----------
+    axes : Axes
+        Theirs are hidden.
+    point : float
+        Metres on the map that are a point on the page.
+    size : float
+        Points of the labels.
+    """
+    axes.xaxis.set_visible(False)
+    axes.yaxis.set_visible(False)
+    west, east = axes.get_xlim()
+    south, north = axes.get_ylim()
+    tick = 3.5 * point
+    text: dict[str, Any] = {"fontsize": size, "clip_on": False}
+    grid = []
+    ticks = []
+    for x in round_places(west, east):
+        grid.append([(x, south), (x, north)])
+        ticks.append([(x, south), (x, south - tick)])
+        ticks.append([(x, north), (x, north + tick)])
+        axes.text(x, south - 2 * tick, in_km(x), ha="center", va="top", **text)
+    for y in round_places(south, north):
+        grid.append([(west, y), (east, y)])
+        ticks.append([(west, y), (west - tick, y)])
+        ticks.append([(east, y), (east + tick, y)])
+        # Northings stand upright along their edge: they are long numbers.
+        axes.text(west - 2 * tick, y, in_km(y), ha="right", va="center", rotation=90, **text)
+    # The grid above images and below lines, as matplotlib has it.
+    lines = LineCollection(grid, colors="#404040", linewidths=0.3, alpha=0.35, zorder=1.5)
+    axes.add_collection(lines, autolim=False)
+    marks = LineCollection(ticks, colors="black", linewidths=0.8, clip_on=False)
+    axes.add_collection(marks, autolim=False)
+
+
 def in_km(metres: float) -> str:
     """Return what an easting or a northing is labelled with.
 

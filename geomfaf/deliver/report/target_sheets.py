@@ -12,7 +12,6 @@ import shapely
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
@@ -21,11 +20,10 @@ from ..figures.area_shares import area_classes, share_colormap
 from ..figures.evidence import draw_deposits
 from ..figures.labels import place_labels
 from ..figures.map_sheet import (
+    draw_fixed_coordinates,
     draw_lines,
-    in_km,
     picture_of,
     round_length,
-    round_places,
     small_png,
 )
 from ..figures.maps import KNOWN, TARGET, point_coordinates
@@ -171,9 +169,6 @@ def _base_map(run: RunFolder) -> tuple[Figure, Axes]:
     FigureCanvasAgg(figure)
     axes = figure.add_axes((0.1, 0.1, MAP / PAGE, MAP / PAGE))
     axes.set_aspect("equal")
-    # Matplotlib's own axes measure each label twice: half of the time that a sheet took.
-    axes.xaxis.set_visible(False)
-    axes.yaxis.set_visible(False)
     # Neighbours are thin and grey; the target itself will be thick.
     draw_lines(axes, run.targets, colors="#777777", linewidths=0.8, zorder=4)
     draw_deposits(axes, run.deposits, size=40)
@@ -196,7 +191,7 @@ def draw_surroundings(axes: Axes, run: RunFolder, row: dict[str, Any], classes: 
     x = (west + east) / 2
     y = (south + north) / 2
     axes.set(xlim=(x - half, x + half), ylim=(y - half, y + half))
-    _draw_coordinates(axes, 2 * half / MAP / 72)
+    draw_fixed_coordinates(axes, 2 * half / MAP / 72, size=6)
     # 1. The classes of area under everything; only the part in sight is drawn.
     _draw_part(axes, run, classes)
     # 2. Structures, samples, the target and its best cell.
@@ -218,32 +213,6 @@ def draw_surroundings(axes: Axes, run: RunFolder, row: dict[str, Any], classes: 
         zorder=7,
     )
     _draw_bar(axes, half)
-
-
-def _draw_coordinates(axes: Axes, point: float) -> None:
-    """Draw a grid of eastings and northings in kilometres; a ``point`` is so many metres here."""
-    west, east = axes.get_xlim()
-    south, north = axes.get_ylim()
-    eastings = round_places(west, east)
-    northings = round_places(south, north)
-    text: dict[str, Any] = {"fontsize": 6, "clip_on": False}
-    grid = []
-    ticks = []
-    for x in eastings:
-        grid.append([(x, south), (x, north)])
-        ticks.append([(x, south), (x, south - 3.5 * point)])
-        ticks.append([(x, north), (x, north + 3.5 * point)])
-        axes.text(x, south - 7 * point, in_km(x), ha="center", va="top", **text)
-    for y in northings:
-        grid.append([(west, y), (east, y)])
-        ticks.append([(west, y), (west - 3.5 * point, y)])
-        ticks.append([(east, y), (east + 3.5 * point, y)])
-        # Northings stand upright along their edge: they are long numbers.
-        axes.text(west - 7 * point, y, in_km(y), ha="right", va="center", rotation=90, **text)
-    lines = LineCollection(grid, colors="#404040", linewidths=0.3, alpha=0.35, zorder=1.5)
-    axes.add_collection(lines, autolim=False)
-    marks = LineCollection(ticks, colors="black", linewidths=0.8, clip_on=False)
-    axes.add_collection(marks, autolim=False)
 
 
 def _draw_part(axes: Axes, run: RunFolder, classes: np.ndarray) -> None:
