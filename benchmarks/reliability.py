@@ -84,7 +84,7 @@ def retarget_lines() -> list[str]:
         "",
         *markdown(shown),
         "",
-        f"The fastest of three turns. Measured on {machine}.",
+        f"The fastest turn of each. Measured on {machine}.",
         "",
     ]
 
