@@ -143,6 +143,8 @@ def write_page() -> None:
         "| a binary file where a stage's note was is no note | `tests/run/test_memory.py` |",
         "| a sparse raster of 10,000 x 10,000 cells that cannot be used is refused unread |"
         " `tests/rasters/test_geotiff.py` |",
+        "| an evaluation by several processes gives the figures of one |"
+        " `tests/models/test_side_by_side.py`, `tests/evaluation/test_held_out.py` |",
         "| threads and a Dask cluster of two workers give the same bytes |"
         " `tests/rasters/test_blocks.py`, `tests/rasters/test_stream.py`,"
         " `tests/models/test_predict_blocks.py` |",
