@@ -44,3 +44,11 @@ def silent_progress():
     """
     yield
     show_progress("none")
+
+
+@pytest.fixture(scope="module")
+def few_trees():
+    """Whole runs grow small forests: growing them is a third of their time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("geomfaf.models.baselines.TREES", 60)
+        yield

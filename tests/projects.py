@@ -11,6 +11,11 @@ from geomfaf.run.project import load_project
 from geomfaf.run.template import init_project
 from geomfaf.synthetic import write_survey
 
+RUN_FOLDER = """check.csv curves.csv curves.png evaluation.csv
+evaluation.json run.json scores.png scores.tif screen.csv stack.png stack.tif
+attention.csv report.html summary.md targets.csv targets.gpkg windows.gpkg model/model.json model/weights.safetensors""".split()
+"""What a finished run leaves, among others."""
+
 
 def prepare(folder, survey, cell=100, **settings):
     """Write a survey and the project file that `geomfaf init` makes of it, with coarse cells to be
@@ -28,6 +33,7 @@ def prepare(folder, survey, cell=100, **settings):
         for line in toml.read_text().splitlines()
     ]
     quick = {"evaluate__draws": 2, "evaluate__network_draws": 1, "evaluate__shifts": 19}
+    quick["train__least_steps"] = 15
     quick["evaluate__baselines"] = '["distance to deposit", "logistic regression", "extra trees"]'
     for key, value in {**quick, **settings}.items():
         table, name = key.split("__")

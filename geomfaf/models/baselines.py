@@ -141,6 +141,9 @@ def fit_logistic_models(
     return fitted
 
 
+TREES = 400
+"""Trees of a forest."""
+
 MANY_ROWS = 1000
 """Training rows from which more threads grow a forest sooner than one."""
 
@@ -153,9 +156,9 @@ class RandomForestWindow(TableModel):
     scikit-learn grows them in half the time of classification trees.
     """
 
-    def __init__(self, *, seed: int = 0, trees: int = 400) -> None:
+    def __init__(self, *, seed: int = 0, trees: int | None = None) -> None:
         super().__init__(seed=seed)
-        self.trees = trees
+        self.trees = TREES if trees is None else trees
 
     def _estimator(self) -> Any:
         from sklearn.ensemble import RandomForestRegressor
@@ -183,7 +186,9 @@ class ExtraTreesWindow(RandomForestWindow):
     drawn with replacement (on all rows when None): the best simple model on real surveys.
     """
 
-    def __init__(self, *, seed: int = 0, trees: int = 400, share: float | None = 0.5) -> None:
+    def __init__(
+        self, *, seed: int = 0, trees: int | None = None, share: float | None = 0.5
+    ) -> None:
         super().__init__(seed=seed, trees=trees)
         self.share = share
 

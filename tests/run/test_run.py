@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import rasterio
-from projects import prepare
+from projects import RUN_FOLDER, prepare
 
 import geomfaf
 from geomfaf.errors import DataError, OutputExistsError, UsageError
@@ -26,10 +26,7 @@ from geomfaf.run.template import init_project
 from geomfaf.synthetic import make_survey
 from geomfaf.windows.windows import window_centres
 
-AREAS = Path(__file__).resolve().parents[3] / "shared" / "areas"
-FOLDER = """check.csv curves.csv curves.png evaluation.csv
-evaluation.json run.json scores.png scores.tif screen.csv stack.png stack.tif
-attention.csv report.html summary.md targets.csv targets.gpkg windows.gpkg model/model.json model/weights.safetensors""".split()
+pytestmark = pytest.mark.usefixtures("few_trees")
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +62,7 @@ def test_deposits_without_data_neither_train_nor_test(tmp_path, monkeypatch):
 def test_the_run_folder_is_complete(small_run):
     out, _, _ = small_run
     there = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
-    assert set(FOLDER) <= there
+    assert set(RUN_FOLDER) <= there
     assert not [name for name in there if Path(name).name.startswith(".")]
     assert not list((out / KEPT / "unfinished").iterdir())
 
@@ -172,10 +169,12 @@ def test_the_map_of_a_model_that_is_named_is_written(tmp_path):
         load_project(toml)
 
 
-def test_two_runs_with_the_same_seed_are_identical(small_run, tmp_path):
-    out, _, _ = small_run
+def test_two_runs_with_the_same_seed_are_identical(tmp_path):
     survey, _ = make_survey("small", seed=0)
-    again = run_project(prepare(tmp_path, survey))
+    quick = {"train__least_steps": 5, "evaluate__draws": 1, "evaluate__shifts": 5}
+    out, again = (
+        run_project(prepare(tmp_path / name, survey, cell=200, **quick)) for name in ("one", "two")
+    )
     for name in ("stack.tif", "scores.tif"):
         with rasterio.open(out / name) as first, rasterio.open(again / name) as second:
             assert np.array_equal(first.read(), second.read(), equal_nan=True)
@@ -303,28 +302,6 @@ def test_a_refused_survey_leaves_the_findings_and_no_results(tmp_path):
     reports = {"check.csv", "check.json", "check.gpkg", "detection_limits.csv"}
     assert {path.name for path in project.out.iterdir()} == {*reports, MARKER, KEPT, "run.log"}
     assert "only one deposit" in (project.out / "check.csv").read_text()
-
-
-@pytest.mark.skipif(not AREAS.is_dir(), reason="the real areas are not beside this checkout")
-@pytest.mark.parametrize(
-    ("area", "cell", "words"),
-    [
-        ("clb_finland", 400, ["zero = below detection", "92.2 %", "outside the study area"]),
-        ("mtpainter_sa", 400, ["missing", "several rows at one place"]),
-        (
-            "murchison_wa",
-            2000,
-            ["92 rows at 23 places", "23 sampled places", "negative = below detection"],
-        ),
-    ],
-)
-def test_real_areas_run_without_edits(tmp_path, area, cell, words):
-    out = run_project(prepare(tmp_path, AREAS / f"{area}.gpkg", cell=cell, train__epochs=2))
-    for name in FOLDER:
-        assert (out / name).stat().st_size > 0, name
-    text = (out / "summary.md").read_text()
-    for word in words:
-        assert word in text
 
 
 def test_a_wrong_training_setting_is_refused_before_anything_is_read_or_written(tmp_path):
