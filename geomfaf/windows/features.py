@@ -102,14 +102,15 @@ class Features:
         statistics: Sequence[str] | None = None,
     ) -> Features:
         """Return the columns of some bands (the fold's screened ones, say) or statistics."""
-        for name in bands or ():
-            if name not in self.bands:
-                raise UsageError(
-                    f'the features have no band "{name}".{nearest_name(name, self.bands)}'
-                )
+        # Looked up once: there may be hundreds of bands.
+        wanted = None if bands is None else dict.fromkeys(bands)
+        known = self.bands if wanted else []
+        for name in wanted or ():
+            if name not in known:
+                raise UsageError(f'the features have no band "{name}".{nearest_name(name, known)}')
         kept = []
         for number, column in enumerate(self.columns):
-            of_bands = bands is None or column.band in bands
+            of_bands = wanted is None or column.band in wanted
             of_statistics = statistics is None or column.statistic in statistics
             if of_bands and of_statistics:
                 kept.append(number)

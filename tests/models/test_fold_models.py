@@ -15,6 +15,7 @@ from builders import (
     same_weights,
     small_case,
     small_model,
+    smooth_noise,
     weights,
 )
 
@@ -26,6 +27,8 @@ from geomfaf.errors import (
     OutputExistsError,
     UsageError,
 )
+from geomfaf.evaluation.evaluate import evaluate_model
+from geomfaf.evaluation.held_out import Draw
 from geomfaf.models.fold_models import train_model, training_data
 from geomfaf.models.model_files import load_model, save_model
 from geomfaf.models.network.encode import fit_encoder
@@ -283,3 +286,24 @@ def test_versions_of_the_libraries_are_told():
         or versions["torch"] == torch.__version__
     )
     assert {"python", "geomfaf", "numpy", "rasterio"} <= set(versions)
+
+
+def test_five_hundred_bands_train_predict_and_are_judged(tmp_path):
+    """Satellite scenes and their ratios come by the hundred: more bands than windows."""
+    case = small_case()
+    rng = np.random.default_rng(0)
+    names = [f"scene {number}" for number in range(496)]
+    layers = [smooth_noise(case.grid.shape, seed) for seed in rng.integers(0, 9, len(names))]
+    bands = [*bands_of(case.stack), *(Band(name, "continuous") for name in names)]
+    values = np.concatenate([case.stack.values, np.stack(layers)])
+    stack = as_dataarray(values.astype(np.float32), case.grid, bands)
+    options = replace(QUICK, ensemble=("ridge logistic regression",))
+    model = train_model(stack, case.windows, case.folds, options=options, device="cpu")
+    save_model(model, tmp_path / "model")
+    scores = predict_scores(tmp_path / "model", write_raster(stack, tmp_path / "stack.tif"))
+    assert np.isfinite(scores.sel(band="score").values).all()
+    draws = [Draw(case.windows, model.seed)]
+    found = evaluate_model(
+        model, stack, draws, case.deposits, scores, baselines=["logistic regression"]
+    )
+    assert found.table["map_auc"].between(0, 1).all()
