@@ -36,6 +36,10 @@ _OF_LENGTHS = re.compile(
 """Metres with their unit or their axis: ``400721 mE``, ``N2400637``."""
 
 
+NEAR_DEGREES = 5.0
+"""A survey is no wider: what lies farther from all other coordinates of its column is a code."""
+
+
 def parse_coordinates(column: pd.Series, degrees: bool, decimal: str | None = None) -> np.ndarray:
     r"""Return a column of coordinates as numbers, (rows,) float64.
 
@@ -65,8 +69,23 @@ def parse_coordinates(column: pd.Series, degrees: bool, decimal: str | None = No
         numbers = column.to_numpy(float, na_value=np.nan).copy()
     else:
         numbers = _numbers_of_text(column, degrees, decimal)
-    numbers[np.isin(numbers, SENTINELS) | (np.abs(numbers) >= HUGE)] = np.nan
+    codes = np.isin(numbers, SENTINELS) | (np.abs(numbers) >= HUGE)
+    if degrees:
+        codes &= ~_is_longitude(numbers, codes)
+    numbers[codes] = np.nan
     return _unpacked(numbers) if degrees else numbers
+
+
+def _is_longitude(numbers: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Return where what looks like a code is a longitude: -99 is one in Mexico, Texas and Manitoba,
+    where the others lie near it.
+    """
+    possible = codes & (np.abs(numbers) <= 180)
+    others = numbers[~codes & np.isfinite(numbers)]
+    if not len(others):
+        return possible
+    near = (numbers >= others.min() - NEAR_DEGREES) & (numbers <= others.max() + NEAR_DEGREES)
+    return possible & near
 
 
 def _unpacked(numbers: np.ndarray) -> np.ndarray:

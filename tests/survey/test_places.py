@@ -4,7 +4,7 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from survey_tables import LAT, LON, UTM, X, Y, deposits, samples_table, write_csv, write_text
 
@@ -181,10 +181,32 @@ def test_letters_of_the_hemispheres(text, number):
     st.floats(-180, 180, allow_nan=False),
     st.sampled_from(["{:.7f}", "{:+.7f}", " {:.7f} ", "{:.7f}°"]),
 )
+@example(-99.0, "{:.7f}")
 def test_plain_degrees_are_themselves(value, form):
     assert parse_coordinates(pd.Series([form.format(value)]), True)[0] == pytest.approx(
         value, abs=1e-6
     )
+
+
+@pytest.mark.parametrize(
+    ("column", "kept"),
+    [
+        ([-99.0], True),
+        ([-98.2, -99.0, -99.7], True),
+        ([-102.5, -99.0], True),
+        ([-99.0, 27.31, 27.4], False),
+        ([-71.2, -99.0, -70.9], False),
+        ([-9999.0, -98.2, -99.1], None),
+    ],
+)
+def test_minus_99_is_a_longitude_where_the_others_lie_near_it(column, kept):
+    for form in (pd.Series(column), pd.Series([str(value) for value in column])):
+        numbers = parse_coordinates(form, degrees=True)
+        expected = np.array(column)
+        expected[np.isin(expected, [-9999.0] if kept in (True, None) else [-99.0])] = np.nan
+        np.testing.assert_array_equal(numbers, expected)
+    metres = parse_coordinates(pd.Series([400_000.0, -99.0]), degrees=False)
+    assert np.isnan(metres[1])
 
 
 @pytest.mark.parametrize("bad", [-9999, "unknown", "116 75 00", ""])
