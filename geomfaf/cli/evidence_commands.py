@@ -109,7 +109,7 @@ def grid(
 
 def _style(made: Path, asked: bool) -> None:
     """Write the style of a GeoTIFF, where it is asked for; a Zarr store has none."""
-    if asked and made.suffix == ".tif":
+    if asked and made.suffix != ".zarr":
         from ..deliver.qgis.single_files import style_raster
 
         style_raster(made)

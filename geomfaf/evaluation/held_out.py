@@ -21,7 +21,7 @@ import xarray as xr
 
 from ..files import library_versions
 from ..models.baselines import ENSEMBLE, NETWORK, known_everywhere, make_baseline
-from ..models.predict import Lattice, lattice_scores, model_lattice
+from ..models.predict import Lattice, ground_features, lattice_scores, model_lattice
 from ..models.side_by_side import side_by_side
 from ..progress import say, track
 from ..rasters.bands import valid_cells
@@ -134,8 +134,11 @@ def fold_says(
         own = _own_centres(folds, lattice, fold_model.fold)
         said = dict.fromkeys((f"places {name}" for name in names), np.empty(0, np.float32))
     if lattice is not None and own.any():
-        size = int(windows["size"].iloc[0])
-        rows = _rows_of_simple_models(fold_model, stack, lattice, own, size, table)
+        if table is None:
+            size = int(windows["size"].iloc[0])
+            rows = ground_features([fold_model], stack, lattice, own, size)
+        else:
+            rows = table[own[lattice.wanted]]
         layers = lattice_scores(
             stack,
             lattice,
@@ -156,26 +159,6 @@ def fold_says(
         if judged is not None:
             said[f"windows {name}"] = judged.network if name == NETWORK else judged.score
     return said
-
-
-def _rows_of_simple_models(
-    fold_model: FoldModel,
-    stack: xr.DataArray,
-    lattice: Lattice,
-    wanted: np.ndarray,
-    size: int,
-    table: Features | None,
-) -> Features | None:
-    """Return the features of wanted centres that the simple models read, None where there are none;
-    ``table`` has those of all centres.
-    """
-    if fold_model.simple is None:
-        return None
-    if table is not None:
-        return table[wanted[lattice.wanted]]
-    at, across = np.nonzero(wanted)
-    used = stack.sel(band=fold_model.simple.rows.bands)
-    return window_features(used, lattice.rows[at], lattice.cols[across], size)
 
 
 def _own_centres(folds: Folds, lattice: Lattice, fold: int) -> np.ndarray:
@@ -209,6 +192,36 @@ def put_together(
             if f"windows {name}" in found:
                 scores[name][test] = found[f"windows {name}"]
     return Draw(draw.windows, draw.seed, {**draw.maps, **maps}, {**draw.scores, **scores})
+
+
+def judge_draws(
+    draws: Sequence[Draw],
+    names: Sequence[str],
+    fold_says: Callable[[Draw, int], Said],
+    folds: Folds,
+    lattice: Lattice,
+    *,
+    label: str,
+    processes: bool,
+) -> list[Draw]:
+    """Return the draws with what models say of their folds, every fold of every draw side by side.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Of the models.
+    fold_says : callable
+        (draw, fold) -> what the models say of it.
+    processes : bool
+        See :func:`geomfaf.models.side_by_side.side_by_side`.
+    """
+    tasks = [partial(fold_says, draw, fold) for draw in draws for fold in range(folds.count)]
+    said = side_by_side(tasks, label, unit="folds", processes=processes)
+    judged = []
+    for number, draw in enumerate(draws):
+        own = said[number * folds.count : (number + 1) * folds.count]
+        judged.append(put_together(draw, names, own, folds, lattice))
+    return judged
 
 
 class Baselines:
@@ -270,38 +283,41 @@ class Baselines:
         """Return the draws with the simple models' held-out scores added; finished folds in
         ``folder`` are taken.
         """
-        folds = range(self.folds.count)
-        tasks = [partial(self.fold_says, draw, fold, folder) for draw in draws for fold in folds]
-        said = side_by_side(
-            tasks,
-            "simple models",
-            unit="folds",
+        return judge_draws(
+            draws,
+            self.names,
+            partial(self.fold_says, folder),
+            self.folds,
+            self.lattice,
+            label="simple models",
             processes=all(map(known_everywhere, self.names)),
         )
-        judged = []
-        for number, draw in enumerate(draws):
-            own = said[number * len(folds) : (number + 1) * len(folds)]
-            judged.append(put_together(draw, self.names, own, self.folds, self.lattice))
-        return judged
 
-    def fold_says(self, draw: Draw, fold: int, folder: Path | None) -> Said:
+    def fold_says(self, folder: Path | None, draw: Draw, fold: int) -> Said:
         """Return what every simple model of a fold says of its ground and test windows."""
         table = self.table(draw)
+        near = _own_centres(self.folds, self.lattice, fold)[self.at]
         said: Said = {}
         for name in self.names:
             found = remembered(
                 folder,
                 (self.key, draw.windows, draw.seed, fold, name),
-                partial(self._judged, name, draw, fold, table),
+                partial(self._judged, name, draw, fold, table, near),
             )
             said |= {f"{what} {name}": values for what, values in found.items()}
         return said
 
-    def _judged(self, name: str, draw: Draw, fold: int, table: Features) -> Said:
-        """Return what a simple model says of a fold's centres and of its test windows."""
+    def _judged(
+        self,
+        name: str,
+        draw: Draw,
+        fold: int,
+        table: Features,
+        near: np.ndarray,
+    ) -> Said:
+        """Return what a simple model says of a fold's centres (near) and of its test windows."""
         fitted = self.fitted(name, draw, fold, table)
         bands = self.bands[fold]
-        near = _own_centres(self.folds, self.lattice, fold)[self.at]
         test = self.folds.testing(draw.windows, fold)
         return {
             "places": fitted.predict_proba(self.ground[near].select(bands=bands))[:, 1],

@@ -16,11 +16,10 @@ import xarray as xr
 
 from ..models.baselines import NETWORK, known_everywhere
 from ..models.predict import Lattice, model_lattice
-from ..models.side_by_side import side_by_side
 from ..rasters.bands import bands_of, valid_cells
 from ..windows.features import Features, window_features
 from ..windows.folds import Folds
-from .held_out import Draw, Said, fold_says, put_together, remembered
+from .held_out import Draw, Said, fold_says, judge_draws, remembered
 
 if TYPE_CHECKING:
     from ..models.fold_models import Model
@@ -50,7 +49,7 @@ class _Lessons:
     device: str
     stack_hash: str
 
-    def fold_says(self, draw: Draw, fold: int, folder: Path | None) -> Said:
+    def fold_says(self, folder: Path | None, draw: Draw, fold: int) -> Said:
         """Train the network of a fold on a draw, and return what it says of its ground."""
         # All that decides the scores: what was kept under another state is not taken.
         state = (
@@ -135,18 +134,13 @@ def network_draws(
         hashlib.sha256(stack.values.tobytes()).hexdigest(),
     )
     # 2. every fold of every draw, side by side; a graphics card is one process's
-    folds = range(model.folds.count)
-    said = side_by_side(
-        [partial(lessons.fold_says, draw, fold, folder) for draw in draws for fold in folds],
-        f"{NETWORK} on more draws",
-        unit="folds",
+    return judge_draws(
+        draws,
+        list(dict.fromkeys([model.name, NETWORK])),
+        partial(lessons.fold_says, folder),
+        model.folds,
+        lattice,
+        label=f"{NETWORK} on more draws",
         processes=choose_device(device).type == "cpu"
         and all(map(known_everywhere, model.options.ensemble)),
     )
-    # 3. a map a draw
-    names = list(dict.fromkeys([model.name, NETWORK]))
-    found = []
-    for number, draw in enumerate(draws):
-        own_folds = said[number * len(folds) : (number + 1) * len(folds)]
-        found.append(put_together(draw, names, own_folds, model.folds, lattice))
-    return found

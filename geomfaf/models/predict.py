@@ -26,7 +26,7 @@ from .baselines import NETWORK
 from .network.encode import Encoder
 
 if TYPE_CHECKING:  # only named here: who maps with a model has loaded torch already
-    from .fold_models import Model
+    from .fold_models import FoldModel, Model
 
 STRIP = 8
 """Lattice rows read at a time: bounds the memory of a prediction by the width of the map."""
@@ -184,32 +184,29 @@ def lattice_scores(
 
 
 def ground_features(
-    model: Model,
+    fold_models: Sequence[FoldModel],
     stack: xr.DataArray,
     lattice: Lattice,
     wanted: np.ndarray,
-    table: Features | None = None,
+    size: int,
     margin: int = 0,
 ) -> Features | None:
-    """Return the features of the wanted lattice points, row by row; None for a network alone, which
-    reads none.
+    """Return the features of the wanted lattice points that the simple models of fold models read,
+    row by row; None where all are networks alone, which read none.
 
-    The stack has ``margin`` cells around the lattice's ground. Where those of all points that the
-    lattice wants are there already (``table``), they are taken from it.
+    The windows are of ``size`` cells; the stack has ``margin`` cells around the lattice's ground.
     """
     bands: set[str] = set()
-    for fold_model in model.fold_models:
+    for fold_model in fold_models:
         if fold_model.simple is not None:
             bands |= set(fold_model.simple.rows.bands)
     if not bands:
         return None
-    if table is not None:
-        return table[wanted[lattice.wanted]]
     at, across = np.nonzero(wanted)
     # All models' bands at once: each takes its own from the table.
     used = stack.sel(band=[name for name in map(str, stack["band"].values) if name in bands])
     rows = lattice.rows[at] + margin
-    return window_features(used, rows, lattice.cols[across] + margin, model.size)
+    return window_features(used, rows, lattice.cols[across] + margin, size)
 
 
 class ScorePlan:
@@ -263,7 +260,14 @@ class ScorePlan:
         if self.same_ground:
             tested = self.model.folds.of_cells(row, column, height, width)
         total = np.zeros((4, *lattice.wanted.shape))
-        rows = ground_features(self.model, ground, lattice, lattice.wanted, margin=around)
+        rows = ground_features(
+            self.model.fold_models,
+            ground,
+            lattice,
+            lattice.wanted,
+            self.model.size,
+            around,
+        )
         limit_threads(self.threads)
         for fold_model in self.model.fold_models:
             found = lattice_scores(

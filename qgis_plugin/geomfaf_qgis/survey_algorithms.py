@@ -110,7 +110,31 @@ def say_findings(table, feedback):
             feedback.pushInfo(finding_text(row))
 
 
-class GridElements(GeomfafAlgorithm):
+class RasterAlgorithm(GeomfafAlgorithm):
+    """What makes one styled raster of chosen elements of the layers."""
+
+    def add_cells(self, title):
+        """Declare elements, cell size and the raster."""
+        self.add_elements()
+        self.add_number("CELL", "Cell size (m; by the extent, if left out)", minValue=0.01)
+        self.addParameter(QgsProcessingParameterRasterDestination("OUTPUT", title))
+
+    def write_raster(self, parameters, context, feedback, command, *words):
+        """Write the layers, let a command make the raster of them, and style it."""
+        folder = Path(QgsProcessingUtils.generateTempFilename("survey.gpkg")).parent
+        survey = self.survey_in(folder, parameters, context, feedback)
+        out = self.output_of(parameters, context)
+        arguments = [command, survey, out, *words]
+        chosen = self.parameterAsFields(parameters, "ELEMENTS", context)
+        if chosen:
+            arguments += ["--elements", ",".join(chosen)]
+        arguments += self.cell_arguments(parameters, context)
+        self.call(feedback, folder, *arguments, "--style", "--overwrite")
+        self.style(context, out)
+        return {"OUTPUT": out}
+
+
+class GridElements(RasterAlgorithm):
     """Grid elements."""
 
     NAME = "grid"
@@ -125,26 +149,15 @@ class GridElements(GeomfafAlgorithm):
     def initAlgorithm(self, config=None):  # noqa: N802
         """Declare inputs and outputs."""
         self.add_layers("samples")
-        self.add_elements()
-        self.add_number("CELL", "Cell size (m; by the extent, if left out)", minValue=0.01)
-        self.addParameter(QgsProcessingParameterRasterDestination("OUTPUT", "Grid"))
+        self.add_cells("Grid")
 
     def processAlgorithm(self, parameters, context, feedback):  # noqa: N802
         """Write the samples and grid them."""
-        folder = Path(QgsProcessingUtils.generateTempFilename("survey.gpkg")).parent
-        survey = self.survey_in(folder, parameters, context, feedback)
-        out = self.output_of(parameters, context)
-        arguments = ["grid", survey, out, "--layer", "samples", "--scale", "log"]
-        chosen = self.parameterAsFields(parameters, "ELEMENTS", context)
-        if chosen:
-            arguments += ["--elements", ",".join(chosen)]
-        arguments += self.cell_arguments(parameters, context)
-        self.call(feedback, folder, *arguments, "--style", "--overwrite")
-        self.style(context, out)
-        return {"OUTPUT": out}
+        words = ("--layer", "samples", "--scale", "log")
+        return self.write_raster(parameters, context, feedback, "grid", *words)
 
 
-class BuildStack(GeomfafAlgorithm):
+class BuildStack(RasterAlgorithm):
     """Build stack."""
 
     NAME = "stack"
@@ -159,20 +172,8 @@ class BuildStack(GeomfafAlgorithm):
     def initAlgorithm(self, config=None):  # noqa: N802
         """Declare inputs and outputs."""
         self.add_layers()
-        self.add_elements()
-        self.add_number("CELL", "Cell size (m; by the extent, if left out)", minValue=0.01)
-        self.addParameter(QgsProcessingParameterRasterDestination("OUTPUT", "Stack"))
+        self.add_cells("Stack")
 
     def processAlgorithm(self, parameters, context, feedback):  # noqa: N802
         """Write the layers and stack them."""
-        folder = Path(QgsProcessingUtils.generateTempFilename("survey.gpkg")).parent
-        survey = self.survey_in(folder, parameters, context, feedback)
-        out = self.output_of(parameters, context)
-        arguments = ["stack", survey, out]
-        chosen = self.parameterAsFields(parameters, "ELEMENTS", context)
-        if chosen:
-            arguments += ["--elements", ",".join(chosen)]
-        arguments += self.cell_arguments(parameters, context)
-        self.call(feedback, folder, *arguments, "--style", "--overwrite")
-        self.style(context, out)
-        return {"OUTPUT": out}
+        return self.write_raster(parameters, context, feedback, "stack")
