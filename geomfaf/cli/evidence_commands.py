@@ -245,15 +245,14 @@ def windows(
     stack: Path, deposits: Path | None, out: Path | None, overwrite: bool, **options: Any
 ) -> None:
     """Cut STACK into labelled windows with leak-free spatial folds; the result is OUT, a
-    GeoPackage.
+    GeoPackage. STACK is read block by block: it may be larger than memory.
 
     A geomfaf.toml alone, in place of STACK, runs its project up to its windows.
 
     Example: geomfaf windows demo/stack.tif demo/survey.gpkg demo/windows.gpkg
     """
     from ..deliver.layers import write_layers
-    from ..rasters.bands import grid_of
-    from ..rasters.geotiff import read_raster
+    from ..rasters.reader import RasterReader
     from ..survey.read import read_layer
     from ..survey.survey import Source
     from ..windows.assembly import make_windows
@@ -264,8 +263,8 @@ def windows(
         return
     require_geopackage(out)
     refuse_taken([out], overwrite)
-    bands = read_raster(stack)
-    points = layer_of(deposits, options, "deposits", grid_of(bands).crs)
+    bands = RasterReader(stack)
+    points = layer_of(deposits, options, "deposits", bands.grid.crs)
     names = ("kind", "size", "strides", "rule", "negatives", "min_distance", "seed")
     chosen = given_options({name: options[name] for name in names})
     chosen |= given_options({"fold_count": options["folds"], "fold_block": options["block"]})

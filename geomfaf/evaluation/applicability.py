@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -284,7 +284,7 @@ class AreaPlan:
         *,
         importance: Mapping[str, float] | None = None,
     ) -> None:
-        self.stack = _with_classes_of_the_map(stack)
+        self.stack = stack.with_classes()
         self.grid = stack.grid
         places = _place_features(self.stack, np.asarray(rows), np.asarray(cols))
         self.fitted = fit_applicability(places, folds, importance=importance)
@@ -312,22 +312,6 @@ class AreaPlan:
         for array in (self.fitted.centre, self.fitted.spread, self.fitted.weight, self.fitted.fill):
             digest.update(array.tobytes())
         return f"{digest.hexdigest()}|{self.fitted.threshold!r}|{self.stack.fingerprint()}"
-
-
-def _with_classes_of_the_map(stack: RasterReader) -> RasterReader:
-    """Return the reader with a legend for class bands that have none: every class of the whole map,
-    so that each block has the same columns.
-    """
-    bands = []
-    for band in stack.bands:
-        if band.kind == "class" and not band.legend:
-            found: set[float] = set()
-            for window in block_windows(stack.grid):
-                values = stack.read(*window, [band.name])
-                found |= set(np.unique(values[np.isfinite(values)]).tolist())
-            band = replace(band, legend={int(value): f"{value:g}" for value in sorted(found)})
-        bands.append(band)
-    return stack.with_bands(bands)
 
 
 def _place_features(stack: RasterReader, rows: np.ndarray, cols: np.ndarray) -> Features:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -184,22 +184,22 @@ def read_raster(path: str | Path, kind: str | None = None) -> xr.DataArray:
         grid.require_memory(source.count)
         values = source.read(masked=True).astype(np.float32).filled(np.nan)
         # What each band remembers of its making travels beside the values.
-        making = {}
-        for index, band in enumerate(bands, start=1):
-            making[band.name] = _making(source, index)
+        making = making_in(source, bands)
     return with_making(as_dataarray(values, grid, bands), making)
 
 
-def _making(source: rasterio.DatasetReader, index: int) -> dict[str, str]:
-    """Return what a band remembers of its making: the tags that geomfaf and GDAL do not use for
-    themselves.
+def making_in(source: rasterio.DatasetReader, bands: Sequence[Band]) -> dict[str, dict[str, str]]:
+    """Return what each band of an open raster remembers of its making: the tags that geomfaf and
+    GDAL do not use for themselves.
     """
-    tags = source.tags(index)
-    return {
-        key: text
-        for key, text in tags.items()
-        if key not in ("name", "kind", "legend") and key.islower()
-    }
+    found = {}
+    for index, band in enumerate(bands, start=1):
+        found[band.name] = {
+            key: text
+            for key, text in source.tags(index).items()
+            if key not in ("name", "kind", "legend") and key.islower()
+        }
+    return found
 
 
 def _band(source: rasterio.DatasetReader, index: int, kind: str | None) -> Band:

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 from rasterio.windows import Window as FileWindow
 
-from .bands import Band, as_dataarray, bands_of, grid_of
-from .geotiff import described_raster, opened_raster
+from ..progress import track
+from .bands import Band, as_dataarray, bands_of, grid_of, making_of_bands, valid_cells
+from .blocks import block_runner, block_windows
+from .geotiff import described_raster, making_in, opened_raster
 from .grid import Grid
 from .stores import opened_zarr
 
@@ -49,6 +53,49 @@ class RasterReader:
             with opened_raster(self.source) as file:
                 self.grid, self.bands = described_raster(file, kind)
 
+    @classmethod
+    def of(cls, source: xr.DataArray | str | Path | RasterReader) -> RasterReader:
+        """Return a reader of a raster; one that is a reader already keeps what it has found."""
+        return source if isinstance(source, RasterReader) else cls(source)
+
+    @property
+    def array(self) -> xr.DataArray | None:
+        """The raster where it is in memory; None where it is in a file."""
+        return self.source if isinstance(self.source, xr.DataArray) else None
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the bands."""
+        return [band.name for band in self.bands]
+
+    @cached_property
+    def valid(self) -> np.ndarray:
+        """Which cells count, (y, x) bool, see :func:`geomfaf.rasters.bands.valid_cells`."""
+        if self.array is not None:
+            return valid_cells(self.array)
+        found = np.zeros(self.grid.shape, bool)
+        windows = block_windows(self.grid)
+        with block_runner(lambda *window: np.isfinite(self.read(*window)).any(axis=0)) as runner:
+            cells = [height * width for _, _, height, width in windows]
+            parts = runner.ordered(windows)
+            for window in track(windows, "reading the stack", unit="cells", weights=cells):
+                row, column, height, width = window
+                found[row : row + height, column : column + width] = next(parts)
+        return found
+
+    @cached_property
+    def making(self) -> dict[str, dict[str, str]]:
+        """What each band remembers of its making, see
+        :func:`geomfaf.rasters.bands.making_of_bands`.
+        """
+        if isinstance(self.source, xr.DataArray):
+            return making_of_bands(self.source)
+        if self.source.suffix == ".zarr":
+            with opened_zarr(self.source) as found:
+                return dict(found.attrs.get("tags", {}))
+        with opened_raster(self.source) as file:
+            return making_in(file, self.bands)
+
     def read(
         self,
         row: int,
@@ -64,7 +111,7 @@ class RasterReader:
         names : sequence of str, optional
             Bands, in this order; all when omitted.
         """
-        every = [band.name for band in self.bands]
+        every = self.names
         chosen = [every.index(name) for name in (every if names is None else names)]
         part = np.full((len(chosen), height, width), np.nan, np.float32)
         # What lies on the grid is read, the rest stays empty.
@@ -94,6 +141,21 @@ class RasterReader:
         other = RasterReader.__new__(RasterReader)
         other.source, other.grid, other.bands = self.source, self.grid, list(bands)
         return other
+
+    def with_classes(self) -> RasterReader:
+        """Return the reader with a legend for class bands that have none: every class of the whole
+        map, so that each part of it has the same ones.
+        """
+        bands = []
+        for band in self.bands:
+            if band.kind == "class" and not band.legend:
+                found: set[float] = set()
+                for window in block_windows(self.grid):
+                    values = self.read(*window, [band.name])
+                    found |= set(np.unique(values[np.isfinite(values)]).tolist())
+                band = replace(band, legend={int(value): f"{value:g}" for value in sorted(found)})
+            bands.append(band)
+        return self if bands == self.bands else self.with_bands(bands)
 
     def fingerprint(self) -> str:
         """Return a text that differs when the raster does: a file counts by its size and time."""

@@ -11,8 +11,9 @@ import xarray as xr
 
 from ..errors import DataError, UsageError
 from ..progress import say
-from ..rasters.bands import grid_of, making_of_bands, reach_of, valid_cells
+from ..rasters.bands import reach_of
 from ..rasters.grid import Grid
+from ..rasters.reader import RasterReader
 from .folds import Folds, fold_number, spatial_folds
 from .negatives import draw_seed, draw_windows
 from .variogram import autocorrelation_range
@@ -22,7 +23,7 @@ WINDOW_KINDS = ("centred", "tiled")
 
 
 def make_windows(  # noqa: PLR0913  (one keyword a setting of [windows] and [folds])
-    stack: xr.DataArray,
+    stack: xr.DataArray | RasterReader,
     deposits: gpd.GeoDataFrame,
     *,
     kind: str = "centred",
@@ -46,8 +47,8 @@ def make_windows(  # noqa: PLR0913  (one keyword a setting of [windows] and [fol
 
     Parameters
     ----------
-    stack : DataArray
-        (band, y, x), see :func:`geomfaf.build_stack`.
+    stack : DataArray or RasterReader
+        (band, y, x), see :func:`geomfaf.build_stack`; its file is read in parts.
     deposits : GeoDataFrame
         Points, in any CRS.
     kind, size, strides, fold_kind, fold_count, fold_block, zones, fold_column
@@ -72,10 +73,11 @@ def make_windows(  # noqa: PLR0913  (one keyword a setting of [windows] and [fol
     >>> set(windows["label"]), folds.count
     ({0, 1}, 5)
     """
+    source = RasterReader.of(stack)
     windows, folds = cut_windows(
         deposits,
-        grid_of(stack),
-        valid_cells(stack),
+        source.grid,
+        source.valid,
         kind=kind,
         size=size,
         strides=strides,
@@ -84,14 +86,14 @@ def make_windows(  # noqa: PLR0913  (one keyword a setting of [windows] and [fol
         fold_block=fold_block,
         zones=zones,
         fold_column=fold_column,
-        autocorrelation=autocorrelation_range(stack, seed=seed),
-        reach=reach_of(making_of_bands(stack)),
+        autocorrelation=autocorrelation_range(source, seed=seed),
+        reach=reach_of(source.making),
         seed=seed,
     )
     draws = label_windows(
         windows,
         folds,
-        stack,
+        source,
         rule=rule,
         negatives=negatives,
         min_distance=min_distance,
@@ -169,7 +171,7 @@ def cut_windows(  # noqa: PLR0913  (one keyword a setting of [windows] and [fold
 def label_windows(  # noqa: PLR0913  (one keyword a setting of [windows])
     windows: gpd.GeoDataFrame,
     folds: Folds,
-    stack: xr.DataArray,
+    stack: xr.DataArray | RasterReader,
     *,
     rule: str = "distance",
     negatives: float = NEGATIVES,
@@ -192,13 +194,14 @@ def label_windows(  # noqa: PLR0913  (one keyword a setting of [windows])
     """
     if (windows["label"] == 0).any():
         return [windows.assign(fold=fold_number(folds.of_windows(windows)))] * draws
-    ore = with_data(windows, folds, stack)
+    source = RasterReader.of(stack)
+    ore = with_data(windows, folds, source)
     tables = []
     for number in range(draws):
         table = draw_windows(
             ore,
             folds,
-            stack,
+            source,
             rule=rule,
             negatives=negatives,
             min_distance=min_distance,
@@ -212,13 +215,13 @@ def label_windows(  # noqa: PLR0913  (one keyword a setting of [windows])
 def with_data(
     windows: gpd.GeoDataFrame,
     folds: Folds,
-    stack: xr.DataArray,
+    stack: xr.DataArray | RasterReader,
 ) -> gpd.GeoDataFrame:
     """Return the deposits' windows whose centre has data.
 
     The folds are dealt before the bands are known.
     """
-    known = valid_cells(stack)[window_centres(windows, folds.grid)]
+    known = RasterReader.of(stack).valid[window_centres(windows, folds.grid)]
     if known.all():
         return windows
     lost = f"{int((~known).sum())} of {len(windows)}"

@@ -16,7 +16,9 @@ import pandas as pd
 import xarray as xr
 
 from ..errors import DataError, UsageError, nearest_name
-from ..rasters.bands import Band, bands_of, grid_of
+from ..rasters.bands import Band, bands_of
+from ..rasters.reader import RasterReader
+from .reading import same_block, strip_of
 from .windows import read_windows
 
 STATISTICS = ("centre", "mean", "sd", "max")
@@ -124,10 +126,12 @@ class Features:
 
 
 def window_features(
-    stack: xr.DataArray,
+    stack: xr.DataArray | RasterReader,
     rows: object,
     cols: object,
     size: int | None = None,
+    *,
+    bands: Sequence[str] | None = None,
 ) -> Features:
     """Take the pixel and the window statistics of places.
 
@@ -136,13 +140,15 @@ def window_features(
 
     Parameters
     ----------
-    stack : DataArray
-        (band, y, x), see :func:`geomfaf.build_stack`.
+    stack : DataArray or RasterReader
+        (band, y, x), see :func:`geomfaf.build_stack`; its file is read in parts.
     rows, cols : (places,) int
         Cells at the centres; a window reaches ``size // 2`` cells to the north and west of its
         centre, as those of :func:`geomfaf.centred_windows`.
     size : int, optional
         Cells along a window; only the pixel is taken when omitted.
+    bands : sequence of str, optional
+        Those to take, in the stack's order; all when omitted.
 
     Returns
     -------
@@ -166,8 +172,7 @@ def window_features(
     >>> gm.window_features(stack, [40, 50], [40, 60], size=8)
     <Features: 32 columns at 2 places>
     """
-    grid = grid_of(stack)
-    bands = bands_of(stack)
+    source = RasterReader.of(stack)
     rows = np.atleast_1d(np.asarray(rows, np.int64))
     cols = np.atleast_1d(np.asarray(cols, np.int64))
     if size is not None and size < 1:
@@ -175,12 +180,37 @@ def window_features(
             f"a window of {size} cells holds none: give 1 or more, or leave size out for the pixel"
             " alone."
         )
+    wanted = set(source.names if bands is None else bands)
+    names = [name for name in source.names if name in wanted]
+    if source.array is None:
+        values, columns = _from_file(source, rows, cols, size, names)
+    else:
+        own = [band for band in source.bands if band.name in wanted]
+        layers = source.array.values if bands is None else source.array.sel(band=names).values
+        values, columns = _from_layers(layers, own, source.grid.cell, rows, cols, size)
+    if not columns:
+        raise DataError(
+            "the stack has no band with a value or a class: there is nothing to make features of."
+        )
+    x, y = source.grid.xy(rows, cols)
+    return Features(values, tuple(columns), x, y)
+
+
+def _from_layers(
+    layers: np.ndarray,
+    bands: Sequence[Band],
+    cell: float,
+    rows: np.ndarray,
+    cols: np.ndarray,
+    size: int | None,
+) -> tuple[np.ndarray, list[Column]]:
+    """Return the features of places, (places, columns) float32, and their columns."""
     columns: list[Column] = []
-    parts: list[np.ndarray] = []
-    for band, layer in zip(bands, stack.values, strict=True):
+    parts: list[np.ndarray] = [np.empty((len(rows), 0), np.float32)]
+    for band, layer in zip(bands, layers, strict=True):
         # Some places at a time: the windows of all of them may not fit into memory.
         own = _columns_of(band, layer, size is not None)
-        straight = _straighten(layer, band.kind, grid.cell)
+        straight = _straighten(layer, band.kind, cell)
         values = np.empty((len(rows), len(own)), np.float32)
         step = max(1, BLOCK // (size or 1) ** 2)
         for first in range(0, len(rows), step):
@@ -188,12 +218,38 @@ def window_features(
             values[at] = _statistics(straight, rows[at], cols[at], size, own)
         columns += own
         parts.append(values)
-    if not columns:
-        raise DataError(
-            "the stack has no band with a value or a class: there is nothing to make features of."
-        )
-    x, y = grid.xy(rows, cols)
-    return Features(np.concatenate(parts, axis=1), tuple(columns), x, y)
+    return np.concatenate(parts, axis=1), columns
+
+
+def _from_file(
+    stack: RasterReader,
+    rows: np.ndarray,
+    cols: np.ndarray,
+    size: int | None,
+    names: Sequence[str],
+) -> tuple[np.ndarray, list[Column]]:
+    """Return the same of a stack in a file: the windows of some places side by side are a small
+    stack.
+    """
+    along = size or 1
+    stack = stack.with_classes()
+    # Places of one block together, as many as may be held at once.
+    order = np.concatenate([np.zeros(0, np.int64), *same_block(rows, cols)])
+    step = max(1, BLOCK // (along**2 * max(1, len(names))))
+    values = None
+    columns: list[Column] = []
+    for first in range(0, max(1, len(order)), step):
+        some = order[first : first + step]
+        half = along // 2
+        strip = strip_of(stack, rows[some] - half, cols[some] - half, along, names)
+        at_cols = np.arange(len(some)) * along + half
+        at_rows = np.full(len(some), half)
+        cell = stack.grid.cell
+        found, columns = _from_layers(strip.values, bands_of(strip), cell, at_rows, at_cols, size)
+        if values is None:
+            values = np.empty((len(rows), len(columns)), np.float32)
+        values[some] = found
+    return np.empty((len(rows), 0), np.float32) if values is None else values, columns
 
 
 def _columns_of(

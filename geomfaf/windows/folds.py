@@ -432,9 +432,12 @@ def _deal(
     if count < 2 or (unfair and groups > count):
         return None
     # 3. The units in the order in which they are dealt: richest first, else by chance.
-    cell_rows, cell_cols = np.nonzero(valid)
-    block_of_cell = (cell_rows // cut.block) * shape[1] + cell_cols // cut.block
-    ground = np.bincount(unit[block_of_cell], minlength=len(deposits))
+    first_rows = np.arange(shape[0]) * cut.block
+    first_cols = np.arange(shape[1]) * cut.block
+    valid_in_rows = np.add.reduceat(valid, first_rows, axis=0, dtype=np.int64)
+    valid_in_blocks = np.add.reduceat(valid_in_rows, first_cols, axis=1)
+    ground = np.zeros(len(deposits), np.int64)
+    np.add.at(ground, unit, valid_in_blocks.ravel())
     shuffled = np.random.default_rng(seed).permutation(len(deposits))
     richest_first = np.argsort(-deposits[shuffled], kind="stable")
     order = shuffled[richest_first]

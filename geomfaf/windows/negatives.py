@@ -12,16 +12,20 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import xarray as xr
-from scipy.ndimage import distance_transform_cdt, distance_transform_edt
+from scipy.ndimage import maximum_filter
 from scipy.spatial import cKDTree
 
 from ..errors import DataError, UsageError, require_known
-from ..rasters.bands import bands_of, grid_of, valid_cells
+from ..rasters.reader import RasterReader
 from .features import window_features
 from .folds import EVERY_FOLD, NO_FOLD, Folds, fold_number
+from .reading import windows_from
 from .windows import NEGATIVES, window_centres, windows_on
 
 RULES = ("distance", "random", "environment", "unlabelled", "geology")
+
+ROWS = 512
+"""Rows of cells whose random numbers are held at once."""
 
 POOL = 50
 """Places looked at for each barren window wanted, where a rule needs to know the
@@ -32,7 +36,7 @@ ground's values.
 def draw_windows(
     windows: gpd.GeoDataFrame,
     folds: Folds,
-    stack: xr.DataArray,
+    stack: xr.DataArray | RasterReader,
     *,
     rule: str = "distance",
     negatives: float = NEGATIVES,
@@ -52,8 +56,8 @@ def draw_windows(
         Windows of one size; those with label 1 are taken, see :func:`geomfaf.centred_windows`.
     folds : Folds
         See :func:`geomfaf.spatial_folds`.
-    stack : DataArray
-        (band, y, x), see :func:`geomfaf.build_stack`.
+    stack : DataArray or RasterReader
+        (band, y, x), see :func:`geomfaf.build_stack`; its file is read in parts.
     rule : {"distance", "random", "environment", "unlabelled", "geology"}
         ``"distance"``: at random at least ``min_distance`` from the training deposits.
         ``"random"``: anywhere. ``"environment"``: as ``"distance"``, and among the half of the
@@ -98,25 +102,23 @@ def draw_windows(
     """
     require_known(rule, RULES, "rule for barren windows")
     require_negatives(negatives)
-    # 1. The deposits' windows, and one number a cell by which all folds draw.
+    # 1. The deposits' windows, and the ground.
     ore = windows[windows["label"] == 1]
     size = int(windows["size"].iloc[0])
     reach = size if min_distance is None else min_distance
-    chance = np.random.default_rng(seed).random(folds.grid.shape)
-    valid = valid_cells(stack)
+    source = RasterReader.of(stack)
+    valid = source.valid
     tested_by = folds.raster()
     drawn = []
     trains = []
     for fold in range(folds.count):
         # 2. Barren windows that train the fold, by the rule.
         known = folds.training(ore, fold)
-        away = distance_transform_cdt(tested_by != fold, metric="chessboard")
+        tested = tested_by == fold
         # The window reaches half its size towards the fold's blocks, and keeps the margin free.
-        ground = valid & (away > folds.margin + size // 2)
-        own = stack
-        if bands is not None:
-            own = stack.sel(band=list(bands[fold]))
-        training = _draw_training(rule, own, ground, ore[known], reach, negatives, chance)
+        ground = valid & ~_within(tested, folds.margin + size // 2)
+        names = None if bands is None else list(bands[fold])
+        training = _draw_training(rule, source, names, ground, ore[known], reach, negatives, seed)
         if len(training) < 2:
             raise DataError(
                 f'fold {fold_number(fold)} has no barren ground to learn from by the rule "{rule}", {reach}'
@@ -126,8 +128,7 @@ def draw_windows(
         drawn.append(training)
         trains.append(np.full(len(training), fold_number(fold)))
         # 3. Barren windows that test it, far from all deposits, whatever the rule.
-        ground = valid & (tested_by == fold)
-        testing = _draw_testing(ground, folds, ore, fold, negatives, chance)
+        testing = _draw_testing(valid & tested, folds, ore, fold, negatives, seed)
         drawn.append(testing)
         trains.append(np.full(len(testing), NO_FOLD))
     # 4. All windows in one table, deposits first.
@@ -140,23 +141,44 @@ def draw_windows(
     return gpd.GeoDataFrame(table, geometry="geometry", crs=folds.grid.crs)
 
 
+def _within(cells: np.ndarray, reach: int) -> np.ndarray:
+    """Return which cells lie so many cells from some of (y, x) bool, or nearer, across corners as
+    along sides.
+    """
+    return maximum_filter(cells, size=2 * reach + 1, mode="constant", cval=False)
+
+
 def _draw_training(
     rule: str,
-    stack: xr.DataArray,
+    stack: RasterReader,
+    names: list[str] | None,
     ground: np.ndarray,
     ore: gpd.GeoDataFrame,
     reach: int,
     negatives: float,
-    chance: np.ndarray,
+    seed: int,
 ) -> np.ndarray:
     """Return the flat numbers of the cells on which a fold's barren training windows are centred.
 
-    ``ground`` (y, x) bool and ``ore`` are what may train the fold.
+    ``ground`` (y, x) bool, ``ore`` and the bands of these names are what may train the fold.
     """
-    at = window_centres(ore, grid_of(stack))
-    pool = round(POOL * negatives * len(ore))
-    draw_weight = _draw_weights(rule, stack, ground, at, reach, pool, chance)
-    return _draw(draw_weight, chance, round(negatives * len(ore)))
+    # 1. The ground that may be drawn at all.
+    at = window_centres(ore, stack.grid)
+    free = ground.copy()
+    free[at] = False
+    if rule not in ("random", "unlabelled"):
+        free &= _far(ground.shape, at, reach)
+    wanted = round(negatives * len(ore))
+    if rule in ("random", "distance"):
+        return _draw(free, seed, wanted)[0]
+    # 2. The other rules look at the bands of some places of it.
+    cells, log_chance = _draw(free, seed, round(POOL * negatives * len(ore)))
+    if not len(cells):
+        return cells
+    pool = np.divmod(cells, ground.shape[1])
+    draw_weight = _draw_weights(rule, stack, names, pool, at)
+    drawable = draw_weight > 0
+    return _highest(cells[drawable], log_chance[drawable] / draw_weight[drawable], wanted)[0]
 
 
 def _draw_testing(
@@ -165,7 +187,7 @@ def _draw_testing(
     ore: gpd.GeoDataFrame,
     fold: int,
     negatives: float,
-    chance: np.ndarray,
+    seed: int,
 ) -> np.ndarray:
     """Return the flat numbers of the cells on which a fold's barren test windows are centred: at
     random, a window from every deposit.
@@ -176,40 +198,20 @@ def _draw_testing(
     tested = (folds.of_windows(ore) == fold).sum()
     # A fold that tests no deposit still tests some barren ground.
     wanted = round(negatives * max(1, tested))
-    return _draw(free.astype(float), chance, wanted)
+    return _draw(free, seed, wanted)[0]
 
 
 def _draw_weights(
-    rule: str,
-    stack: xr.DataArray,
-    ground: np.ndarray,
-    ore: tuple,
-    reach: int,
-    pool: int,
-    chance: np.ndarray,
+    rule: str, stack: RasterReader, names: list[str] | None, pool: tuple, ore: tuple
 ) -> np.ndarray:
-    """Return the relative chance of every cell to be drawn, (y, x); 0 where it may not be."""
-    # 1. The ground that may be drawn at all.
-    free = ground.copy()
-    free[ore] = False
-    if rule not in ("random", "unlabelled"):
-        free &= _far(ground.shape, ore, reach)
-    if rule in ("random", "distance") or not free.any():
-        return free.astype(float)
-    # 2. The other rules look at the bands of some places of it.
-    draw_weight = np.zeros(ground.shape)
-    pooled_cells = _draw(free.astype(float), chance, pool)
-    pooled = np.divmod(pooled_cells, ground.shape[1])
+    """Return the relative chance of each place of the pool to be drawn."""
     if rule == "geology":
-        draw_weight[pooled] = _class_weights(stack, pooled, ore)
-        return draw_weight
-    here, there = _standardised(stack, pooled, ore)
+        return _class_weights(stack, names, pool, ore)
+    here, there = _standardised(stack, names, pool, ore)
     if rule == "environment":
         unlike = cKDTree(there).query(here)[0]
-        draw_weight[pooled] = unlike >= np.median(unlike)
-    else:
-        draw_weight[pooled] = _barren_chance(here, there)
-    return draw_weight
+        return (unlike >= np.median(unlike)).astype(float)
+    return _barren_chance(here, there)
 
 
 def _far(
@@ -218,44 +220,59 @@ def _far(
     reach: int,
 ) -> np.ndarray:
     """Return which cells lie at least ``reach`` cells from the deposits."""
-    if not len(ore[0]):
-        return np.ones(shape, bool)
-    free = np.ones(shape, bool)
-    free[ore] = False
-    return distance_transform_edt(free) >= reach
+    # A disc a deposit: distances of all cells would take ten times the map's own memory.
+    around = np.arange(-reach, reach + 1)
+    outside = around[:, None] ** 2 + around[None, :] ** 2 >= reach**2
+    far = np.ones(shape, bool)
+    for row, col in zip(*ore, strict=True):
+        top = max(row - reach, 0)
+        left = max(col - reach, 0)
+        part = far[top : row + reach + 1, left : col + reach + 1]
+        first_row = top - (row - reach)
+        first_col = left - (col - reach)
+        part &= outside[first_row:, first_col:][: part.shape[0], : part.shape[1]]
+    return far
 
 
-def _draw(
-    draw_weight: np.ndarray,
-    chance: np.ndarray,
-    count: int,
-) -> np.ndarray:
-    """Return flat numbers of ``count`` cells drawn by weight without replacement, the ones of
-    highest key.
+def _draw(free: np.ndarray, seed: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return flat numbers of ``count`` free cells drawn at random, ascending, and the logarithm of
+    each one's chance.
 
-    The keys are ``chance ** (1 / weight)`` (Efraimidis and Spirakis 2006, doi
-    10.1016/j.ipl.2005.11.003): whether a cell is drawn does not depend on the order or number of
-    the others.
+    Every cell of the map has one random number, and those of the highest are drawn: whether a cell
+    is drawn does not depend on the order or number of the others. With weights the keys are
+    ``chance ** (1 / weight)`` (Efraimidis and Spirakis 2006, doi 10.1016/j.ipl.2005.11.003); their
+    logarithms keep the order.
     """
-    cells = np.flatnonzero(draw_weight > 0)
-    # The logarithm of the key keeps its order.
-    log_chance = np.log(np.maximum(chance.flat[cells], 1e-300))
-    keys = log_chance / draw_weight.flat[cells]
-    highest = np.argsort(-keys, kind="stable")[:count]
-    return np.sort(cells[highest])
+    rng = np.random.default_rng(seed)
+    width = free.shape[1]
+    cells = np.zeros(0, np.int64)
+    keys = np.zeros(0)
+    for first in range(0, len(free), ROWS):
+        some = free[first : first + ROWS]
+        # The same numbers as of all rows at once, which may not fit into memory.
+        chance = rng.random(some.shape)
+        found = np.flatnonzero(some)
+        log_chance = np.log(np.maximum(chance.flat[found], 1e-300))
+        both = np.concatenate([cells, found + first * width])
+        cells, keys = _highest(both, np.concatenate([keys, log_chance]), count)
+    return cells, keys
+
+
+def _highest(cells: np.ndarray, keys: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the cells of the highest keys, ascending, and their keys; of equal ones the first."""
+    highest = np.sort(np.argsort(-keys, kind="stable")[:count])
+    return cells[highest], keys[highest]
 
 
 def _standardised(
-    stack: xr.DataArray,
-    pool: tuple,
-    ore: tuple,
+    stack: RasterReader, names: list[str] | None, pool: tuple, ore: tuple
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the bands at the pool and at the deposits in units of the pool's spread; gaps are the
     pool's median.
     """
     # 1. The bands that have a value at both.
-    here = window_features(stack, *pool).values.astype(float)
-    there = window_features(stack, *ore).values.astype(float)
+    here = window_features(stack, *pool, bands=names).values.astype(float)
+    there = window_features(stack, *ore, bands=names).values.astype(float)
     seen_here = np.isfinite(here).any(axis=0)
     seen_there = np.isfinite(there).any(axis=0)
     seen = seen_here & seen_there
@@ -295,22 +312,22 @@ def _barren_chance(pool: np.ndarray, ore: np.ndarray) -> np.ndarray:
 
 
 def _class_weights(
-    stack: xr.DataArray,
-    pool: tuple,
-    ore: tuple,
+    stack: RasterReader, names: list[str] | None, pool: tuple, ore: tuple
 ) -> np.ndarray:
     """Return for each place of the pool the deposits' share of its class over the pool's share of
     it.
     """
-    found = [band for band in bands_of(stack) if band.kind == "class"]
+    allowed = stack.names if names is None else names
+    found = [band for band in stack.bands if band.kind == "class" and band.name in allowed]
     if not found:
         raise UsageError(
             'negatives by the rule "geology" need a class band, and the stack has none: use'
             ' "distance".'
         )
-    classes = stack.sel(band=found[0].name).values
-    here = np.nan_to_num(classes[pool]).astype(int)
-    there = np.nan_to_num(classes[ore]).astype(int)
+    here, there = [
+        np.nan_to_num(windows_from(stack, at[0], at[1], 1, [found[0].name]).ravel()).astype(int)
+        for at in (pool, ore)
+    ]
     if not len(here):
         return np.zeros(0)
     # The share of every class number, 0 being ground without one.

@@ -11,7 +11,11 @@ import numpy as np
 import scipy
 import xarray as xr
 
-from ..rasters.bands import bands_of, grid_of, valid_cells
+from ..rasters.reader import RasterReader
+from .reading import windows_from
+
+SHUFFLED = 20_000_000
+"""Cells whose numbers are shuffled to draw some; of more of them, only those drawn are held."""
 
 POINTS = 1500
 """Places drawn for the pairs: a million pairs give a smooth curve in a tenth of a second."""
@@ -180,26 +184,44 @@ def spherical(
     return nugget + sill * (1.5 * share - 0.5 * share**3)
 
 
-def band_ranges(stack: xr.DataArray, *, seed: int = 0) -> dict[str, float]:
+def band_ranges(stack: xr.DataArray | RasterReader, *, seed: int = 0) -> dict[str, float]:
     """Return the variogram range of every band that is no class band, in metres, from places drawn
     at random.
     """
-    grid = grid_of(stack)
-    rows, cols = np.nonzero(valid_cells(stack))
-    shuffled = np.random.default_rng(seed).permutation(len(rows))
-    drawn = shuffled[:POINTS]
-    rows = rows[drawn]
-    cols = cols[drawn]
-    xy = np.column_stack(grid.xy(rows, cols))
+    source = RasterReader.of(stack)
+    rows, cols = drawn_cells(source.valid, POINTS, seed)
+    xy = np.column_stack(source.grid.xy(rows, cols))
+    numbered = [band.name for band in source.bands if band.kind != "class"]
+    values = windows_from(source, rows, cols, 1, numbered)[:, :, 0, 0]
     ranges = {}
-    for band, layer in zip(bands_of(stack), stack.values, strict=True):
-        if band.kind != "class":
-            values = layer[rows, cols].astype(float)
-            ranges[band.name] = variogram_range(xy, values)
+    for name, own in zip(numbered, values.T, strict=True):
+        ranges[name] = variogram_range(xy, own.astype(float))
     return ranges
 
 
-def autocorrelation_range(stack: xr.DataArray, *, seed: int = 0) -> float:
+def drawn_cells(valid: np.ndarray, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return rows and columns of so many valid cells drawn at random without replacement, all where
+    there are fewer.
+    """
+    in_row = np.count_nonzero(valid, axis=1)
+    after_row = np.cumsum(in_row)
+    total = int(after_row[-1])
+    rng = np.random.default_rng(seed)
+    if total <= SHUFFLED:
+        drawn = rng.permutation(total)[:count]
+    else:
+        # Numbers of all cells would take eight bytes each.
+        drawn = rng.choice(total, min(count, total), replace=False)
+    # The row that holds each number, and the place in it.
+    rows = np.searchsorted(after_row, drawn, side="right")
+    place = drawn - (after_row[rows] - in_row[rows])
+    cols = np.empty(len(rows), np.int64)
+    for number, (row, nth) in enumerate(zip(rows, place, strict=True)):
+        cols[number] = np.flatnonzero(valid[row])[nth]
+    return rows, cols
+
+
+def autocorrelation_range(stack: xr.DataArray | RasterReader, *, seed: int = 0) -> float:
     """Return the median of the bands' variogram ranges in metres, NaN when no band has one.
 
     The median: a distance band rises all over the map and has no range, and one such band must not

@@ -364,7 +364,7 @@ def window_frame(
 
 
 def summed_cells(cells: np.ndarray) -> np.ndarray:
-    """Return int64 (y + 1, x + 1): how many cells of (y, x) bool lie above and left of each corner.
+    """Return int (y + 1, x + 1): how many cells of (y, x) bool lie above and left of each corner.
 
     The number in a rectangle is then the difference of its four corners (Crow 1984, doi
     10.1145/800031.808600).
@@ -372,7 +372,10 @@ def summed_cells(cells: np.ndarray) -> np.ndarray:
     >>> summed_cells(np.array([[True, False], [True, True]])).tolist()
     [[0, 0, 0], [0, 1, 1], [0, 2, 3]]
     """
-    total = np.zeros((cells.shape[0] + 1, cells.shape[1] + 1), np.int64)
-    down = cells.cumsum(axis=0, dtype=np.int64)
-    total[1:, 1:] = down.cumsum(axis=1)
+    # As narrow as the count allows, and summed in place: the map may be large.
+    kind = np.int32 if cells.size < np.iinfo(np.int32).max else np.int64
+    total = np.zeros((cells.shape[0] + 1, cells.shape[1] + 1), kind)
+    inner = total[1:, 1:]
+    np.cumsum(cells, axis=0, out=inner)
+    np.cumsum(inner, axis=1, out=inner)
     return total
