@@ -51,11 +51,11 @@ def pretrain(stack: Path, out: Path, backbone: str | None, overwrite: bool, **op
     """
     from ..models.network.options import training_options
     from ..models.network.pretrain import PRETRAINED, pretrain_network, save_pretrained
-    from ..rasters.geotiff import read_raster
+    from ..rasters.reader import RasterReader
 
     refuse_taken([out / PRETRAINED], overwrite)
     training = training_options(**given_options({"backbone": backbone}))
-    found = pretrain_network(read_raster(stack), options=training, **given_options(options))
+    found = pretrain_network(RasterReader(stack), options=training, **given_options(options))
     click.echo(str(save_pretrained(found, out, overwrite=overwrite)))
 
 
@@ -95,8 +95,7 @@ def train(
     from ..models.model_files import save_model
     from ..models.network.distributed import process_group
     from ..models.network.options import training_options
-    from ..rasters.bands import grid_of
-    from ..rasters.geotiff import read_raster
+    from ..rasters.reader import RasterReader
     from ..windows.fold_files import read_folds
 
     if windows is None or out is None:
@@ -105,8 +104,8 @@ def train(
     names = ("model.json", "weights.safetensors", "simple_models.safetensors", "attention.csv")
     refuse_taken([out / name for name in names], overwrite)
     make_folder(out)
-    bands = read_raster(stack)
-    labelled, folds = read_folds(windows, grid_of(bands))
+    bands = RasterReader(stack)
+    labelled, folds = read_folds(windows, bands.grid)
     changes["weights"] = changes["weights"] and str(changes["weights"])
     options = training_options(preset or "compact", **given_options(changes))
     say("note: the bands are used as they are; if deposits chose them, the held-out scores flatter")
@@ -244,8 +243,9 @@ def evaluate(
 ) -> None:
     """Print how good a map of STACK is on ground its models never saw, beside the simplest rivals.
 
-    One draw of barren windows, no optimism meter and no null test: `run` adds them. A geomfaf.toml
-    alone, in place of STACK and the options, runs its project up to its evaluation.
+    One draw of barren windows, no optimism meter and no null test: `run` adds them. STACK and scores
+    of more than 9,000,000 cells are read in parts and may be larger than memory; a regular sample of
+    the ground is then judged, and the error that this makes is said. A geomfaf.toml alone, in place of STACK and the options, runs its project up to its evaluation.
 
     Example: geomfaf evaluate demo/stack.tif --windows demo/windows.gpkg --model demo/model
     --scores demo/scores.tif --deposits demo/survey.gpkg
@@ -254,11 +254,12 @@ def evaluate(
 
     from ..deliver.report.tables import map_rows, window_rows
     from ..evaluation.evaluate import evaluate_model, evaluate_paper_protocol
+    from ..evaluation.ground_sample import WHOLE
     from ..evaluation.held_out import Draw
     from ..files import write_table
     from ..models.model_files import load_model
-    from ..rasters.bands import bands_of, grid_of
     from ..rasters.geotiff import read_raster
+    from ..rasters.reader import RasterReader
     from ..windows.fold_files import read_folds
 
     named = {key: options[key] for key in ("windows", "model", "scores", "deposits")}
@@ -266,9 +267,12 @@ def evaluate(
         run_until("evaluate", stack, overwrite)
         return
     _require_all(named)
-    bands = read_raster(stack)
+    # A stack of some size is read in parts, and a sample of its ground is judged.
+    bands = RasterReader(stack)
     trained = load_model(named["model"])
-    trained.require_stack(bands_of(bands), grid_of(bands))
+    trained.require_stack(bands.bands, bands.grid)
+    if bands.grid.width * bands.grid.height <= WHOLE:
+        bands = RasterReader(read_raster(stack))
     labelled, folds = read_folds(named["windows"], trained.folds.grid)
     if not folds.same_split(trained.folds):
         raise ModelMismatchError(
@@ -276,7 +280,7 @@ def evaluate(
             " that trained it."
         )
     points = layer_of(named["deposits"], options, "deposits", trained.folds.grid.crs)
-    scores = read_raster(named["scores"], kind="score")
+    scores = RasterReader(named["scores"], kind="score")
     stride = options["stride"]
     draws = [Draw(labelled, trained.seed)]
     result = evaluate_model(

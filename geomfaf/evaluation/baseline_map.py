@@ -98,7 +98,7 @@ def _score_map(model: Any, simple: Baselines, draw: Draw, lattice: Lattice) -> x
     name = type(model).__name__ if is_classifier_object(model) else model
     # 1. every fold model judges the centres of all windows
     at = np.nonzero(lattice.wanted)
-    ground = window_features(simple.stack, lattice.rows[at[0]], lattice.cols[at[1]], simple.size)
+    ground = window_features(simple.stack, *lattice.places(), simple.size)
     found = np.full((simple.folds.count, *lattice.wanted.shape), np.nan, np.float32)
     heldout = np.full(lattice.valid.shape, np.nan, np.float32)
     raster = simple.folds.raster()

@@ -17,12 +17,16 @@ import xarray as xr
 from ..errors import DataError
 from ..models.baselines import BASELINES, ENSEMBLE, NETWORK
 from ..models.network.options import Training
-from ..models.predict import Lattice, default_stride, model_lattice, score_bands
+from ..models.predict import Lattice, default_stride, model_lattice, model_stride, score_bands
 from ..notebook import page, sentences, small_map, table
-from ..rasters.bands import bands_of, grid_of, score_values, valid_cells
+from ..progress import say
+from ..rasters.bands import require_score_bands, valid_cells
+from ..rasters.reader import RasterReader
 from ..windows.folds import Folds, random_split
 from ..windows.leak_proof import prove_leak_free
+from ..windows.reading import windows_from
 from ..windows.windows import valid_deposits
+from .ground_sample import GroundSample
 from .held_out import Baselines, Draw, network_draw
 from .metrics import boyce_index, map_figures, place_deposits
 from .verdict import recommended, verdict
@@ -79,17 +83,15 @@ class Evaluation:
     def html_parts(self, verdict: list[str]) -> list[str]:
         """Return a verdict, the main figures and a small held-out map, for notebooks."""
         figures = ("map_auc", "map_auc_low", "map_auc_high", "capture_10", "nd", "deposits")
+        parts = [sentences(verdict), table(self.table[["model", *figures]])]
+        if isinstance(self.simple.lattice, GroundSample):
+            return [*parts, sentences([self.simple.lattice.sentence()])]
         held_out = self.risk_return(self.recommended)[0]
         picture = small_map(
             lambda axes: axes.imshow(held_out, cmap="YlOrRd"), f"held-out map of {self.recommended}"
         )
         caption = sentences([f"map: held-out score of {self.recommended}, which is recommended"])
-        return [
-            sentences(verdict),
-            table(self.table[["model", *figures]]),
-            picture,
-            caption,
-        ]
+        return [*parts, picture, caption]
 
     def risk_return(self, model: str) -> tuple[np.ndarray, np.ndarray]:
         """Return mean and standard deviation of a model's held-out score over the draws, (y, x)
@@ -106,10 +108,10 @@ class Evaluation:
 
 def evaluate_model(
     model: Model,
-    stack: xr.DataArray,
+    stack: xr.DataArray | RasterReader,
     draws: Sequence[Draw],
     deposits: gpd.GeoDataFrame,
-    scores: xr.DataArray,
+    scores: xr.DataArray | RasterReader,
     *,
     baselines: Sequence[str] | None = None,
     stride: int | None = None,
@@ -125,14 +127,16 @@ def evaluate_model(
     ----------
     model : Model
         See :func:`geomfaf.train_model`.
-    stack : DataArray
-        (band, y, x), see :func:`geomfaf.build_stack`.
+    stack : DataArray or RasterReader
+        (band, y, x), see :func:`geomfaf.build_stack`. Of a file, which may be larger than memory,
+        a regular sample of the ground is judged in place of every cell, see
+        :class:`geomfaf.evaluation.ground_sample.GroundSample`.
     draws : sequence of Draw
         Windows and seed of the draw that trained the model, ``Draw(windows, model.seed)``; then
         those of more draws, with or without the network's held-out scores on them.
     deposits : GeoDataFrame
         Points of the known deposits.
-    scores : DataArray
+    scores : DataArray or RasterReader
         Result of :func:`geomfaf.predict_scores` on the same stack.
     baselines : sequence of str, optional
         Names of the simple models; all that are registered when omitted.
@@ -162,21 +166,27 @@ def evaluate_model(
     >>> found.table["model"].tolist()
     ['MFAF', 'best band']
     """
-    for what, array in (("the stack", stack), ("the score map", scores)):
-        model.folds.grid.require_same(grid_of(array), what)
+    source = RasterReader.of(stack)
+    mapped = RasterReader.of(scores)
+    for what, raster in (("the stack", source), ("the score map", mapped)):
+        model.folds.grid.require_same(raster.grid, what)
     for draw in draws:
         _require_size(draw.windows, model.size)
     # 1. no draw may leak, and the map must be this model's
     proofs = [prove_leak_free(draw.windows, model.folds) for draw in draws]
-    valid = valid_cells(stack)
-    at = _deposits_on(valid, deposits, model.folds)
-    heldout = _held_out_band(model, scores, valid)
+    at = _deposits_on(source.valid, deposits, model.folds)
+    lattice: Lattice | GroundSample
+    if source.array is None:
+        lattice = GroundSample(source.valid, model_stride(model, stride), at)
+        say(lattice.sentence())
+    else:
+        lattice = model_lattice(model, source.valid, stride)
+    heldout = _held_out_scores(model, mapped, lattice)
     names = list(BASELINES if baselines is None else baselines)
     # 2. the simple models' tables; the network's own scores of the first draw
     bands = [fold_model.bands for fold_model in model.fold_models]
-    lattice = model_lattice(model, valid, stride)
     simple = Baselines(
-        stack,
+        source,
         model.folds,
         bands,
         lattice,
@@ -185,9 +195,9 @@ def evaluate_model(
     )
     first = network_draw(
         model,
-        stack,
+        source,
         draws[0].windows,
-        stride=stride,
+        lattice=lattice,
         heldout=heldout,
         table=simple.ground,
     )
@@ -205,18 +215,26 @@ def _require_size(windows: gpd.GeoDataFrame, size: int) -> None:
         )
 
 
-def _held_out_band(model: Model, scores: xr.DataArray, valid: np.ndarray) -> np.ndarray:
-    """Return the held-out scores of a map, refused when they are not this model's."""
-    score_values(scores)  # refuses a raster that is no score map
+def _held_out_scores(
+    model: Model, scores: RasterReader, lattice: Lattice | GroundSample
+) -> np.ndarray:
+    """Return the held-out scores of a map at the cells that are judged, refused when they are not
+    this model's.
+    """
+    require_score_bands(scores.names, ("score", "heldout_score"))
     # A score map names its model; another model's map would be judged under this one's name.
-    said = next(band.description for band in bands_of(scores) if band.name == "score")
+    said = next(band.description for band in scores.bands if band.name == "score")
     if said != score_bands(model.name)[0].description:
         raise DataError(
             f'the score map is not that of {model.name} but "{said}": run `geomfaf predict` and'
             " give its result."
         )
-    (heldout,) = score_values(scores, ["heldout_score"])
-    if not np.isfinite(heldout[valid]).any():
+    if isinstance(lattice, GroundSample):
+        cells = (lattice.cell_rows, lattice.cell_cols)
+        heldout = windows_from(scores, *cells, 1, ["heldout_score"]).reshape(1, -1)
+    else:
+        (heldout,) = scores.read(0, 0, *scores.grid.shape, ["heldout_score"])
+    if not np.isfinite(heldout[lattice.valid]).any():
         raise DataError(
             "the score map has no held-out scores: it was predicted on another grid than the"
             " model's, to the last digit. Run `geomfaf predict` on the stack that the model was"
@@ -273,13 +291,19 @@ def summarise(
     """Return the figures of all models over all draws, given the deposits' rows and columns."""
     # Deposits within the folds' linkage are one witness: intervals are over clusters.
     clusters = simple.folds.clusters(*at)
+    valid = simple.lattice.valid
+    sample = simple.lattice.ground if isinstance(simple.lattice, GroundSample) else None
+    judged_at = simple.lattice.cells_of(*at)
+    fold_of = simple.folds.at(*at)
     aucs = {}
     curves = {}
     table = []
     for name in draws[0].maps:
         # Figures of the mean over the draws, spread between them.
         own = [draw for draw in draws if name in draw.maps]
-        placed = [place_deposits(draw.maps[name], simple.lattice.valid, *at) for draw in own]
+        placed = []
+        for draw in own:
+            placed.append(place_deposits(draw.maps[name], valid, *judged_at, sample))
         aucs[name] = np.mean([place.auc for place in placed], axis=0)
         curves[name] = np.mean([place.captured(CURVE) for place in placed], axis=0)
         # Counts first, then figures with intervals, then how far draws and folds agree.
@@ -293,7 +317,7 @@ def summarise(
         row |= map_figures(aucs[name], CURVE, curves[name], clusters, seed=draws[0].seed)
         row["boyce"] = float(np.mean([boyce_index(place) for place in placed]))
         row["map_auc_sd_draws"] = _spread([place.auc.mean() for place in placed])
-        row["map_auc_sd_folds"] = _spread(_by_fold(aucs[name], simple.folds.raster()[at]))
+        row["map_auc_sd_folds"] = _spread(_by_fold(aucs[name], fold_of))
         table.append({**row, **_window_figures(own, name)})
     # The curve of the report: the mean over the deposits, which are equal.
     captured = pd.DataFrame(
@@ -341,7 +365,7 @@ def _spread(values: Sequence[float]) -> float:
 
 
 def evaluate_paper_protocol(
-    stack: xr.DataArray,
+    stack: xr.DataArray | RasterReader,
     windows: gpd.GeoDataFrame,
     *,
     options: Training | None = None,
@@ -364,7 +388,7 @@ def evaluate_paper_protocol(
     # 1. every place once, whichever folds it was drawn for
     if "trains" in windows:
         windows = windows.drop_duplicates(["row", "col"])
-    names = [band.name for band in bands_of(stack)]
+    names = RasterReader.of(stack).names
     # 2. balanced and noisy before the split: this is what leaks
     x, labels, _ = training_data(stack, windows, names)
     x, labels = smote(x, labels, seed=seed)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import geopandas as gpd
 import numpy as np
@@ -21,15 +21,20 @@ import xarray as xr
 
 from ..files import library_versions
 from ..models.baselines import ENSEMBLE, NETWORK, known_everywhere, make_baseline
-from ..models.predict import Lattice, ground_features, lattice_scores, model_lattice
+from ..models.predict import Lattice, model_lattice
 from ..models.side_by_side import side_by_side
 from ..progress import say, track
-from ..rasters.bands import valid_cells
+from ..rasters.reader import RasterReader
 from ..windows.features import Features, window_features
 from ..windows.folds import Folds
+from .ground_sample import GroundSample
 
 if TYPE_CHECKING:
     from ..models.fold_models import FoldModel, Model
+
+
+Judged: TypeAlias = Lattice | GroundSample
+"""What is judged: every cell of a map, or a sample of them."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,7 @@ class Draw:
     seed : int
         Of the models.
     maps : dict
-        Model -> (y, x) float32, NaN where not valid.
+        Model -> (y, x) float32, NaN where not valid; (1, cells) of a sample of the ground.
     scores : dict
         Model -> (windows,) score of each window that tests, NaN for the others.
 
@@ -70,10 +75,11 @@ class Draw:
 
 def network_draw(
     model: Model,
-    stack: xr.DataArray,
+    stack: xr.DataArray | RasterReader,
     windows: gpd.GeoDataFrame,
     *,
     stride: int | None = None,
+    lattice: Judged | None = None,
     heldout: np.ndarray | None = None,
     table: Features | None = None,
 ) -> Draw:
@@ -83,20 +89,24 @@ def network_draw(
     ----------
     stride : int, optional
         Of the map, see :func:`geomfaf.predict_scores`.
+    lattice : Lattice or GroundSample, optional
+        What is judged; the whole map when omitted.
     heldout : (y, x) ndarray, optional
         The model's own map where it is there already; only that of its network is computed then.
     table : Features, optional
         Of all centres of the map's windows, where they are there already.
     """
     names = list(dict.fromkeys([model.name, NETWORK]))
-    lattice = model_lattice(model, valid_cells(stack), stride)
+    source = RasterReader.of(stack)
+    if lattice is None:
+        lattice = model_lattice(model, source.valid, stride)
     mapped = heldout is not None and len(names) == 1
     # 1. what each fold model says of its own ground and windows
     said: list[Said] = [{} for _ in range(model.folds.count)]
     for fold_model in track(model.fold_models, "scoring held-out ground", unit="folds"):
         said[fold_model.fold] = fold_says(
             fold_model,
-            stack,
+            source,
             windows,
             model.folds,
             None if mapped else lattice,
@@ -117,10 +127,10 @@ Said = dict[str, np.ndarray]
 
 def fold_says(
     fold_model: FoldModel,
-    stack: xr.DataArray,
+    stack: xr.DataArray | RasterReader,
     windows: gpd.GeoDataFrame,
     folds: Folds,
-    lattice: Lattice | None,
+    lattice: Judged | None,
     table: Features | None = None,
 ) -> Said:
     """Return what a fold model, and its network alone, say of the ground that it never saw; of its
@@ -134,20 +144,10 @@ def fold_says(
         own = _own_centres(folds, lattice, fold_model.fold)
         said = dict.fromkeys((f"places {name}" for name in names), np.empty(0, np.float32))
     if lattice is not None and own.any():
-        if table is None:
-            size = int(windows["size"].iloc[0])
-            rows = ground_features([fold_model], stack, lattice, own, size)
-        else:
-            rows = table[own[lattice.wanted]]
-        layers = lattice_scores(
-            stack,
-            lattice,
-            own,
-            fold_model.encoder,
-            fold_model.judge,
-            fold_model.classifier.seen_,
-            fold_model.odds(rows),
-        )
+        rows = None
+        if fold_model.simple is not None:
+            rows = _ground_rows(fold_model, stack, lattice, own, table, windows)
+        layers = lattice.scores(RasterReader.of(stack), own, fold_model, fold_model.odds(rows))
         # The model's own score comes first, its network's last: of a network alone they are one.
         for name, layer in zip(names, (layers[0], layers[-1]), strict=False):
             said[f"places {name}"] = layer[own]
@@ -161,11 +161,29 @@ def fold_says(
     return said
 
 
-def _own_centres(folds: Folds, lattice: Lattice, fold: int) -> np.ndarray:
-    """Return the centres that have a say in a fold's ground, (lattice rows, lattice columns) bool:
-    those up to a stride beside it, too.
+def _ground_rows(
+    fold_model: FoldModel,
+    stack: xr.DataArray | RasterReader,
+    lattice: Judged,
+    own: np.ndarray,
+    table: Features | None,
+    windows: gpd.GeoDataFrame,
+) -> Features:
+    """Return the features of a fold's centres, from the table of all centres where it is there."""
+    of_wanted = own[lattice.wanted]
+    if table is not None:
+        return table[of_wanted]
+    rows, cols = lattice.places()
+    size = int(windows["size"].iloc[0])
+    bands = fold_model.simple.rows.bands if fold_model.simple is not None else None
+    return window_features(stack, rows[of_wanted], cols[of_wanted], size, bands=bands)
+
+
+def _own_centres(folds: Folds, lattice: Judged, fold: int) -> np.ndarray:
+    """Return the centres that have a say in a fold's ground, shaped as ``lattice.wanted``: those up
+    to a stride beside it, too.
     """
-    return lattice.near((folds.raster() == fold) & lattice.valid)
+    return lattice.near((lattice.fold_of(folds) == fold) & lattice.valid)
 
 
 def put_together(
@@ -173,14 +191,14 @@ def put_together(
     names: Sequence[str],
     said: Sequence[Said],
     folds: Folds,
-    lattice: Lattice,
+    lattice: Judged,
 ) -> Draw:
     """Return the draw with the maps and window scores that the models of its folds said."""
-    raster = folds.raster()
+    fold_of = lattice.fold_of(folds)
     maps = {name: np.full(lattice.valid.shape, np.nan, np.float32) for name in names}
     scores = {name: np.full(len(draw.windows), np.nan) for name in names}
     for fold, found in enumerate(said):
-        own = raster == fold
+        own = fold_of == fold
         centres = _own_centres(folds, lattice, fold)
         test = folds.testing(draw.windows, fold)
         for name in names:
@@ -199,7 +217,7 @@ def judge_draws(
     names: Sequence[str],
     fold_says: Callable[[Draw, int], Said],
     folds: Folds,
-    lattice: Lattice,
+    lattice: Judged,
     *,
     label: str,
     processes: bool,
@@ -229,11 +247,11 @@ class Baselines:
 
     Parameters
     ----------
-    stack : DataArray
+    stack : DataArray or RasterReader
     folds : Folds
     bands : sequence of sequences of str
         Bands that each fold may use.
-    lattice : Lattice
+    lattice : Lattice or GroundSample
         Centres at which the maps are scored; the network's.
     size : int
         Cells along a window.
@@ -243,30 +261,27 @@ class Baselines:
 
     def __init__(
         self,
-        stack: xr.DataArray,
+        stack: xr.DataArray | RasterReader,
         folds: Folds,
         bands: Sequence[Sequence[str]],
-        lattice: Lattice,
+        lattice: Judged,
         size: int,
         names: Sequence[str],
     ) -> None:
-        self.stack = stack
+        source = RasterReader.of(stack)
+        self.stack = source
         self.folds = folds
         self.lattice = lattice
         self.size = size
         self.names = tuple(names)
-        named = list(stack["band"].values)
         self.bands: list[list[str]] = []
         for own in bands:
             allowed = set(own)
-            self.bands.append([name for name in named if name in allowed])
-        self.at = np.nonzero(lattice.wanted)
-        self.ground: Features = window_features(
-            stack, lattice.rows[self.at[0]], lattice.cols[self.at[1]], size
-        )
+            self.bands.append([name for name in source.names if name in allowed])
+        self.ground: Features = window_features(source, *lattice.places(), size)
         # What was kept under another key was computed from something else.
         # The cells, the split and the versions of the libraries: each can change a score.
-        digest = hashlib.sha256(stack.values.tobytes())
+        digest = hashlib.sha256(source.fingerprint().encode())
         split = (
             folds.table.tolist(),
             folds.block,
@@ -274,6 +289,7 @@ class Baselines:
             folds.linkage,
             self.bands,
             lattice.stride,
+            lattice.wanted.shape,
             size,
         )
         digest.update(json.dumps([split, library_versions()]).encode())
@@ -296,7 +312,7 @@ class Baselines:
     def fold_says(self, folder: Path | None, draw: Draw, fold: int) -> Said:
         """Return what every simple model of a fold says of its ground and test windows."""
         table = self.table(draw)
-        near = _own_centres(self.folds, self.lattice, fold)[self.at]
+        near = _own_centres(self.folds, self.lattice, fold)[self.lattice.wanted]
         said: Said = {}
         for name in self.names:
             found = remembered(

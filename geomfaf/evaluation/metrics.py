@@ -66,6 +66,7 @@ def place_deposits(
     valid: np.ndarray,
     rows: object,
     cols: object,
+    sample: np.ndarray | None = None,
 ) -> Placement:
     """Rank deposits among all valid cells of a score map.
 
@@ -77,6 +78,8 @@ def place_deposits(
         (y, x) bool, the cells that count. Those without a score do not.
     rows, cols : (deposits,) int
         Cells of the deposits.
+    sample : ndarray, optional
+        (y, x) bool, the valid cells that stand for the ground where it is not all of them.
 
     Raises
     ------
@@ -107,12 +110,14 @@ def place_deposits(
             " ground, or score the whole of it."
         )
     # Among the sorted cells those of a deposit's own score begin at `left` and end before `right`.
-    cells = np.sort(np.asarray(score, float)[counted])
+    ground = counted if sample is None else counted & sample
+    cells = np.sort(np.asarray(score, float)[ground])
     own = np.asarray(score, float)[rows, cols]
     left = np.searchsorted(cells, own, side="left")
     right = np.searchsorted(cells, own, side="right")
     above = (len(cells) - right) / len(cells)
-    tied = (right - left) / len(cells)
+    # In a sample no cell may have a deposit's score: its own is the least that ties.
+    tied = np.maximum(right - left, 1) / len(cells)
     return Placement(own, cells, above, tied)
 
 

@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import xarray as xr
 
 from ..models.baselines import NETWORK, known_everywhere
@@ -116,7 +115,6 @@ def network_draws(
 
     # 1. what all have in common
     lattice = model_lattice(model, valid_cells(stack), stride)
-    at, across = np.nonzero(lattice.wanted)
     named = [band.name for band in bands_of(stack)]
     bands = []
     for fold_model in model.fold_models:
@@ -129,7 +127,7 @@ def network_draws(
         model.options,
         bands,
         lattice,
-        window_features(stack, lattice.rows[at], lattice.cols[across], model.size),
+        window_features(stack, *lattice.places(), model.size),
         device,
         hashlib.sha256(stack.values.tobytes()).hexdigest(),
     )

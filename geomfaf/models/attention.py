@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 import xarray as xr
 
+from ..rasters.reader import RasterReader
 from ..windows.folds import fold_number
 from .fold_models import Model, encode_windows
 from .network.classifier import seen_part
@@ -16,7 +17,9 @@ from .network.mfaf import Branch
 COLUMNS = ["fold", "branch", "dilation", "factor", "weight", "spread", "windows"]
 
 
-def factor_attention(model: Model, stack: xr.DataArray, windows: gpd.GeoDataFrame) -> pd.DataFrame:
+def factor_attention(
+    model: Model, stack: xr.DataArray | RasterReader, windows: gpd.GeoDataFrame
+) -> pd.DataFrame:
     """Return the mean channel-attention weight of every factor in every branch of every fold model.
 
     The dilated convolutions are grouped by channel, so a weight of equation (7) belongs to one
@@ -31,7 +34,7 @@ def factor_attention(model: Model, stack: xr.DataArray, windows: gpd.GeoDataFram
     ----------
     model : Model
         See :func:`geomfaf.train_model`.
-    stack : DataArray
+    stack : DataArray or RasterReader
         (band, y, x), see :func:`geomfaf.build_stack`.
     windows : GeoDataFrame
         Each fold model is shown the windows of its own fold, which it never learned from.

@@ -21,12 +21,13 @@ import xarray as xr
 
 from ..errors import DataError, InternalError, ModelMismatchError
 from ..progress import quiet, track
-from ..rasters.bands import Band, bands_of, grid_of
+from ..rasters.bands import Band, bands_of
 from ..rasters.grid import Grid
+from ..rasters.reader import RasterReader
 from ..windows.features import Features, window_features
 from ..windows.folds import Folds, fold_number
 from ..windows.leak_proof import shared_cells
-from ..windows.windows import read_windows
+from ..windows.reading import windows_from
 from .baselines import ENSEMBLE, NETWORK
 from .ensemble import SimpleModels, fit_simple_models, join
 from .network.classifier import MFAFClassifier, seen_size, steps_of
@@ -124,7 +125,9 @@ class FoldModel:
             return None
         return self.simple.log_odds(ground.select(bands=self.simple.rows.bands))
 
-    def judge_windows(self, stack: xr.DataArray, windows: gpd.GeoDataFrame) -> Judgement:
+    def judge_windows(
+        self, stack: xr.DataArray | RasterReader, windows: gpd.GeoDataFrame
+    ) -> Judgement:
         """Return what the fold model says of the windows of a table."""
         names = list(dict.fromkeys(channel.band for channel in self.encoder.channels))
         rows = None
@@ -223,7 +226,7 @@ class Model:
 
 
 def train_model(
-    stack: xr.DataArray,
+    stack: xr.DataArray | RasterReader,
     windows: gpd.GeoDataFrame,
     folds: Folds,
     *,
@@ -238,8 +241,8 @@ def train_model(
 
     Parameters
     ----------
-    stack : DataArray
-        (band, y, x), see :func:`geomfaf.build_stack`.
+    stack : DataArray or RasterReader
+        (band, y, x), see :func:`geomfaf.build_stack`; its file is read where the windows lie.
     windows : GeoDataFrame
         Labelled windows of one size, see :func:`geomfaf.centred_windows`.
     folds : Folds
@@ -281,8 +284,9 @@ def train_model(
     <Model MFAF: 5 folds, windows of 4 cells of 400 m, bands Au_ppb, Cu_ppm, geology, fault_distance>
     """
     options = pinned(options or training_options())
-    grid = grid_of(stack)
-    named = bands_of(stack)
+    source = RasterReader.of(stack)
+    grid = source.grid
+    named = source.bands
     grid.require_same(folds.grid, "the folds' grid")
     size = int(windows["size"].iloc[0])
     if folds.margin < size:
@@ -292,7 +296,7 @@ def train_model(
         )
     # 1. where to compute, and what to begin with
     device = own_device(device)
-    source = read_starting_weights(options, grid)
+    weights = read_starting_weights(options, grid)
     # 2. the folds that fall to this process
     trained = []
     for fold in track(own_folds(folds.count), "training", unit="folds"):
@@ -300,7 +304,7 @@ def train_model(
         if checkpoints is not None:
             checkpoint = checkpoints / f"fold_{fold_number(fold)}.safetensors"
         fold_model = train_fold(
-            stack,
+            source,
             windows,
             folds,
             fold,
@@ -308,18 +312,18 @@ def train_model(
             names=[band.name for band in named] if bands is None else bands[fold],
             seed=seed,
             device=device,
-            source=source,
+            source=weights,
             checkpoint=checkpoint,
         )
         trained.append(fold_model)
     # 3. those that other processes trained
     trained = _gather_fold_models(trained, device)
-    start = {} if source is None else source.record()
+    start = {} if weights is None else weights.record()
     return Model(trained, named, size, folds, options, seed, start)
 
 
 def train_fold(  # noqa: PLR0913 - what a training takes, a fold of it
-    stack: xr.DataArray,
+    stack: xr.DataArray | RasterReader,
     windows: gpd.GeoDataFrame,
     folds: Folds,
     fold: int,
@@ -363,7 +367,7 @@ def train_fold(  # noqa: PLR0913 - what a training takes, a fold of it
 
 
 def fit_fold_model(
-    stack: xr.DataArray,
+    stack: xr.DataArray | RasterReader,
     windows: gpd.GeoDataFrame,
     names: Sequence[str],
     classifier: MFAFClassifier,
@@ -424,18 +428,19 @@ def _gather_fold_models(trained: list[FoldModel], device: str) -> list[FoldModel
 
 
 def training_data(
-    stack: xr.DataArray, windows: gpd.GeoDataFrame, names: Sequence[str]
+    stack: xr.DataArray | RasterReader, windows: gpd.GeoDataFrame, names: Sequence[str]
 ) -> tuple[np.ndarray, np.ndarray, Encoder]:
     """Return encoded windows, labels and the encoder learned from exactly these windows."""
     # The windows as they lie in the stack, all their bands.
-    chosen = stack.sel(band=list(names))
+    source = RasterReader.of(stack)
     size = int(windows["size"].iloc[0])
     rows = windows["row"].to_numpy()
     cols = windows["col"].to_numpy()
-    raw = read_windows(chosen.values, rows, cols, size)
+    raw = windows_from(source, rows, cols, size, names)
     # Scaling is a band's over all cells of all windows.
     by_band = raw.swapaxes(0, 1)
-    encoder = fit_encoder(by_band.reshape(len(names), -1), bands_of(chosen))
+    bands = {band.name: band for band in source.bands}
+    encoder = fit_encoder(by_band.reshape(len(names), -1), [bands[name] for name in names])
     x = encoder.transform(by_band, names).swapaxes(0, 1)
     return np.ascontiguousarray(x), windows["label"].to_numpy(np.int64), encoder
 
@@ -474,24 +479,25 @@ def window_arrays(stack: xr.DataArray, windows: gpd.GeoDataFrame) -> tuple[np.nd
     return x, labels
 
 
-def window_rows(stack: xr.DataArray, windows: gpd.GeoDataFrame, names: Sequence[str]) -> Features:
+def window_rows(
+    stack: xr.DataArray | RasterReader, windows: gpd.GeoDataFrame, names: Sequence[str]
+) -> Features:
     """Return the features of windows, for the simple models."""
     size = int(windows["size"].iloc[0]) if len(windows) else 1
     rows = windows["row"].to_numpy() + size // 2
     cols = windows["col"].to_numpy() + size // 2
-    return window_features(stack.sel(band=list(names)), rows, cols, size)
+    return window_features(stack, rows, cols, size, bands=names)
 
 
 def encode_windows(
-    stack: xr.DataArray,
+    stack: xr.DataArray | RasterReader,
     windows: gpd.GeoDataFrame,
     names: Sequence[str],
     encoder: Encoder,
 ) -> np.ndarray:
     """Return windows encoded by a learned encoder, (windows, channels, size, size)."""
     size = int(windows["size"].iloc[0]) if len(windows) else 1
-    chosen = stack.sel(band=list(names)).values
-    raw = read_windows(chosen, windows["row"].to_numpy(), windows["col"].to_numpy(), size)
+    raw = windows_from(stack, windows["row"].to_numpy(), windows["col"].to_numpy(), size, names)
     # The encoder wants a band at a time, the network a window.
     by_band = encoder.transform(raw.swapaxes(0, 1), names)
     return np.ascontiguousarray(by_band.swapaxes(0, 1))

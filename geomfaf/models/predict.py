@@ -26,6 +26,7 @@ from .baselines import NETWORK
 from .network.encode import Encoder
 
 if TYPE_CHECKING:  # only named here: who maps with a model has loaded torch already
+    from ..windows.folds import Folds
     from .fold_models import FoldModel, Model
 
 STRIP = 8
@@ -96,6 +97,37 @@ class Lattice:
         self.stride = stride
         self.wanted = self.near(valid)
 
+    def places(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return rows and columns of the wanted centres, row by row."""
+        at_row, at_col = np.nonzero(self.wanted)
+        return self.rows[at_row], self.cols[at_col]
+
+    def fold_of(self, folds: Folds) -> np.ndarray:
+        """Return the fold of every cell, (y, x)."""
+        return folds.raster()
+
+    def cells_of(self, rows: np.ndarray, cols: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return where cells of the whole map are in this one: a sample's stand elsewhere."""
+        return rows, cols
+
+    def scores(
+        self,
+        stack: RasterReader,
+        wanted: np.ndarray,
+        fold_model: FoldModel,
+        odds: np.ndarray | None,
+    ) -> np.ndarray:
+        """Return what a fold model says of the wanted centres, see :func:`lattice_scores`."""
+        return lattice_scores(
+            stack,
+            self,
+            wanted,
+            fold_model.encoder,
+            fold_model.judge,
+            fold_model.classifier.seen_,
+            odds,
+        )
+
     def near(self, cells: np.ndarray) -> np.ndarray:
         """Return which centres lie within a stride of any of the cells, (lattice rows, lattice
         columns) bool.
@@ -124,7 +156,7 @@ class Lattice:
 
 
 def lattice_scores(
-    stack: xr.DataArray,
+    stack: xr.DataArray | RasterReader,
     lattice: Lattice,
     wanted: np.ndarray,
     encoder: Encoder,
@@ -137,7 +169,7 @@ def lattice_scores(
 
     Parameters
     ----------
-    stack : DataArray
+    stack : DataArray or RasterReader
         The lattice's ground and ``margin`` cells around it.
     wanted : ndarray
         (lattice rows, lattice columns) bool.
@@ -153,9 +185,9 @@ def lattice_scores(
         float32 (outputs, lattice rows, lattice columns), NaN where not wanted.
     """
     # Strip by strip: the windows of a whole map would not fit into memory.
+    source = RasterReader.of(stack)
     needed = {channel.band for channel in encoder.channels}
-    used = [name for name in map(str, stack["band"].values) if name in needed]
-    values = stack.sel(band=used).values
+    used = [name for name in source.names if name in needed]
     half = size // 2
     result = None
     done = 0
@@ -167,8 +199,9 @@ def lattice_scores(
         rows = lattice.rows[first + at] + margin
         cols = lattice.cols[across] + margin
         top = max(rows.min() - half, 0)
-        bottom = min(rows.max() + size - half, stack.sizes["y"])
-        encoded = encoder.transform(values[:, top:bottom], used)
+        bottom = min(rows.max() + size - half, source.grid.height)
+        ground = source.read(top, 0, bottom - top, source.grid.width, used)
+        encoded = encoder.transform(ground, used)
         # 2. its windows; what lies off the map reads as the median of a band
         windows = read_windows(encoded, rows - half - top, cols - half, size, fill=0.0)
         if odds is None:
@@ -185,7 +218,7 @@ def lattice_scores(
 
 def ground_features(
     fold_models: Sequence[FoldModel],
-    stack: xr.DataArray,
+    stack: xr.DataArray | RasterReader,
     lattice: Lattice,
     wanted: np.ndarray,
     size: int,
@@ -204,9 +237,8 @@ def ground_features(
         return None
     at, across = np.nonzero(wanted)
     # All models' bands at once: each takes its own from the table.
-    used = stack.sel(band=[name for name in map(str, stack["band"].values) if name in bands])
     rows = lattice.rows[at] + margin
-    return window_features(used, rows, lattice.cols[across] + margin, size)
+    return window_features(stack, rows, lattice.cols[across] + margin, size, bands=sorted(bands))
 
 
 class ScorePlan:
@@ -453,16 +485,47 @@ def default_stride(size: int) -> int:
     return max(1, size // 4)
 
 
-def _centres(whole: int, stride: int, first: int, length: int) -> np.ndarray:
-    """Return the centre cells along an axis: every ``stride`` cells from the map's first, and its
-    last one; of these, the ones less than a stride from ``length`` cells, counted from ``first``.
+def all_centres(whole: int, stride: int) -> np.ndarray:
+    """Return the centre cells along an axis of a map: every ``stride`` cells from the first, and the
+    last one.
+
+    >>> all_centres(10, 4).tolist()
+    [0, 4, 8, 9]
     """
-    centres = np.unique(np.append(np.arange(0, whole, stride), whole - 1)) - first
+    return np.unique(np.append(np.arange(0, whole, stride), whole - 1))
+
+
+def _centres(whole: int, stride: int, first: int, length: int) -> np.ndarray:
+    """Return those of all centres that are less than a stride from ``length`` cells, counted from
+    ``first``.
+    """
+    centres = all_centres(whole, stride) - first
     return centres[(centres > -stride) & (centres < length - 1 + stride)]
+
+
+def tents(cells: np.ndarray, centres: np.ndarray, stride: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the numbers of the centres near each cell along an axis, and how much they count there,
+    (3, cells) each; those of weight 0 are fillers.
+
+    At most three lie less than a stride from a cell: the last one may be nearer to the one before it.
+
+    >>> number, weight = tents(np.array([0, 3, 9]), np.array([0, 4, 8, 9]), 4)
+    >>> weight.T.tolist()
+    [[0.0, 1.0, 0.0], [0.25, 0.75, 0.0], [0.75, 1.0, 0.0]]
+    """
+    # The first centre that is not before the cell, the one before it, and the next.
+    beside = np.array([[-1], [0], [1]])
+    wanted = np.searchsorted(centres, cells) + beside
+    number = np.clip(wanted, 0, len(centres) - 1)
+    weight = np.maximum(0.0, 1.0 - np.abs(cells - centres[number]) / stride)
+    return number, np.where(number == wanted, weight, 0.0)
 
 
 def _tent(length: int, centres: np.ndarray, stride: int) -> csr_array:
     """Return the weights (cells, centres)."""
-    cells = np.arange(length)
-    distance = np.abs(cells[:, None] - centres[None, :])
-    return csr_array(np.maximum(0.0, 1.0 - distance / stride))
+    number, weight = tents(np.arange(length), centres, stride)
+    some = weight > 0
+    at_cell = np.broadcast_to(np.arange(length), number.shape)[some]
+    found = csr_array((weight[some], (at_cell, number[some])), (length, len(centres)))
+    found.sort_indices()
+    return found

@@ -244,14 +244,18 @@ def score_values(
     scores: xr.DataArray, names: Sequence[str] = ("score", "heldout_score")
 ) -> list[np.ndarray]:
     """Return named score bands as (y, x) arrays, or say which one a raster lacks."""
-    there = [str(name) for name in scores["band"].values]
+    require_score_bands([str(name) for name in scores["band"].values], names)
+    return [scores.sel(band=name).values for name in names]
+
+
+def require_score_bands(there: Sequence[str], names: Sequence[str]) -> None:
+    """Say which band a raster lacks that a score map has."""
     for name in names:
         if name not in there:
             raise UsageError(
                 f'the raster has no band "{name}", it has {", ".join(there)}: give a result of'
                 " `predict`."
             )
-    return [scores.sel(band=name).values for name in names]
 
 
 def grid_record(grid: Grid) -> dict[str, Any]:

@@ -115,10 +115,13 @@ class Folds:
         cols = np.arange(column, column + width) // self.block
         return self.table[np.ix_(rows, cols)].astype(np.int16)
 
+    def at(self, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
+        """Return the fold of each of some cells of the grid."""
+        return self.table[rows // self.block, cols // self.block]
+
     def of_windows(self, windows: gpd.GeoDataFrame) -> np.ndarray:
         """Return the fold that tests each window: that of its centre cell."""
-        rows, cols = window_centres(windows, self.grid)
-        return self.table[rows // self.block, cols // self.block]
+        return self.at(*window_centres(windows, self.grid))
 
     def training(self, windows: gpd.GeoDataFrame, fold: int) -> np.ndarray:
         """Return which windows may train the model that is tested on ``fold``, (windows,) bool.

@@ -39,7 +39,11 @@ def windows_from(
     cols = np.asarray(cols)
     chosen = source.names if names is None else list(names)
     if source.array is not None:
-        return read_windows(source.array.sel(band=chosen).values, rows, cols, size)
+        # The windows of all bands: a copy of the chosen bands would be one of the whole map.
+        taken = read_windows(source.array.values, rows, cols, size)
+        if chosen == source.names:
+            return taken
+        return taken[:, [source.names.index(name) for name in chosen]]
     taken = np.empty((len(rows), len(chosen), size, size), np.float32)
     for some in same_block(rows, cols):
         # The part of the block that its windows reach, and a window beyond it.

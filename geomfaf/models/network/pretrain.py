@@ -23,10 +23,12 @@ from torch.nn import functional
 from ...errors import DataError, UsageError
 from ...files import file_hash, finished_file, library_versions, refuse_existing, write_json
 from ...progress import say, track
-from ...rasters.bands import Band, bands_of, grid_of, grid_record, valid_cells
+from ...rasters.bands import Band, grid_record
 from ...rasters.grid import Grid
+from ...rasters.reader import RasterReader
 from ...windows.folds import Folds, fold_number
-from ...windows.windows import DEFAULT_SIZE, read_windows
+from ...windows.reading import windows_from
+from ...windows.windows import DEFAULT_SIZE, summed_cells
 from .augment import turn_and_flip
 from .classifier import MFAFClassifier, learning_rate, make_network, seen_size
 from .devices import choose_device
@@ -97,7 +99,7 @@ class Pretrained:
 
 
 def pretrain_network(
-    stack: xr.DataArray,
+    stack: xr.DataArray | RasterReader,
     *,
     size: int = DEFAULT_SIZE,
     options: Training | None = None,
@@ -113,7 +115,7 @@ def pretrain_network(
 
     Parameters
     ----------
-    stack : DataArray
+    stack : DataArray or RasterReader
         (band, y, x), see :func:`geomfaf.build_stack`. No deposit should have chosen its bands.
     size : int
         Cells along a window.
@@ -152,26 +154,29 @@ def pretrain_network(
             f"steps = {steps} must be at least 1, and pretraining begins at random: leave weights"
             " out."
         )
-    if not 2 <= size <= min(stack.shape[1:]):
+    source = RasterReader.of(stack)
+    if not 2 <= size <= min(source.grid.shape):
         raise UsageError(
-            f"a window of {size} cells does not fit a stack of {stack.shape[1]} x {stack.shape[2]}"
-            " cells."
+            f"a window of {size} cells does not fit a stack of {source.grid.height} x"
+            f" {source.grid.width} cells."
         )
     # 1. windows anywhere on valid ground, and the scaling of all of it
-    bands = bands_of(stack)
-    valid = valid_cells(stack)
+    bands = source.bands
+    valid = source.valid
     place = choose_device(device)
     size = seen_size(options, size)
     places = unlabelled_windows(valid, size)
     cells = np.flatnonzero(valid)
     if len(cells) > MOST_CELLS:
         cells = np.sort(np.random.default_rng(seed).choice(cells, MOST_CELLS, replace=False))
-    encoder = fit_encoder(stack.values.reshape(len(bands), -1)[:, cells], bands)
+    rows, cols = np.divmod(cells, source.grid.width)
+    values = windows_from(source, rows, cols, 1)
+    encoder = fit_encoder(values.reshape(len(cells), len(bands)).T, bands)
     # 2. the network, which learns to fill in what is hidden
     net = make_network(options, len(encoder.channels), size, seed=seed, device=place)
     history = fill_in(
         net,
-        stack,
+        source,
         encoder,
         places,
         options=options,
@@ -184,7 +189,7 @@ def pretrain_network(
         net.eval(),
         encoder,
         bands,
-        grid_of(stack),
+        source.grid,
         size,
         options,
         seed,
@@ -194,7 +199,7 @@ def pretrain_network(
 
 def starting_point(
     classifier: MFAFClassifier,
-    stack: xr.DataArray,
+    stack: xr.DataArray | RasterReader,
     encoder: Encoder,
     size: int,
     *,
@@ -220,7 +225,7 @@ def starting_point(
         if fold == 0:
             say(line)
     if options.pretrain:
-        places = unlabelled_windows(valid_cells(stack), size, folds=folds, fold=fold)
+        places = unlabelled_windows(RasterReader.of(stack).valid, size, folds=folds, fold=fold)
         history = fill_in(
             net,
             stack,
@@ -254,8 +259,7 @@ def unlabelled_windows(
     apart = max(1, round((valid.size / MOST_PLACES) ** 0.5))
     rows = np.arange(0, height - size + 1, apart)
     cols = np.arange(0, width - size + 1, apart)
-    total = np.zeros((height + 1, width + 1), np.int64)
-    total[1:, 1:] = valid.cumsum(axis=0, dtype=np.int64).cumsum(axis=1)
+    total = summed_cells(valid)
     # Valid cells of each window, from the sums at its four corners.
     top_left = total[np.ix_(rows, cols)]
     top_right = total[np.ix_(rows, cols + size)]
@@ -336,7 +340,7 @@ class FillIn(nn.Module):
 
 def fill_in(
     net: MFAF,
-    stack: xr.DataArray,
+    stack: xr.DataArray | RasterReader,
     encoder: Encoder,
     places: pd.DataFrame,
     *,
@@ -353,9 +357,9 @@ def fill_in(
             f'network = "{options.network}" cannot be pretrained: choose "mfaf" or "plain".'
         )
     # 1. what is drawn from, and what fills in
+    source = RasterReader.of(stack)
     names = list(dict.fromkeys(channel.band for channel in encoder.channels))
     groups = [names.index(channel.band) for channel in encoder.channels]
-    values = stack.sel(band=names).values
     at = places[["row", "col"]].to_numpy()
     size = int(places["size"].iloc[0])
     device = next(net.parameters()).device
@@ -374,7 +378,7 @@ def fill_in(
             group["lr"] = learning_rate(step, steps, 0, RATE)
         # 2. windows, turned, with the cells that are known beside the values
         row, col = at[rng.integers(len(at), size=BATCH)].T
-        raw = read_windows(values, row, col, size).swapaxes(0, 1)
+        raw = windows_from(source, row, col, size, names).swapaxes(0, 1)
         drawn = _with_known(encoder.transform(raw, names), np.isfinite(raw)[groups])
         if options.flips:
             drawn = turn_and_flip(drawn, generator)
