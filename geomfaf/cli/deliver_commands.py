@@ -50,10 +50,9 @@ def targets(
     demo/survey.gpkg
     """
     from ..deliver.layers import write_layers
-    from ..deliver.targets import make_targets, target_layers
+    from ..deliver.targets import target_layers, targets_and_elements
     from ..files import write_table
-    from ..rasters.bands import grid_of
-    from ..rasters.geotiff import read_raster
+    from ..rasters.reader import RasterReader
     from ..settings.tables import TABLES
 
     if deposits is None or out is None:
@@ -62,19 +61,19 @@ def targets(
     require_geopackage(out)
     table = out.with_suffix(".csv")
     refuse_taken([out, table], overwrite)
-    bands = read_raster(scores, kind="score")
-    crs = grid_of(bands).crs
+    bands = RasterReader(scores, kind="score")
+    crs = bands.grid.crs
     points = layer_of(deposits, options, "deposits", crs)
     lines = layer_of(faults, {}, "faults", crs) if faults else None
     evidence: dict[str, Any] = {
-        "stack": read_raster(stack) if stack else None,
+        "stack": RasterReader(stack) if stack else None,
         "samples": element_samples(samples, crs) if samples else None,
         "size": size or TABLES["windows"]["size"].default,
     }
     names = [setting.name for setting in TABLES["targets"].settings]
     chosen = given_options({name: options[name] for name in names})
-    found = make_targets(bands, points, faults=lines, **evidence, **chosen)
-    layers = target_layers(found, bands, points, **evidence)
+    found, elements = targets_and_elements(bands, points, faults=lines, **evidence, **chosen)
+    layers = target_layers(found, bands, points, **evidence, elements=elements)
     write_layers(layers, out, overwrite=overwrite)
     # Six digits would move longitude and latitude by ten metres.
     rows = layers["targets"].drop(columns="geometry")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import geopandas as gpd
@@ -41,8 +41,14 @@ SMALL = 4
 are.
 """
 
-ROWS = 256
-"""Rows of cells whose distances are looked for at once."""
+TILE = 16
+"""Cells along a side of the tiles that lie near to or far from all deposits as a whole."""
+
+TILES_AT_ONCE = 4096
+"""Tiles whose cells' distances are looked for at once."""
+
+ROWS = 512
+"""Rows of a whole map that are worked on at once: all of it in larger numbers would not fit."""
 
 OUTLINE = 1.5
 """Cells; corners of an outline that enclose less than the square of this are cut."""
@@ -71,25 +77,95 @@ class GroundRules:
     known_distance: float
 
 
-def metres_to(deposits: gpd.GeoDataFrame, grid: Grid) -> np.ndarray:
-    """Return metres from every cell's centre to the nearest deposit, (y, x); infinite without
-    one.
+class DepositDistances:
+    """Metres from the centres of a grid's cells to the nearest deposit, infinite without one.
+
+    Those of all cells at once would take twice the memory of the scores, and are hardly ever needed:
+    of a tile of cells that lies near to or far from every deposit as a whole, one distance says it.
+
+    Parameters
+    ----------
+    deposits : GeoDataFrame
+        Points, in the grid's CRS.
+    grid : Grid
     """
-    if not len(deposits):
-        return np.full(grid.shape, np.inf)
-    tree = cKDTree(shapely.get_coordinates(deposits.geometry.to_numpy()))
-    distance = np.empty(grid.shape)
-    # Some rows at a time: the coordinates of all cells are twice the answer, and are needed twice.
-    for first in range(0, grid.height, ROWS):
-        rows = slice(first, first + ROWS)
-        centres = np.stack(np.meshgrid(grid.x, grid.y[rows]), axis=-1)
-        distance[rows], _ = tree.query(centres, workers=-1)
-    return distance
+
+    def __init__(self, deposits: gpd.GeoDataFrame, grid: Grid) -> None:
+        self.grid = grid
+        self.tree = None
+        if len(deposits):
+            self.tree = cKDTree(shapely.get_coordinates(deposits.geometry.to_numpy()))
+        # The least and the largest distance that a cell of each tile may have, (tiles down, across).
+        rows = np.arange(0, grid.height, TILE)
+        cols = np.arange(0, grid.width, TILE)
+        middle = self._metres(rows[:, None] + TILE // 2, cols[None, :] + TILE // 2)
+        half = np.hypot(*grid.sides) * (TILE / 2 + 1)
+        self.least = middle - half
+        self.most = middle + half
+
+    def beyond(self, metres: float) -> np.ndarray:
+        """Return which cells lie at least so far from every deposit, (y, x) bool."""
+        height, width = self.grid.shape
+        tiles = self.least >= metres
+        cells = tiles.repeat(TILE, axis=0)[:height].repeat(TILE, axis=1)[:, :width]
+        for rows, cols in self._tiles((self.least < metres) & (self.most >= metres)):
+            cells[rows, cols] = self._metres(rows, cols) >= metres
+        return cells
+
+    def halfway(self, valid: np.ndarray, most: float) -> float:
+        """Return how far the median of the valid cells is from the nearest deposit, or ``most``
+        where it is farther.
+        """
+        middles = [(int(valid.sum()) + step) // 2 for step in (-1, 0)]
+        nearer = np.count_nonzero(valid & ~self.beyond(most))
+        if nearer <= middles[0]:
+            return most
+        # 1. How near half of the cells are at least, and at most: by what is known of their tiles.
+        counts = np.add.reduceat(valid, np.arange(0, valid.shape[0], TILE), axis=0, dtype=np.int64)
+        counts = np.add.reduceat(counts, np.arange(0, valid.shape[1], TILE), axis=1)
+        low = _weighted(self.least, counts, middles[0])
+        high = _weighted(self.most, counts, middles[1])
+        # 2. The exact distances of the cells between.
+        before = int(counts[self.most < low].sum())
+        between = []
+        for rows, cols in self._tiles((self.most >= low) & (self.least <= high)):
+            between.append(self._metres(rows, cols)[valid[rows, cols]])
+        distances = np.concatenate(between)
+        places = [middle - before for middle in middles]
+        distances.partition(places)
+        return min(float(np.mean(distances[places])), most)
+
+    def _tiles(self, chosen: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield rows and columns of all cells of the chosen tiles, some tiles at a time."""
+        down, across = np.nonzero(chosen)
+        inside = np.arange(TILE)
+        for first in range(0, len(down), TILES_AT_ONCE):
+            some = slice(first, first + TILES_AT_ONCE)
+            rows = TILE * down[some, None, None] + inside[:, None]
+            cols = TILE * across[some, None, None] + inside
+            rows, cols = np.broadcast_arrays(rows, cols)
+            # The last tiles overhang the grid.
+            there = (rows < self.grid.height) & (cols < self.grid.width)
+            yield rows[there], cols[there]
+
+    def _metres(self, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
+        """Return the distances of some cells."""
+        x, y = self.grid.xy(rows, cols)
+        if self.tree is None:
+            return np.full(np.broadcast(x, y).shape, np.inf)
+        return self.tree.query(np.stack(np.broadcast_arrays(x, y), axis=-1), workers=-1)[0]
+
+
+def _weighted(values: np.ndarray, counts: np.ndarray, place: int) -> float:
+    """Return the value at a place among values of which each is there so many times."""
+    order = np.argsort(values, axis=None)
+    total = counts.ravel()[order].cumsum()
+    return float(values.ravel()[order][np.searchsorted(total, place, "right")])
 
 
 def sized_rules(
     score: np.ndarray,
-    away: np.ndarray,
+    away: DepositDistances,
     samples: gpd.GeoDataFrame | None,
     grid: Grid,
     *,
@@ -104,8 +180,8 @@ def sized_rules(
     ----------
     score : ndarray
         (y, x), NaN = nodata.
-    away : ndarray
-        (y, x) metres to the nearest known deposit.
+    away : DepositDistances
+        From the known deposits.
     samples : GeoDataFrame or None
         In the grid's CRS. One sample's share of the ground is the smallest target, as the samples
         resolve nothing smaller; their mean spacing, or half a window where that is larger, is how
@@ -137,9 +213,7 @@ def sized_rules(
         spacing = float(np.sqrt(share * grid.cell_area))
         reach = max(reach, spacing)
     # 3. Known ground takes half of the area at most, unless the user says how far it reaches.
-    reach = min(reach, float(np.median(away[valid])))
-    if known_distance is not None:
-        reach = float(known_distance)
+    reach = away.halfway(valid, reach) if known_distance is None else float(known_distance)
     return GroundRules(window, wanted, most, least, reach)
 
 
@@ -156,7 +230,7 @@ def _samples_on(
 
 def known_and_new_ground(
     score: np.ndarray,
-    away: np.ndarray,
+    away: DepositDistances,
     grid: Grid,
     rules: GroundRules,
 ) -> tuple[np.ndarray, np.ndarray, float]:
@@ -176,20 +250,24 @@ def known_and_new_ground(
     """
     # Two cells more: smoothing moves an outline by about one.
     margin = 2 * grid.cell if rules.known_distance > 0 else 0.0
-    new = away >= rules.known_distance + margin
+    new = away.beyond(rules.known_distance + margin)
     labels, threshold = best_ground(score, new, rules.wanted, rules.least)
-    labels = split_giants(score, labels, rules)
-    explored = np.arange(1, labels.max() + 1)
-    around = np.zeros_like(labels)
-    if np.isfinite(score[~new]).any():
-        around, level = best_ground(score, ~new, rules.wanted, rules.least)
+    split_giants(score, labels, rules, out=labels)
+    count = int(labels.max())
+    # What is numbered is kept by its cells: a large map has no room for two of them in numbers.
+    cells = np.flatnonzero(labels)
+    numbers = labels.ravel()[cells]
+    near = np.logical_not(new, out=new)
+    if (near & np.isfinite(score)).any():
+        del labels
+        labels, level = best_ground(score, near, rules.wanted, rules.least)
         if level < threshold:
-            around = pieces_of(~new & (score >= threshold), rules.least)
-        around = split_giants(score, around, rules)
-    # The ground around deposits is numbered after the exploration targets.
-    behind = around + labels.max()
-    labels = np.where(around > 0, behind, labels)
-    return labels, explored, threshold
+            labels = pieces_of(near & (score >= threshold), rules.least)
+        split_giants(score, labels, rules, out=labels)
+        # The ground around deposits is numbered after the exploration targets.
+        np.add(labels, count, out=labels, where=labels > 0)
+        labels.ravel()[cells] = numbers
+    return labels, np.arange(1, count + 1), threshold
 
 
 def best_ground(
@@ -235,44 +313,115 @@ def best_ground(
     allowed = allowed & np.isfinite(score)
     if not allowed.any():
         raise DataError("no cell of the raster has a score: nothing can become a target.")
-    levels = np.unique(score[allowed])
-    # The highest level is always low enough: cells of one score cannot be told apart.
-    low = 0
-    high = len(levels) - 1
+    threshold = _lowest_score(score, allowed, wanted, least)
+    ground = pieces_of(allowed & (score >= threshold), least) > 0
+    # Holes of a few cells are filled: the map resolves nothing so small.
+    allowed &= ~ground
+    ground |= _specks(allowed)
+    return pieces_of(ground, least), threshold
+
+
+def _lowest_score(score: np.ndarray, allowed: np.ndarray, wanted: float, least: float) -> float:
+    """Return the lowest score above which the large pieces fill the wanted area at most; the
+    highest where none does.
+
+    Halving goes over all numbers there are, in their order: as many steps as a number has bits,
+    however many cells the map has, and none of its scores are sorted.
+    """
+    kind = score.dtype.type
+    # The highest score is always low enough: cells of one score cannot be told apart.
+    low = _place(kind(np.min(score, where=allowed, initial=np.inf)))
+    high = _place(kind(np.max(score, where=allowed, initial=-np.inf)))
     while low < high:
         middle = (low + high) // 2
-        labels = pieces_of(allowed & (score >= levels[middle]), least)
-        if np.count_nonzero(labels) <= wanted:
+        ground = allowed & (score >= _number(middle, kind))
+        # Where all pieces fit, the large ones do.
+        if np.count_nonzero(ground) <= wanted or _large_cells(ground, least) <= wanted:
             high = middle
         else:
             low = middle + 1
-    threshold = levels[low]
-    ground = pieces_of(allowed & (score >= threshold), least) > 0
-    # Holes of a few cells are filled: the map resolves nothing so small.
-    holes, _ = ndimage.label(allowed & ~ground)
-    small = np.bincount(holes.ravel()) < LEAST_CELLS
-    small[0] = False
-    filled = ground | small[holes]
-    return pieces_of(filled, least), float(threshold)
+    # From the number to the next score that there is.
+    reached = allowed & (score >= _number(low, kind))
+    return float(np.min(score, where=reached, initial=np.inf))
+
+
+def _place(number: np.floating) -> int:
+    """Return the place of a floating point number in the order of all of its type.
+
+    >>> _place(np.float32(0)), _place(np.nextafter(np.float32(0), np.float32(1)))
+    (0, 1)
+    >>> _place(np.float64(-2)) < _place(np.float64(-1)) < _place(np.float64(1))
+    True
+    """
+    bits = int(number.view(f"i{number.itemsize}"))
+    # The sign is the first bit, and what follows grows away from zero.
+    return bits if bits >= 0 else -(bits + (1 << (8 * number.itemsize - 1)))
+
+
+def _number(place: int, kind: type[np.floating]) -> np.floating:
+    """Return the floating point number at a place, see :func:`_place`.
+
+    >>> [float(_number(_place(np.float32(x)), np.float32)) for x in (-1.5, 0, 0.25)]
+    [-1.5, 0.0, 0.25]
+    """
+    magnitude = np.array(abs(place), f"i{kind(0).itemsize}").view(kind)
+    return kind(magnitude if place >= 0 else -magnitude)
+
+
+def _numbered(ground: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the connected pieces numbered from 1, (y, x) int32, and the cells of each; none counts
+    for number 0.
+    """
+    labels, count = ndimage.label(ground)
+    sizes = np.zeros(count + 1, np.int64)
+    for first in range(0, len(labels), ROWS):
+        sizes += np.bincount(labels[first : first + ROWS].ravel(), minlength=count + 1)
+    sizes[0] = 0
+    return labels, sizes
+
+
+def _large_cells(ground: np.ndarray, least: float) -> int:
+    """Return how many cells the connected pieces of at least so many cells have together."""
+    _, sizes = _numbered(ground)
+    return int(sizes[sizes >= least].sum())
+
+
+def _specks(cells: np.ndarray) -> np.ndarray:
+    """Return the connected pieces of fewer than :data:`LEAST_CELLS` cells, (y, x) bool.
+
+    One of them is found some rows at a time: with so many rows more on either side, a piece that
+    goes on beyond them is no speck.
+    """
+    found = np.zeros_like(cells)
+    for first in range(0, len(cells), ROWS):
+        top = max(first - LEAST_CELLS, 0)
+        labels, sizes = _numbered(cells[top : first + ROWS + LEAST_CELLS])
+        small = (sizes > 0) & (sizes < LEAST_CELLS)
+        inside = labels[first - top :][:ROWS]
+        found[first : first + ROWS] = small[inside]
+    return found
 
 
 def pieces_of(ground: np.ndarray, least: float) -> np.ndarray:
     """Number the connected pieces of at least so many cells, from 1 in the order of their first
     cell.
     """
-    labels, _ = ndimage.label(ground)
-    sizes = np.bincount(labels.ravel())
-    kept = sizes >= least
-    kept[0] = False
+    labels, sizes = _numbered(ground)
+    kept = (sizes > 0) & (sizes >= least)
     numbers = np.where(kept, np.cumsum(kept), 0)
     numbers = numbers.astype(np.int32)
-    return numbers[labels]
+    for first in range(0, len(labels), ROWS):
+        rows = labels[first : first + ROWS]
+        rows[:] = numbers[rows]
+    return labels
 
 
 def split_giants(
     score: np.ndarray,
     labels: np.ndarray,
     rules: GroundRules,
+    *,
+    out: np.ndarray | None = None,
 ) -> np.ndarray:
     """Split every piece of more than ``rules.most`` cells at the saddles between its summits.
 
@@ -284,6 +433,8 @@ def split_giants(
         (y, x) int32, from :func:`pieces_of`.
     rules : GroundRules
         Its window, the largest and the smallest part.
+    out : ndarray, optional
+        Takes the result, and may be the labels themselves.
 
     Returns
     -------
@@ -291,7 +442,7 @@ def split_giants(
         (y, x) int32 labels; the ground is the same. A part is larger than ``most`` where nothing
         parts its summits (at most :data:`SLACK` times), or where it took up one that was too small.
     """
-    result = labels.copy()
+    result = labels.copy() if out is None else out
     number = int(labels.max())
     for piece, box in enumerate(ndimage.find_objects(labels), start=1):
         inside = labels[box] == piece

@@ -10,17 +10,18 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
-import xarray as xr
 from pyproj import CRS
-from scipy import ndimage
 
 from ..errors import DataError
-from ..evaluation.target_factors import percentiles_on
-from ..rasters.bands import Band, bands_of
+from ..evaluation.target_factors import percentiles_among
+from ..rasters.bands import Band
 from ..rasters.grid import lon_lat
+from ..rasters.reader import RasterReader
+from ..rasters.strips import sorted_values
 from ..survey.element_names import parse_element
 from ..survey.label_columns import labels_of
 from .layers import labelled_samples
+from .target_cells import TargetCells
 
 ANOMALOUS = 90.0
 """Percentile from which an element is said to be high on a target."""
@@ -49,20 +50,20 @@ def in_crs(
 
 
 def target_elements(
-    labels: np.ndarray,
+    cells: TargetCells,
     targets: gpd.GeoDataFrame,
-    stack: xr.DataArray | None,
+    stack: RasterReader | None,
     samples: gpd.GeoDataFrame | None,
 ) -> pd.DataFrame:
     """Return how high every element is on every target, and the best sample on it.
 
     Parameters
     ----------
-    labels : ndarray
-        (y, x) int, the number of the target that holds each cell.
+    cells : TargetCells
+        Those of the targets.
     targets : GeoDataFrame
         With ``number``.
-    stack : DataArray, optional
+    stack : RasterReader, optional
         Its element bands are ranked among the valid cells of the whole area.
     samples : GeoDataFrame, optional
         In the CRS of the targets, a column a band.
@@ -79,15 +80,12 @@ def target_elements(
     inside = _samples_inside(targets, samples)
     numbers = targets["number"].to_numpy(int)
     rows = []
-    for band in bands_of(stack):
+    for band in stack.bands:
         if band.kind not in ("element", "ratio"):
             continue
         # 1. The percentile of every cell in the whole area, and its mean on each target.
-        layer = stack.sel(band=band.name).values
-        percentile = percentiles_on(layer, labels > 0)
-        labels_of_known = np.where(np.isfinite(layer), labels, 0)
-        means = ndimage.mean(np.nan_to_num(percentile), labels_of_known, numbers)
-        means = np.atleast_1d(means)
+        ground, on_targets = sorted_values(stack, band.name, cells.cell)
+        means = cells.means(percentiles_among(ground, on_targets))
         # 2. The best sample on each, where one lies there and was analysed for it.
         best = _best_samples(inside, band.name)
         parsed = parse_element(band.name)
@@ -189,23 +187,19 @@ def sample_columns(
 
 
 def rock_columns(
-    labels: np.ndarray, targets: gpd.GeoDataFrame, stack: xr.DataArray | None
+    cells: TargetCells, targets: gpd.GeoDataFrame, stack: RasterReader | None
 ) -> dict[str, list[str]]:
     """Return the commonest class on each target, and the shares of the commonest three."""
     band = None if stack is None else _class_band(stack)
     if stack is None or band is None:
         nothing = [""] * len(targets)
         return {"geology": nothing, "rocks": list(nothing)}
-    layer = stack.sel(band=band.name).values
-    classes = np.nan_to_num(layer).astype(int)
-    boxes = ndimage.find_objects(labels)
+    classes = np.nan_to_num(cells.values(stack, band.name)).astype(int)
     names = []
     shares = []
-    for number in targets["number"].tolist():
+    for on_target in cells.split():
         # 1. Cells of each class on the target.
-        box = boxes[number - 1]
-        on_target = labels[box] == number
-        counts = np.bincount(classes[box][on_target])
+        counts = np.bincount(classes[on_target], minlength=1)
         # Ground without a class is no rock.
         counts[0] = 0
         order = np.argsort(-counts, kind="stable")[:BEST]
@@ -222,9 +216,9 @@ def rock_columns(
     return {"geology": names, "rocks": shares}
 
 
-def _class_band(stack: xr.DataArray) -> Band | None:
+def _class_band(stack: RasterReader) -> Band | None:
     """Return the first class band of a stack, None where it has none."""
-    for band in bands_of(stack):
+    for band in stack.bands:
         if band.kind == "class":
             return band
     return None

@@ -8,18 +8,19 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
-import xarray as xr
-from scipy import ndimage
 
-from ..rasters.bands import bands_of, grid_of, score_values
+from ..rasters.bands import require_score_bands
 from ..rasters.grid import Grid
-from ..windows.windows import DEFAULT_SIZE, tiled_windows
+from ..rasters.reader import RasterReader
+from ..rasters.strips import Raster, strips, values_at, whole_band
+from ..settings.tables import TABLES
+from ..windows.windows import DEFAULT_SIZE
 from .rounding import rounded
+from .target_cells import TargetCells, WindowCells
 from .target_ground import (
+    DepositDistances,
     GroundRules,
-    cells_inside,
     known_and_new_ground,
-    metres_to,
     outlines,
     sized_rules,
 )
@@ -57,15 +58,12 @@ CELL_COLUMNS = (
 )
 LISTS = ("exploration", "known ground")
 
-CELL_SHARE = 0.25
-"""A target that covers less of a window cell does not give it its status."""
-
 
 def make_targets(  # noqa: PLR0913  (layers, and one keyword a setting)
-    scores: xr.DataArray,
+    scores: Raster,
     deposits: gpd.GeoDataFrame,
     *,
-    stack: xr.DataArray | None = None,
+    stack: Raster | None = None,
     samples: gpd.GeoDataFrame | None = None,
     faults: gpd.GeoDataFrame | None = None,
     size: int = DEFAULT_SIZE,
@@ -82,11 +80,12 @@ def make_targets(  # noqa: PLR0913  (layers, and one keyword a setting)
 
     Parameters
     ----------
-    scores : DataArray
-        Result of :func:`geomfaf.predict_scores`.
+    scores : DataArray or path
+        Result of :func:`geomfaf.predict_scores`, or the file of one: of a file, one band is in memory
+        at a time.
     deposits : GeoDataFrame
         Known deposits; names and commodities are found by their headings.
-    stack : DataArray, optional
+    stack : DataArray or path, optional
         Its element bands and its class band say what is on a target.
     samples : GeoDataFrame, optional
         Give the best samples, and how far apart they are: the smallest target.
@@ -123,84 +122,119 @@ def make_targets(  # noqa: PLR0913  (layers, and one keyword a setting)
     >>> targets["list"].unique().tolist()
     ['exploration', 'known ground']
     """
-    # 1. All layers on the raster's ground.
-    grid = grid_of(scores)
-    if stack is not None:
-        grid.require_same(grid_of(stack), "the stack")
-    deposits = in_crs(deposits, grid.crs, "the deposits")
-    samples = None if samples is None else in_crs(samples, grid.crs, "the samples")
-    faults = None if faults is None else in_crs(faults, grid.crs, "the faults")
-    # 2. How far known ground reaches, how small and how large a target may be.
-    (score,) = score_values(scores, ["score"])
-    away = metres_to(deposits, grid)
-    # Where no element is mapped, the samples' spacing says nothing of what the map resolves.
-    kinds = ["element"] if stack is None else [band.kind for band in bands_of(stack)]
-    mapped = "element" in kinds or "ratio" in kinds
-    spaced = samples if mapped else None
-    rules = sized_rules(
-        score,
-        away,
-        spaced,
-        grid,
-        window=size,
+    return targets_and_elements(
+        scores,
+        deposits,
+        stack=stack,
+        samples=samples,
+        faults=faults,
+        size=size,
         area_share=area_share,
         known_distance=known_distance,
         max_km2=max_km2,
+    )[0]
+
+
+def targets_and_elements(
+    scores: Raster,
+    deposits: gpd.GeoDataFrame,
+    *,
+    stack: Raster | None = None,
+    samples: gpd.GeoDataFrame | None = None,
+    faults: gpd.GeoDataFrame | None = None,
+    size: int = DEFAULT_SIZE,
+    **settings: Any,
+) -> tuple[gpd.GeoDataFrame, pd.DataFrame]:
+    """Return what :func:`make_targets` does and the elements on the targets, which
+    :func:`target_layers` takes: to rank whole bands is the longest part of both.
+
+    Parameters
+    ----------
+    settings
+        See :func:`make_targets`.
+    """
+    # 1. All layers on the raster's ground.
+    scores = RasterReader.of(scores, "score")
+    grid = scores.grid
+    stack = None if stack is None else RasterReader.of(stack)
+    if stack is not None:
+        grid.require_same(stack.grid, "the stack")
+    deposits = in_crs(deposits, grid.crs, "the deposits")
+    samples = None if samples is None else in_crs(samples, grid.crs, "the samples")
+    faults = None if faults is None else in_crs(faults, grid.crs, "the faults")
+    # 2. The ground: how much of it, how far from known deposits, its outlines.
+    require_score_bands(scores.names, ["score"])
+    rules, labels, explored, threshold = _target_ground(
+        whole_band(scores, "score"),
+        deposits,
+        # Where no element is mapped, the samples' spacing says nothing of what the map resolves.
+        samples if _maps_elements(stack) else None,
+        grid,
+        window=size,
+        **{setting.name: setting.default for setting in TABLES["targets"].settings} | settings,
     )
-    # 3. The ground, its outlines, and the cells inside them.
-    labels, explored, threshold = known_and_new_ground(score, away, grid, rules)
     numbers, polygons = outlines(labels, grid)
+    del labels
     targets = gpd.GeoDataFrame({"number": numbers}, geometry=polygons, crs=grid.crs)
     targets["area_km2"] = targets.area / 1e6
-    inside = cells_inside(polygons, grid)
-    # 4. What the map says of them, what lies nearest, and their order.
-    targets = targets.assign(**_score_columns(scores, inside, len(targets)))
+    # 3. What the map says of them, what lies nearest, and their order.
+    targets = targets.assign(**_score_columns(scores, TargetCells.of(polygons, grid)))
     targets = targets.assign(**deposit_columns(targets, deposits))
     exploration = np.isin(numbers, explored) & (rules.known_distance > 0)
     targets = _listed(targets, exploration, rules)
-    # 5. Why they are targets.
-    targets = _with_reasons(targets, grid, stack, samples, faults)
+    # 4. Why they are targets.
+    inside = TargetCells.of(targets.geometry, grid)
+    elements = target_elements(inside, targets, stack, samples)
+    columns = rock_columns(inside, targets, stack)
+    targets = _with_reasons(targets.assign(**columns), elements, samples, faults)
     targets.attrs = {
         "known_distance": rules.known_distance,
         "min_km2": rules.least * grid.cell_area / 1e6,
         "max_km2": rules.most * grid.cell_area / 1e6,
         "threshold": threshold,
     }
-    return targets
+    return targets, elements
 
 
-def _score_columns(
-    scores: xr.DataArray,
-    inside: np.ndarray,
-    count: int,
-) -> dict[str, np.ndarray]:
-    """Return the figures of the score bands on targets 1 to ``count``, and their best cells."""
-    numbers = np.arange(1, count + 1)
+def _maps_elements(stack: RasterReader | None) -> bool:
+    """Return whether the score may rest on elements, as far as anyone knows."""
+    return stack is None or any(band.kind in ("element", "ratio") for band in stack.bands)
+
+
+def _target_ground(
+    score: np.ndarray,
+    deposits: gpd.GeoDataFrame,
+    samples: gpd.GeoDataFrame | None,
+    grid: Grid,
+    **settings: Any,
+) -> tuple[GroundRules, np.ndarray, np.ndarray, float]:
+    """Return the rules of the ground and what :func:`known_and_new_ground` does by them."""
+    away = DepositDistances(deposits, grid)
+    rules = sized_rules(score, away, samples, grid, **settings)
+    return rules, *known_and_new_ground(score, away, grid, rules)
+
+
+def _score_columns(scores: RasterReader, cells: TargetCells) -> dict[str, np.ndarray]:
+    """Return the figures of the score bands on targets, and their best cells."""
+    there = scores.names
     names = ["score", "heldout_score", "spread", "vote_share"]
-    columns: dict[str, np.ndarray] = {}
-    if "applicable" in scores["band"].values:
-        names.append("applicable")
-    for name, layer in zip(names, score_values(scores, names), strict=True):
-        # A foreign grid has no held-out scores: NaN there, not zero.
-        known = np.where(np.isfinite(layer), inside, 0)
-        with np.errstate(invalid="ignore"):
-            means = ndimage.mean(np.nan_to_num(layer), known, numbers)
-        columns[name] = np.asarray(means, float).reshape(count)
-    (score,) = score_values(scores, ["score"])
-    height = np.nan_to_num(score, nan=-np.inf)
-    # The best cell of each, where to walk first.
-    best = ndimage.maximum_position(height, inside, numbers)
-    best_row, best_col = np.array(best, int).reshape(count, 2).T
-    x, y = grid_of(scores).xy(best_row, best_col)
-    maxima = ndimage.maximum(height, inside, numbers)
-    maxima = np.asarray(maxima, float).reshape(count)
+    require_score_bands(there, names)
+    height = cells.values(scores, "score")
+    columns = {"mean_score": cells.means(height)}
+    for name in names[1:]:
+        columns[name] = cells.means(cells.values(scores, name))
     # Scores without an area of applicability say nothing of it.
-    unknown = np.full(count, np.nan)
-    extrapolated = 1 - columns.pop("applicable", unknown)
-    columns["mean_score"] = columns.pop("score")
+    extrapolated = np.full(cells.count, np.nan)
+    if "applicable" in there:
+        extrapolated = 1 - cells.means(cells.values(scores, "applicable"))
+    # The best cell of each, where to walk first: of equal ones the first of the map.
+    height = np.nan_to_num(height, nan=-np.inf)
+    best = [on_target[np.argmax(height[on_target])] for on_target in cells.split()]
+    places = np.array(best, int)
+    x, y = scores.grid.xy(*np.divmod(cells.cell[places], scores.grid.width))
     return {
         **columns,
-        "max_score": maxima,
+        "max_score": height[places].astype(float),
         "extrapolated": extrapolated,
         "x": x,
         "y": y,
@@ -233,27 +267,24 @@ def _listed(
 
 def _with_reasons(
     targets: gpd.GeoDataFrame,
-    grid: Grid,
-    stack: xr.DataArray | None,
+    elements: pd.DataFrame,
     samples: gpd.GeoDataFrame | None,
     faults: gpd.GeoDataFrame | None,
 ) -> gpd.GeoDataFrame:
     """Return the targets with all columns, in their order."""
-    inside = cells_inside(targets.geometry, grid)
     targets = targets.assign(**shape_columns(targets))
     x = targets["x"].to_numpy()
     y = targets["y"].to_numpy()
     columns: dict[str, Any] = {
-        **rock_columns(inside, targets, stack),
         **sample_columns(targets, samples),
         **fault_columns(targets, faults),
-        **degrees(x, y, grid.crs),
+        **degrees(x, y, targets.crs),
     }
-    table = target_elements(inside, targets, stack, samples)
+    of_target = dict(list(elements.groupby("number")))
     columns["elements"] = []
     columns["best_samples"] = []
     for number in targets["number"]:
-        high, best = element_texts(table[table["number"] == number])
+        high, best = element_texts(of_target.get(number, elements[:0]))
         columns["elements"].append(high)
         columns["best_samples"].append(best)
     targets = targets.assign(**columns, factors="", why="")
@@ -271,10 +302,9 @@ def with_factors(
     contributions : DataFrame
         See :func:`geomfaf.evaluation.target_factors.target_contributions`.
     """
-    texts = [
-        factor_text(contributions[contributions["number"] == number])
-        for number in targets["number"]
-    ]
+    of_target = dict(list(contributions.groupby("number")))
+    nothing = contributions[:0]
+    texts = [factor_text(of_target.get(number, nothing)) for number in targets["number"]]
     factors = pd.Series(texts, index=targets.index, dtype=object)
     return with_sentences(targets.assign(factors=factors))
 
@@ -290,7 +320,7 @@ def with_sentences(targets: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
 
 
 def make_cells(
-    scores: xr.DataArray,
+    scores: Raster,
     size: int,
     deposits: gpd.GeoDataFrame,
     targets: gpd.GeoDataFrame,
@@ -302,7 +332,7 @@ def make_cells(
 
     Parameters
     ----------
-    scores : DataArray
+    scores : DataArray or path
         See :func:`geomfaf.predict_scores`.
     size : int
         Cells along a window cell.
@@ -315,7 +345,7 @@ def make_cells(
     -------
     GeoDataFrame
         number, status (``known``, ``extension`` or ``new``: that of the target that covers most of
-        the cell, and at least :data:`CELL_SHARE` of it; ``missed``: it holds a deposit that lies in
+        the cell, and at least a quarter of it; ``missed``: it holds a deposit that lies in
         no target; empty elsewhere), target (its number, 0 = none), score, heldout_score, spread,
         vote_share (means over the cell's valid ground), vote (1 = a majority of the branches votes
         ore), deposits, valid_share.
@@ -332,58 +362,49 @@ def make_cells(
     >>> gm.make_cells(scores, 8, survey.deposits, targets)["number"].tolist()[:3]
     [1, 2, 3]
     """
-    grid = grid_of(scores)
+    scores = RasterReader.of(scores, "score")
+    inside = TargetCells.of(targets.geometry, scores.grid)
+    return _cells_and_targets(scores, size, deposits, targets, inside)
+
+
+def _cells_and_targets(
+    scores: RasterReader,
+    size: int,
+    deposits: gpd.GeoDataFrame,
+    targets: gpd.GeoDataFrame,
+    inside: TargetCells,
+) -> gpd.GeoDataFrame:
+    """Return what :func:`make_cells` does, for the cells inside the targets."""
+    grid = scores.grid
     deposits = in_crs(deposits, grid.crs, "the deposits")
+    tiles = WindowCells(grid, size)
+    # 1. Means of the scores, cell by cell; those without ground are left out.
     names = ("score", "heldout_score", "spread", "vote_share")
-    layers = score_values(scores, names)
-    valid = np.isfinite(layers[0])
-    cells = tiled_windows(grid, size, deposits=deposits, valid=valid)
-    # 1. Means of the scores, cell by cell.
-    at_row = np.arange(grid.height) // size
-    at_col = np.arange(grid.width) // size
-    columns = -(-grid.width // size)
-    number = at_row[:, None] * columns + at_col[None, :] + 1
-    number = number.astype(np.int64)
-    for name, layer in zip(names, layers, strict=True):
-        number_of_known = np.where(np.isfinite(layer), number, 0)
-        cells[name] = ndimage.mean(np.nan_to_num(layer), number_of_known, cells["number"])
+    require_score_bands(scores.names, names)
+    columns: dict[str, np.ndarray] = {"number": np.arange(1, tiles.count + 1)}
+    for name in names:
+        columns[name], known = tiles.means(scores, name)
+        if name == "score":
+            columns["valid_share"] = known / size**2
+    rows, cols = grid.rowcol(deposits.geometry.x, deposits.geometry.y)
+    number = np.where(rows >= 0, tiles.number(rows, cols), 0)
+    columns["deposits"] = np.bincount(number, minlength=tiles.count + 1)[1:]
+    columns["target"] = tiles.main_targets(inside, targets["number"].to_numpy(int))
+    kept = columns["valid_share"] > 0
+    columns = {name: values[kept] for name, values in columns.items()}
+    cells = gpd.GeoDataFrame(columns, geometry=tiles.squares(columns["number"]), crs=grid.crs)
     cells["vote"] = (cells["vote_share"] > 0.5).astype(int)
-    # 2. The target on each cell.
-    inside = cells_inside(targets.geometry, grid)
-    cells["target"] = _main_targets(inside, number, targets)[cells["number"]]
+    # 2. What the target on each says; deposits that no target holds.
     status = targets.set_index("number")["status"].to_dict()
     said = cells["target"].map(status).astype(object).fillna("")
-    # 3. Deposits that no target holds.
-    rows, cols = grid.rowcol(deposits.geometry.x, deposits.geometry.y)
     lost = (_targets_of(deposits, targets) == 0) & (rows >= 0)
-    cells_of_lost = number[rows[lost], cols[lost]]
-    missed = cells["number"].isin(cells_of_lost)
+    missed = cells["number"].isin(number[lost])
     cells["status"] = said.mask(missed & (said == ""), "missed")
     return cells[[*CELL_COLUMNS, "geometry"]]
 
 
-def _main_targets(
-    inside: np.ndarray,
-    number: np.ndarray,
-    targets: gpd.GeoDataFrame,
-) -> np.ndarray:
-    """Return, by the number of a window cell, the target that covers most of it, 0 where none
-    covers enough.
-    """
-    found = np.zeros(number.max() + 1, int)
-    covered = np.zeros(number.max() + 1)
-    whole = np.bincount(number.ravel(), minlength=number.max() + 1)
-    for place, target in enumerate(targets["number"], start=1):
-        on_target = np.bincount(number[inside == place], minlength=len(whole))
-        share = on_target / np.maximum(whole, 1)
-        more = (share > covered) & (share >= CELL_SHARE)
-        found[more] = target
-        covered[more] = share[more]
-    return found
-
-
 def placed_deposits(
-    scores: xr.DataArray, deposits: gpd.GeoDataFrame, targets: gpd.GeoDataFrame
+    scores: Raster, deposits: gpd.GeoDataFrame, targets: gpd.GeoDataFrame
 ) -> gpd.GeoDataFrame:
     """Return the deposits with what the map says of their place.
 
@@ -395,33 +416,51 @@ def placed_deposits(
         high; without held-out scores, whose score is) and target (the number of the target that it
         lies in, 0 = none). A name that is taken gets ``_`` behind it.
     """
-    grid = grid_of(scores)
+    scores = RasterReader.of(scores, "score")
+    grid = scores.grid
     deposits = in_crs(deposits, grid.crs, "the deposits")
-    score, heldout = score_values(scores, ("score", "heldout_score"))
-    layers = {"map_score": score, "map_heldout": heldout}
+    require_score_bands(scores.names, ("score", "heldout_score"))
+    # 1. The scores of their cells.
     rows, cols = grid.rowcol(deposits.geometry.x, deposits.geometry.y)
-    on_grid = rows >= 0
+    on_grid = np.flatnonzero(rows >= 0)
+    cells = rows[on_grid] * grid.width + cols[on_grid]
+    order = np.argsort(cells, kind="stable")
     found = {}
-    for name, layer in layers.items():
-        here = np.where(on_grid, layer[rows, cols], np.nan)
-        found[name] = here.astype(float)
-    ranked = "map_heldout" if np.isfinite(layers["map_heldout"]).any() else "map_score"
-    layer = layers[ranked]
-    ground = np.sort(layer[np.isfinite(layer)])
+    for column, band in (("map_score", "score"), ("map_heldout", "heldout_score")):
+        found[column] = np.full(len(deposits), np.nan)
+        found[column][on_grid[order]] = values_at(scores, band, cells[order])
+    # 2. How much of the ground is as good.
+    judged = any(np.isfinite(strip).any() for _, strip in strips(scores, "heldout_score"))
+    column, band = ("map_heldout", "heldout_score") if judged else ("map_score", "score")
     # Cells of the deposit's own score count with the better ones: the figure never flatters.
-    at_least = len(ground) - np.searchsorted(ground, found[ranked], "left")
-    percent = 100 * at_least / max(1, len(ground))
-    has_score = np.isfinite(found[ranked])
-    found["best_percent"] = np.where(has_score, percent, np.nan)
+    found["best_percent"] = _share_as_high(scores, band, found[column])
     said = rounded(pd.DataFrame(found, index=deposits.index))
     placed = deposits.copy()
     said = said.assign(target=_targets_of(deposits, targets))
-    for column, values in said.items():
-        name = str(column)
+    for own, values in said.items():
+        name = str(own)
         while name in placed:
             name += "_"
         placed[name] = values
     return placed
+
+
+def _share_as_high(scores: RasterReader, band: str, values: np.ndarray) -> np.ndarray:
+    """Return the percentage of the valid ground whose score is at least as high as each value, NaN
+    for NaN.
+    """
+    asked = np.unique(values[np.isfinite(values)])
+    as_high_as = np.zeros(len(asked) + 1, np.int64)
+    # Each cell counts for the highest of the values that it reaches, and so for all below.
+    for _, strip in strips(scores, band):
+        reached = np.searchsorted(asked, strip[np.isfinite(strip)], "right")
+        as_high_as += np.bincount(reached, minlength=len(as_high_as))
+    at_least = as_high_as[::-1].cumsum()[::-1]
+    percent = 100 * at_least[1:] / max(1, at_least[0])
+    shares = np.full(len(values), np.nan)
+    known = np.isfinite(values)
+    shares[known] = percent[np.searchsorted(asked, values[known])]
+    return shares
 
 
 def _targets_of(
@@ -440,26 +479,33 @@ def _targets_of(
 
 def target_layers(
     targets: gpd.GeoDataFrame,
-    scores: xr.DataArray,
+    scores: Raster,
     deposits: gpd.GeoDataFrame,
     *,
-    stack: xr.DataArray | None = None,
+    stack: Raster | None = None,
     samples: gpd.GeoDataFrame | None = None,
     size: int = DEFAULT_SIZE,
+    elements: pd.DataFrame | None = None,
 ) -> dict[str, gpd.GeoDataFrame | pd.DataFrame]:
     """Return the layers of ``targets.gpkg``: targets, the numbered cells, the deposits placed on
     the map, and the table of elements by target; their numbers rounded.
+
+    Parameters
+    ----------
+    elements : DataFrame, optional
+        From :func:`targets_and_elements`; made from the stack and the samples when omitted.
     """
-    grid = grid_of(scores)
-    samples = None if samples is None else in_crs(samples, grid.crs, "the samples")
-    inside = cells_inside(targets.geometry, grid)
+    scores = RasterReader.of(scores, "score")
+    stack = None if stack is None else RasterReader.of(stack)
+    samples = None if samples is None else in_crs(samples, scores.grid.crs, "the samples")
+    inside = TargetCells.of(targets.geometry, scores.grid)
+    if elements is None:
+        elements = target_elements(inside, targets, stack, samples)
     return {
         "targets": rounded(targets),
-        "cells": rounded(make_cells(scores, size, deposits, targets)),
+        "cells": rounded(_cells_and_targets(scores, size, deposits, targets, inside)),
         "deposits": placed_deposits(scores, deposits, targets),
-        "target_elements": placed_at_targets(
-            rounded(target_elements(inside, targets, stack, samples)), targets
-        ),
+        "target_elements": placed_at_targets(rounded(elements), targets),
     }
 
 

@@ -193,9 +193,32 @@ def percentiles_on(layer: np.ndarray, cells: np.ndarray) -> np.ndarray:
     """
     found = np.full(layer.shape, np.nan)
     values = np.sort(layer[np.isfinite(layer)])
-    asked = cells & np.isfinite(layer)
-    # In the middle of those that are as high: a search for few cells, no ranking of all.
-    below = np.searchsorted(values, layer[asked], "left")
-    not_above = np.searchsorted(values, layer[asked], "right")
-    found[asked] = 100 * ((below + not_above) / 2) / max(1, len(values))
+    found[cells] = percentiles_among(values, layer[cells])
+    return found
+
+
+def percentiles_among(ground: np.ndarray, asked: np.ndarray) -> np.ndarray:
+    """Return the percentile that each asked value has among those of the ground, NaN for gaps; ties
+    count half.
+
+    Parameters
+    ----------
+    ground : ndarray
+        Values without gaps, ascending.
+    asked : (values,) ndarray
+
+    Examples
+    --------
+    >>> percentiles_among(np.array([1.0, 3.0, 3.0]), np.array([3.0, np.nan, 1.0]))
+    array([66.66666667,         nan, 16.66666667])
+    """
+    found = np.full(len(asked), np.nan)
+    # Neighbours of a sorted list are found close together: a search for few cells, no ranking of all.
+    order = np.argsort(asked)
+    order = order[: np.count_nonzero(np.isfinite(asked))]
+    values = asked[order]
+    # In the middle of those that are as high.
+    below = np.searchsorted(ground, values, "left")
+    not_above = np.searchsorted(ground, values, "right")
+    found[order] = 100 * ((below + not_above) / 2) / max(1, len(ground))
     return found

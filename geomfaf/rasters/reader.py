@@ -54,9 +54,11 @@ class RasterReader:
                 self.grid, self.bands = described_raster(file, kind)
 
     @classmethod
-    def of(cls, source: xr.DataArray | str | Path | RasterReader) -> RasterReader:
+    def of(
+        cls, source: xr.DataArray | str | Path | RasterReader, kind: str | None = None
+    ) -> RasterReader:
         """Return a reader of a raster; one that is a reader already keeps what it has found."""
-        return source if isinstance(source, RasterReader) else cls(source)
+        return source if isinstance(source, RasterReader) else cls(source, kind)
 
     @property
     def array(self) -> xr.DataArray | None:
@@ -174,5 +176,7 @@ class RasterReader:
                 return found.isel(band=chosen, y=down, x=across).values
         window = FileWindow.from_slices(down, across)
         with opened_raster(self.source) as file:
-            found = file.read([number + 1 for number in chosen], window=window, masked=True)
-        return found.astype(np.float32).filled(np.nan)
+            # Gaps that are NaN in the file need no mask, which takes half as long again.
+            gaps = file.nodata is None or not np.isnan(file.nodata)
+            found = file.read([number + 1 for number in chosen], window=window, masked=gaps)
+        return np.ma.filled(found.astype(np.float32, copy=False), np.nan)

@@ -20,7 +20,12 @@ from ..deliver.report.write import write_report, write_summary
 from ..deliver.rounding import rounded, significant
 from ..deliver.run_folder import read_run, titles
 from ..deliver.target_ground import cells_inside
-from ..deliver.targets import make_targets, placed_at_targets, target_layers, with_factors
+from ..deliver.targets import (
+    placed_at_targets,
+    target_layers,
+    targets_and_elements,
+    with_factors,
+)
 from ..errors import UsageError
 from ..evaluation.baseline_map import baseline_scores
 from ..evaluation.evaluate import evaluate_paper_protocol
@@ -275,14 +280,16 @@ def targets(run: Results, _: Path) -> None:
         "size": run.window_size,
     }
     settings = run.project.stage("targets")
-    found = make_targets(run.scores, survey.deposits, faults=survey.faults, **evidence, **settings)
+    found, elements = targets_and_elements(
+        run.scores, survey.deposits, faults=survey.faults, **evidence, **settings
+    )
     labels = cells_inside(found.geometry, run.grid)
     occluded = run.occluded
     if not occluded.covers(run.stack, labels > 0):
         occluded = occluded_scores(_judges(run), run.stack, labels > 0)
     contributions = target_contributions(occluded, run.stack, labels)
     found = with_factors(found, contributions)
-    layers = target_layers(found, run.scores, survey.deposits, **evidence)
+    layers = target_layers(found, run.scores, survey.deposits, **evidence, elements=elements)
     layers["target_factors"] = placed_at_targets(rounded(contributions), found)
     write_layers(layers, run.out / "targets.gpkg", overwrite=True)
     rules = {

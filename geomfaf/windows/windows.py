@@ -66,7 +66,7 @@ def tiled_windows(
     >>> tiled_windows(Grid.from_bounds((0, 0, 500, 300), 100, 32633), 2)[["number", "row", "col"]].values.tolist()
     [[1, 0, 0], [2, 0, 2], [3, 0, 4], [4, 2, 0], [5, 2, 2], [6, 2, 4]]
     """
-    _require_size(size, grid)
+    require_size(size, grid)
     # 1. The corners of every pass, each once.
     corners: set[tuple[int, int]] = set()
     for stride in strides or [size]:
@@ -157,7 +157,7 @@ def centred_windows(
     >>> windows["label"].value_counts().to_dict()
     {0: 144, 1: 36}
     """
-    _require_size(size, grid)
+    require_size(size, grid)
     # 1. Deposits on the grid; those without data around them teach nothing.
     rows, cols = deposit_cells(deposits, grid)
     occupied = np.zeros(grid.shape, bool)
@@ -316,7 +316,8 @@ def _starts(length: int, size: int, stride: int) -> range:
     return range(0, max(length - size, 0) + stride, stride)
 
 
-def _require_size(size: int, grid: Grid) -> None:
+def require_size(size: int, grid: Grid) -> None:
+    """Refuse a window of fewer than two cells, or of more than the grid has."""
     if not 2 <= size <= min(grid.shape):
         raise UsageError(
             f"a window of {size} cells does not fit a grid of {grid.height} x {grid.width} cells: "

@@ -15,12 +15,14 @@ from skimage.measure import label
 from geomfaf.deliver.target_ground import (
     OUTLINE,
     SLACK,
+    DepositDistances,
     GroundRules,
+    _number,
+    _place,
     _saddles,
     best_ground,
     cells_inside,
     known_and_new_ground,
-    metres_to,
     outlines,
     pieces_of,
     sized_rules,
@@ -183,7 +185,7 @@ def test_no_label_has_no_outline():
 def test_new_ground_keeps_its_distance_and_takes_its_share(seed):
     score = smooth_noise(GRID.shape, seed, 3.0)
     deposits = points_in(GRID, *scattered_cells(GRID, 12, seed))
-    away = metres_to(deposits, GRID)
+    away = DepositDistances(deposits, GRID)
     chosen = rules(wanted=600.0, least=16, known_distance=700.0)
     labels, explored, threshold = known_and_new_ground(score, away, GRID, chosen)
     numbers, polygons = outlines(labels, GRID)
@@ -196,20 +198,53 @@ def test_new_ground_keeps_its_distance_and_takes_its_share(seed):
     assert around.sum() <= 600 * 1.1
 
 
-def test_metres_to_the_nearest_deposit_are_those_of_geopandas(monkeypatch):
-    monkeypatch.setattr("geomfaf.deliver.target_ground.ROWS", 7)
-    deposits = points_in(GRID, [3, 50], [100, 20])
+@pytest.mark.parametrize("count", [1, 2, 30, 900])
+def test_distances_to_the_nearest_deposit_are_those_of_geopandas(monkeypatch, count):
+    monkeypatch.setattr("geomfaf.deliver.target_ground.TILES_AT_ONCE", 3)
+    deposits = points_in(GRID, *scattered_cells(GRID, count, count))
     x, y = GRID.xy(*np.indices(GRID.shape))
     cells = gpd.GeoSeries(gpd.points_from_xy(x.ravel(), y.ravel(), crs=GRID.crs))
     expected = cells.distance(deposits.union_all()).to_numpy().reshape(GRID.shape)
-    np.testing.assert_allclose(metres_to(deposits, GRID), expected)
-    assert np.isinf(metres_to(deposits[:0], GRID)).all()
+    away = DepositDistances(deposits, GRID)
+    valid = smooth_noise(GRID.shape, count) > 0
+    median = np.median(expected[valid])
+    for metres in (0.0, 100.0, 1234.5, median, expected.max()):
+        np.testing.assert_array_equal(away.beyond(metres), expected >= metres - 1e-6)
+        assert away.halfway(valid, metres) == pytest.approx(min(metres, median))
+    assert away.halfway(valid, np.inf) == pytest.approx(median)
+
+
+def test_without_a_deposit_all_ground_is_far_away():
+    away = DepositDistances(points_in(GRID, [], []), GRID)
+    assert away.beyond(1e9).all()
+    assert away.halfway(np.ones(GRID.shape, bool), 700.0) == 700.0
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_the_order_of_numbers_goes_over_zero_and_back(kind):
+    numbers = np.array([-np.inf, -3.5, -1e-30, -0.0, 0.0, 1e-30, 0.7, 2.0, np.inf], kind)
+    places = [_place(number) for number in numbers]
+    assert places == sorted(places)
+    assert [_number(place, kind) for place in places] == numbers.tolist()
+
+
+def test_ground_is_the_same_however_few_rows_are_worked_on_at_once(monkeypatch):
+    score = smooth_noise(GRID.shape, 4, 1.5)
+    score[:, 60:64] = np.nan
+    away = DepositDistances(points_in(GRID, *scattered_cells(GRID, 12, 4)), GRID)
+    chosen = rules(wanted=2500.0, least=16, known_distance=400.0)
+    whole = known_and_new_ground(score, away, GRID, chosen)
+    # Holes of a few cells lie across the borders of strips.
+    monkeypatch.setattr("geomfaf.deliver.target_ground.ROWS", 3)
+    parts = known_and_new_ground(score, away, GRID, chosen)
+    np.testing.assert_array_equal(parts[0], whole[0])
+    assert parts[2] == whole[2]
 
 
 def test_rules_come_from_the_samples_and_the_window():
     score = np.zeros(GRID.shape)
     score[:, :10] = np.nan
-    far = np.full(GRID.shape, 1e6)
+    far = DepositDistances(points_in(GRID, [10_000], [10_000]), GRID)
     options = {"window": 16, "area_share": 0.2}
     bare = sized_rules(score, far, None, GRID, **options)
     assert (bare.known_distance, bare.least) == (800.0, 16.0)
@@ -221,14 +256,16 @@ def test_rules_come_from_the_samples_and_the_window():
     sampled = sized_rules(score, far, samples, GRID, **options)
     assert sampled.known_distance == pytest.approx(np.sqrt(0.9e6))
     assert sampled.least == pytest.approx(min(90, 180 / 4))
-    near = sized_rules(score, np.full(GRID.shape, 300.0), samples, GRID, **options)
-    assert near.known_distance == 300
+    everywhere = points_in(GRID, *np.divmod(np.arange(0, GRID.size, 7), GRID.width))
+    near = sized_rules(score, DepositDistances(everywhere, GRID), samples, GRID, **options)
+    assert 0 < near.known_distance < 300
 
 
 @pytest.mark.parametrize("share", [0, 1, 5, -0.1])
 def test_an_impossible_share_is_refused(share):
+    away = DepositDistances(points_in(GRID, [], []), GRID)
     with pytest.raises(UsageError, match=f"area_share = {share}"):
-        sized_rules(np.ones((3, 3)), np.ones((3, 3)), None, GRID, window=4, area_share=share)
+        sized_rules(np.ones(GRID.shape), away, None, GRID, window=4, area_share=share)
 
 
 def test_ground_without_a_score_is_refused():

@@ -28,6 +28,7 @@ from geomfaf.deliver.targets import (
 )
 from geomfaf.errors import DataError, UsageError
 from geomfaf.rasters.bands import Band, as_dataarray, as_json
+from geomfaf.rasters.geotiff import write_raster
 from geomfaf.windows.windows import tiled_windows
 
 GRID = make_grid(90, 110)
@@ -430,6 +431,49 @@ def test_without_held_out_scores_targets_and_cells_have_none():
 def test_impossible_options_are_refused(options, words):
     with pytest.raises(UsageError, match=words):
         targets_on_hills(**options)
+
+
+@pytest.mark.parametrize("rows", [7, 16, 64])
+def test_files_read_in_parts_give_the_targets_of_rasters_in_memory(tmp_path, monkeypatch, rows):
+    score = smooth_scores(8)
+    scores = make_scores(GRID, score, heldout_score=smooth_scores(5), spread=smooth_scores(6))
+    stack = make_stack(GRID, 3)
+    # Gaps in one element, and values that many cells share.
+    stack[0, 30:50, 40:70] = np.nan
+    stack[1] = stack[1].round(1)
+    rows_of_samples, cols_of_samples = scattered_cells(GRID, 300, 1)
+    layers = {
+        "samples": samples_at(rows_of_samples, cols_of_samples, Au=np.arange(300.0)),
+        "faults": gpd.GeoDataFrame(
+            geometry=[shapely.LineString([GRID.xy(0, 0), GRID.xy(80, 90)])], crs=GRID.crs
+        ),
+    }
+    deposits = points_in(GRID, *scattered_cells(GRID, 20, 3))
+
+    def made(scores, stack) -> dict[str, gpd.GeoDataFrame]:
+        evidence = {"stack": stack, "samples": layers["samples"], "size": 8}
+        targets = make_targets(
+            scores, deposits, faults=layers["faults"], area_share=0.15, **evidence
+        )
+        return target_layers(targets, scores, deposits, **evidence)
+
+    whole = made(scores, stack)
+    assert set(whole["targets"]["list"]) == {"exploration", "known ground"}
+    scores = write_raster(scores, tmp_path / "scores.tif")
+    stack = write_raster(stack, tmp_path / "stack.tif")
+    for module in ("rasters.strips", "deliver.target_ground", "deliver.target_cells"):
+        monkeypatch.setattr(f"geomfaf.{module}.ROWS", rows)
+    for name, frame in made(scores, stack).items():
+        assert (frame.geometry.to_wkb() == whole[name].geometry.to_wkb()).all()
+        one, other = (pd.DataFrame(f.drop(columns="geometry")) for f in (frame, whole[name]))
+        pd.testing.assert_frame_equal(one, other, check_exact=True)
+
+
+def test_of_equal_scores_the_first_of_the_map_is_the_best():
+    targets = targets_on_hills()
+    x, y = GRID.xy([15, 55], [20, 75])
+    assert targets["x"].tolist() == pytest.approx(x, abs=1.5 * GRID.cell)
+    assert targets["y"].tolist() == pytest.approx(y, abs=1.5 * GRID.cell)
 
 
 def test_a_map_without_scores_is_refused():
