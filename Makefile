@@ -7,11 +7,12 @@ CONSTRAINTS ?=
 PINNED := $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 AREAS ?= ../shared/areas
 
-.PHONY: help install package demo docs man test quick fuzz torture test-lowest constraints check bench skill members networks tables areas plugin plugin-pictures clean
+.PHONY: help install package demo docs man test slow quick fuzz torture test-lowest constraints check bench skill members networks tables areas plugin plugin-pictures clean
 
 help:
 	@echo "make demo    install into .venv, make a synthetic survey, map it (4 minutes after installing)"
-	@echo "make test    install into .venv with the test extra, run the whole suite"
+	@echo "make test    install into .venv with the test extra, run the test suite (five minutes)"
+	@echo "make slow    the tests that take longest: whole runs, real areas, installations, clusters (five minutes more)"
 	@echo "make quick   the tests of a minute, for work in progress"
 	@echo "make fuzz    10,000 damaged files into the commands (COUNT=300 for fewer)"
 	@echo "make torture 200 runs killed at random moments (KILLS=20 for fewer)"
@@ -59,8 +60,12 @@ install: $(VENV)/installed
 demo: install
 	$(BIN)/geomfaf demo demo --overwrite
 
+# All but the tests that take longest; CI runs those, too.
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m "not slow"
+
+slow: $(VENV)/installed-dev
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m slow tests
 
 # Everything but whole runs, trainings and browsers.
 quick: $(VENV)/installed-dev

@@ -87,6 +87,7 @@ def test_the_wheel_holds_all_that_the_package_reads(built):
     }
 
 
+@pytest.mark.slow
 def test_installed_from_the_wheel_it_works_in_another_folder(built, tmp_path):
     """Survey, check, run and report of the installed package: they read every kind of file in it."""
     dist, _ = built

@@ -46,6 +46,7 @@ def place(tmp_path_factory):
     return folder / "site"
 
 
+@pytest.mark.slow
 def test_what_a_package_brings_is_found_by_name(place):
     code = f"import sys; sys.path.insert(0, {str(place)!r})\n{ASKED}"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -26,7 +26,7 @@ BYTES_A_CELL = 4
 def resolved_settings(project: Project) -> list[tuple[str, str, str]]:
     """Return name, value and origin of every setting.
 
-    The origin is ``--set``, the name of the project file, ``preset NAME`` or ``default``.
+    The origin is ``--set``, the name of the project file, ``preset NAME``, ``quick`` or ``default``.
     """
     rows = []
     for table in TABLES.values():
@@ -41,6 +41,10 @@ def _resolved(table: Table, setting: Setting, project: Project) -> tuple[str, st
     """Return name, value and origin of one setting."""
     said = project.content.get(table.name, {}) if table.name else project.content
     full = f"{table.name}.{setting.name}".strip(".")
+    # A quick look decides some settings, whatever the file says.
+    used = project.stages.get(table.name, {}) if table.name in ("predict", "evaluate") else {}
+    if project.quick and setting.name in used and used[setting.name] != said.get(setting.name):
+        return full, shown_value(used[setting.name]), "quick"
     if setting.name in said:
         file = project.path.name if project.path else "given"
         origin = "--set" if full in project.changed else file

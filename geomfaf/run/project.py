@@ -134,6 +134,9 @@ def project_from(content: Mapping[str, Any], path: Path) -> Project:
     quick = content.get("quick", False)
     if quick:
         tables["evaluate"] = {**tables.get("evaluate", {}), **QUICK}
+        # A quarter of the windows: the map is a little smoother, and there four times sooner.
+        size = tables.get("windows", {}).get("size", TABLES["windows"]["size"].default)
+        tables["predict"] = {"stride": max(1, size // 2), **tables.get("predict", {})}
     return Project(
         folder=path.parent,
         sources=_sources(path, tables),

@@ -59,6 +59,7 @@ def demo(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_the_examples_of_all_help_texts_run_on_the_demo_data(demo, monkeypatch):
     monkeypatch.chdir(demo)
     order = [
@@ -360,6 +361,7 @@ def test_the_screening_of_a_project_file_is_the_files(demo, tmp_path):
     assert any(given)
 
 
+@pytest.mark.slow
 def test_the_screening_of_a_project_file_takes_its_seed(demo, tmp_path):
     toml = tmp_path / "geomfaf.toml"
     assert call("init", demo / "demo" / "survey.gpkg", "--toml", toml).exit_code == 0
@@ -550,6 +552,9 @@ def test_a_plan_writes_nothing_and_says_why(demo):
     assert any(line.split() == ["targets.area_share", "0.02", "(--set)"] for line in shown)
     assert "not made yet" in result.stdout
     assert not (demo / "planned").exists()
+    quick = [line.split() for line in call("run", toml, "--plan", "--quick").stdout.splitlines()]
+    assert ["evaluate.draws", "1", "(quick)"] in quick
+    assert ["predict.stride", "8", "(quick)"] in quick
     refused(call("run", toml, "--set", "targets.area_shares=0.02"), 2, 'mean "area_share"')
     refused(call("run", toml, "--set", "targets"), 2, "is no setting")
 

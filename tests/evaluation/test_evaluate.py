@@ -313,6 +313,7 @@ def fewer_trees(monkeypatch):
         monkeypatch.setitem(BASELINES, name, partial(forest, trees=30))
 
 
+@pytest.mark.slow
 def test_noise_and_random_deposits_give_no_skill(fewer_trees):
     """THE LEAK TEST: over surveys of noise every model's interval contains 0.5 as often as it
     should.

@@ -159,6 +159,7 @@ def test_an_interrupted_draw_goes_on_with_the_same_scores(tmp_path, monkeypatch)
         np.testing.assert_array_equal(whole.scores[name], again.scores[name])
 
 
+@pytest.mark.slow
 def test_processes_find_what_one_finds(tmp_path, monkeypatch):
     """The network on more draws, and simple models of them, by two processes and by this one."""
     case = drawn_case()
@@ -183,6 +184,7 @@ def test_processes_find_what_one_finds(tmp_path, monkeypatch):
             np.testing.assert_array_equal(one.scores[name], other.scores[name])
 
 
+@pytest.mark.slow
 def test_a_random_split_of_overlapping_windows_flatters_and_the_meter_shows_it(monkeypatch):
     """Random deposits on smooth noise: nothing can be known, yet the random split finds it."""
     # Trees on all rows remember most of what they saw.
@@ -222,6 +224,7 @@ def assessed(case, **settings):
     return found, model, scores, tables
 
 
+@pytest.mark.slow
 def test_every_training_of_an_assessment_is_on_the_models_device(monkeypatch):
     asked, real = [], geomfaf.models.network.classifier.choose_device
     monkeypatch.setattr(

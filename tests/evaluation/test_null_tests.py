@@ -21,6 +21,7 @@ def noise_stack(seed):
     return as_dataarray(np.stack(fields), GRID, [Band("Au", "presence"), Band("Cu", "presence")])
 
 
+@pytest.mark.slow
 def test_p_is_uniform_when_deposits_follow_nothing(monkeypatch):
     """Forty surveys of noise: p takes the values 1/20 ... 20/20 equally often (Kolmogorov and
     Smirnov).
@@ -48,6 +49,7 @@ def test_deposits_that_follow_a_band_are_not_by_chance():
     assert np.mean(result.moved) == pytest.approx(0.5, abs=0.1)
 
 
+@pytest.mark.slow
 def test_the_network_too_tells_deposits_that_follow_a_band_from_moved_ones(monkeypatch):
     monkeypatch.setattr("geomfaf.evaluation.null_tests.GROUND", 300)
     cells = scattered_cells(GRID, 20, 1)

@@ -30,6 +30,8 @@ from geomfaf.models.model_files import save_model
 from geomfaf.models.network.options import training_options
 from geomfaf.rasters.geotiff import write_raster
 
+pytestmark = pytest.mark.slow
+
 OPTIONS = training_options(epochs=1, least_steps=2, batch=8)
 METHODS = (
     Method("plain", {"network": "plain", "backbone": "compact"}, (60.0, 50.0, 30.0, 40.0)),

@@ -87,6 +87,7 @@ def whole(layer):
 # --- one valley, three samples
 
 
+@pytest.mark.slow
 def test_each_cell_takes_the_value_of_the_next_sample_downstream(dem):
     found = whole(layer_of(dem, fallback="none"))
     rows = np.arange(GRID.height)

@@ -37,6 +37,7 @@ def test_a_bandpass_keeps_a_bump_of_its_size_and_neither_a_trend_nor_the_level()
     assert np.isnan(bandpass(xy, gap, 150, 400)[3])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exponent", [-0.5, -0.2, 0.0])
 def test_the_singularity_index_is_the_exponent_of_a_power_law(exponent):
     xy = lattice(50.0, 81)

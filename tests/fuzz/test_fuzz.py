@@ -14,6 +14,7 @@ from mutate import mutate, mutate_json, mutate_text
 HARNESS = Path(__file__).with_name("fuzz.py")
 
 
+@pytest.mark.slow
 def test_no_damaged_file_crashes_a_command():
     words = [sys.executable, str(HARNESS), "--count", "28", "--seed", "2"]
     result = subprocess.run(words, capture_output=True, text=True, check=False)

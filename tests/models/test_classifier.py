@@ -82,6 +82,7 @@ VARIANTS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", VARIANTS, ids=["adamw", "sgd", "early stopping", "resnet18"])
 @pytest.mark.parametrize("at", [1, 3])
 def test_an_interrupted_training_ends_with_the_same_bits(tmp_path, interrupt, changes, at):
@@ -369,6 +370,7 @@ def test_bfloat16_computes_the_backbone_and_keeps_branches_weights_and_losses_in
     assert {p.dtype for p in classifier.net_.parameters()} == {torch.float32}
 
 
+@pytest.mark.slow
 def test_bfloat16_and_float32_score_alike():
     x, labels = blobs(300, seed=1)
     aucs = []

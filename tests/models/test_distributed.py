@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 import torch
 from builders import small_case
 from click.testing import CliRunner
@@ -15,6 +16,8 @@ from geomfaf.models.model_files import load_model
 from geomfaf.models.network.distributed import gather, own_folds
 from geomfaf.models.predict import predict_scores
 from geomfaf.rasters.geotiff import write_raster
+
+pytestmark = pytest.mark.slow
 
 
 def test_two_processes_train_the_model_of_one(tmp_path, monkeypatch):

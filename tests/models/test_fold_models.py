@@ -288,6 +288,7 @@ def test_versions_of_the_libraries_are_told():
     assert {"python", "geomfaf", "numpy", "rasterio"} <= set(versions)
 
 
+@pytest.mark.slow
 def test_five_hundred_bands_train_predict_and_are_judged(tmp_path):
     """Satellite scenes and their ratios come by the hundred: more bands than windows."""
     case = small_case()

@@ -125,6 +125,7 @@ def test_zarr_in_and_out(wide, ensemble, tmp_path):
     xr.testing.assert_identical(read_raster(path), predict_scores(ensemble, wide))
 
 
+@pytest.mark.slow
 def test_a_cluster_of_processes_gives_the_same_bytes(wide, ensemble, tmp_path):
     from distributed import LocalCluster
 

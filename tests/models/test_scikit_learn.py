@@ -31,6 +31,7 @@ EXPECTED = {
 SMALL = Training(network="plain", flips=False, least_steps=25, batch=16, learning_rate=1e-2)
 
 
+@pytest.mark.slow
 def test_scikit_learns_own_checks_pass():
     """Every check of scikit-learn, on tables: their rows are windows whose cells are all alike."""
     if not hasattr(estimator_checks, "EstimatorCheckFailedWarning"):

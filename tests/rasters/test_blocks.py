@@ -232,6 +232,7 @@ def test_one_layer_as_a_file_is_the_layer_in_memory(tmp_path, kind):
     xr.testing.assert_identical(read_raster(path), vector_band(shapes, GRID, kind))
 
 
+@pytest.mark.slow
 def test_a_cluster_of_processes_stacks_the_same_bits(tmp_path):
     """Two worker processes against local threads, every kind of band."""
     from distributed import LocalCluster

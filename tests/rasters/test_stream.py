@@ -170,6 +170,7 @@ def test_the_name_decides_the_format(tmp_path, samples):
         idw_to_file(samples, ["Au"], GRID, tmp_path / "au.png")
 
 
+@pytest.mark.slow
 def test_a_cluster_of_processes_gives_the_same_bits(tmp_path, samples):
     """Two worker processes against local threads: file and dask array, k-nearest and far field."""
     from distributed import LocalCluster

@@ -4,9 +4,11 @@ import json
 import subprocess
 import sys
 
+import pytest
 from projects import tiny_project, tiny_words
 
 
+@pytest.mark.slow
 def test_a_run_of_one_element_says_everything_in_json(tmp_path):
     """In a process of its own: what libraries write to stderr themselves would be seen too."""
     toml = tiny_project(tmp_path / "survey", elements=["Au_ppb"])

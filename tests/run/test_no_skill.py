@@ -7,7 +7,7 @@ from projects import prepare
 from geomfaf.run.run import run_project
 from geomfaf.synthetic import make_survey
 
-pytestmark = pytest.mark.usefixtures("few_trees")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("few_trees")]
 
 
 def test_random_deposits_give_no_skill(tmp_path):

@@ -6,7 +6,7 @@ from projects import RUN_FOLDER, prepare
 
 from geomfaf.run.run import run_project
 
-pytestmark = pytest.mark.usefixtures("few_trees")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("few_trees")]
 
 
 @pytest.mark.skipif(not AREAS.is_dir(), reason="the real areas are not beside this checkout")

@@ -26,7 +26,7 @@ from geomfaf.run.template import init_project
 from geomfaf.synthetic import make_survey
 from geomfaf.windows.windows import window_centres
 
-pytestmark = pytest.mark.usefixtures("few_trees")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("few_trees")]
 
 
 @pytest.fixture(scope="module")
@@ -239,6 +239,8 @@ def test_samples_and_deposits_are_enough_and_a_quick_look_says_that_it_is_one(
     survey.deposits.to_file(source, layer="mines")
     toml = prepare(tmp_path / "p", source, cell=200, train__epochs=2).path
     project = load_project(toml, {"quick": True})
+    assert project.stage("predict") == {"stride": 8}
+    assert load_project(toml, {"quick": True, "predict.stride": 3}).stage("predict")["stride"] == 3
     # 1. A first map is there before the evaluation begins, and goes when it is done.
     with monkeypatch.context() as patch:
         patch.setattr("geomfaf.run.stages._judge_and_write", interrupted)

@@ -66,6 +66,7 @@ def cells_of_windows_centred_in(ground, size):
     return reached
 
 
+@pytest.mark.slow
 @given(
     height=st.integers(30, 75),
     width=st.integers(30, 75),
