@@ -155,7 +155,7 @@ def write_page() -> None:
         " `tests/models/test_predict_blocks.py` |",
         "| 500 bands train, predict and are judged | `tests/models/test_fold_models.py` |",
         "| a stack in a file gives the windows, folds, models and figures of one in memory |"
-        " `tests/windows/test_reading.py`, `tests/evaluation/test_ground_sample.py` |",
+        " `tests/windows/test_reading.py`, `tests/evaluation/test_large_maps.py` |",
         "| other outlines of targets ask no model again |"
         " `tests/evaluation/test_factor_influence.py` |",
         "| CI installs the versions of `.ci/constraints.txt` (`make constraints`); `make test-lowest`"

@@ -158,6 +158,36 @@ def predict(
 
 @click.command()
 @click.argument("stack", type=EXISTING)
+@click.argument("model", type=EXISTING)
+@click.argument("windows", type=EXISTING)
+@click.argument("out", type=NEW)
+@scheduler_option
+@overwrite_option
+def applicability(
+    stack: Path, model: Path, windows: Path, out: Path, scheduler: str | None, overwrite: bool
+) -> None:
+    """Map which ground of STACK is unlike all that MODEL learned from; the result is OUT:
+    dissimilarity index, and 1 where the figures speak for the map, 0 where they do not.
+
+    WINDOWS are those that trained the model. STACK and OUT end in .tif or .zarr and are read and
+    written block by block. The maps of a run have both bands already.
+
+    Example: geomfaf applicability demo/stack.tif demo/model demo/windows.gpkg demo/area.tif
+    """
+    from ..evaluation.applicability import model_area_to_file
+    from ..models.model_files import load_model
+    from ..windows.fold_files import read_folds
+
+    output = output_of(out, scheduler, overwrite)
+    trained = load_model(model)
+    labelled, _ = read_folds(windows, trained.folds.grid)
+    made, line = model_area_to_file(trained, stack, labelled, **output)
+    say(line)
+    click.echo(str(made))
+
+
+@click.command()
+@click.argument("stack", type=EXISTING)
 @click.argument("deposits", type=EXISTING)
 @click.option(
     "--categorical",
@@ -341,4 +371,4 @@ def experiment(
     click.echo(str(out / "experiments" / f"{table}.md"))
 
 
-MODEL_COMMANDS = (pretrain, train, predict, weights, evaluate, experiment)
+MODEL_COMMANDS = (pretrain, train, predict, applicability, weights, evaluate, experiment)

@@ -17,7 +17,9 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import geopandas as gpd
 import numpy as np
 import xarray as xr
 from scipy.spatial import cKDTree
@@ -29,6 +31,11 @@ from ..rasters.blocks import block_windows, fill_blocks
 from ..rasters.reader import RasterReader
 from ..rasters.stream import stream_raster
 from ..windows.features import Column, Features, window_features
+from ..windows.folds import NO_FOLD
+from ..windows.windows import window_centres
+
+if TYPE_CHECKING:  # it needs torch
+    from ..models.fold_models import Model
 
 APPLICABILITY_BANDS = (
     Band("dissimilarity", "score", "", "Dissimilarity index (0 = like a training place)"),
@@ -224,7 +231,7 @@ def area_of_applicability(
 
 
 def area_to_file(  # noqa: PLR0913  (choices of the file)
-    stack: xr.DataArray | str | Path,
+    stack: xr.DataArray | str | Path | RasterReader,
     rows: np.ndarray,
     cols: np.ndarray,
     folds: np.ndarray,
@@ -242,14 +249,14 @@ def area_to_file(  # noqa: PLR0913  (choices of the file)
 
     Parameters
     ----------
-    stack : DataArray or path
+    stack : DataArray, path or RasterReader
         A stack that is given by its file is read block by block.
     rows, cols, folds, importance
         See :func:`area_of_applicability`.
     path, cog, scheduler
         See :func:`geomfaf.idw_to_file`.
     """
-    plan = AreaPlan(RasterReader(stack), rows, cols, folds, importance=importance)
+    plan = AreaPlan(RasterReader.of(stack), rows, cols, folds, importance=importance)
     made = stream_raster(
         path,
         plan.grid,
@@ -261,6 +268,64 @@ def area_to_file(  # noqa: PLR0913  (choices of the file)
         scheduler=scheduler,
     )
     return made, plan.fitted
+
+
+def trained_places(
+    model: Model, windows: gpd.GeoDataFrame
+) -> tuple[set[str], tuple[np.ndarray, np.ndarray], np.ndarray]:
+    """Return the bands that a model looks at, and the cells and folds of the places that trained
+    any of its fold models.
+    """
+    used = {name for fold_model in model.fold_models for name in fold_model.bands}
+    trained = windows.drop_duplicates(["row", "col"])
+    trained = trained[trained["trains"] != NO_FOLD] if "trains" in trained else trained
+    return used, window_centres(trained, model.folds.grid), model.folds.of_windows(trained)
+
+
+def model_area_to_file(
+    model: Model,
+    stack: str | Path,
+    windows: gpd.GeoDataFrame,
+    path: str | Path,
+    **output: Any,
+) -> tuple[Path, str]:
+    """Map the ground that a model speaks for into a file, block by block; return the file and a
+    sentence on how much of the ground is unlike all that trained it.
+
+    Parameters
+    ----------
+    windows : GeoDataFrame
+        The labelled windows that trained the model.
+    output
+        ``overwrite``, ``cog`` and ``scheduler`` of :func:`area_to_file`.
+    """
+    source = RasterReader(stack)
+    model.folds.grid.require_same(source.grid, "the stack")
+    model.require_stack(source.bands, source.grid)
+    used, at, folds = trained_places(model, windows)
+    made, fitted = area_to_file(source.only(used), *at, folds, path, **output)
+    # The mean of what was written, block by block.
+    area = RasterReader(made)
+    inside = known = 0
+    for window in block_windows(area.grid):
+        part = area.read(*window, ["applicable"])
+        inside += int(np.nansum(part))
+        known += int(np.isfinite(part).sum())
+    return made, unlike_sentence(1 - inside / max(1, known), fitted)
+
+
+def unlike_sentence(share: float, fitted: Applicability) -> str:
+    """Say how much of the ground is unlike any training ground, and from when on it is."""
+    limit = f"dissimilarity index above {fitted.threshold:.2f}"
+    if fitted.threshold < 0.005:
+        limit += (
+            ", for nearly every training place has a twin in another fold: any new combination"
+            " counts"
+        )
+    return (
+        f"{100 * share:.1f} % of the area is unlike any training ground ({limit}): the figures do"
+        " not speak for it."
+    )
 
 
 class AreaPlan:

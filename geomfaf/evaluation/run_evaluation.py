@@ -20,10 +20,8 @@ from ..models.baselines import NETWORK
 from ..notebook import page
 from ..progress import say
 from ..rasters.bands import Band, as_dataarray, bands_of, grid_of
-from ..windows.folds import NO_FOLD
 from ..windows.negatives import draw_seed
-from ..windows.windows import window_centres
-from .applicability import area_of_applicability
+from .applicability import area_of_applicability, trained_places, unlike_sentence
 from .evaluate import Evaluation, evaluate_model
 from .held_out import Draw
 from .network_draws import network_draws
@@ -293,26 +291,12 @@ def with_applicability(
 
     A place is compared by the bands at its cell with all places that trained a fold model.
     """
-    # 1. the places that trained any fold model, by the bands that the model looks at
-    used = {name for fold_model in model.fold_models for name in fold_model.bands}
+    used, at, folds = trained_places(model, windows)
     own = stack.sel(band=[name for name in stack["band"].values if name in used])
-    trained = windows.drop_duplicates(["row", "col"])
-    trained = trained[trained["trains"] != NO_FOLD] if "trains" in trained else trained
-    at = window_centres(trained, model.folds.grid)
-    area, fitted = area_of_applicability(own, *at, model.folds.of_windows(trained))
+    area, fitted = area_of_applicability(own, *at, folds)
     bands = [*bands_of(scores), *bands_of(area)]
-    # 2. how much ground is unlike them, in words
     share = 1 - float(np.nanmean(area.sel(band="applicable").values))
-    limit = f"dissimilarity index above {fitted.threshold:.2f}"
-    if fitted.threshold < 0.005:
-        limit += (
-            ", for nearly every training place has a twin in another fold: any new combination"
-            " counts"
-        )
-    line = (
-        f"{100 * share:.1f} % of the area is unlike any training ground ({limit}): the figures do"
-        " not speak for it."
-    )
+    line = unlike_sentence(share, fitted)
     return as_dataarray(np.concatenate([scores.values, area.values]), grid_of(scores), bands), line
 
 

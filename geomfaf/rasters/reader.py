@@ -7,7 +7,7 @@ whether the raster fits into memory or not.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -52,6 +52,9 @@ class RasterReader:
         else:
             with opened_raster(self.source) as file:
                 self.grid, self.bands = described_raster(file, kind)
+
+        # Where each band lies in the source, from 0.
+        self.numbers = list(range(len(self.bands)))
 
     @classmethod
     def of(
@@ -114,7 +117,8 @@ class RasterReader:
             Bands, in this order; all when omitted.
         """
         every = self.names
-        chosen = [every.index(name) for name in (every if names is None else names)]
+        wanted = every if names is None else names
+        chosen = [self.numbers[every.index(name)] for name in wanted]
         part = np.full((len(chosen), height, width), np.nan, np.float32)
         # What lies on the grid is read, the rest stays empty.
         top = min(max(row, 0), self.grid.height)
@@ -142,6 +146,16 @@ class RasterReader:
         """Return a reader of the same cells whose bands say something else of themselves."""
         other = RasterReader.__new__(RasterReader)
         other.source, other.grid, other.bands = self.source, self.grid, list(bands)
+        other.numbers = self.numbers
+        return other
+
+    def only(self, names: Collection[str]) -> RasterReader:
+        """Return a reader of some of the bands, in the raster's order."""
+        kept = [place for place, name in enumerate(self.names) if name in names]
+        if isinstance(self.source, xr.DataArray):
+            return RasterReader(self.source.isel(band=kept))
+        other = self.with_bands([self.bands[place] for place in kept])
+        other.numbers = [self.numbers[place] for place in kept]
         return other
 
     def with_classes(self) -> RasterReader:
@@ -166,7 +180,7 @@ class RasterReader:
         # A store's cells lie in many files; its metadata is the last that is written.
         file = self.source / ".zmetadata" if self.source.suffix == ".zarr" else self.source
         status = file.stat()
-        return f"{self.source}|{status.st_size}|{status.st_mtime_ns}"
+        return f"{self.source}|{status.st_size}|{status.st_mtime_ns}|{self.numbers}"
 
     def _cells(self, chosen: list[int], down: slice, across: slice) -> np.ndarray:
         if isinstance(self.source, xr.DataArray):

@@ -1,5 +1,5 @@
-"""A map that is read in parts is judged by a sample of its ground: every score in it is the whole
-map's.
+"""Maps in files, which may be larger than memory: judged by a sample of their ground in which every
+score is the whole map's, and the ground that a model speaks for.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from geomfaf.evaluation import evaluate, ground_sample
 from geomfaf.evaluation.evaluate import evaluate_model
 from geomfaf.evaluation.ground_sample import GroundSample
 from geomfaf.evaluation.held_out import Draw
+from geomfaf.evaluation.run_evaluation import with_applicability
 from geomfaf.models.model_files import save_model
 from geomfaf.models.predict import Lattice
 from geomfaf.rasters.reader import RasterReader
@@ -151,3 +152,24 @@ def test_a_deposit_off_the_ground_is_no_deposit_of_a_sample(case):
     far = gpd.GeoDataFrame(geometry=gpd.points_from_xy([0.0], [0.0]), crs=deposits.crs)
     with pytest.raises(DataError, match="no deposit lies on valid ground"):
         evaluate_model(model, RasterReader(folder / "stack.tif"), [Draw(windows, 0)], far, scores)
+
+
+def test_the_ground_a_model_speaks_for_is_mapped_from_files_as_a_run_maps_it(case, tmp_path):
+    folder, model, stack, windows, _, scores = case
+    expected, line = with_applicability(scores, model, stack, windows)
+    words = [
+        "applicability",
+        *(str(folder / name) for name in ("stack.tif", "model", "windows.gpkg")),
+    ]
+    found = CliRunner().invoke(main, [*words, str(tmp_path / "area.tif")])
+    assert found.exit_code == 0, found.output
+    assert line in found.stderr.replace("\n", " ")
+    area = gm.read_raster(tmp_path / "area.tif")
+    bands = ["dissimilarity", "applicable"]
+    assert area["band"].values.tolist() == bands
+    assert area.values.tobytes() == expected.sel(band=bands).values.tobytes()
+    # The ground is what the model's own bands cover, whatever else the stack holds.
+    assert RasterReader(folder / "stack.tif").only(["geology", "Au_ppb"]).names == [
+        "Au_ppb",
+        "geology",
+    ]
