@@ -81,13 +81,19 @@ def write_survey(grid: Grid, path: Path) -> Path:
     return write_layers(layers, path)
 
 
-def measured(cells: int, folder: Path) -> dict[str, float]:
-    """Return time and peak memory of the command."""
+def make_files(cells: int, folder: Path) -> Grid:
+    """Write all that the command reads; return the grid."""
     grid = write_stack(cells, folder / "stack.tif")
-    scores = write_scores(grid, folder / "scores.tif")
-    survey = write_survey(grid, folder / "survey.gpkg")
+    write_scores(grid, folder / "scores.tif")
+    write_survey(grid, folder / "survey.gpkg")
+    return grid
+
+
+def measured(grid: Grid, folder: Path) -> dict[str, float]:
+    """Return time and peak memory of the command."""
+    survey = folder / "survey.gpkg"
     out = folder / "targets.gpkg"
-    words = ["targets", scores, survey, out, "--stack", folder / "stack.tif"]
+    words = ["targets", folder / "scores.tif", survey, out, "--stack", folder / "stack.tif"]
     words += ["--samples", survey, "--faults", survey]
     started = time.perf_counter()
     command = [sys.executable, "-m", "geomfaf", *map(str, words)]
@@ -98,7 +104,7 @@ def measured(cells: int, folder: Path) -> dict[str, float]:
         raise SystemExit("geomfaf targets failed")
     core_seconds = used.ru_utime + used.ru_stime
     return {
-        "cells a side": cells,
+        "cells a side": grid.height,
         "targets": len(pd.read_csv(out.with_suffix(".csv"))),
         "seconds": seconds,
         "core_seconds": core_seconds,
@@ -113,7 +119,8 @@ def main(sizes: list[int]) -> None:
     rows = []
     for cells in sizes:
         with tempfile.TemporaryDirectory() as name:
-            rows.append(measured(cells, Path(name)))
+            grid = make_files(cells, Path(name))
+            rows.append(measured(grid, Path(name)))
             print(rows[-1], file=sys.stderr)
     note = (
         f"The command as typed, files read and written, with {len(SCORE_BANDS)} score bands and a stack"

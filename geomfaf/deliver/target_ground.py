@@ -262,6 +262,7 @@ def known_and_new_ground(
         del labels
         labels, level = best_ground(score, near, rules.wanted, rules.least)
         if level < threshold:
+            del labels
             labels = pieces_of(near & (score >= threshold), rules.least)
         split_giants(score, labels, rules, out=labels)
         # The ground around deposits is numbered after the exploration targets.
