@@ -97,12 +97,20 @@ def measured(name: str, words: list[object]) -> dict[str, object]:
 def load(scale: float, folder: Path) -> pd.DataFrame:
     """Run all commands; return what each of them took."""
     layers = survey_of(scale)
-    write_layers(layers, folder / "survey.gpkg")
     counts = {name: len(layer) for name, layer in layers.items()}
+    rows = []
+    if (folder / "survey.gpkg").exists() and ROWS.exists():
+        # A folder that was kept: what was measured in it is not measured again.
+        before = pd.read_csv(ROWS)
+        rows = before[before["scale"] == scale].to_dict("records")
+    else:
+        write_layers(layers, folder / "survey.gpkg")
     del layers
     cells = round(20_000 * np.sqrt(scale)) ** 2
-    rows = []
+    done = {row["command"] for row in rows}
     for name, words in commands(folder).items():
+        if name in done:
+            continue
         row = measured(name, words)
         row["core_microseconds_a_cell"] = round(1e6 * row["core_seconds"] / cells, 3)
         rows.append({"scale": scale, **row, **counts, "cells": cells, "machine": machine()})
@@ -123,7 +131,7 @@ def main() -> None:
     """Measure one scale."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scale", type=float, default=1.0)
-    parser.add_argument("--folder", type=Path, help="where the files go, and stay")
+    parser.add_argument("--folder", type=Path, help="where the files stay, to go on later")
     given = parser.parse_args()
     folder = given.folder or Path(tempfile.mkdtemp(prefix="load"))
     folder.mkdir(parents=True, exist_ok=True)

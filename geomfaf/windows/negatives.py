@@ -260,6 +260,11 @@ def _draw(free: np.ndarray, seed: int, count: int) -> tuple[np.ndarray, np.ndarr
 
 def _highest(cells: np.ndarray, keys: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the cells of the highest keys, ascending, and their keys; of equal ones the first."""
+    if 0 < count < len(keys):
+        # Most are out of the question: only the others are worth sorting.
+        lowest = np.partition(keys, len(keys) - count)[len(keys) - count]
+        cells = cells[keys >= lowest]
+        keys = keys[keys >= lowest]
     highest = np.sort(np.argsort(-keys, kind="stable")[:count])
     return cells[highest], keys[highest]
 
