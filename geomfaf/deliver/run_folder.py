@@ -21,7 +21,7 @@ from pyproj import CRS
 from ..errors import UsageError
 from ..models.baselines import NETWORK
 from ..rasters.bands import Band, bands_of, grid_of
-from ..rasters.geotiff import read_raster
+from ..rasters.geotiff import raster_grid, read_raster
 from ..rasters.grid import Grid, lon_lat
 from ..survey.commodities import main_commodities
 from ..survey.label_columns import label_column
@@ -195,7 +195,7 @@ def read_record(path: Path) -> dict[str, Any]:
 
 def record_crs(out: Path) -> Any:
     """Return the CRS of a run's maps."""
-    return grid_of(read_raster(out / "scores.tif")).crs
+    return raster_grid(out / "scores.tif").crs
 
 
 def complete_targets(targets: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
