@@ -435,10 +435,11 @@ def _deal(
     if count < 2 or (unfair and groups > count):
         return None
     # 3. The units in the order in which they are dealt: richest first, else by chance.
-    first_rows = np.arange(shape[0]) * cut.block
     first_cols = np.arange(shape[1]) * cut.block
-    valid_in_rows = np.add.reduceat(valid, first_rows, axis=0, dtype=np.int64)
-    valid_in_blocks = np.add.reduceat(valid_in_rows, first_cols, axis=1)
+    valid_in_blocks = np.zeros(shape, np.int64)
+    for row in range(shape[0]):
+        rows_of = valid[row * cut.block : (row + 1) * cut.block]
+        valid_in_blocks[row] = np.add.reduceat(np.count_nonzero(rows_of, axis=0), first_cols)
     ground = np.zeros(len(deposits), np.int64)
     np.add.at(ground, unit, valid_in_blocks.ravel())
     shuffled = np.random.default_rng(seed).permutation(len(deposits))

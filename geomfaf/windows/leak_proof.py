@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import geopandas as gpd
 import numpy as np
 import pandas as pd
@@ -11,6 +13,12 @@ from ..errors import InternalError
 from ..rasters.grid import Grid
 from .folds import Folds, deposit_clusters, fold_number
 from .windows import window_centres
+
+ROWS = 1024
+"""Rows of cells whose distances are held at once."""
+
+REACH = 512
+"""Cells beyond which the gap on a map of more rows than that is not told exactly."""
 
 
 def prove_leak_free(windows: gpd.GeoDataFrame, folds: Folds) -> pd.DataFrame:
@@ -32,7 +40,8 @@ def prove_leak_free(windows: gpd.GeoDataFrame, folds: Folds) -> pd.DataFrame:
     -------
     DataFrame
         fold, train, train_ore, test, test_ore (numbers of windows), gap (cells between the fold's
-        blocks and the nearest training window, at least the margin).
+        blocks and the nearest training window, at least the margin; 512 stands for more on a map of
+        more than 1,024 rows).
 
     Raises
     ------
@@ -62,15 +71,20 @@ def prove_leak_free(windows: gpd.GeoDataFrame, folds: Folds) -> pd.DataFrame:
         test = folds.testing(windows, fold)
         learned = _cells_of(windows[train], folds.grid)
         judged = _cells_of(windows[test], folds.grid)
-        # Chessboard distance: 1 for a neighbour, so that the free cells between are one fewer.
-        away = distance_transform_cdt(raster != fold, metric="chessboard")
         gap = max(folds.grid.shape)
-        if learned.any():
-            gap = int(away[learned].min()) - 1
-        reachable = away <= size // 2  # by a window centred on the fold's ground
+        touched = False
+        reach = max(REACH, 2 * folds.margin)
+        for rows_of, away in _chessboard_distances(raster == fold, reach):
+            # 1 for a neighbour, so that the free cells between are one fewer.
+            here = learned[rows_of]
+            if here.any():
+                gap = min(gap, int(away[here].min()) - 1)
+            # What a window centred on the fold's ground reaches.
+            reachable = away <= size // 2
+            touched |= bool((here & (judged[rows_of] | reachable)).any())
         number = fold_number(fold)
         # 3. The two must be apart, by a margin of free ground.
-        if (learned & (judged | reachable)).any():
+        if touched:
             raise InternalError(
                 f"the split leaks: training and test windows of fold {number} share cells"
             )
@@ -91,6 +105,23 @@ def prove_leak_free(windows: gpd.GeoDataFrame, folds: Folds) -> pd.DataFrame:
         }
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _chessboard_distances(cells: np.ndarray, reach: int) -> Iterator[tuple[slice, np.ndarray]]:
+    """Give the chessboard distance to some of (y, x) bool, some rows at a time: of the whole map they
+    would take twenty times its memory. On a map of more rows than that, those beyond the reach are
+    no less than it.
+    """
+    height = len(cells)
+    for first in range(0, height, ROWS):
+        last = min(first + ROWS, height)
+        top = max(first - reach, 0)
+        bottom = min(last + reach, height)
+        part = cells[top:bottom]
+        away = np.full(part.shape, reach + 1)
+        if part.any():
+            away = distance_transform_cdt(~part, metric="chessboard")
+        yield slice(first, last), away[first - top : last - top]
 
 
 def _require_whole_clusters(

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from scipy.ndimage import distance_transform_cdt, distance_transform_edt
 
 import geomfaf as gm
+from geomfaf.errors import InternalError
 from geomfaf.rasters.bands import Band, as_dataarray, valid_cells
 from geomfaf.rasters.grid import Grid
 from geomfaf.rasters.reader import RasterReader
-from geomfaf.windows import negatives, reading, variogram
+from geomfaf.windows import leak_proof, negatives, reading, variogram
 from geomfaf.windows.reading import strip_of, windows_from
 from geomfaf.windows.windows import read_windows, summed_cells
 
@@ -154,3 +155,29 @@ def test_cells_are_counted_as_by_adding_them_one_by_one():
     for row in range(13):
         for col in range(10):
             assert total[row, col] == cells[:row, :col].sum()
+
+
+def test_a_split_is_proved_some_rows_at_a_time_as_it_is_at_once(monkeypatch):
+    rng = np.random.default_rng(6)
+    xy = rng.uniform((300, 300), (5700, 4000), (25, 2))
+    deposits = gpd.GeoDataFrame(geometry=gpd.points_from_xy(*xy.T), crs=32633)
+    windows, folds = gm.make_windows(STACK, deposits, size=4)
+    at_once = gm.prove_leak_free(windows, folds)
+    monkeypatch.setattr(leak_proof, "ROWS", 7)
+    assert gm.prove_leak_free(windows, folds).equals(at_once)
+    # A gap beyond the reach is told as the reach; the smaller ones stay as they are.
+    monkeypatch.setattr(leak_proof, "REACH", 0)
+    reach = 2 * folds.margin
+    found = gm.prove_leak_free(windows, folds)["gap"]
+    assert found.tolist() == at_once["gap"].clip(upper=reach).tolist()
+    # One training window moved onto test ground is found wherever it lies.
+    number = int(np.flatnonzero(folds.training(windows, 0) & (windows["label"] == 1))[0])
+    moved = windows.copy()
+    blocks = np.argwhere(folds.table == 0)[-1] * folds.block
+    moved.loc[number, ["row", "col"]] = blocks
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            type(folds), "training", lambda self, table, fold: np.arange(len(table)) == number
+        )
+        with pytest.raises(InternalError, match="the split leaks"):
+            gm.prove_leak_free(moved, folds)
