@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -28,6 +28,11 @@ from .options import (
 )
 from .printing import print_table, say_lines
 from .run_commands import run_until
+
+if TYPE_CHECKING:  # only named here: commands import what is heavy when they run
+    from geopandas import GeoDataFrame
+
+    from ..models.fold_models import Model
 
 
 @click.command()
@@ -176,11 +181,10 @@ def applicability(
     """
     from ..evaluation.applicability import model_area_to_file
     from ..models.model_files import load_model
-    from ..windows.fold_files import read_folds
 
     output = output_of(out, scheduler, overwrite)
     trained = load_model(model)
-    labelled, _ = read_folds(windows, trained.folds.grid)
+    labelled = _windows_of(trained, model, windows)
     made, line = model_area_to_file(trained, stack, labelled, **output)
     say(line)
     click.echo(str(made))
@@ -290,7 +294,6 @@ def evaluate(
     from ..models.model_files import load_model
     from ..rasters.geotiff import read_raster
     from ..rasters.reader import RasterReader
-    from ..windows.fold_files import read_folds
 
     named = {key: options[key] for key in ("windows", "model", "scores", "deposits")}
     if not any(named.values()):
@@ -303,12 +306,7 @@ def evaluate(
     trained.require_stack(bands.bands, bands.grid)
     if bands.grid.width * bands.grid.height <= WHOLE:
         bands = RasterReader(read_raster(stack))
-    labelled, folds = read_folds(named["windows"], trained.folds.grid)
-    if not folds.same_split(trained.folds):
-        raise ModelMismatchError(
-            f"the folds in {named['windows']} are not those of {named['model']}: give the windows"
-            " that trained it."
-        )
+    labelled = _windows_of(trained, named["model"], named["windows"])
     points = layer_of(named["deposits"], options, "deposits", trained.folds.grid.crs)
     scores = RasterReader(named["scores"], kind="score")
     stride = options["stride"]
@@ -331,6 +329,18 @@ def evaluate(
     say_lines(result.verdict)
     if out:
         write_table(table, out, overwrite=overwrite)
+
+
+def _windows_of(trained: Model, model: Path, windows: Path) -> GeoDataFrame:
+    """Return the windows that trained a model; refused when they were cut into other folds."""
+    from ..windows.fold_files import read_folds
+
+    labelled, folds = read_folds(windows, trained.folds.grid)
+    if not folds.same_split(trained.folds):
+        raise ModelMismatchError(
+            f"the folds in {windows} are not those of {model}: give the windows that trained it."
+        )
+    return labelled
 
 
 def _require_all(named: dict[str, Any]) -> None:

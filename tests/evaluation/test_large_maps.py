@@ -173,3 +173,25 @@ def test_the_ground_a_model_speaks_for_is_mapped_from_files_as_a_run_maps_it(cas
         "Au_ppb",
         "geology",
     ]
+
+
+@pytest.mark.parametrize("command", ["applicability", "evaluate"])
+def test_windows_of_another_split_are_refused(case, tmp_path, command):
+    folder, _, stack, _, deposits, _ = case
+    windows, folds = gm.make_windows(stack, deposits, size=8, fold_count=3)
+    other = tmp_path / "other.gpkg"
+    write_layers({"windows": windows, "folds": folds.blocks()}, other)
+    stack, model = str(folder / "stack.tif"), str(folder / "model")
+    words = [stack, model, str(other), str(tmp_path / "area.tif")]
+    if command == "evaluate":
+        words = [stack, "--windows", str(other), "--model", model]
+        words += [
+            "--scores",
+            str(folder / "scores.tif"),
+            "--deposits",
+            str(folder / "deposits.gpkg"),
+        ]
+    found = CliRunner().invoke(main, [command, *words])
+    assert found.exit_code == 3
+    assert "give the windows that trained it" in " ".join(found.stderr.split())
+    assert not (tmp_path / "area.tif").exists()
