@@ -10,6 +10,7 @@ from builders import make_grid, points_in, scattered_cells, smooth_noise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
+from scipy.spatial import cKDTree
 from skimage.measure import label
 
 from geomfaf.deliver.target_ground import (
@@ -258,6 +259,10 @@ def test_rules_come_from_the_samples_and_the_window():
     assert sampled.least == pytest.approx(min(90, 180 / 4))
     everywhere = points_in(GRID, *np.divmod(np.arange(0, GRID.size, 7), GRID.width))
     near = sized_rules(score, DepositDistances(everywhere, GRID), samples, GRID, **options)
+    # Half of the valid ground lies nearer to a deposit.
+    centres = np.column_stack(GRID.xy(*np.nonzero(np.isfinite(score))))
+    distances, _ = cKDTree(shapely.get_coordinates(everywhere.geometry)).query(centres)
+    assert near.known_distance == pytest.approx(np.median(distances))
     assert 0 < near.known_distance < 300
 
 
